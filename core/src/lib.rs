@@ -1,0 +1,14 @@
+//! Littoral: an edge-replicated document store.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod crdt;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod store;
+pub mod sync;
+pub mod txn;
+pub mod value;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,41 @@
+//! Every limit of the store, in one place.
+//!
+//! Whatever comes from a user, a file or a peer is checked against these before
+//! memory is taken for it. A limit is inclusive: N is allowed, N + 1 is refused.
+
+/// Longest document id, in bytes of UTF-8.
+pub const MAX_ID_BYTES: usize = 512;
+/// Longest collection name, in bytes.
+pub const MAX_COLLECTION_BYTES: usize = 128;
+/// Largest encoded register value or set element, in bytes.
+pub const MAX_VALUE_BYTES: usize = 1 << 20;
+/// Largest encoded transaction, in bytes.
+pub const MAX_TXN_BYTES: usize = 16 << 20;
+/// Deepest nesting of fields and values together.
+pub const MAX_DEPTH: usize = 64;
+/// Longest encoded path of a cell, in bytes (all field names of the path together).
+pub const MAX_KEY_BYTES: usize = 64 << 10;
+
+/// Largest frame on a stream: one whole transaction and its envelope.
+pub const MAX_FRAME_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
+/// Largest frame on the control stream.
+pub const MAX_CONTROL_BYTES: usize = 8 << 20;
+/// Bytes of one collection that a sender leaves unacknowledged before it waits.
+pub const SYNC_WINDOW_BYTES: usize = 4 << 20;
+/// Bytes of transactions that a sender puts in one frame (one transaction may be larger).
+pub const SYNC_BATCH_BYTES: usize = 256 << 10;
+/// Collections that one link may carry.
+pub const MAX_LINK_COLLECTIONS: usize = 4096;
+/// Origins in one vector received from a peer.
+pub const MAX_VECTOR_ENTRIES: usize = 100_000;
+
+/// A log segment is closed when it has reached this size, in bytes.
+pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
+/// Bytes of transactions committed together at most (one transaction may be larger).
+pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
+/// Transactions that wait for the disk at most; further writers wait for room.
+pub const MAX_PENDING_TXNS: usize = 1024;
+
+const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
+const _: () = assert!(SYNC_BATCH_BYTES <= SYNC_WINDOW_BYTES);
+const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);

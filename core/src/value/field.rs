@@ -1,0 +1,98 @@
+//! Fields: the tree that a document is, as its reader sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Path, Value};
+
+/// The fields of a document or of a map in it, by name.
+pub type Fields = BTreeMap<String, Field>;
+
+/// One field: what it holds decides what concurrent edits do to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// A register: concurrent writes become siblings, one of them shown.
+    Value(Value),
+    /// Nested fields, merged one by one.
+    Map(Fields),
+    /// A set of scalars: adding wins over a concurrent removing.
+    Set(BTreeSet<Value>),
+    /// A sum: concurrent increments add up.
+    Counter(i64),
+}
+
+impl Field {
+    /// The name of its kind, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Field::Value(value) => value.kind(),
+            Field::Map(_) => "map",
+            Field::Set(_) => "set",
+            Field::Counter(_) => "counter",
+        }
+    }
+
+    /// A set of the values given.
+    pub fn set<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Field {
+        Field::Set(values.into_iter().map(Into::into).collect())
+    }
+
+    /// A map of the fields given.
+    pub fn map<K: Into<String>, F: Into<Field>>(fields: impl IntoIterator<Item = (K, F)>) -> Field {
+        Field::Map(fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect())
+    }
+
+    /// The value, if it is a register.
+    pub fn as_value(&self) -> Option<&Value> {
+        match self {
+            Field::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is a register that holds one.
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_value().and_then(Value::as_str)
+    }
+
+    /// The nested fields, if it is a map.
+    pub fn as_map(&self) -> Option<&Fields> {
+        match self {
+            Field::Map(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is a set.
+    pub fn as_set(&self) -> Option<&BTreeSet<Value>> {
+        match self {
+            Field::Set(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// The sum, if it is a counter.
+    pub fn as_counter(&self) -> Option<i64> {
+        match self {
+            Field::Counter(sum) => Some(*sum),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Into<Value>> From<T> for Field {
+    /// A register; an object becomes a map, since a field that is an object merges field by field.
+    fn from(value: T) -> Field {
+        match value.into() {
+            Value::Object(members) => Field::Map(
+                members.into_iter().map(|(name, value)| (name, Field::from(value))).collect(),
+            ),
+            value => Field::Value(value),
+        }
+    }
+}
+
+/// The field at `path`, if there is one.
+pub(crate) fn lookup<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Field> {
+    let (last, way) = path.names().split_last()?;
+    way.iter().try_fold(fields, |at, name| at.get(name)?.as_map())?.get(last)
+}
