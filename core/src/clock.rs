@@ -86,8 +86,8 @@ impl HybridClock {
     /// The next timestamp of this node.
     pub fn tick(&mut self, wall_ms: u64) -> Timestamp {
         let wall = Timestamp::from_millis(wall_ms);
-        let lead_ends = Timestamp::from_millis(wall_ms.saturating_add(MAX_LEAD_MS + 1));
-        self.last = if self.last < lead_ends { self.last.next().max(wall) } else { wall };
+        let plausible = self.last.millis() <= wall_ms.saturating_add(MAX_LEAD_MS);
+        self.last = if plausible { self.last.next().max(wall) } else { wall };
         self.last
     }
 

@@ -10,5 +10,6 @@ pub mod store;
 pub mod sync;
 pub mod txn;
 pub mod value;
+mod wire;
 
 pub use error::{Error, ErrorKind, Result};

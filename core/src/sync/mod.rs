@@ -1,1 +1,63 @@
-//! sync
+//! Sync: what two replicas say to each other, as a state machine without sockets, time
+//! source or storage.
+//!
+//! [`Session`](session::Session) is one link, seen from one side: bytes and time go in,
+//! bytes and effects come out. It reads the store through [`Source`] only; what has to be
+//! written comes out as an effect, and its outcome goes back in. The bytes of every
+//! message are in [`message`].
+
+use crate::error::Result;
+use crate::id::{Dot, Hash, Position, Vector};
+
+/// What a session may ask of the store. Everything it tells is durable.
+pub trait Source {
+    /// The names of the collections held, in order.
+    fn collections(&self) -> Result<Vec<String>>;
+
+    /// What is held of `collection`, in short; of an unknown one, the summary of nothing.
+    fn summary(&self, collection: &str) -> Result<Summary>;
+
+    /// What is held of `collection`.
+    fn vector(&self, collection: &str) -> Result<Vector>;
+
+    /// The log holds every transaction of `collection` that is held and above this.
+    fn floor(&self, collection: &str) -> Result<Vector>;
+
+    /// A position at or before the first transaction of `collection` that `have` lacks.
+    fn start(&self, collection: &str, have: &Vector) -> Result<Position>;
+
+    /// The transactions of `collection` from `from` on, in log order: at least one if there
+    /// is one, and not many more bytes than `max_bytes`.
+    fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page>;
+}
+
+/// A collection in short, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Digest of the vector.
+    pub vector: Hash,
+    /// Digest of the cells. Equal vectors with unequal cells is divergence.
+    pub cells: Hash,
+    /// The end of the log at that moment: everything later is not in the digests.
+    pub position: Position,
+}
+
+/// Some transactions of a collection, in log order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The transactions.
+    pub records: Vec<Record>,
+    /// Where to read on. If there are no records, the end of what is durable.
+    pub next: Position,
+}
+
+/// One transaction in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Which one.
+    pub dot: Dot,
+    /// Its bytes, signature included, as its author made them.
+    pub bytes: Vec<u8>,
+    /// The position after it.
+    pub end: Position,
+}
