@@ -1,1 +1,48 @@
-//! txn
+//! Transactions: the unit that is signed, chained, kept verbatim and sent.
+//!
+//! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
+//! signatures, [`edit`] turns what a caller wants into operations over what it has seen.
+
+mod codec;
+pub mod edit;
+pub mod sign;
+
+use crate::clock::Timestamp;
+use crate::crdt::{DocOps, Stamp};
+use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
+
+pub use codec::{decode, encode, peek_dot};
+pub use sign::{NetworkId, NodeKey, Scope, Signed};
+
+/// One transaction of one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Txn {
+    /// Who wrote it, and its number.
+    pub dot: Dot,
+    /// The hash of the author's transaction before it; zero for the first.
+    pub prev: Hash,
+    /// The author's hybrid time.
+    pub time: Timestamp,
+    /// What the author had seen, as the difference to its transaction before.
+    pub deps: Vec<Dep>,
+    /// What it does, by document; ids sorted and unique.
+    pub docs: Vec<DocOps>,
+}
+
+/// A transaction of another origin that the author had seen, and by that all before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dep {
+    /// Whose.
+    pub origin: Origin,
+    /// Its number.
+    pub seq: Seq,
+    /// Its hash, shortened.
+    pub hash: ShortHash,
+}
+
+impl Txn {
+    /// The stamp under which its operations are applied.
+    pub fn stamp(&self) -> Stamp {
+        Stamp { dot: self.dot, time: self.time }
+    }
+}

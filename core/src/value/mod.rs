@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
+pub(crate) use field::lookup;
 pub use field::{Field, Fields};
 pub use path::Path;
 pub(crate) use time::{format_time, parse_time};

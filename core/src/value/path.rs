@@ -35,6 +35,14 @@ impl Path {
         Path(names)
     }
 
+    pub(crate) fn push(&mut self, name: String) {
+        self.0.push(name);
+    }
+
+    pub(crate) fn pop(&mut self) {
+        self.0.pop();
+    }
+
     /// From a JSON Pointer; the empty text is the document itself.
     pub fn parse_pointer(text: &str) -> Result<Path> {
         if text.is_empty() {

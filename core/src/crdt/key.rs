@@ -1,0 +1,248 @@
+//! Keys of cells: where in a document a cell lies, as bytes.
+//!
+//! A key is the way down, one component for each field name, and then a slot: what kind
+//! of cell it is there. Components are self-delimiting and keep order, so that
+//! everything at or below a path is one run of neighbouring keys, and "at or below" is
+//! "starts with these bytes".
+//!
+//! | bytes | meaning |
+//! | --- | --- |
+//! | `10` name `00` | field; in the name `00` is written `01 01` and `01` is written `01 02` |
+//! | `01` | slot: a register |
+//! | `02` | slot: marker of a map (or of the document itself) |
+//! | `03` | slot: marker of a set |
+//! | `04` value | slot: an element of a set, by its canonical bytes |
+//! | `05` | slot: a counter |
+//! | `06`..`0f` bytes | slots of later versions: kept and forwarded, never shown or cleared by `put` |
+//!
+//! Slots sort before fields: a node's own cells come before its children's.
+
+use crate::error::{Error, Result};
+use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::value::{Path, Value, codec};
+
+const REGISTER: u8 = 0x01;
+const MAP: u8 = 0x02;
+const SET: u8 = 0x03;
+const ELEMENT: u8 = 0x04;
+const COUNTER: u8 = 0x05;
+const LAST_SLOT: u8 = 0x0f;
+const FIELD: u8 = 0x10;
+const END: u8 = 0x00;
+const ESCAPE: u8 = 0x01;
+
+/// What a cell is, at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// A value.
+    Register,
+    /// "This is a map", even without fields.
+    MapMarker,
+    /// "This is a set", even without elements.
+    SetMarker,
+    /// An element of a set.
+    Element,
+    /// A counter.
+    Counter,
+    /// Something of a later version.
+    Unknown,
+}
+
+/// The bytes that all keys at or below `path` start with.
+pub fn prefix(path: &Path) -> Vec<u8> {
+    let mut out =
+        Vec::with_capacity(path.names().iter().map(|name| name.len() + 2).sum::<usize>() + 1);
+    path.names().iter().for_each(|name| push_field(&mut out, name));
+    out
+}
+
+/// Appends one field name to a prefix.
+pub fn push_field(out: &mut Vec<u8>, name: &str) {
+    out.push(FIELD);
+    for &byte in name.as_bytes() {
+        match byte {
+            0x00 => out.extend([ESCAPE, 0x01]),
+            0x01 => out.extend([ESCAPE, 0x02]),
+            _ => out.push(byte),
+        }
+    }
+    out.push(END);
+}
+
+/// The key of a slot without content at `prefix`.
+pub fn slot(prefix: &[u8], slot: Slot) -> Vec<u8> {
+    let mut key = Vec::with_capacity(prefix.len() + 1);
+    key.extend_from_slice(prefix);
+    key.push(match slot {
+        Slot::Register => REGISTER,
+        Slot::MapMarker => MAP,
+        Slot::SetMarker => SET,
+        Slot::Element => ELEMENT,
+        Slot::Counter => COUNTER,
+        Slot::Unknown => LAST_SLOT,
+    });
+    key
+}
+
+/// The key of an element, by its canonical bytes, of the set at `prefix`.
+pub fn element(prefix: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut key = slot(prefix, Slot::Element);
+    key.extend_from_slice(value);
+    key
+}
+
+/// What follows `at` bytes of a key: a slot with its content, or a field with its escaped name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step<'a> {
+    Slot(Slot, &'a [u8]),
+    /// The component, from its tag to its end, for comparing and for measuring.
+    Field(&'a [u8]),
+}
+
+/// Reads the component of `key` at `at`. The key must have been checked by [`check`].
+pub(crate) fn step(key: &[u8], at: usize) -> Step<'_> {
+    let rest = &key[at..];
+    match rest[0] {
+        FIELD => {
+            let end = rest.iter().position(|&byte| byte == END).expect("a checked key");
+            Step::Field(&rest[..=end])
+        }
+        tag => Step::Slot(slot_of(tag), &rest[1..]),
+    }
+}
+
+/// The name in a field component.
+pub(crate) fn field_name(component: &[u8]) -> String {
+    let body = &component[1..component.len() - 1];
+    if !body.contains(&ESCAPE) {
+        return String::from_utf8(body.to_vec()).expect("a checked key");
+    }
+    let mut name = Vec::with_capacity(body.len());
+    let mut bytes = body.iter();
+    while let Some(&byte) = bytes.next() {
+        name.push(if byte == ESCAPE { bytes.next().expect("a checked key") - 1 } else { byte });
+    }
+    String::from_utf8(name).expect("a checked key")
+}
+
+/// The value in an element's key.
+pub(crate) fn element_value(content: &[u8]) -> Value {
+    codec::decode(content).expect("a checked key")
+}
+
+fn slot_of(tag: u8) -> Slot {
+    match tag {
+        REGISTER => Slot::Register,
+        MAP => Slot::MapMarker,
+        SET => Slot::SetMarker,
+        ELEMENT => Slot::Element,
+        COUNTER => Slot::Counter,
+        _ => Slot::Unknown,
+    }
+}
+
+/// Checks the key of one cell; gives its slot.
+pub fn check(key: &[u8]) -> Result<Slot> {
+    let rest = check_fields(key)?;
+    let Some((&tag, content)) = rest.split_first() else {
+        return Err(bad("it names no slot"));
+    };
+    let slot = slot_of(tag);
+    match slot {
+        Slot::Register | Slot::SetMarker | Slot::Element | Slot::Counter
+            if rest.len() == key.len() =>
+        {
+            return Err(bad("a document itself can only be a map"));
+        }
+        Slot::Element => {
+            if content.len() > MAX_VALUE_BYTES || !codec::decode(content)?.is_scalar() {
+                return Err(bad("an element that is too large or not a scalar"));
+            }
+        }
+        Slot::Unknown => {}
+        _ if !content.is_empty() => return Err(bad("bytes after its slot")),
+        _ => {}
+    }
+    Ok(slot)
+}
+
+/// Checks what a clear names: a path, one slot of it, or all elements of a set.
+pub fn check_prefix(prefix: &[u8]) -> Result<()> {
+    match check_fields(prefix)? {
+        [] | [ELEMENT] => Ok(()),
+        _ => check(prefix).map(drop),
+    }
+}
+
+/// Checks the field components; gives what follows them.
+fn check_fields(key: &[u8]) -> Result<&[u8]> {
+    let (mut rest, mut depth) = (key, 0);
+    while rest.first().is_some_and(|&tag| tag > LAST_SLOT || tag == END) {
+        let end =
+            rest.iter().position(|&byte| byte == END).ok_or_else(|| bad("a name without end"))?;
+        depth += 1;
+        if rest[0] != FIELD || depth > MAX_DEPTH || key.len() - rest.len() + end > MAX_KEY_BYTES {
+            return Err(bad("an unknown component, or nested too deep, or too long"));
+        }
+        check_name(&rest[1..end])?;
+        rest = &rest[end + 1..];
+    }
+    Ok(rest)
+}
+
+fn check_name(name: &[u8]) -> Result<()> {
+    let mut bytes = name.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == ESCAPE && !matches!(bytes.next(), Some(1 | 2)) {
+            return Err(bad("a malformed escape"));
+        }
+    }
+    std::str::from_utf8(name).map(drop).map_err(|_| bad("a name that is not UTF-8"))
+}
+
+fn bad(why: &str) -> Error {
+    Error::bad_txn(format!("malformed key: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(prop_oneof!["[a-c\u{0}\u{1}\u{2}]{0,4}", ".{0,6}"], 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn keys_keep_the_order_of_paths_and_only_prefixes_are_prefixes(a in names(), b in names()) {
+            let (ka, kb) = (prefix(&Path::from(a.clone())), prefix(&Path::from(b.clone())));
+            prop_assert_eq!(a.cmp(&b), ka.cmp(&kb));
+            prop_assert_eq!(b.starts_with(&a), kb.starts_with(&ka));
+            check_prefix(&ka).unwrap();
+        }
+
+        #[test]
+        fn names_come_back(name in prop_oneof!["[a-c\u{0}\u{1}\u{2}]{0,4}", ".{0,6}"]) {
+            let mut key = Vec::new();
+            push_field(&mut key, &name);
+            key = slot(&key, Slot::Register);
+            prop_assert_eq!(check(&key).unwrap(), Slot::Register);
+            let Step::Field(component) = step(&key, 0) else { panic!("a field") };
+            prop_assert_eq!(field_name(component), name);
+        }
+
+        #[test]
+        fn checking_never_panics_and_what_passes_can_be_walked(
+            key in prop::collection::vec(prop_oneof![0u8..0x12, any::<u8>()], 0..24)
+        ) {
+            if check(&key).is_ok() {
+                let mut at = 0;
+                while let Step::Field(component) = step(&key, at) {
+                    field_name(component);
+                    at += component.len();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What a reader sees of a row: one winner everywhere, and the conflicts beside it.
+//!
+//! Every node of a document holds at most four kinds at once: a register, a map, a set, a
+//! counter. The kind that holds the highest put is shown; of a register's siblings the
+//! highest. "Highest" is (time, origin, seq), the same on every replica. Two candidates of
+//! different value or kind at one place are a conflict; equal values are not. Cells of
+//! unknown slots are never shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::key::{self, Slot, Step};
+use super::op::Stamp;
+use super::row::{Body, Cell, Flags, Row};
+use crate::clock::Timestamp;
+use crate::id::{Dot, Origin, Seq};
+use crate::value::{Field, Fields, Path, Value, codec};
+
+type Rank = (Timestamp, Origin, Seq);
+
+/// A place where replicas wrote different things without having seen each other's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// The field.
+    pub path: Path,
+    /// What was written; the first is shown, the others follow from newest to oldest.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One side of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What it would show.
+    pub field: Field,
+    /// The transaction that wrote it; of a map, set or counter, the newest that wrote into it.
+    pub dot: Dot,
+    /// When, by its author's clock.
+    pub time: Timestamp,
+}
+
+/// The document that `row` shows; `None` if it shows none.
+pub fn fields(row: &Row) -> Option<Fields> {
+    let mut walk = Walk { conflicts: None };
+    match walk.node(row.cells(), 0, &mut Path::root())?.field {
+        Field::Map(fields) => Some(fields),
+        _ => None,
+    }
+}
+
+/// The field at `path` that `row` shows.
+pub fn field(row: &Row, path: &Path) -> Option<Field> {
+    let shown = fields(row)?;
+    crate::value::lookup(&shown, path).cloned()
+}
+
+/// The conflicts in `row`, in the order of their paths.
+pub fn conflicts(row: &Row) -> Vec<FieldConflict> {
+    let mut walk = Walk { conflicts: Some(Vec::new()) };
+    walk.node(row.cells(), 0, &mut Path::root());
+    let mut found = walk.conflicts.unwrap_or_default();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// What is worth knowing of `row` without building what it shows.
+pub fn flags(row: &Row) -> Flags {
+    let mut flags = Flags::default();
+    flags.shown = survey(row.cells(), 0, &mut flags.in_conflict);
+    flags
+}
+
+/// The cells that share a node, taken apart: its own by slot, and each child's run.
+struct Node<'a> {
+    registers: Vec<&'a Cell>,
+    map_markers: Vec<&'a Cell>,
+    set: Vec<&'a Cell>,
+    counters: Vec<&'a Cell>,
+    children: Vec<(&'a [u8], &'a [Cell])>,
+}
+
+impl<'a> Node<'a> {
+    fn of(cells: &'a [Cell], at: usize) -> Node<'a> {
+        let mut node = Node {
+            registers: Vec::new(),
+            map_markers: Vec::new(),
+            set: Vec::new(),
+            counters: Vec::new(),
+            children: Vec::new(),
+        };
+        let mut rest = cells;
+        while let Some(cell) = rest.first() {
+            let taken = match key::step(&cell.key, at) {
+                Step::Slot(slot, _) => {
+                    match slot {
+                        _ if !cell.is_live() => {}
+                        Slot::Register => node.registers.push(cell),
+                        Slot::MapMarker => node.map_markers.push(cell),
+                        Slot::SetMarker | Slot::Element => node.set.push(cell),
+                        Slot::Counter => node.counters.push(cell),
+                        Slot::Unknown => {}
+                    }
+                    1
+                }
+                Step::Field(component) => {
+                    let len = child_len(rest, at, component);
+                    node.children.push((component, &rest[..len]));
+                    len
+                }
+            };
+            rest = &rest[taken..];
+        }
+        node
+    }
+}
+
+/// How many of `cells` lie under the field `component` at `at`.
+fn child_len(cells: &[Cell], at: usize, component: &[u8]) -> usize {
+    cells.iter().take_while(|cell| cell.key[at..].starts_with(component)).count()
+}
+
+struct Walk {
+    conflicts: Option<Vec<FieldConflict>>,
+}
+
+struct Shown {
+    field: Field,
+    rank: Rank,
+}
+
+impl Walk {
+    fn node(&mut self, cells: &[Cell], at: usize, path: &mut Path) -> Option<Shown> {
+        let node = Node::of(cells, at);
+        let mut shown: Vec<Shown> = Vec::new();
+        let inner = self.conflicts.as_ref().map_or(0, Vec::len);
+        shown.extend(self.map(&node, at, path));
+        let within_map = inner..self.conflicts.as_ref().map_or(0, Vec::len);
+        shown.extend(set(&node.set, at));
+        shown.extend(counter(&node.counters));
+        shown.extend(registers(&node.registers));
+        shown.sort_by(|a, b| b.rank.cmp(&a.rank));
+        if let Some(conflicts) = &mut self.conflicts {
+            if shown.first().is_some_and(|top| !matches!(top.field, Field::Map(_))) {
+                conflicts.drain(within_map);
+            }
+            if shown.len() > 1 {
+                let candidates = shown.iter().map(Candidate::of).collect();
+                conflicts.push(FieldConflict { path: path.clone(), candidates });
+            }
+        }
+        shown.into_iter().next()
+    }
+
+    fn map(&mut self, node: &Node<'_>, at: usize, path: &mut Path) -> Option<Shown> {
+        let mut rank = node.map_markers.iter().map(|cell| cell.stamp.rank()).max();
+        let mut fields = Fields::new();
+        for (component, cells) in &node.children {
+            let name = key::field_name(component);
+            path.push(name.clone());
+            let child = self.node(cells, at + component.len(), path);
+            path.pop();
+            if let Some(child) = child {
+                rank = rank.max(Some(highest(cells).unwrap_or(child.rank)));
+                fields.insert(name, child.field);
+            }
+        }
+        rank.map(|rank| Shown { field: Field::Map(fields), rank })
+    }
+}
+
+/// The highest put at or below a node, whatever kind it is of.
+fn highest(cells: &[Cell]) -> Option<Rank> {
+    cells.iter().filter(|cell| cell.is_live() && cell.slot() != Slot::Unknown).map(cell_rank).max()
+}
+
+fn cell_rank(cell: &Cell) -> Rank {
+    match &cell.body {
+        Body::Put(_) => cell.stamp.rank(),
+        Body::Counter(row) => {
+            let dot = Dot { origin: cell.stamp.dot.origin, seq: row.seq };
+            Stamp { dot, time: row.time }.rank()
+        }
+    }
+}
+
+fn set(cells: &[&Cell], at: usize) -> Option<Shown> {
+    let rank = cells.iter().map(|cell| cell.stamp.rank()).max()?;
+    let elements: BTreeSet<Value> = cells
+        .iter()
+        .filter_map(|cell| match key::step(&cell.key, at) {
+            Step::Slot(Slot::Element, content) => Some(key::element_value(content)),
+            _ => None,
+        })
+        .collect();
+    Some(Shown { field: Field::Set(elements), rank })
+}
+
+fn counter(cells: &[&Cell]) -> Option<Shown> {
+    let rank = cells.iter().map(|cell| cell_rank(cell)).max()?;
+    let sum = cells
+        .iter()
+        .map(|cell| match &cell.body {
+            Body::Counter(row) => row.value(),
+            Body::Put(_) => 0,
+        })
+        .fold(0i128, i128::saturating_add);
+    let sum = sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+    Some(Shown { field: Field::Counter(sum), rank })
+}
+
+/// One candidate for each distinct value, under its highest put.
+fn registers(cells: &[&Cell]) -> Vec<Shown> {
+    let mut values: BTreeMap<&[u8], Rank> = BTreeMap::new();
+    for cell in cells {
+        if let Body::Put(value) = &cell.body {
+            let rank = values.entry(value).or_insert(cell.stamp.rank());
+            *rank = cell.stamp.rank().max(*rank);
+        }
+    }
+    values
+        .into_iter()
+        .map(|(value, rank)| {
+            let value = codec::decode(value).expect("values are checked before they enter a row");
+            Shown { field: Field::Value(value), rank }
+        })
+        .collect()
+}
+
+impl Candidate {
+    fn of(shown: &Shown) -> Candidate {
+        let (time, origin, seq) = shown.rank;
+        Candidate { field: shown.field.clone(), dot: Dot { origin, seq }, time }
+    }
+}
+
+/// Whether the node shows anything; notes a conflict at or below it that a reader would see.
+fn survey(cells: &[Cell], at: usize, in_conflict: &mut bool) -> bool {
+    let [mut map, mut set, mut counter] = [false; 3];
+    let mut register: Option<&[u8]> = None;
+    let (mut differ, mut below) = (false, false);
+    let mut rest = cells;
+    while let Some(cell) = rest.first() {
+        let taken = match key::step(&cell.key, at) {
+            Step::Slot(slot, _) => {
+                match (slot, &cell.body) {
+                    (Slot::Register, Body::Put(value)) => {
+                        differ |= register.is_some_and(|other| other != value);
+                        register = Some(value);
+                    }
+                    (Slot::MapMarker, _) => map = true,
+                    (Slot::SetMarker | Slot::Element, _) => set = true,
+                    (Slot::Counter, _) => counter |= cell.is_live(),
+                    _ => {}
+                }
+                1
+            }
+            Step::Field(component) => {
+                let len = child_len(rest, at, component);
+                map |= survey(&rest[..len], at + component.len(), &mut below);
+                len
+            }
+        };
+        rest = &rest[taken..];
+    }
+    let kinds = [map, set, counter, register.is_some()].iter().filter(|kind| **kind).count();
+    *in_conflict |= differ || kinds > 1 || below;
+    kinds > 0
+}

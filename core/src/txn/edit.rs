@@ -1,0 +1,706 @@
+//! Edits of one document: what a caller wants, as operations over what the caller has seen.
+//!
+//! A [`Draft`] is a document inside a transaction: the row as it was, the operations so
+//! far, and the row as they leave it. A [`Base`] is what the caller had seen; an edit
+//! writes the difference to it and clears only that, so that it never undoes what came in
+//! between. Invariants: operations are the net effect (a put that the same transaction
+//! takes back is not among them); a clear names only cells that are in the row and that
+//! the base has seen; cells of unknown slots are never cleared by a `put`; every map and
+//! set that an edit creates has a marker, so that it stays when its content goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::crdt::key::{self, Slot, Step};
+use crate::crdt::{Body, Cell, Op, Row, Stamp, view};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Origin, Seq};
+use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES};
+use crate::value::{Field, Fields, Path, Value, codec};
+use crate::wire::{Reader, put_int, put_uint};
+
+const VERSION_FORMAT: u8 = 1;
+/// A version with more shown fields than this can be compared, but no longer be merged from.
+const MAX_VERSION_LEAVES: usize = 4096;
+
+/// What a reader had seen of a document, as opaque bytes to hand back with a `put`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Version(Vec<u8>);
+
+impl Version {
+    /// The version of a document that `row` holds.
+    pub fn of(row: &Row) -> Version {
+        Base::of(row).to_version()
+    }
+
+    /// From the bytes that [`Version::as_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Version {
+        Version(bytes.to_vec())
+    }
+
+    /// The bytes; empty is "I saw no document".
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What a caller had seen of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Base {
+    digest: [u8; 16],
+    seen: BTreeMap<Origin, Seq>,
+    /// Of each shown leaf, by the hash of its key, a print of its value; `None` if there were too many.
+    leaves: Option<BTreeMap<u64, u64>>,
+    rows: BTreeMap<(u64, Dot), (Seq, i128)>,
+}
+
+impl Base {
+    /// What a reader of `row` sees.
+    pub fn of(row: &Row) -> Base {
+        let mut leaves = BTreeMap::new();
+        if let Some(fields) = view::fields(row) {
+            each_leaf(&fields, &mut Vec::new(), &mut |key, print| {
+                leaves.insert(short_hash(key), print);
+            });
+        }
+        let rows = row.cells().iter().filter_map(|cell| match &cell.body {
+            Body::Counter(counter) => {
+                Some(((short_hash(&cell.key), cell.stamp.dot), (counter.seq, counter.total)))
+            }
+            Body::Put(_) => None,
+        });
+        let digest = match row.is_empty() {
+            true => [0; 16],
+            false => row.digest("").short().0,
+        };
+        Base { digest, seen: row.seen(), leaves: Some(leaves), rows: rows.collect() }
+    }
+
+    /// Whether `row` is exactly what was seen.
+    pub fn is_current(&self, row: &Row) -> bool {
+        self.digest == if row.is_empty() { [0; 16] } else { row.digest("").short().0 }
+    }
+
+    fn covers(&self, dot: &Dot) -> bool {
+        self.seen.get(&dot.origin).is_some_and(|&seq| dot.seq <= seq)
+    }
+
+    fn print(&self, key: &[u8]) -> Option<u64> {
+        let leaves = self.leaves.as_ref()?;
+        if leaves.is_empty() { None } else { leaves.get(&short_hash(key)).copied() }
+    }
+
+    fn shows(&self, prefix: &[u8], slot: Slot) -> bool {
+        self.print(&key::slot(prefix, slot)).is_some()
+    }
+
+    /// The opaque bytes of this.
+    pub fn to_version(&self) -> Version {
+        if self.digest == [0; 16] {
+            return Version::default();
+        }
+        let mut out = vec![VERSION_FORMAT];
+        out.extend_from_slice(&self.digest);
+        put_uint(&mut out, self.seen.len() as u64);
+        for (origin, seq) in &self.seen {
+            out.extend_from_slice(&origin.to_bytes());
+            put_uint(&mut out, *seq);
+        }
+        match self.leaves.as_ref().filter(|leaves| leaves.len() <= MAX_VERSION_LEAVES) {
+            None => out.push(0),
+            Some(leaves) => {
+                out.push(1);
+                put_uint(&mut out, leaves.len() as u64);
+                for (key, print) in leaves {
+                    out.extend_from_slice(&key.to_be_bytes());
+                    out.extend_from_slice(&print.to_be_bytes());
+                }
+            }
+        }
+        put_uint(&mut out, self.rows.len() as u64);
+        for ((key, row), (seq, total)) in &self.rows {
+            out.extend_from_slice(&key.to_be_bytes());
+            out.extend_from_slice(&row.origin.to_bytes());
+            put_uint(&mut out, row.seq);
+            put_uint(&mut out, *seq);
+            put_int(&mut out, *total);
+        }
+        Version(out)
+    }
+
+    /// Reads a version that a caller hands back.
+    pub fn from_version(version: &Version) -> Result<Base> {
+        if version.0.is_empty() {
+            return Ok(Base { leaves: Some(BTreeMap::new()), ..Base::default() });
+        }
+        read_version(&version.0).map_err(|_| {
+            Error::invalid(
+                "the document version is not one that this store gave out; read the document again",
+            )
+        })
+    }
+}
+
+fn read_version(bytes: &[u8]) -> Result<Base> {
+    let mut reader = Reader::new(bytes, "document version");
+    if reader.u8()? != VERSION_FORMAT {
+        return Err(reader.bad("an unknown format"));
+    }
+    let mut base = Base { digest: reader.array()?, ..Base::default() };
+    for _ in 0..reader.count()? {
+        base.seen.insert(Origin::from_bytes(&reader.array()?), reader.uint()?);
+    }
+    if reader.u8()? == 1 {
+        let mut leaves = BTreeMap::new();
+        for _ in 0..reader.count()? {
+            leaves.insert(u64::from_be_bytes(reader.array()?), u64::from_be_bytes(reader.array()?));
+        }
+        base.leaves = Some(leaves);
+    }
+    for _ in 0..reader.count()? {
+        let key = u64::from_be_bytes(reader.array()?);
+        let row = Dot { origin: Origin::from_bytes(&reader.array()?), seq: reader.uint()? };
+        base.rows.insert((key, row), (reader.uint()?, reader.int()?));
+    }
+    reader.end()?;
+    Ok(base)
+}
+
+fn short_hash(bytes: &[u8]) -> u64 {
+    let hash = blake3::hash(bytes);
+    u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("8 of 32 bytes"))
+}
+
+/// Calls `leaf` with the key and a print of every leaf that `fields` shows.
+fn each_leaf(fields: &Fields, prefix: &mut Vec<u8>, leaf: &mut impl FnMut(&[u8], u64)) {
+    leaf(&key::slot(prefix, Slot::MapMarker), 1);
+    for (name, field) in fields {
+        let len = prefix.len();
+        key::push_field(prefix, name);
+        match field {
+            Field::Map(fields) => each_leaf(fields, prefix, leaf),
+            Field::Value(value) => leaf(&key::slot(prefix, Slot::Register), print_of(value)),
+            Field::Counter(sum) => leaf(&key::slot(prefix, Slot::Counter), *sum as u64),
+            Field::Set(elements) => {
+                leaf(&key::slot(prefix, Slot::SetMarker), 1);
+                for element in elements {
+                    leaf(&element_key(prefix, element), 1);
+                }
+            }
+        }
+        prefix.truncate(len);
+    }
+}
+
+fn print_of(value: &Value) -> u64 {
+    let mut bytes = Vec::new();
+    codec::encode(value, &mut bytes);
+    short_hash(&bytes)
+}
+
+fn element_key(prefix: &[u8], element: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    codec::encode(element, &mut bytes);
+    key::element(prefix, &bytes)
+}
+
+/// A document inside a transaction.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    before: Row,
+    now: Row,
+    ops: Vec<Op>,
+    stamp: Stamp,
+}
+
+impl Draft {
+    /// A draft of the document that `row` holds, in the transaction at `stamp`.
+    pub fn new(row: Row, stamp: Stamp) -> Draft {
+        Draft { now: row.clone(), before: row, ops: Vec::new(), stamp }
+    }
+
+    /// The document as the edits so far leave it.
+    pub fn row(&self) -> &Row {
+        &self.now
+    }
+
+    /// The operations; none if the edits change nothing.
+    pub fn into_ops(self) -> Vec<Op> {
+        self.ops
+    }
+
+    /// Replaces the document by `fields`: writes the difference to what `base` had seen, or to
+    /// what is there now, and clears only that.
+    pub fn put(&mut self, fields: &Fields, base: Option<&Base>) -> Result<()> {
+        let now;
+        let base = match base {
+            Some(base) if !base.is_current(&self.now) => {
+                if base.leaves.is_none() {
+                    return Err(Error::new(
+                        ErrorKind::VersionMismatch,
+                        "the document changed since it was read, and is too large to merge from its version; read it again",
+                    ));
+                }
+                base
+            }
+            _ => {
+                now = Base::of(&self.now);
+                &now
+            }
+        };
+        self.put_map(&mut Path::root(), fields, base, true)
+    }
+
+    /// Writes the fields given, map by map, and leaves all others alone.
+    pub fn merge(&mut self, fields: &Fields) -> Result<()> {
+        let base = Base::of(&self.now);
+        self.put_map(&mut Path::root(), fields, &base, false)
+    }
+
+    /// Removes what `base` had seen of the document, or what is there now. Gives whether there was anything.
+    pub fn delete(&mut self, base: Option<&Base>) -> bool {
+        let now;
+        let base = match base {
+            Some(base) => base,
+            None => {
+                now = Base::of(&self.now);
+                &now
+            }
+        };
+        self.clear(&[], base, true)
+    }
+
+    /// Writes one field; maps on the way are created.
+    pub fn set(&mut self, path: &Path, field: &Field) -> Result<()> {
+        let base = Base::of(&self.now);
+        self.open_way(path, &base)?;
+        self.put_field(&mut path.clone(), field, &base, true)
+    }
+
+    /// Removes one field with all below it. Gives whether it was there.
+    pub fn unset(&mut self, path: &Path) -> Result<bool> {
+        let base = Base::of(&self.now);
+        let parent = key::prefix(&Path::from(parent_names(path)?));
+        let cleared = self.clear(&key::prefix(path), &base, true);
+        if cleared {
+            self.keep_container(&parent, Slot::MapMarker);
+        }
+        Ok(cleared)
+    }
+
+    /// Adds an element to the set at `path`, which is created if nothing is there.
+    pub fn add(&mut self, path: &Path, element: &Value) -> Result<()> {
+        let base = Base::of(&self.now);
+        let prefix = key::prefix(path);
+        self.want_kind(path, "set", "put a set there first", |field| {
+            matches!(field, Field::Set(_))
+        })?;
+        self.open_way(path, &base)?;
+        if !base.shows(&prefix, Slot::SetMarker) {
+            self.clear_others(&prefix, Slot::SetMarker, &base);
+            self.put_cell(key::slot(&prefix, Slot::SetMarker), Vec::new());
+        }
+        self.put_element(&prefix, element, path, &base)
+    }
+
+    /// Removes an element from the set at `path`. Gives whether it was there.
+    pub fn remove(&mut self, path: &Path, element: &Value) -> Result<bool> {
+        let base = Base::of(&self.now);
+        let prefix = key::prefix(path);
+        self.want_kind(path, "set", "it has no elements to remove", |field| {
+            matches!(field, Field::Set(_))
+        })?;
+        let cleared = self.clear(&element_key(&prefix, element), &base, true);
+        if cleared {
+            self.keep_container(&prefix, Slot::SetMarker);
+        }
+        Ok(cleared)
+    }
+
+    /// Adds to the counter at `path`, which is created if nothing is there.
+    pub fn increment(&mut self, path: &Path, by: i64) -> Result<()> {
+        let base = Base::of(&self.now);
+        self.want_kind(path, "counter", "put {\"$counter\": 0} there first", |field| {
+            matches!(field, Field::Counter(_))
+        })?;
+        self.open_way(path, &base)?;
+        let prefix = key::prefix(path);
+        self.clear_others(&prefix, Slot::Counter, &base);
+        self.add_to_row(key::slot(&prefix, Slot::Counter), by);
+        Ok(())
+    }
+
+    /// Settles the conflict at `path` for one of its candidates: the others are cleared.
+    pub fn resolve(&mut self, path: &Path, choice: &Field) -> Result<()> {
+        let base = Base::of(&self.now);
+        let prefix = key::prefix(path);
+        let keep = match choice {
+            Field::Map(_) => Slot::MapMarker,
+            Field::Set(_) => Slot::SetMarker,
+            Field::Counter(_) => Slot::Counter,
+            Field::Value(value) => {
+                let bytes = codec::encode_checked(value, path)?;
+                self.clear(&prefix, &base, true);
+                self.put_cell(key::slot(&prefix, Slot::Register), bytes);
+                return Ok(());
+            }
+        };
+        self.clear_others(&prefix, keep, &base);
+        Ok(())
+    }
+
+    fn want_kind(
+        &self,
+        path: &Path,
+        wanted: &str,
+        remedy: &str,
+        is: impl Fn(&Field) -> bool,
+    ) -> Result<()> {
+        parent_names(path)?;
+        match view::field(&self.now, path) {
+            Some(field) if !is(&field) => Err(Error::new(
+                ErrorKind::WrongKind,
+                format!("the field '{path}' is a {}, not a {wanted}; {remedy}", field.kind()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes every node above `path` a map, clearing what else was seen there.
+    fn open_way(&mut self, path: &Path, base: &Base) -> Result<()> {
+        let names = parent_names(path)?;
+        check_depth(path)?;
+        for depth in 0..=names.len() {
+            let prefix = key::prefix(&Path::from(names[..depth].to_vec()));
+            self.open_map(&prefix, base);
+        }
+        Ok(())
+    }
+
+    fn open_map(&mut self, prefix: &[u8], base: &Base) {
+        self.clear_others(prefix, Slot::MapMarker, base);
+        if !base.shows(prefix, Slot::MapMarker)
+            && !self.has_put(&key::slot(prefix, Slot::MapMarker))
+        {
+            self.put_cell(key::slot(prefix, Slot::MapMarker), Vec::new());
+        }
+    }
+
+    /// Writes the fields of the map at `path`; with `replace`, those that the base showed and
+    /// `fields` lacks go.
+    fn put_map(
+        &mut self,
+        path: &mut Path,
+        fields: &Fields,
+        base: &Base,
+        replace: bool,
+    ) -> Result<()> {
+        check_depth(path)?;
+        let prefix = key::prefix(path);
+        let ops_before = self.ops.len();
+        let was_map = base.shows(&prefix, Slot::MapMarker);
+        if !was_map {
+            self.clear_others(&prefix, Slot::MapMarker, base);
+            self.put_cell(key::slot(&prefix, Slot::MapMarker), Vec::new());
+        }
+        if was_map && replace {
+            self.remove_absent(&prefix, fields, base);
+        }
+        for (name, field) in fields {
+            path.push(name.clone());
+            self.put_field(path, field, base, replace)?;
+            path.pop();
+        }
+        if was_map && self.ops.len() > ops_before {
+            self.clear_others(&prefix, Slot::MapMarker, base);
+        }
+        if was_map && fields.is_empty() && replace {
+            self.keep_container(&prefix, Slot::MapMarker);
+        }
+        Ok(())
+    }
+
+    /// Clears the children of the map at `prefix` that the base showed and `fields` lacks.
+    fn remove_absent(&mut self, prefix: &[u8], fields: &Fields, base: &Base) {
+        let mut gone = BTreeSet::new();
+        for cell in self.now.under(prefix) {
+            if let Step::Field(component) = key::step(&cell.key, prefix.len()) {
+                if !fields.contains_key(&key::field_name(component)) {
+                    gone.insert([prefix, component].concat());
+                }
+            }
+        }
+        for child in gone {
+            self.clear(&child, base, false);
+        }
+    }
+
+    fn put_field(
+        &mut self,
+        path: &mut Path,
+        field: &Field,
+        base: &Base,
+        replace: bool,
+    ) -> Result<()> {
+        let prefix = key::prefix(path);
+        if prefix.len() > MAX_KEY_BYTES {
+            return Err(Error::limit(format!(
+                "the names on the way to a field have over {MAX_KEY_BYTES} bytes together"
+            )));
+        }
+        match field {
+            Field::Map(fields) => self.put_map(path, fields, base, replace),
+            Field::Set(elements) => self.put_set(path, elements, base),
+            Field::Counter(sum) => self.put_counter(path, *sum, base),
+            Field::Value(value) => self.put_value(path, value, base),
+        }
+    }
+
+    fn put_value(&mut self, path: &Path, value: &Value, base: &Base) -> Result<()> {
+        let prefix = key::prefix(path);
+        if let Value::Array(items) = value {
+            if base.shows(&prefix, Slot::SetMarker) && items.iter().all(Value::is_scalar) {
+                return self.put_set(path, &items.iter().cloned().collect(), base);
+            }
+        }
+        let number = matches!(value, Value::Int(_) | Value::UInt(_) | Value::Float(_));
+        if number && base.shows(&prefix, Slot::Counter) {
+            return Err(Error::new(
+                ErrorKind::WrongKind,
+                format!(
+                    "the field '{path}' is a counter; use increment, or put {{\"$counter\": n}} for a new sum"
+                ),
+            ));
+        }
+        let bytes = codec::encode_checked(value, path)?;
+        let register = key::slot(&prefix, Slot::Register);
+        if base.print(&register) != Some(short_hash(&bytes)) {
+            self.clear(&prefix, base, false);
+            self.put_cell(register, bytes);
+        }
+        Ok(())
+    }
+
+    fn put_set(&mut self, path: &Path, elements: &BTreeSet<Value>, base: &Base) -> Result<()> {
+        let prefix = key::prefix(path);
+        let was_set = base.shows(&prefix, Slot::SetMarker);
+        if !was_set {
+            self.clear_others(&prefix, Slot::SetMarker, base);
+            self.put_cell(key::slot(&prefix, Slot::SetMarker), Vec::new());
+        }
+        let wanted: BTreeSet<Vec<u8>> = elements.iter().map(|e| element_key(&prefix, e)).collect();
+        let gone: BTreeSet<Vec<u8>> = self
+            .now
+            .under(&key::slot(&prefix, Slot::Element))
+            .iter()
+            .filter(|cell| {
+                was_set && base.print(&cell.key).is_some() && !wanted.contains(&cell.key)
+            })
+            .map(|cell| cell.key.clone())
+            .collect();
+        let changed = !gone.is_empty();
+        for element in gone {
+            self.clear(&element, base, false);
+        }
+        for element in elements {
+            if !was_set || base.print(&element_key(&prefix, element)).is_none() {
+                self.put_element(&prefix, element, path, base)?;
+            }
+        }
+        if changed && elements.is_empty() {
+            self.keep_container(&prefix, Slot::SetMarker);
+        }
+        Ok(())
+    }
+
+    fn put_element(
+        &mut self,
+        prefix: &[u8],
+        element: &Value,
+        path: &Path,
+        base: &Base,
+    ) -> Result<()> {
+        if !element.is_scalar() {
+            return Err(Error::invalid(format!(
+                "the set at '{path}' can't hold an {}; elements are null, bool, numbers, text, bytes and times",
+                element.kind()
+            )));
+        }
+        let key = key::element(prefix, &codec::encode_checked(element, path)?);
+        self.clear(&key, base, false);
+        self.put_cell(key, Vec::new());
+        Ok(())
+    }
+
+    fn put_counter(&mut self, path: &Path, sum: i64, base: &Base) -> Result<()> {
+        let prefix = key::prefix(path);
+        let counter = key::slot(&prefix, Slot::Counter);
+        match base.print(&counter).map(|print| print as i64) {
+            Some(seen) if seen == sum => {}
+            Some(seen) => {
+                let by = sum.checked_sub(seen).ok_or_else(|| {
+                    Error::limit(format!(
+                        "the counter at '{path}' would change by more than 64 bits"
+                    ))
+                })?;
+                self.add_to_row(counter, by);
+            }
+            None => {
+                self.clear_others(&prefix, Slot::Counter, base);
+                self.add_to_row(counter, sum);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to this origin's row of the counter, or begins a new one.
+    fn add_to_row(&mut self, counter: Vec<u8>, by: i64) {
+        let own = self.stamp.dot.origin;
+        let row = self.now.under(&counter).iter().find_map(|cell| match &cell.body {
+            Body::Counter(row) if cell.stamp.dot.origin == own && !row.is_settled() => {
+                Some((cell.stamp.dot.seq, row.total))
+            }
+            _ => None,
+        });
+        let (birth, total) = row.unwrap_or((self.stamp.dot.seq, 0));
+        let total = total.saturating_add(i128::from(by));
+        let earlier = self.take_add(&counter, birth);
+        self.push(Op::Add { key: counter, birth, total, by: by.saturating_add(earlier) });
+    }
+
+    /// Takes out this transaction's earlier addition to the row; gives how much it added.
+    fn take_add(&mut self, counter: &[u8], row_birth: Seq) -> i64 {
+        let mut earlier = 0;
+        self.ops.retain(|op| match op {
+            Op::Add { key, birth, by, .. } if key == counter && *birth == row_birth => {
+                earlier = *by;
+                false
+            }
+            _ => true,
+        });
+        earlier
+    }
+
+    fn push(&mut self, op: Op) {
+        self.now.apply(&op, &self.stamp);
+        self.ops.push(op);
+    }
+
+    fn has_put(&self, key: &[u8]) -> bool {
+        self.now.under(key).iter().any(|cell| cell.key == key)
+    }
+
+    fn put_cell(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.take_back(|op| matches!(op, Op::Put { key: earlier, .. } if *earlier == key), &key);
+        self.push(Op::Put { key, value });
+    }
+
+    /// Puts the marker of a container whose content was cleared, if it has none.
+    fn keep_container(&mut self, prefix: &[u8], marker: Slot) {
+        let marker = key::slot(prefix, marker);
+        if !self.has_put(&marker) {
+            self.put_cell(marker, Vec::new());
+        }
+    }
+
+    /// Clears what the base has seen at or below `prefix`. Gives whether there was anything.
+    fn clear(&mut self, prefix: &[u8], base: &Base, with_unknown: bool) -> bool {
+        let seen = |cell: &Cell| match &cell.body {
+            Body::Put(_) => base.covers(&cell.stamp.dot),
+            Body::Counter(row) => !row.is_settled() && base.covers(&cell.stamp.dot),
+        };
+        if !self.now.under(prefix).iter().any(seen) {
+            return false;
+        }
+        let own = self.stamp.dot;
+        if base.covers(&own) {
+            self.take_back(
+                |op| match op {
+                    Op::Put { key, .. } | Op::Add { key, .. } => key.starts_with(prefix),
+                    _ => false,
+                },
+                prefix,
+            );
+        }
+        let spare = |cell: &Cell| !with_unknown && cell.slot() == Slot::Unknown;
+        let cells = self.now.under(prefix);
+        let mut clears: BTreeMap<Vec<u8>, BTreeMap<Origin, Seq>> = BTreeMap::new();
+        let whole = !cells.iter().any(spare);
+        for cell in cells.iter().filter(|cell| matches!(cell.body, Body::Put(_))) {
+            let dot = cell.stamp.dot;
+            if seen(cell) && !spare(cell) && dot != own {
+                let at = if whole { prefix.to_vec() } else { cell.key.clone() };
+                let newest = clears.entry(at).or_default().entry(dot.origin).or_default();
+                *newest = dot.seq.max(*newest);
+            }
+        }
+        let settles: Vec<Op> = cells.iter().filter_map(|cell| settle(cell, base)).collect();
+        for (prefix, upto) in clears {
+            let upto = upto.into_iter().map(|(origin, seq)| Dot { origin, seq }).collect();
+            self.push(Op::Clear { prefix, upto });
+        }
+        settles.into_iter().for_each(|op| self.push(op));
+        true
+    }
+
+    /// Clears what was seen at `prefix` of every kind but that of the marker `keep`.
+    fn clear_others(&mut self, prefix: &[u8], keep: Slot, base: &Base) {
+        for slot in [Slot::Register, Slot::SetMarker, Slot::Element, Slot::Counter] {
+            let kind = if slot == Slot::Element { Slot::SetMarker } else { slot };
+            if kind != keep {
+                self.clear(&key::slot(prefix, slot), base, false);
+            }
+        }
+        if keep != Slot::MapMarker {
+            self.clear(&key::slot(prefix, Slot::MapMarker), base, false);
+            self.remove_absent(prefix, &Fields::new(), base);
+        }
+    }
+
+    /// Takes back operations of this transaction that a later one makes void.
+    fn take_back(&mut self, void: impl Fn(&Op) -> bool, prefix: &[u8]) {
+        let own = self.stamp.dot;
+        let touched = self.now.under(prefix).iter().any(|cell| match &cell.body {
+            Body::Put(_) => cell.stamp.dot == own,
+            Body::Counter(row) => cell.stamp.dot.origin == own.origin && row.seq == own.seq,
+        });
+        if !touched {
+            return;
+        }
+        self.ops.retain(|op| !void(op));
+        self.now = self.before.clone();
+        for op in &self.ops {
+            self.now.apply(op, &self.stamp);
+        }
+    }
+}
+
+/// Zeroes a counter row as far as the base has seen it.
+fn settle(cell: &Cell, base: &Base) -> Option<Op> {
+    let Body::Counter(row) = &cell.body else { return None };
+    let &(seq, total) = base.rows.get(&(short_hash(&cell.key), cell.stamp.dot))?;
+    let (seq, total) = if seq >= row.seq { (row.seq, row.total) } else { (seq, total) };
+    (seq > row.settled_seq).then(|| Op::Settle {
+        key: cell.key.clone(),
+        row: cell.stamp.dot,
+        seq,
+        total,
+    })
+}
+
+fn parent_names(path: &Path) -> Result<Vec<String>> {
+    match path.names().split_last() {
+        Some((_, way)) => Ok(way.to_vec()),
+        None => Err(Error::invalid(
+            "this needs the path of a field, such as '/title'; the path is empty",
+        )),
+    }
+}
+
+fn check_depth(path: &Path) -> Result<()> {
+    match path.depth() > MAX_DEPTH {
+        true => {
+            Err(Error::limit(format!("the document is nested deeper than {MAX_DEPTH} at '{path}'")))
+        }
+        false => Ok(()),
+    }
+}
