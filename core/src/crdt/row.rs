@@ -229,17 +229,35 @@ impl Row {
         row.is_settled().then(|| Settled { key: key.to_vec(), row: *born })
     }
 
-    /// Removes a counter row if it is settled by a transaction that `seen` knows. Gives whether it went.
-    pub fn drop_settled(&mut self, key: &[u8], born: &Dot, seen: impl Fn(&Dot) -> bool) -> bool {
-        let Ok(at) = self.find(key, born) else { return false };
-        let gone = match &self.cells[at].body {
-            Body::Counter(row) => row.is_settled() && row.settled_by.iter().any(seen),
-            Body::Put(_) => false,
-        };
-        if gone {
-            self.cells.remove(at);
+    /// Removes a counter row if it is settled by a transaction that `seen` knows.
+    pub fn drop_settled(&mut self, key: &[u8], born: &Dot, seen: impl Fn(&Dot) -> bool) {
+        let row = self.counter_row(key, born);
+        if row.is_some_and(|row| row.is_settled() && row.settled_by.iter().any(seen)) {
+            self.cells.retain(|cell| cell.key != key || cell.stamp.dot != *born);
         }
-        gone
+    }
+
+    /// Whether the counter row is here, with everything in it zeroed.
+    pub fn is_settled(&self, key: &[u8], born: &Dot) -> bool {
+        self.counter_row(key, born).is_some_and(CounterRow::is_settled)
+    }
+
+    fn counter_row(&self, key: &[u8], born: &Dot) -> Option<&CounterRow> {
+        match &self.cells[self.find(key, born).ok()?].body {
+            Body::Counter(row) => Some(row),
+            Body::Put(_) => None,
+        }
+    }
+
+    /// The origins that the row names, in no order and perhaps more than once.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> {
+        let settlers = |cell: &Cell| match &cell.body {
+            Body::Counter(row) => row.settled_by.iter().map(|dot| dot.origin).collect(),
+            Body::Put(_) => Vec::new(),
+        };
+        self.cells.iter().flat_map(move |cell| {
+            std::iter::once(cell.stamp.dot.origin).chain(settlers(cell))
+        })
     }
 
     /// Of each origin the newest transaction with a cell here.

@@ -1,0 +1,375 @@
+//! The waist: the one place that changes documents.
+//!
+//! A local write, a peer's transaction and a transaction that recovery reads from the log
+//! all come through [`Waist::apply`], in one redb transaction a batch. It touches all that
+//! a transaction touches, together: documents, conflicts, counts, digest, vector, index,
+//! and the position up to which the log is applied. It decides nothing: what it is given
+//! was admitted before ([`Admission`]), and is in the log.
+//!
+//! Invariant of admission, hence of the log's order: a transaction is admitted only when
+//! its author's one before it is here, with the hash it names, and everything that it
+//! depends on. A dot that an operation names counts as a dependency (schedule S6).
+
+use std::collections::BTreeMap;
+
+use redb::ReadableTable;
+
+use super::heads::{CollectionHead, Heads, Origins};
+use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
+use crate::crdt::{Flags, LtHash, Op, Row, view};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq};
+use crate::txn::{Signed, Txn};
+
+/// Which transactions may enter the log next: what is applied, and what this batch has admitted.
+pub(super) struct Admission<'a> {
+    heads: &'a Heads,
+    admitted: BTreeMap<(String, Origin), (Seq, Hash)>,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(heads: &'a Heads) -> Admission<'a> {
+        Admission { heads, admitted: BTreeMap::new() }
+    }
+
+    /// Admits `signed`; `false` if it is here already. An error admits nothing.
+    pub(super) fn admit(&mut self, collection: &str, signed: &Signed) -> Result<bool> {
+        let txn = &signed.txn;
+        let (seq, hash) = self.newest(collection, txn.dot.origin);
+        if txn.dot.seq <= seq {
+            return Ok(false);
+        }
+        if txn.dot.seq != seq + 1 {
+            return Err(missing(&txn.dot, &Dot { origin: txn.dot.origin, seq: txn.dot.seq - 1 }));
+        }
+        if txn.prev != hash {
+            return Err(Error::bad_txn(format!(
+                "transaction {} does not follow the one before it that is here: its author's history has forked",
+                txn.dot
+            )));
+        }
+        self.check_deps(collection, txn)?;
+        self.admitted.insert((collection.to_owned(), txn.dot.origin), (txn.dot.seq, signed.hash));
+        Ok(true)
+    }
+
+    fn newest(&self, collection: &str, origin: Origin) -> (Seq, Hash) {
+        if let Some(newest) = self.admitted.get(&(collection.to_owned(), origin)) {
+            return *newest;
+        }
+        let row = self.heads.named(collection).and_then(|head| head.vector.get(&origin));
+        row.map_or((0, Hash::default()), |row| (row.seq, row.hash))
+    }
+
+    fn check_deps(&self, collection: &str, txn: &Txn) -> Result<()> {
+        for dep in &txn.deps {
+            let (seq, hash) = self.newest(collection, dep.origin);
+            let dot = Dot { origin: dep.origin, seq: dep.seq };
+            if seq < dep.seq {
+                return Err(missing(&txn.dot, &dot));
+            }
+            if seq == dep.seq && hash.short() != dep.hash {
+                return Err(Error::bad_txn(format!(
+                    "transaction {} builds on a {dot} that differs from ours: the history of that origin has forked",
+                    txn.dot
+                )));
+            }
+        }
+        let named = txn.docs.iter().flat_map(|doc| &doc.ops).flat_map(named_dots);
+        for dot in named.filter(|dot| dot.origin != txn.dot.origin) {
+            if self.newest(collection, dot.origin).0 < dot.seq {
+                return Err(missing(&txn.dot, &dot));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named_dots(op: &Op) -> Vec<Dot> {
+    match op {
+        Op::Clear { upto, .. } => upto.clone(),
+        Op::Settle { row, seq, .. } => vec![Dot { origin: row.origin, seq: *seq }],
+        Op::Put { .. } | Op::Add { .. } => Vec::new(),
+    }
+}
+
+fn missing(dot: &Dot, dep: &Dot) -> Error {
+    Error::new(
+        ErrorKind::MissingDependency,
+        format!("transaction {dot} builds on {dep}, which is not here yet"),
+    )
+}
+
+/// One batch being applied, over the tables of one redb transaction.
+pub(super) struct Waist<'txn, 'h> {
+    tables: Tables<'txn>,
+    heads: &'h Heads,
+    own: NodeId,
+    changes: Changes,
+}
+
+/// What a batch changes in the heads, to be merged when its commit becomes visible.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    collections: BTreeMap<String, CollectionHead>,
+    origins: Option<Origins>,
+    applied: Option<Position>,
+}
+
+impl Changes {
+    /// Makes the heads say what the tables now say.
+    pub(super) fn publish(self, heads: &mut Heads, own: NodeId) {
+        if let Some(origins) = self.origins {
+            heads.origins = origins;
+        }
+        if let Some(applied) = self.applied {
+            heads.applied = applied;
+        }
+        for (_, changed) in self.collections {
+            match heads.get_mut(changed.number) {
+                None => heads.insert(changed),
+                Some(head) => {
+                    head.row = changed.row;
+                    changed.vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
+                }
+            }
+        }
+    }
+}
+
+impl<'txn, 'h> Waist<'txn, 'h> {
+    pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
+        Waist { tables, heads, own, changes: Changes::default() }
+    }
+
+    /// Applies one transaction that was admitted and lies in the log at `position`.
+    pub(super) fn apply(&mut self, collection: &str, signed: &Signed, position: Position) -> Result<()> {
+        let txn = &signed.txn;
+        let number = self.open_collection(collection)?;
+        self.drop_settled(collection, number, txn)?;
+        for doc in &txn.docs {
+            self.change(collection, number, &doc.id, |row| {
+                let stamp = txn.stamp();
+                doc.ops.iter().filter_map(|op| row.apply(op, &stamp)).collect()
+            })?;
+        }
+        self.advance(collection, number, signed, position)
+    }
+
+    /// Writes what the batch changed of the collections as a whole, and up to where the log is applied.
+    pub(super) fn finish(mut self, applied: Position) -> Result<Changes> {
+        for head in self.changes.collections.values() {
+            set(&mut self.tables.heads, &head.number.to_be_bytes(), &head.row.encode())?;
+        }
+        set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
+        self.changes.applied = Some(applied);
+        Ok(self.changes)
+    }
+
+    /// The number of a collection; begins it if it is new.
+    fn open_collection(&mut self, name: &str) -> Result<u32> {
+        if let Some(head) = self.changes.collections.get(name) {
+            return Ok(head.number);
+        }
+        let head = match self.heads.named(name) {
+            Some(head) => CollectionHead {
+                name: name.to_owned(),
+                number: head.number,
+                row: head.row.clone(),
+                vector: BTreeMap::new(),
+                fresh: BTreeMap::new(),
+            },
+            None => self.begin_collection(name)?,
+        };
+        let number = head.number;
+        self.changes.collections.insert(name.to_owned(), head);
+        Ok(number)
+    }
+
+    fn begin_collection(&mut self, name: &str) -> Result<CollectionHead> {
+        let number = self.next_number()?;
+        let incarnation = match tables::get(&self.tables.left, name.as_bytes())? {
+            Some(bytes) => tables::u32_of(&bytes)?,
+            None => 0,
+        };
+        set(&mut self.tables.collections, name.as_bytes(), &number.to_be_bytes())?;
+        let row = HeadRow {
+            documents: 0,
+            conflicts: 0,
+            transactions: 0,
+            incarnation,
+            since: self.heads.applied,
+            cells: LtHash::new(),
+        };
+        let (vector, fresh) = (BTreeMap::new(), BTreeMap::new());
+        Ok(CollectionHead { name: name.to_owned(), number, row, vector, fresh })
+    }
+
+    /// A collection number that was never used.
+    fn next_number(&mut self) -> Result<u32> {
+        let next = match tables::get(&self.tables.meta, tables::META_NEXT_COLLECTION)? {
+            Some(bytes) => tables::u32_of(&bytes)?,
+            None => 0,
+        };
+        set(&mut self.tables.meta, tables::META_NEXT_COLLECTION, &(next + 1).to_be_bytes())?;
+        Ok(next)
+    }
+
+    fn head(&mut self, collection: &str) -> &mut CollectionHead {
+        self.changes.collections.get_mut(collection).expect("opened before it is changed")
+    }
+
+    fn origin_number(&mut self, origin: Origin) -> Result<u32> {
+        let known = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        if let Some(number) = known.number(&origin) {
+            return Ok(number);
+        }
+        let origins = self.changes.origins.get_or_insert_with(|| self.heads.origins.clone());
+        let number = origins.number_or_add(origin);
+        debug_assert_eq!(number as usize + 1, origins.len());
+        set(&mut self.tables.origins, &number.to_be_bytes(), &origin.to_bytes())?;
+        Ok(number)
+    }
+
+    /// Changes one document, and with it all that is kept about it.
+    fn change(
+        &mut self,
+        collection: &str,
+        number: u32,
+        id: &str,
+        change: impl FnOnce(&mut Row) -> Vec<crate::crdt::Settled>,
+    ) -> Result<()> {
+        let key = tables::document_key(number, id);
+        let old = tables::get(&self.tables.documents, &key)?;
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let mut row = match &old {
+            Some(bytes) => Row::decode(bytes, |number| origins.find(number))?,
+            None => Row::default(),
+        };
+        let before = (Flags::of(old.as_deref()), old.as_ref().map(|_| row.digest(id)));
+        let settled = change(&mut row);
+        let after = (view::flags(&row), (!row.is_empty()).then(|| row.digest(id)));
+        if before == after {
+            return Ok(());
+        }
+        self.write_row(&key, &row, after.0)?;
+        self.count(collection, before, after);
+        self.note_conflict(&key, before.0, after.0)?;
+        for settled in settled {
+            let origin = self.origin_number(settled.row.origin)?;
+            let key = tables::settled_key(number, origin, id, &settled.key, settled.row.seq);
+            set(&mut self.tables.settled, &key, &[])?;
+        }
+        Ok(())
+    }
+
+    fn write_row(&mut self, key: &[u8], row: &Row, flags: Flags) -> Result<()> {
+        if row.is_empty() {
+            return unset(&mut self.tables.documents, key);
+        }
+        for origin in row.origins() {
+            self.origin_number(origin)?;
+        }
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let bytes = row.encode(flags, |origin| origins.number(origin).expect("numbered just before"));
+        set(&mut self.tables.documents, key, &bytes)
+    }
+
+    fn count(&mut self, collection: &str, before: (Flags, Option<Hash>), after: (Flags, Option<Hash>)) {
+        let row = &mut self.head(collection).row;
+        row.documents += u64::from(after.0.shown);
+        row.documents -= u64::from(before.0.shown);
+        row.conflicts += u64::from(after.0.in_conflict);
+        row.conflicts -= u64::from(before.0.in_conflict);
+        if let Some(digest) = before.1 {
+            row.cells.remove(&digest);
+        }
+        if let Some(digest) = after.1 {
+            row.cells.add(&digest);
+        }
+    }
+
+    fn note_conflict(&mut self, key: &[u8], before: Flags, after: Flags) -> Result<()> {
+        match (before.in_conflict, after.in_conflict) {
+            (false, true) => set(&mut self.tables.conflicts, key, &[]),
+            (true, false) => unset(&mut self.tables.conflicts, key),
+            _ => Ok(()),
+        }
+    }
+
+    /// A settled counter row goes when its origin writes anything after it has seen the
+    /// settling: it will never add to it again. Dependencies are differences, so this
+    /// transaction is the first to have seen exactly those that it names, and its author's
+    /// own before it.
+    fn drop_settled(&mut self, collection: &str, number: u32, txn: &Txn) -> Result<()> {
+        let Some(origin) = self.heads_number(&txn.dot.origin) else { return Ok(()) };
+        let start = tables::origin_key(number, origin);
+        let end = (u64::from_be_bytes(start) + 1).to_be_bytes();
+        let keys: Vec<Vec<u8>> = self
+            .tables
+            .settled
+            .range(&start[..]..&end[..])
+            .map_err(db)?
+            .map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(db))
+            .collect::<Result<_>>()?;
+        let seen = |dot: &Dot| match dot.origin == txn.dot.origin {
+            true => dot.seq < txn.dot.seq,
+            false => txn.deps.iter().any(|dep| dep.origin == dot.origin && dep.seq >= dot.seq),
+        };
+        for key in keys {
+            let (id, cell, birth) = tables::split_settled_key(&key)
+                .ok_or_else(|| Error::corrupt("the index of settled counters has a malformed key"))?;
+            let born = Dot { origin: txn.dot.origin, seq: birth };
+            let mut waits = false;
+            self.change(collection, number, id, |row| {
+                row.drop_settled(cell, &born, seen);
+                waits = row.is_settled(cell, &born);
+                Vec::new()
+            })?;
+            if !waits {
+                unset(&mut self.tables.settled, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heads_number(&self, origin: &Origin) -> Option<u32> {
+        self.changes.origins.as_ref().unwrap_or(&self.heads.origins).number(origin)
+    }
+
+    fn vector_row(&self, collection: &str, origin: &Origin) -> Option<VectorRow> {
+        let changed = self.changes.collections.get(collection).and_then(|head| head.vector.get(origin));
+        let before = || self.heads.named(collection).and_then(|head| head.vector.get(origin));
+        changed.or_else(before).copied()
+    }
+
+    fn set_vector_row(&mut self, collection: &str, number: u32, origin: Origin, row: VectorRow) -> Result<()> {
+        let origin_number = self.origin_number(origin)?;
+        set(&mut self.tables.vectors, &tables::origin_key(number, origin_number), &row.encode())?;
+        self.head(collection).vector.insert(origin, row);
+        Ok(())
+    }
+
+    fn advance(&mut self, collection: &str, number: u32, signed: &Signed, position: Position) -> Result<()> {
+        let Txn { dot, deps, .. } = &signed.txn;
+        let acked = self.vector_row(collection, &dot.origin).map_or(0, |row| row.acked);
+        let row = VectorRow { seq: dot.seq, hash: signed.hash, acked };
+        self.set_vector_row(collection, number, dot.origin, row)?;
+        let own = self.head(collection).own_origin(self.own);
+        if dot.origin == own {
+            for dep in deps {
+                if let Some(mut row) = self.vector_row(collection, &dep.origin) {
+                    row.acked = row.acked.max(dep.seq);
+                    self.set_vector_row(collection, number, dep.origin, row)?;
+                }
+            }
+        }
+        if dot.seq % INDEX_STEP == 1 {
+            let origin = self.origin_number(dot.origin)?;
+            let key = tables::transaction_key(number, origin, dot.seq);
+            set(&mut self.tables.transactions, &key, &position.0.to_be_bytes())?;
+        }
+        self.head(collection).row.transactions += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! Heads: what is known of each collection as a whole, in memory.
+//!
+//! Invariant: it says the same as the tables of the last commit. Only the one who commits
+//! changes it, in the same step in which the commit becomes visible (see
+//! [`commit`](super::commit)), so that whoever reads both under its lock sees one moment.
+
+use std::collections::{BTreeMap, HashMap};
+
+use redb::{Database, ReadableTable, ReadTransaction};
+
+use super::tables::{self, HeadRow, VectorRow, db};
+use crate::error::{Error, Result};
+use crate::id::{Head, NodeId, Origin, Position, Vector};
+
+/// Everything known of the collections.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    pub(super) origins: Origins,
+    numbers: BTreeMap<String, u32>,
+    collections: BTreeMap<u32, CollectionHead>,
+    /// Up to where the log is applied.
+    pub(super) applied: Position,
+}
+
+/// What is known of one collection.
+#[derive(Debug, Clone)]
+pub(super) struct CollectionHead {
+    pub(super) name: String,
+    pub(super) number: u32,
+    pub(super) row: HeadRow,
+    pub(super) vector: BTreeMap<Origin, VectorRow>,
+    /// The origins of which we hold more than our own transactions have named.
+    pub(super) fresh: BTreeMap<Origin, Head>,
+}
+
+impl CollectionHead {
+    /// The origin under which this node writes here.
+    pub(super) fn own_origin(&self, node: NodeId) -> Origin {
+        Origin { node, incarnation: self.row.incarnation }
+    }
+
+    /// The vector, as it is compared and sent.
+    pub(super) fn to_vector(&self) -> Vector {
+        self.vector
+            .iter()
+            .map(|(origin, row)| (*origin, Head { seq: row.seq, hash: row.hash.short() }))
+            .collect()
+    }
+
+    /// Notes what is held of `origin`.
+    pub(super) fn note(&mut self, origin: Origin, row: VectorRow, own: NodeId) {
+        if origin.node == own && origin.incarnation == self.row.incarnation || row.acked >= row.seq {
+            self.fresh.remove(&origin);
+        } else {
+            self.fresh.insert(origin, Head { seq: row.seq, hash: row.hash.short() });
+        }
+        self.vector.insert(origin, row);
+    }
+}
+
+impl Heads {
+    /// Reads them all.
+    pub(super) fn load(database: &Database, own: NodeId) -> Result<Heads> {
+        let txn = database.begin_read().map_err(db)?;
+        let mut heads = Heads::default();
+        for entry in txn.open_table(tables::ORIGINS).map_err(db)?.iter().map_err(db)? {
+            let (_, origin) = entry.map_err(db)?;
+            heads.origins.number_or_add(tables::origin_of(origin.value())?);
+        }
+        for entry in txn.open_table(tables::COLLECTIONS).map_err(db)?.iter().map_err(db)? {
+            let (name, number) = entry.map_err(db)?;
+            let name = String::from_utf8(name.value().to_vec())
+                .map_err(|_| Error::corrupt("the name of a collection is not UTF-8"))?;
+            let number = tables::u32_of(number.value())?;
+            let head = load_collection(&txn, &heads.origins, name, number, own)?;
+            heads.insert(head);
+        }
+        if let Some(applied) = tables::read(&txn, tables::META, tables::META_APPLIED)? {
+            heads.applied = Position(tables::u64_of(&applied)?);
+        }
+        Ok(heads)
+    }
+
+    /// The head of the collection with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&CollectionHead> {
+        self.collections.get(self.numbers.get(name)?)
+    }
+
+    /// Replaces or adds a head.
+    pub(super) fn insert(&mut self, head: CollectionHead) {
+        self.numbers.insert(head.name.clone(), head.number);
+        self.collections.insert(head.number, head);
+    }
+
+    /// For changing the head of a collection that is there.
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut CollectionHead> {
+        self.collections.get_mut(&number)
+    }
+
+    /// Forgets a collection.
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some(number) = self.numbers.remove(name) {
+            self.collections.remove(&number);
+        }
+    }
+
+    /// The heads, in the order of names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CollectionHead> {
+        self.numbers.values().map(|number| &self.collections[number])
+    }
+}
+
+fn load_collection(
+    txn: &ReadTransaction,
+    origins: &Origins,
+    name: String,
+    number: u32,
+    own: NodeId,
+) -> Result<CollectionHead> {
+    let row = tables::read(txn, tables::HEADS, &number.to_be_bytes())?
+        .ok_or_else(|| Error::corrupt("a collection has no head"))?;
+    let mut head = CollectionHead {
+        name,
+        number,
+        row: HeadRow::decode(&row)?,
+        vector: BTreeMap::new(),
+        fresh: BTreeMap::new(),
+    };
+    let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
+    let vectors = txn.open_table(tables::VECTORS).map_err(db)?;
+    for entry in vectors.range(&start[..]..&end[..]).map_err(db)? {
+        let (key, value) = entry.map_err(db)?;
+        let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
+        head.note(origin, VectorRow::decode(value.value())?, own);
+    }
+    Ok(head)
+}
+
+/// Numbers that stand for origins in this store. A number is never given twice.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Origins {
+    by_number: Vec<Origin>,
+    numbers: HashMap<Origin, u32>,
+}
+
+impl Origins {
+    /// The origin with this number.
+    pub(super) fn get(&self, number: u32) -> Result<Origin> {
+        self.find(number).ok_or_else(|| Error::corrupt("the state names an origin that is not there"))
+    }
+
+    /// The origin with this number, if there is one.
+    pub(super) fn find(&self, number: u32) -> Option<Origin> {
+        self.by_number.get(number as usize).copied()
+    }
+
+    /// The number of `origin`, if it has one.
+    pub(super) fn number(&self, origin: &Origin) -> Option<u32> {
+        self.numbers.get(origin).copied()
+    }
+
+    /// The number of `origin`, a new one if it has none.
+    pub(super) fn number_or_add(&mut self, origin: Origin) -> u32 {
+        *self.numbers.entry(origin).or_insert_with(|| {
+            self.by_number.push(origin);
+            (self.by_number.len() - 1) as u32
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_number.len()
+    }
+}

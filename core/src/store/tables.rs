@@ -1,0 +1,264 @@
+//! The tables of `state.redb`, and the bytes of their keys and values.
+//!
+//! redb sees only our own bytes, never its typed keys, so that its encodings may change.
+//! Numbers in keys are big-endian, so that redb's order is ours. A *collection number*
+//! and an *origin number* are local to this store: 4 bytes that stand for a name and for
+//! 36 bytes.
+//!
+//! | table | key | value |
+//! | --- | --- | --- |
+//! | meta | name | bytes, by name |
+//! | origins | origin number | origin, 36 |
+//! | collections | name | collection number |
+//! | heads | collection number | [`HeadRow`] |
+//! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8 |
+//! | documents | collection number, id | [`Row`](crate::crdt::Row) |
+//! | conflicts | collection number, id | nothing |
+//! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
+//! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
+//! | left | name | the incarnation to write under if the collection is taken up again, 4 |
+//! | peers | node key, 32 | see [`peers`](super::peers) |
+
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use crate::crdt::LtHash;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Hash, Origin, Position, Seq};
+use crate::wire::Reader;
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type BytesTable<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
+
+pub(super) const META: Definition = TableDefinition::new("meta");
+pub(super) const ORIGINS: Definition = TableDefinition::new("origins");
+pub(super) const COLLECTIONS: Definition = TableDefinition::new("collections");
+pub(super) const HEADS: Definition = TableDefinition::new("heads");
+pub(super) const VECTORS: Definition = TableDefinition::new("vectors");
+pub(super) const DOCUMENTS: Definition = TableDefinition::new("documents");
+pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
+pub(super) const SETTLED: Definition = TableDefinition::new("settled");
+pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
+pub(super) const LEFT: Definition = TableDefinition::new("left");
+pub(super) const PEERS: Definition = TableDefinition::new("peers");
+
+/// All of them, so that a new store has every table.
+pub(super) const ALL: [Definition; 11] = [
+    META, ORIGINS, COLLECTIONS, HEADS, VECTORS, DOCUMENTS, CONFLICTS, SETTLED, TRANSACTIONS, LEFT, PEERS,
+];
+
+pub(super) const META_FORMAT: &[u8] = b"format";
+pub(super) const META_APPLIED: &[u8] = b"applied";
+pub(super) const META_NETWORK: &[u8] = b"network";
+pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
+pub(super) const META_TIME: &[u8] = b"time";
+
+/// Every this many transactions of an origin one is in the index.
+pub(super) const INDEX_STEP: Seq = 16;
+
+/// The tables that applying a transaction changes, open in one write transaction.
+pub(super) struct Tables<'txn> {
+    pub(super) meta: BytesTable<'txn>,
+    pub(super) origins: BytesTable<'txn>,
+    pub(super) collections: BytesTable<'txn>,
+    pub(super) heads: BytesTable<'txn>,
+    pub(super) vectors: BytesTable<'txn>,
+    pub(super) documents: BytesTable<'txn>,
+    pub(super) conflicts: BytesTable<'txn>,
+    pub(super) settled: BytesTable<'txn>,
+    pub(super) transactions: BytesTable<'txn>,
+    pub(super) left: BytesTable<'txn>,
+}
+
+impl<'txn> Tables<'txn> {
+    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Tables<'txn>> {
+        let open = |definition| txn.open_table(definition).map_err(db);
+        Ok(Tables {
+            meta: open(META)?,
+            origins: open(ORIGINS)?,
+            collections: open(COLLECTIONS)?,
+            heads: open(HEADS)?,
+            vectors: open(VECTORS)?,
+            documents: open(DOCUMENTS)?,
+            conflicts: open(CONFLICTS)?,
+            settled: open(SETTLED)?,
+            transactions: open(TRANSACTIONS)?,
+            left: open(LEFT)?,
+        })
+    }
+}
+
+/// The value at `key`, copied.
+pub(super) fn get(table: &impl ReadableTable<&'static [u8], &'static [u8]>, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    Ok(table.get(key).map_err(db)?.map(|value| value.value().to_vec()))
+}
+
+/// The value at `key` of a table, in a read transaction.
+pub(super) fn read(txn: &ReadTransaction, definition: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    get(&txn.open_table(definition).map_err(db)?, key)
+}
+
+/// Sets `key` to `value`.
+pub(super) fn set(table: &mut BytesTable<'_>, key: &[u8], value: &[u8]) -> Result<()> {
+    table.insert(key, value).map(drop).map_err(db)
+}
+
+/// Removes `key`, if it is there.
+pub(super) fn unset(table: &mut BytesTable<'_>, key: &[u8]) -> Result<()> {
+    table.remove(key).map(drop).map_err(db)
+}
+
+/// A collection number and an id.
+pub(super) fn document_key(collection: u32, id: &str) -> Vec<u8> {
+    [&collection.to_be_bytes(), id.as_bytes()].concat()
+}
+
+/// The id in a [`document_key`].
+pub(super) fn document_id(key: &[u8]) -> Result<&str> {
+    key.get(4..)
+        .and_then(|id| std::str::from_utf8(id).ok())
+        .ok_or_else(|| Error::corrupt("the table of documents has a malformed key"))
+}
+
+/// A collection number and an origin number.
+pub(super) fn origin_key(collection: u32, origin: u32) -> [u8; 8] {
+    let mut key = [0; 8];
+    key[..4].copy_from_slice(&collection.to_be_bytes());
+    key[4..].copy_from_slice(&origin.to_be_bytes());
+    key
+}
+
+/// The key of a transaction in the index.
+pub(super) fn transaction_key(collection: u32, origin: u32, seq: Seq) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&origin_key(collection, origin));
+    key[8..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// The key of a settled counter row.
+pub(super) fn settled_key(collection: u32, origin: u32, id: &str, key: &[u8], birth: Seq) -> Vec<u8> {
+    let id_len = (id.len() as u16).to_be_bytes();
+    [&origin_key(collection, origin)[..], &id_len, id.as_bytes(), key, &birth.to_be_bytes()].concat()
+}
+
+/// Id, key and birth in a [`settled_key`].
+pub(super) fn split_settled_key(key: &[u8]) -> Option<(&str, &[u8], Seq)> {
+    let (_, rest) = key.split_at_checked(8)?;
+    let (id_len, rest) = rest.split_first_chunk::<2>()?;
+    let (id, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*id_len)))?;
+    let (cell, birth) = rest.split_last_chunk::<8>()?;
+    Some((std::str::from_utf8(id).ok()?, cell, u64::from_be_bytes(*birth)))
+}
+
+/// A big-endian number of 4 bytes.
+pub(super) fn u32_of(bytes: &[u8]) -> Result<u32> {
+    let bytes = bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 4 bytes"))?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+/// A big-endian number of 8 bytes.
+pub(super) fn u64_of(bytes: &[u8]) -> Result<u64> {
+    let bytes = bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 8 bytes"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// The origin that 36 bytes are.
+pub(super) fn origin_of(bytes: &[u8]) -> Result<Origin> {
+    let bytes = bytes.try_into().map_err(|_| Error::corrupt("an origin in the state has not 36 bytes"))?;
+    Ok(Origin::from_bytes(bytes))
+}
+
+/// What is held of one origin in one collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VectorRow {
+    /// The newest transaction applied.
+    pub(super) seq: Seq,
+    /// Its hash.
+    pub(super) hash: Hash,
+    /// What our own transactions have named as seen so far.
+    pub(super) acked: Seq,
+}
+
+impl VectorRow {
+    pub(super) fn encode(&self) -> [u8; 48] {
+        let mut out = [0; 48];
+        out[..8].copy_from_slice(&self.seq.to_be_bytes());
+        out[8..40].copy_from_slice(&self.hash.0);
+        out[40..].copy_from_slice(&self.acked.to_be_bytes());
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<VectorRow> {
+        let mut reader = Reader::new(bytes, "vector row");
+        let read = |reader: &mut Reader<'_>| -> Result<VectorRow> {
+            Ok(VectorRow {
+                seq: u64::from_be_bytes(reader.array()?),
+                hash: Hash(reader.array()?),
+                acked: u64::from_be_bytes(reader.array()?),
+            })
+        };
+        read(&mut reader).map_err(|err| Error::corrupt(err.message()))
+    }
+}
+
+/// What is kept of a collection as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HeadRow {
+    /// Documents shown.
+    pub(super) documents: u64,
+    /// Documents in conflict.
+    pub(super) conflicts: u64,
+    /// Transactions applied.
+    pub(super) transactions: u64,
+    /// The incarnation of this node that writes here.
+    pub(super) incarnation: u32,
+    /// Transactions of this collection in the log before this belong to an earlier life of it.
+    pub(super) since: Position,
+    /// Digest of the cells.
+    pub(super) cells: LtHash,
+}
+
+impl HeadRow {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(40 + LtHash::BYTES);
+        for n in [self.documents, self.conflicts, self.transactions, self.since.0] {
+            out.extend_from_slice(&n.to_be_bytes());
+        }
+        out.extend_from_slice(&self.incarnation.to_be_bytes());
+        out.extend_from_slice(&self.cells.to_bytes());
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<HeadRow> {
+        let number = |at: usize| bytes.get(at..at + 8).map(u64_of);
+        let row = || -> Option<Result<HeadRow>> {
+            let [documents, conflicts, transactions, since] =
+                [number(0)?, number(8)?, number(16)?, number(24)?];
+            let incarnation = u32_of(bytes.get(32..36)?);
+            let cells = LtHash::from_bytes(bytes.get(36..)?)?;
+            Some((|| {
+                Ok(HeadRow {
+                    documents: documents?,
+                    conflicts: conflicts?,
+                    transactions: transactions?,
+                    incarnation: incarnation?,
+                    since: Position(since?),
+                    cells,
+                })
+            })())
+        };
+        row().unwrap_or_else(|| Err(Error::corrupt("the head of a collection is malformed")))
+    }
+}
+
+/// An error of redb as one of ours.
+pub(super) fn db(err: impl Into<redb::Error>) -> Error {
+    match err.into() {
+        redb::Error::Io(err) => Error::io("read or write state.redb", err),
+        redb::Error::DatabaseAlreadyOpen => {
+            Error::new(ErrorKind::Locked, "the store's state.redb is open in another process")
+        }
+        redb::Error::Corrupted(what) => Error::corrupt(format!("state.redb is damaged: {what}")),
+        err => Error::new(ErrorKind::Internal, format!("state.redb: {err}")).with_source(err),
+    }
+}
