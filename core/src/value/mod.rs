@@ -7,6 +7,7 @@
 
 pub mod codec;
 mod field;
+pub mod json;
 mod path;
 mod time;
 
@@ -16,6 +17,10 @@ use std::hash::{Hash, Hasher};
 
 pub(crate) use field::lookup;
 pub use field::{Field, Fields};
+pub use json::{
+    field_from_json, field_to_json, fields_from_json, fields_to_json, parse_field, parse_fields,
+    parse_value, value_from_json, value_to_json,
+};
 pub use path::Path;
 pub(crate) use time::{format_time, parse_time};
 
