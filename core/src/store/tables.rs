@@ -50,7 +50,6 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
-pub(super) const META_TIME: &[u8] = b"time";
 
 /// Every this many transactions of an origin one is in the index.
 pub(super) const INDEX_STEP: Seq = 16;
