@@ -1,3 +1,4 @@
 //! store
 
 pub mod disk;
+pub mod log;

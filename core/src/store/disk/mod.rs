@@ -7,7 +7,8 @@
 //!    after a later [`File::sync_data`]. Before it, any subset of the changes may.
 //! 2. That a file exists, or no longer does, survives only after [`Disk::sync_dir`] of its
 //!    directory, also if the file itself was synced.
-//! 3. A call that failed may have happened in part.
+//! 3. A call that failed may have happened in part. After a failed sync only what is written
+//!    again is made durable by the next one.
 //!
 //! It does not know what the files mean.
 

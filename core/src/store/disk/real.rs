@@ -47,7 +47,8 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(self.path(dir))? {
             let entry = entry?;
             // A name that is not UTF-8 is none of ours.
-            if let (false, Ok(name)) = (entry.file_type()?.is_dir(), entry.file_name().into_string())
+            if let (false, Ok(name)) =
+                (entry.file_type()?.is_dir(), entry.file_name().into_string())
             {
                 names.push(name);
             }
