@@ -314,8 +314,9 @@ fn what_was_cut_never_comes_back() {
         file.write_at(log.active.offset(start.0), &[0; 100]).unwrap();
         file.sync_data().unwrap();
         drop(log);
-        // The next batch ends where the stale one begins.
-        let (mut log, found) = open(&disk, start.0).unwrap();
+        // The next batch ends where the stale one begins, and brings no zeros to wipe it out.
+        let sizes = Sizes { preallocate_bytes: 1, ..SMALL };
+        let (mut log, found) = Log::open_sized(Arc::new(disk.clone()), start, sizes).unwrap();
         assert!(found.end == start && found.cut_bytes > 0);
         append_filled(&mut log, 3);
         for seed in 0..50 {
