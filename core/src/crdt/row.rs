@@ -255,9 +255,9 @@ impl Row {
             Body::Counter(row) => row.settled_by.iter().map(|dot| dot.origin).collect(),
             Body::Put(_) => Vec::new(),
         };
-        self.cells.iter().flat_map(move |cell| {
-            std::iter::once(cell.stamp.dot.origin).chain(settlers(cell))
-        })
+        self.cells
+            .iter()
+            .flat_map(move |cell| std::iter::once(cell.stamp.dot.origin).chain(settlers(cell)))
     }
 
     /// Of each origin the newest transaction with a cell here.

@@ -94,6 +94,13 @@ impl Committer {
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
+
+    /// Appends a barrier and makes it durable; gives the log's end.
+    pub(super) fn append_barrier(&mut self, barrier: NewRecord<'_>) -> Result<Position> {
+        self.log.append(&[barrier])?;
+        self.log.sync()?;
+        Ok(self.log.end())
+    }
 }
 
 /// Takes a lock; a panic of another holder is not ours to repeat.
@@ -153,12 +160,11 @@ impl Inner {
     fn commit_batch(&self, jobs: Vec<Job>) {
         let attempt = || match &mut *lock(&self.committer) {
             None => Err(closed()),
-            Some(committer) => {
-                self.check_usable().and_then(|()| self.run_batch(committer, &jobs))
-            }
+            Some(committer) => self.check_usable().and_then(|()| self.run_batch(committer, &jobs)),
         };
         let result = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
-            Err(self.poison(&Error::new(ErrorKind::Internal, "committing panicked; please report it")))
+            Err(self
+                .poison(&Error::new(ErrorKind::Internal, "committing panicked; please report it")))
         });
         match result {
             Ok(outcomes) => {
@@ -205,10 +211,12 @@ impl Inner {
                         outcome = Err(err);
                         break;
                     }
-                    _ => return Err(self.poison(&Error::new(
-                        ErrorKind::Internal,
-                        "a local transaction does not follow the store's own history",
-                    ))),
+                    _ => {
+                        return Err(self.poison(&Error::new(
+                            ErrorKind::Internal,
+                            "a local transaction does not follow the store's own history",
+                        )));
+                    }
                 }
             }
             outcomes.push(outcome);
@@ -244,7 +252,8 @@ impl Inner {
                 bytes: &item.signed.bytes,
             })
             .collect();
-        committer.undurable_bytes += records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
+        committer.undurable_bytes +=
+            records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
         committer.log.append(&records)
     }
 

@@ -24,7 +24,9 @@ mod transaction;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 use redb::Database;
 
@@ -35,7 +37,7 @@ use crate::txn::{NetworkId, NodeKey};
 
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
-pub use document::{Conflict, Content, Document};
+pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
@@ -43,7 +45,7 @@ pub use replication::{LogPage, Subscription};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
-use commit::{Committer, Pending, Queue, lock};
+use commit::{Committer, Pending, Queue};
 use disk::Disk;
 use gate::Gate;
 use heads::Heads;
@@ -121,7 +123,10 @@ impl Store {
             true => "the store is empty".to_owned(),
             false => format!("there are: {}", names.join(", ")),
         };
-        Err(Error::new(ErrorKind::UnknownCollection, format!("there is no collection '{name}'; {known}")))
+        Err(Error::new(
+            ErrorKind::UnknownCollection,
+            format!("there is no collection '{name}'; {known}"),
+        ))
     }
 
     /// The names of the collections, in order.
@@ -181,7 +186,10 @@ impl Inner {
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
-        Error::new(err.kind(), format!("{}; the store refuses writes until it is opened again", err.message()))
+        Error::new(
+            err.kind(),
+            format!("{}; the store refuses writes until it is opened again", err.message()),
+        )
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -189,7 +197,9 @@ impl Inner {
             None => Ok(()),
             Some(reason) => Err(Error::new(
                 ErrorKind::Poisoned,
-                format!("an earlier commit failed ({reason}), so the store refuses writes; close it and open it again"),
+                format!(
+                    "an earlier commit failed ({reason}), so the store refuses writes; close it and open it again"
+                ),
             )),
         }
     }

@@ -101,21 +101,19 @@ impl Options {
             Some(key) => key,
             None => load_key(&path.join(KEY))?,
         };
-        let database = Builder::new()
-            .set_cache_size(self.cache_bytes)
-            .create(path.join(STATE))
-            .map_err(db)?;
+        let database =
+            Builder::new().set_cache_size(self.cache_bytes).create(path.join(STATE)).map_err(db)?;
         let disk = Arc::new(RealDisk::new(path.to_owned()));
         self.recover(Some(path.to_owned()), disk, database, key, Some(lock))
     }
 
     /// Opens the store on `disk`, which may be a simulated one. [`Options::key`] must be given.
     pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<Store> {
-        let key = self
-            .key
-            .clone()
-            .ok_or_else(|| Error::invalid("a store on a disk of one's own needs a key of one's own"))?;
-        let file = disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
+        let key = self.key.clone().ok_or_else(|| {
+            Error::invalid("a store on a disk of one's own needs a key of one's own")
+        })?;
+        let file =
+            disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the directory", err))?;
         let database = Builder::new()
             .set_cache_size(self.cache_bytes)
@@ -137,12 +135,17 @@ impl Options {
         if !self.create {
             return Err(not_a_store(path, "nothing there looks like one"));
         }
-        fs::create_dir_all(path).map_err(|err| Error::io(format!("make {}", path.display()), err))?;
-        let entries = fs::read_dir(path).map_err(|err| Error::io(format!("list {}", path.display()), err))?;
+        fs::create_dir_all(path)
+            .map_err(|err| Error::io(format!("make {}", path.display()), err))?;
+        let entries =
+            fs::read_dir(path).map_err(|err| Error::io(format!("list {}", path.display()), err))?;
         for entry in entries {
             let name = entry.map_err(|err| Error::io("list the directory", err))?.file_name();
             if name != LOCK && name != KEY {
-                return Err(not_a_store(path, "other files are there; name an empty directory or a new one"));
+                return Err(not_a_store(
+                    path,
+                    "other files are there; name an empty directory or a new one",
+                ));
             }
         }
         Ok(true)
@@ -274,7 +277,10 @@ fn replay_record(
 ) -> Result<()> {
     let scope = Scope { network, collection: &record.collection };
     let broken = |err: Error| {
-        Error::corrupt(format!("the log at position {} does not continue the state: {err}", record.position))
+        Error::corrupt(format!(
+            "the log at position {} does not continue the state: {err}",
+            record.position
+        ))
     };
     let signed = Signed::trusted(record.bytes.clone(), scope).map_err(broken)?;
     match admission.admit(&record.collection, &signed).map_err(broken)? {
@@ -284,7 +290,8 @@ fn replay_record(
 }
 
 fn check_mark(path: &Path, mark: &str) -> Result<()> {
-    let format = mark.strip_prefix("littoral store, format ").and_then(|rest| rest.trim().parse().ok());
+    let format =
+        mark.strip_prefix("littoral store, format ").and_then(|rest| rest.trim().parse().ok());
     match format {
         Some(FORMAT) => Ok(()),
         Some(newer) if newer > FORMAT => Err(too_new(newer)),
@@ -295,7 +302,9 @@ fn check_mark(path: &Path, mark: &str) -> Result<()> {
 fn too_new(format: u32) -> Error {
     Error::new(
         ErrorKind::FormatTooNew,
-        format!("the store has format {format}, this version knows format {FORMAT}; open it with a newer Littoral"),
+        format!(
+            "the store has format {format}, this version knows format {FORMAT}; open it with a newer Littoral"
+        ),
     )
 }
 
@@ -321,7 +330,12 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
 fn take_lock(path: &Path) -> Result<fs::File> {
     let file = path.join(LOCK);
     let doing = |err| Error::io(format!("open {}", file.display()), err);
-    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(doing)?;
+    let lock = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&file)
+        .map_err(doing)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(fs::TryLockError::WouldBlock) => Err(Error::new(
@@ -331,7 +345,9 @@ fn take_lock(path: &Path) -> Result<fs::File> {
                 path.display()
             ),
         )),
-        Err(fs::TryLockError::Error(err)) => Err(Error::io(format!("lock {}", file.display()), err)),
+        Err(fs::TryLockError::Error(err)) => {
+            Err(Error::io(format!("lock {}", file.display()), err))
+        }
     }
 }
 
@@ -354,8 +370,9 @@ fn load_key(path: &Path) -> Result<NodeKey> {
 
 fn make_key(path: &Path) -> Result<NodeKey> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|err| Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}")))?;
+    getrandom::fill(&mut seed).map_err(|err| {
+        Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}"))
+    })?;
     let doing = |err| Error::io(format!("write {}", path.display()), err);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -379,7 +396,10 @@ fn check_private(path: &Path) -> Result<()> {
         0 => Ok(()),
         _ => Err(Error::new(
             ErrorKind::Io,
-            format!("{0} can be read by others; take that away with: chmod 600 {0}", path.display()),
+            format!(
+                "{0} can be read by others; take that away with: chmod 600 {0}",
+                path.display()
+            ),
         )),
     }
 }

@@ -13,6 +13,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 use super::commit::{Item, lock};
 use super::document::{Content, Document};
 use super::gate::Entry;
+use super::heads::CollectionHead;
 use super::{Inner, Store, tables};
 use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Row, Stamp};
@@ -62,7 +63,10 @@ impl Store {
 
     /// As [`Store::write`], but returns once the write is visible here. It is durable, and goes
     /// to peers, with the next [`Store::flush`] or durable write; a crash before that loses it whole.
-    pub fn write_deferred<T>(&self, write: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+    pub fn write_deferred<T>(
+        &self,
+        write: impl FnOnce(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
         let mut txn = self.begin()?;
         let result = write(&mut txn)?;
         txn.finish(false)?;
@@ -92,7 +96,10 @@ impl Transaction {
         let collections = heads
             .iter()
             .filter(|head| !head.fresh.is_empty())
-            .map(|head| (head.name.clone(), open(&inner, &heads, &head.name, &pending)))
+            .map(|head| {
+                let deps = deps(head, &pending);
+                (head.name.clone(), Open { deps, ..open(&inner, &heads, &head.name) })
+            })
             .collect();
         drop(heads);
         let time = lock(&inner.clock).tick(inner.wall.now_ms());
@@ -139,7 +146,12 @@ impl Transaction {
     }
 
     /// Deletes what the reader of `version` had seen of a document; what came in between stays.
-    pub fn delete_version(&mut self, collection: &str, id: &str, version: &Version) -> Result<bool> {
+    pub fn delete_version(
+        &mut self,
+        collection: &str,
+        id: &str,
+        version: &Version,
+    ) -> Result<bool> {
         let base = Base::from_version(version)?;
         Ok(self.draft(collection, id)?.delete(Some(&base)))
     }
@@ -183,7 +195,13 @@ impl Transaction {
     }
 
     /// Adds to a counter, which is created if nothing is there.
-    pub fn increment(&mut self, collection: &str, id: &str, path: impl Into<Path>, by: i64) -> Result<()> {
+    pub fn increment(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        by: i64,
+    ) -> Result<()> {
         self.draft(collection, id)?.increment(&path.into(), by)
     }
 
@@ -236,13 +254,15 @@ impl Transaction {
         if !self.collections.contains_key(collection) {
             check_collection(collection)?;
             let heads = self.store.inner.read_heads();
-            let open = open(&self.store.inner, &heads, collection, &self.pending);
+            // Nothing was fresh there when the view was taken, so there is nothing to depend on.
+            let open = open(&self.store.inner, &heads, collection);
             drop(heads);
             self.collections.insert(collection.to_owned(), open);
         }
         let open = self.collections.get_mut(collection).expect("just inserted");
         if !open.drafts.contains_key(id) {
-            let row = row(&self.store.inner, &self.read, open.number, &self.pending, collection, id)?;
+            let row =
+                row(&self.store.inner, &self.read, open.number, &self.pending, collection, id)?;
             let stamp = Stamp { dot: open.dot, time: self.time };
             open.drafts.insert(id.to_owned(), Draft::new(row, stamp));
         }
@@ -250,8 +270,8 @@ impl Transaction {
     }
 }
 
-/// What the next transaction of this node in a collection is called, and what it depends on.
-fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str, pending: &[Item]) -> Open {
+/// What the next transaction of this node in a collection is called.
+fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Open {
     let head = heads.named(collection);
     let origin = match head {
         Some(head) => head.own_origin(inner.node),
@@ -260,26 +280,29 @@ fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str, pending: &
     let applied = head.and_then(|head| head.vector.get(&origin)).map(|row| (row.seq, row.hash));
     let queued = lock(&inner.pending).own.get(collection).copied();
     let (seq, prev): (Seq, Hash) = queued.or(applied).unwrap_or_default();
-    let named = |origin: &Origin, seq: Seq| {
-        pending
-            .iter()
-            .filter(|item| &*item.collection == collection)
-            .flat_map(|item| &item.signed.txn.deps)
-            .any(|dep| dep.origin == *origin && dep.seq >= seq)
-    };
-    let deps = head
-        .into_iter()
-        .flat_map(|head| &head.fresh)
-        .filter(|(origin, head)| !named(origin, head.seq))
-        .map(|(origin, head)| Dep { origin: *origin, seq: head.seq, hash: head.hash })
-        .collect();
     Open {
         number: head.map(|head| head.number),
         dot: Dot { origin, seq: seq + 1 },
         prev,
-        deps,
+        deps: Vec::new(),
         drafts: BTreeMap::new(),
     }
+}
+
+/// What the view has seen and neither our applied nor our queued transactions have named.
+fn deps(head: &CollectionHead, pending: &[Item]) -> Vec<Dep> {
+    let named = |origin: &Origin, seq: Seq| {
+        pending
+            .iter()
+            .filter(|item| *item.collection == *head.name)
+            .flat_map(|item| &item.signed.txn.deps)
+            .any(|dep| dep.origin == *origin && dep.seq >= seq)
+    };
+    head.fresh
+        .iter()
+        .filter(|(origin, head)| !named(origin, head.seq))
+        .map(|(origin, head)| Dep { origin: *origin, seq: head.seq, hash: head.hash })
+        .collect()
 }
 
 /// A document's row in the view: redb, with what is queued laid over it.
