@@ -154,10 +154,10 @@ pub fn check(key: &[u8]) -> Result<Slot> {
         {
             return Err(bad("a document itself can only be a map"));
         }
-        Slot::Element => {
-            if content.len() > MAX_VALUE_BYTES || !codec::decode(content)?.is_scalar() {
-                return Err(bad("an element that is too large or not a scalar"));
-            }
+        Slot::Element
+            if (content.len() > MAX_VALUE_BYTES || !codec::decode(content)?.is_scalar()) =>
+        {
+            return Err(bad("an element that is too large or not a scalar"));
         }
         Slot::Unknown => {}
         _ if !content.is_empty() => return Err(bad("bytes after its slot")),

@@ -306,10 +306,10 @@ fn bounds(number: u32, range: &ScanRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let key = |id: &str| tables::document_key(number, id);
     let mut start = key(&range.prefix).max(key(range.start.as_deref().unwrap_or_default()));
     let mut start_excluded = false;
-    if let Some(after) = range.after.as_deref().filter(|_| !range.reverse) {
-        if key(after) >= start {
-            (start, start_excluded) = (key(after), true);
-        }
+    if let Some(after) = range.after.as_deref().filter(|_| !range.reverse)
+        && key(after) >= start
+    {
+        (start, start_excluded) = (key(after), true);
     }
     let mut end = after_prefix(key(&range.prefix));
     let uppers = [range.end.as_deref(), range.after.as_deref().filter(|_| range.reverse)];
