@@ -179,6 +179,9 @@ impl TailOut {
             return Ok(Step::Drained);
         }
         let room = self.room(link_unacked);
+        if room.single == 0 {
+            return Ok(Step::Full);
+        }
         loop {
             let from = self.cursor;
             let page = source.read(name, from, room.bytes.clamp(1, SYNC_BATCH_BYTES))?;

@@ -218,7 +218,8 @@ fn replay(streams: &[(StreamId, Vec<u8>)], store: &Store, genuine: &Store) -> Op
     victim.store = store.clone();
     victim.session = Session::new(Config { network: NETWORK, us: node(2), peer: node(1) }, 0);
     let mut closed = None;
-    for (stream, bytes) in streams {
+    // In small pieces, so that no acknowledgement comes before what it acknowledges was sent.
+    for (stream, bytes) in streams.iter().flat_map(|(s, all)| all.chunks(8).map(move |b| (s, b))) {
         victim.session.handle(Input::Received { stream: *stream, bytes }, 0, &victim.store);
         while let Some(output) = victim.session.poll(&victim.store) {
             match output {

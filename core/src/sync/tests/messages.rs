@@ -53,7 +53,8 @@ fn a_frame_is_length_type_body() {
 
 #[test]
 fn every_shortened_or_lengthened_frame_is_refused() {
-    let frames = controls().iter().map(Control::to_frame).chain(tails().iter().map(Tail::to_frame));
+    let (controls, tails) = (controls(), tails());
+    let frames = controls.iter().map(Control::to_frame).chain(tails.iter().map(Tail::to_frame));
     for frame in frames {
         let body = &frame[4..];
         for length in 0..body.len() {

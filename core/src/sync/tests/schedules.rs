@@ -90,7 +90,24 @@ fn s1_receiver_refuses_unmet_dependencies() {
     world.stores[1].join("notes", &c);
     world.committed(1);
     world.settle();
+    assert!(world.stores[1].held["notes"].txns.contains_key(&dot(4, 1)));
+    world.pass(1_000);
     world.assert_converged();
+}
+
+/// A log with a hole that no floor tells of: the next of an origin is not the next at the peer.
+#[test]
+fn a_hole_in_the_log_is_not_sent_past() {
+    let (mut world, link, mut c, _) = snapshot_in_the_middle();
+    world.stores[0].join("notes", &c);
+    world.stores[0].forget_floor("notes");
+    let fifth = c.write(3, "notes", b"fifth");
+    let bytes = c.held["notes"].txns[&fifth].clone();
+    assert_eq!(world.stores[0].apply("notes", &bytes), Outcome::Applied);
+    world.committed(0);
+    world.settle();
+    assert_eq!(world.crossings(link), 0);
+    assert_eq!(world.saw(link, 1, &Event::Behind { collection: notes() }), 1);
 }
 
 /// Our own writes change our vector but don't help: the asking slows down.

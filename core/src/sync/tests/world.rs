@@ -230,8 +230,8 @@ impl World {
     }
 
     fn deliver(&mut self, link: usize, from: usize, stream: StreamId) {
-        let wire = self.links[link][from].wires.get_mut(&stream).unwrap();
         let deaf = self.links[link][1 - from].deaf.contains(&stream);
+        let wire = self.links[link][from].wires.get_mut(&stream).unwrap();
         if wire.reset || (wire.bytes.is_empty() && wire.finish) {
             let reset = wire.reset;
             self.links[link][from].wires.remove(&stream);
