@@ -78,7 +78,7 @@ pub const LIT_ERROR_MESSAGE_BYTES: usize = 256;
 
 /// What went wrong, for programs and for people. Yours: put it on the stack and give its
 /// address, or NULL if the status is enough. Each call that takes one fills it: after a call
-/// without error `code` is the status (0 or positive) and `message` is empty.
+/// without error `code` is the status (0 or positive) and `message` is empty, or tells more.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct lit_error_t {

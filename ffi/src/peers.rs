@@ -27,12 +27,16 @@ pub unsafe extern "C" fn lit_store_trust(
     // SAFETY: `err` is NULL or a place of the caller, as the header asks.
     let err = unsafe { Out::new(err) };
     guard(err, || {
-        STORES.get(store)?.open()?.trust(self::key(&key)?)?;
+        let (shared, node) = (STORES.get(store)?, self::key(&key)?);
+        shared.open()?.trust(node)?;
+        #[cfg(feature = "net")]
+        shared.net.trust(node);
         Ok(LIT_OK)
     })
 }
 
-/// Trusts a node no longer. LIT_NOT_FOUND if it was not trusted. What it wrote stays.
+/// Trusts a node no longer, and closes its links. LIT_NOT_FOUND if it was not trusted. What it
+/// wrote stays.
 ///
 /// Thread-safe. Blocks: commit.
 /// Errors: LIT_ERR_INVALID_INPUT (key).
@@ -45,7 +49,13 @@ pub unsafe extern "C" fn lit_store_distrust(
 ) -> lit_status_t {
     // SAFETY: `err` is NULL or a place of the caller, as the header asks.
     let err = unsafe { Out::new(err) };
-    guard(err, || was_there(STORES.get(store)?.open()?.distrust(self::key(&key)?)?))
+    guard(err, || {
+        let (shared, node) = (STORES.get(store)?, self::key(&key)?);
+        let there = shared.open()?.distrust(node)?;
+        #[cfg(feature = "net")]
+        shared.net.distrust(node);
+        was_there(there)
+    })
 }
 
 /// The nodes that are trusted, as a JSON array of objects of node (the key) and address (where
