@@ -13,3 +13,9 @@ pub mod value;
 mod wire;
 
 pub use error::{Error, ErrorKind, Result};
+pub use id::{NodeId, Position};
+pub use store::{
+    Change, Changes, Collection, Conflict, Document, Options, Scan, ScanRange, Store, Transaction,
+};
+pub use txn::edit::Version;
+pub use value::{Field, Fields, Path, Value};

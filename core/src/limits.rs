@@ -89,12 +89,14 @@ pub const LINK_LIVED_MS: u64 = 5_000;
 
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
+/// Records of one log batch, in bytes: one largest transaction and its frame, or many small ones.
+pub const MAX_LOG_BATCH_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
 /// Bytes of transactions committed together at most (one transaction may be larger).
 pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
-/// Transactions that wait for the disk at most; further writers wait for room.
-pub const MAX_PENDING_TXNS: usize = 1024;
 
 const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
+const _: () =
+    assert!(MAX_LOG_BATCH_BYTES > MAX_TXN_BYTES && COMMIT_BATCH_BYTES < MAX_LOG_BATCH_BYTES);
 const _: () = assert!(SYNC_BATCH_BYTES <= SYNC_WINDOW_BYTES);
 const _: () = assert!(SYNC_WINDOW_BYTES <= SYNC_LINK_WINDOW_BYTES);
 const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);

@@ -42,6 +42,8 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, what }
     }
 
+    /// What is not read yet.
+    #[cfg(test)]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

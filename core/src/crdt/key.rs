@@ -154,16 +154,19 @@ pub fn check(key: &[u8]) -> Result<Slot> {
         {
             return Err(bad("a document itself can only be a map"));
         }
-        Slot::Element => {
-            if content.len() > MAX_VALUE_BYTES || !codec::decode(content)?.is_scalar() {
-                return Err(bad("an element that is too large or not a scalar"));
-            }
-        }
+        Slot::Element => check_element(content)?,
         Slot::Unknown => {}
         _ if !content.is_empty() => return Err(bad("bytes after its slot")),
         _ => {}
     }
     Ok(slot)
+}
+
+fn check_element(value: &[u8]) -> Result<()> {
+    match value.len() <= MAX_VALUE_BYTES && codec::decode(value)?.is_scalar() {
+        true => Ok(()),
+        false => Err(bad("an element that is too large or not a scalar")),
+    }
 }
 
 /// Checks what a clear names: a path, one slot of it, or all elements of a set.

@@ -221,10 +221,10 @@ impl Row {
             }
             (row.settled_seq, row.base) = (seq, total);
         }
-        if seq == row.settled_seq {
-            if let Err(at) = row.settled_by.binary_search(&by) {
-                row.settled_by.insert(at, by);
-            }
+        if seq == row.settled_seq
+            && let Err(at) = row.settled_by.binary_search(&by)
+        {
+            row.settled_by.insert(at, by);
         }
         row.is_settled().then(|| Settled { key: key.to_vec(), row: *born })
     }
@@ -255,9 +255,9 @@ impl Row {
             Body::Counter(row) => row.settled_by.iter().map(|dot| dot.origin).collect(),
             Body::Put(_) => Vec::new(),
         };
-        self.cells.iter().flat_map(move |cell| {
-            std::iter::once(cell.stamp.dot.origin).chain(settlers(cell))
-        })
+        self.cells
+            .iter()
+            .flat_map(move |cell| std::iter::once(cell.stamp.dot.origin).chain(settlers(cell)))
     }
 
     /// Of each origin the newest transaction with a cell here.
@@ -441,6 +441,6 @@ impl Flags {
     }
 
     fn to_byte(self) -> u8 {
-        u8::from(self.shown) * SHOWN | u8::from(self.in_conflict) * IN_CONFLICT
+        (u8::from(self.shown) * SHOWN) | (u8::from(self.in_conflict) * IN_CONFLICT)
     }
 }

@@ -136,7 +136,7 @@ impl Walk {
         shown.extend(set(&node.set, at));
         shown.extend(counter(&node.counters));
         shown.extend(registers(&node.registers));
-        shown.sort_by(|a, b| b.rank.cmp(&a.rank));
+        shown.sort_by_key(|side| std::cmp::Reverse(side.rank));
         if let Some(conflicts) = &mut self.conflicts {
             if shown.first().is_some_and(|top| !matches!(top.field, Field::Map(_))) {
                 conflicts.drain(within_map);

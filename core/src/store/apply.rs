@@ -130,7 +130,10 @@ impl Changes {
                 None => heads.insert(changed),
                 Some(head) => {
                     head.row = changed.row;
-                    changed.vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
+                    changed
+                        .vector
+                        .into_iter()
+                        .for_each(|(origin, row)| head.note(origin, row, own));
                 }
             }
         }
@@ -143,7 +146,12 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     }
 
     /// Applies one transaction that was admitted and lies in the log at `position`.
-    pub(super) fn apply(&mut self, collection: &str, signed: &Signed, position: Position) -> Result<()> {
+    pub(super) fn apply(
+        &mut self,
+        collection: &str,
+        signed: &Signed,
+        position: Position,
+    ) -> Result<()> {
         let txn = &signed.txn;
         let number = self.open_collection(collection)?;
         self.drop_settled(collection, number, txn)?;
@@ -271,11 +279,17 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             self.origin_number(origin)?;
         }
         let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let bytes = row.encode(flags, |origin| origins.number(origin).expect("numbered just before"));
+        let bytes =
+            row.encode(flags, |origin| origins.number(origin).expect("numbered just before"));
         set(&mut self.tables.documents, key, &bytes)
     }
 
-    fn count(&mut self, collection: &str, before: (Flags, Option<Hash>), after: (Flags, Option<Hash>)) {
+    fn count(
+        &mut self,
+        collection: &str,
+        before: (Flags, Option<Hash>),
+        after: (Flags, Option<Hash>),
+    ) {
         let row = &mut self.head(collection).row;
         row.documents += u64::from(after.0.shown);
         row.documents -= u64::from(before.0.shown);
@@ -317,8 +331,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             false => txn.deps.iter().any(|dep| dep.origin == dot.origin && dep.seq >= dot.seq),
         };
         for key in keys {
-            let (id, cell, birth) = tables::split_settled_key(&key)
-                .ok_or_else(|| Error::corrupt("the index of settled counters has a malformed key"))?;
+            let (id, cell, birth) = tables::split_settled_key(&key).ok_or_else(|| {
+                Error::corrupt("the index of settled counters has a malformed key")
+            })?;
             let born = Dot { origin: txn.dot.origin, seq: birth };
             let mut waits = false;
             self.change(collection, number, id, |row| {
@@ -338,24 +353,38 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     }
 
     fn vector_row(&self, collection: &str, origin: &Origin) -> Option<VectorRow> {
-        let changed = self.changes.collections.get(collection).and_then(|head| head.vector.get(origin));
+        let changed =
+            self.changes.collections.get(collection).and_then(|head| head.vector.get(origin));
         let before = || self.heads.named(collection).and_then(|head| head.vector.get(origin));
         changed.or_else(before).copied()
     }
 
-    fn set_vector_row(&mut self, collection: &str, number: u32, origin: Origin, row: VectorRow) -> Result<()> {
+    fn set_vector_row(
+        &mut self,
+        collection: &str,
+        number: u32,
+        origin: Origin,
+        row: VectorRow,
+    ) -> Result<()> {
         let origin_number = self.origin_number(origin)?;
         set(&mut self.tables.vectors, &tables::origin_key(number, origin_number), &row.encode())?;
         self.head(collection).vector.insert(origin, row);
         Ok(())
     }
 
-    fn advance(&mut self, collection: &str, number: u32, signed: &Signed, position: Position) -> Result<()> {
+    fn advance(
+        &mut self,
+        collection: &str,
+        number: u32,
+        signed: &Signed,
+        position: Position,
+    ) -> Result<()> {
         let Txn { dot, deps, .. } = &signed.txn;
         let acked = self.vector_row(collection, &dot.origin).map_or(0, |row| row.acked);
         let row = VectorRow { seq: dot.seq, hash: signed.hash, acked };
         self.set_vector_row(collection, number, dot.origin, row)?;
-        let own = self.head(collection).own_origin(self.own);
+        let node = self.own;
+        let own = self.head(collection).own_origin(node);
         if dot.origin == own {
             for dep in deps {
                 if let Some(mut row) = self.vector_row(collection, &dep.origin) {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use redb::{Database, ReadableTable, ReadTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::tables::{self, HeadRow, VectorRow, db};
 use crate::error::{Error, Result};
@@ -49,7 +49,8 @@ impl CollectionHead {
 
     /// Notes what is held of `origin`.
     pub(super) fn note(&mut self, origin: Origin, row: VectorRow, own: NodeId) {
-        if origin.node == own && origin.incarnation == self.row.incarnation || row.acked >= row.seq {
+        if origin.node == own && origin.incarnation == self.row.incarnation || row.acked >= row.seq
+        {
             self.fresh.remove(&origin);
         } else {
             self.fresh.insert(origin, Head { seq: row.seq, hash: row.hash.short() });
@@ -146,7 +147,8 @@ pub(super) struct Origins {
 impl Origins {
     /// The origin with this number.
     pub(super) fn get(&self, number: u32) -> Result<Origin> {
-        self.find(number).ok_or_else(|| Error::corrupt("the state names an origin that is not there"))
+        self.find(number)
+            .ok_or_else(|| Error::corrupt("the state names an origin that is not there"))
     }
 
     /// The origin with this number, if there is one.

@@ -1,1 +1,222 @@
-//! store
+//! The store: documents on this device, in one directory.
+//!
+//! `log/` is the write-ahead log ([`log`]), `state.redb` the state materialised from it
+//! ([`tables`]); one waist ([`apply`]) leads from one to the other, for local writes, for
+//! peers' transactions and for recovery alike. [`commit`] is the way in, [`read`] the way
+//! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
+
+mod apply;
+mod collection;
+mod commit;
+pub mod disk;
+mod document;
+mod feed;
+mod gate;
+mod heads;
+mod leave;
+pub mod log;
+mod open;
+mod peers;
+mod replication;
+mod stats;
+mod tables;
+mod transaction;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{
+    Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
+
+use redb::Database;
+
+use crate::clock::{HybridClock, WallClock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{NodeId, check_collection};
+use crate::txn::{NetworkId, NodeKey};
+
+pub use collection::{Collection, Scan, ScanRange};
+pub use commit::Outcome;
+pub use document::{Candidate, Conflict, Content, Document};
+pub use feed::{Change, Changes};
+pub use open::Options;
+pub use peers::TrustedPeer;
+pub use replication::{LogPage, Subscription};
+pub use stats::{CollectionStats, Digests, Stats};
+pub use transaction::Transaction;
+
+use commit::{Committer, Pending, Queue};
+use disk::Disk;
+use gate::Gate;
+use heads::Heads;
+use log::LogReader;
+
+/// An open store. Cheap to clone; all clones are the same store, and any thread may use it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// What all clones of a store share.
+pub(crate) struct Inner {
+    path: Option<PathBuf>,
+    disk: Arc<dyn Disk>,
+    key: NodeKey,
+    node: NodeId,
+    network: NetworkId,
+    wall: Arc<dyn WallClock>,
+    clock: Mutex<HybridClock>,
+    database: RwLock<Option<Arc<Database>>>,
+    reader: LogReader,
+    heads: RwLock<Heads>,
+    gate: Arc<Gate>,
+    pending: Mutex<Pending>,
+    queue: Mutex<Queue>,
+    queue_moved: Condvar,
+    committer: Mutex<Option<Committer>>,
+    failure: OnceLock<String>,
+    listeners: replication::Listeners,
+    /// Held as long as the directory is ours.
+    _lock: Option<std::fs::File>,
+}
+
+impl Store {
+    /// Opens the store in the directory at `path`, or makes a new one there.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use littoral::{Field, Fields, Store};
+    /// let store = Store::open(dir.path())?;
+    /// let notes = store.collection("notes")?;
+    /// notes.put("n1", &Fields::from([("title".to_owned(), Field::from("Tide table"))]))?;
+    /// assert_eq!(notes.get("n1")?.unwrap()["title"], Field::from("Tide table"));
+    /// # Ok::<(), littoral::Error>(())
+    /// ```
+    ///
+    /// Errors: [`ErrorKind::Locked`] if another process has it open, [`ErrorKind::NotAStore`]
+    /// if something else is in the directory, [`ErrorKind::FormatTooNew`],
+    /// [`ErrorKind::Corrupt`], I/O.
+    pub fn open(path: impl AsRef<Path>) -> Result<Store> {
+        Options::new().open(path)
+    }
+
+    /// Options for opening.
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    /// The collection with this name. It need not exist: it begins with its first write, here
+    /// or at a peer.
+    pub fn collection(&self, name: &str) -> Result<Collection> {
+        check_collection(name)?;
+        Ok(Collection::new(self.clone(), name))
+    }
+
+    /// The collection with this name, which must exist.
+    pub fn existing_collection(&self, name: &str) -> Result<Collection> {
+        let collection = self.collection(name)?;
+        if self.inner.read_heads().named(name).is_some() {
+            return Ok(collection);
+        }
+        let names = self.collections();
+        let known = match names.is_empty() {
+            true => "the store is empty".to_owned(),
+            false => format!("there are: {}", names.join(", ")),
+        };
+        Err(Error::new(
+            ErrorKind::UnknownCollection,
+            format!("there is no collection '{name}'; {known}"),
+        ))
+    }
+
+    /// The names of the collections, in order.
+    pub fn collections(&self) -> Vec<String> {
+        self.inner.read_heads().iter().map(|head| head.name.clone()).collect()
+    }
+
+    /// This node's public key.
+    pub fn node_id(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// The directory, if the store has one.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Makes everything written so far durable, deferred writes included.
+    pub fn flush(&self) -> Result<()> {
+        self.inner.flush()
+    }
+
+    /// Writes everything out and ends the use of the store by all clones. What still reads or
+    /// waits gets [`ErrorKind::Closed`]. Closing twice is harmless; dropping the last clone closes too.
+    pub fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?}, {:?})", self.inner.path, self.inner.node)
+    }
+}
+
+impl Inner {
+    fn read_heads(&self) -> RwLockReadGuard<'_, Heads> {
+        self.heads.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_heads(&self) -> RwLockWriteGuard<'_, Heads> {
+        self.heads.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database(&self) -> Result<Arc<Database>> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        database.clone().ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))
+    }
+
+    /// Bytes of state.redb; 0 if they can't be told.
+    fn state_len(&self) -> u64 {
+        self.disk.open(open::STATE, false).and_then(|file| file.len()).unwrap_or(0)
+    }
+
+    /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
+    fn poison(&self, err: &Error) -> Error {
+        if self.failure.set(err.message().to_owned()).is_ok() {
+            tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
+        }
+        Error::new(
+            err.kind(),
+            format!("{}; the store refuses writes until it is opened again", err.message()),
+        )
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(reason) => Err(Error::new(
+                ErrorKind::Poisoned,
+                format!(
+                    "an earlier commit failed ({reason}), so the store refuses writes; close it and open it again"
+                ),
+            )),
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        let stopped = self.stop_committing();
+        let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(database);
+        self.announce();
+        stopped
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(err) = self.close() {
+            tracing::warn!(reason = err.message(), "closing the store failed");
+        }
+    }
+}

@@ -43,14 +43,23 @@ pub(super) const PEERS: Definition = TableDefinition::new("peers");
 
 /// All of them, so that a new store has every table.
 pub(super) const ALL: [Definition; 11] = [
-    META, ORIGINS, COLLECTIONS, HEADS, VECTORS, DOCUMENTS, CONFLICTS, SETTLED, TRANSACTIONS, LEFT, PEERS,
+    META,
+    ORIGINS,
+    COLLECTIONS,
+    HEADS,
+    VECTORS,
+    DOCUMENTS,
+    CONFLICTS,
+    SETTLED,
+    TRANSACTIONS,
+    LEFT,
+    PEERS,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
-pub(super) const META_TIME: &[u8] = b"time";
 
 /// Every this many transactions of an origin one is in the index.
 pub(super) const INDEX_STEP: Seq = 16;
@@ -88,12 +97,19 @@ impl<'txn> Tables<'txn> {
 }
 
 /// The value at `key`, copied.
-pub(super) fn get(table: &impl ReadableTable<&'static [u8], &'static [u8]>, key: &[u8]) -> Result<Option<Vec<u8>>> {
+pub(super) fn get(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
     Ok(table.get(key).map_err(db)?.map(|value| value.value().to_vec()))
 }
 
 /// The value at `key` of a table, in a read transaction.
-pub(super) fn read(txn: &ReadTransaction, definition: Definition, key: &[u8]) -> Result<Option<Vec<u8>>> {
+pub(super) fn read(
+    txn: &ReadTransaction,
+    definition: Definition,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
     get(&txn.open_table(definition).map_err(db)?, key)
 }
 
@@ -136,9 +152,16 @@ pub(super) fn transaction_key(collection: u32, origin: u32, seq: Seq) -> [u8; 16
 }
 
 /// The key of a settled counter row.
-pub(super) fn settled_key(collection: u32, origin: u32, id: &str, key: &[u8], birth: Seq) -> Vec<u8> {
+pub(super) fn settled_key(
+    collection: u32,
+    origin: u32,
+    id: &str,
+    key: &[u8],
+    birth: Seq,
+) -> Vec<u8> {
     let id_len = (id.len() as u16).to_be_bytes();
-    [&origin_key(collection, origin)[..], &id_len, id.as_bytes(), key, &birth.to_be_bytes()].concat()
+    [&origin_key(collection, origin)[..], &id_len, id.as_bytes(), key, &birth.to_be_bytes()]
+        .concat()
 }
 
 /// Id, key and birth in a [`settled_key`].
@@ -152,19 +175,22 @@ pub(super) fn split_settled_key(key: &[u8]) -> Option<(&str, &[u8], Seq)> {
 
 /// A big-endian number of 4 bytes.
 pub(super) fn u32_of(bytes: &[u8]) -> Result<u32> {
-    let bytes = bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 4 bytes"))?;
+    let bytes =
+        bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 4 bytes"))?;
     Ok(u32::from_be_bytes(bytes))
 }
 
 /// A big-endian number of 8 bytes.
 pub(super) fn u64_of(bytes: &[u8]) -> Result<u64> {
-    let bytes = bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 8 bytes"))?;
+    let bytes =
+        bytes.try_into().map_err(|_| Error::corrupt("a number in the state has not 8 bytes"))?;
     Ok(u64::from_be_bytes(bytes))
 }
 
 /// The origin that 36 bytes are.
 pub(super) fn origin_of(bytes: &[u8]) -> Result<Origin> {
-    let bytes = bytes.try_into().map_err(|_| Error::corrupt("an origin in the state has not 36 bytes"))?;
+    let bytes =
+        bytes.try_into().map_err(|_| Error::corrupt("an origin in the state has not 36 bytes"))?;
     Ok(Origin::from_bytes(bytes))
 }
 

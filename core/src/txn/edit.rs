@@ -423,10 +423,10 @@ impl Draft {
     fn remove_absent(&mut self, prefix: &[u8], fields: &Fields, base: &Base) {
         let mut gone = BTreeSet::new();
         for cell in self.now.under(prefix) {
-            if let Step::Field(component) = key::step(&cell.key, prefix.len()) {
-                if !fields.contains_key(&key::field_name(component)) {
-                    gone.insert([prefix, component].concat());
-                }
+            if let Step::Field(component) = key::step(&cell.key, prefix.len())
+                && !fields.contains_key(&key::field_name(component))
+            {
+                gone.insert([prefix, component].concat());
             }
         }
         for child in gone {
@@ -457,10 +457,11 @@ impl Draft {
 
     fn put_value(&mut self, path: &Path, value: &Value, base: &Base) -> Result<()> {
         let prefix = key::prefix(path);
-        if let Value::Array(items) = value {
-            if base.shows(&prefix, Slot::SetMarker) && items.iter().all(Value::is_scalar) {
-                return self.put_set(path, &items.iter().cloned().collect(), base);
-            }
+        if let Value::Array(items) = value
+            && base.shows(&prefix, Slot::SetMarker)
+            && items.iter().all(Value::is_scalar)
+        {
+            return self.put_set(path, &items.iter().cloned().collect(), base);
         }
         let number = matches!(value, Value::Int(_) | Value::UInt(_) | Value::Float(_));
         if number && base.shows(&prefix, Slot::Counter) {

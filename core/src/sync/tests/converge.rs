@@ -96,6 +96,28 @@ fn nothing_is_sent_when_nothing_differs() {
     }
 }
 
+/// What is written between our hello and the peer's is in neither: it must be tailed. With
+/// luck the tail arrives before the hello, too.
+#[test]
+fn a_change_between_the_hellos_is_not_forgotten() {
+    for seed in 0..60 {
+        let mut world = World::new(seed, 2);
+        scatter(&mut world, 5);
+        world.link(0, 1);
+        world.settle();
+        world.cut();
+        let link = world.link(0, 1);
+        (0..seed % 12).for_each(|_| {
+            world.step();
+        });
+        world.write(0, "notes");
+        world.write(1, "notes");
+        world.settle();
+        world.assert_converged();
+        assert_eq!(world.crossings(link), 2);
+    }
+}
+
 #[test]
 fn a_live_change_goes_out_once_and_is_not_echoed() {
     let mut world = World::new(2, 3);

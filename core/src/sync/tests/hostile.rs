@@ -185,6 +185,18 @@ fn an_older_tail_does_not_come_back() {
 }
 
 #[test]
+fn an_outcome_of_a_replaced_tail_leaves_the_new_one_alone() {
+    let synced = Event::Synced { collection: "notes".to_owned() };
+    let mut victim = Victim::tailed();
+    victim.tail(0, &Tail::Txns { position: Position(1), txns: vec![big_txn(1, 1)] });
+    victim.tail(1, &Tail::Tail { collection: "notes".to_owned() });
+    let (ticket, outcome) = (victim.applies[0], Outcome::MissingDependency);
+    victim.input(Input::Applied { ticket, outcome });
+    victim.tail(1, &Tail::CaughtUp);
+    assert!(victim.events.contains(&synced));
+}
+
+#[test]
 fn outcomes_that_nobody_waits_for_are_ignored() {
     let mut victim = Victim::tailed();
     victim.input(super::world::applied(77));

@@ -73,6 +73,22 @@ fn s1_who_was_behind_goes_on_when_the_rest_came_another_way() {
     world.assert_converged();
 }
 
+/// The same, but all of it came another way: the peer asks, and hears that this was all.
+#[test]
+fn s1_who_was_behind_and_caught_up_elsewhere_hears_so() {
+    let (mut world, link, c, late) = snapshot_in_the_middle();
+    world.stores[0].join("notes", &c);
+    assert_eq!(world.stores[0].apply("notes", &late), Outcome::Applied);
+    world.committed(0);
+    world.settle();
+    let all = world.stores[0].clone();
+    world.stores[1].join("notes", &all);
+    world.committed(1);
+    world.pass(1_000);
+    world.assert_converged();
+    assert_eq!(world.crossings(link), 0);
+}
+
 /// A sender that does not check its floor: its log just lacks C:2..4.
 #[test]
 fn s1_receiver_refuses_unmet_dependencies() {

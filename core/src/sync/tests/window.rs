@@ -31,6 +31,8 @@ fn a_slow_peer_is_sent_a_window_and_no_more() {
     world.settle();
     let held = unacked(&world, link, "notes");
     assert!(held <= SYNC_WINDOW_BYTES as u64 && held > (SYNC_WINDOW_BYTES - 101_000) as u64);
+    let acked = world.links[link][0].session.progress()["notes"].acked;
+    assert_eq!(acked.0, 0, "nothing is claimed that the peer did not acknowledge");
     world.write_bytes(0, "tasks", b"small");
     world.settle();
     assert_eq!(world.links[link][0].session.progress()["tasks"].sent_txns, 1);

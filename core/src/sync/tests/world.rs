@@ -314,6 +314,7 @@ impl World {
                 assert_eq!(end.closed, None, "link {link}");
                 assert!(end.session.is_idle(), "link {link}: {:?}", end.session);
                 let progress = end.session.progress();
+                assert!(progress.values().all(|p| p.unapplied_bytes + p.unacked_bytes == 0));
                 assert!(progress.values().all(|p| p.caught_up && p.peer_caught_up), "{progress:?}");
             }
         }

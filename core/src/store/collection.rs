@@ -1,0 +1,335 @@
+//! A collection: reading its documents, and writing one at a time.
+
+use std::ops::Bound;
+
+use redb::{OwnedRange, ReadTransaction, ReadableDatabase};
+
+use super::document::{self, Conflict, Content, Document};
+use super::tables::{self, db};
+use super::{Inner, Store};
+use crate::crdt::{Flags, Row, view};
+use crate::error::Result;
+use crate::id::check_id;
+use crate::txn::edit::Version;
+use crate::value::{Field, Fields, Path, Value};
+
+/// A collection of a store. Cheap to clone; any thread may use it.
+///
+/// Each write here is a transaction of its own, durable when it returns; for several
+/// together, or over several collections, see [`Store::write`].
+#[derive(Debug, Clone)]
+pub struct Collection {
+    store: Store,
+    name: String,
+}
+
+/// Which documents to scan: ids in a range, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ScanRange {
+    /// Only ids that begin so.
+    pub prefix: String,
+    /// Only ids from this one on.
+    pub start: Option<String>,
+    /// Only ids after this one: where an earlier page ended.
+    pub after: Option<String>,
+    /// Only ids before this one.
+    pub end: Option<String>,
+    /// At most so many documents.
+    pub limit: Option<usize>,
+    /// From the last to the first.
+    pub reverse: bool,
+}
+
+impl Collection {
+    pub(super) fn new(store: Store, name: &str) -> Collection {
+        Collection { store, name: name.to_owned() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store it is in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How many documents it has; counted, not computed.
+    pub fn len(&self) -> u64 {
+        self.store.inner.read_heads().named(&self.name).map_or(0, |head| head.row.documents)
+    }
+
+    /// Whether it has no documents.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The document with this id, if there is one.
+    pub fn get(&self, id: &str) -> Result<Option<Document>> {
+        check_id(id)?;
+        let row = self.store.inner.current_row(&self.name, id)?;
+        Ok(row.and_then(|row| Document::of(id, row)))
+    }
+
+    /// One field of a document, if both exist.
+    pub fn get_field(&self, id: &str, path: impl Into<Path>) -> Result<Option<Field>> {
+        Ok(self.get(id)?.and_then(|document| document.get(path).cloned()))
+    }
+
+    /// Whether there is a document with this id.
+    pub fn contains(&self, id: &str) -> Result<bool> {
+        check_id(id)?;
+        let row = self.store.inner.current_row(&self.name, id)?;
+        Ok(row.is_some_and(|row| view::flags(&row).shown))
+    }
+
+    /// The documents of a range, in the order of their ids, as they are at this moment.
+    pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
+        Scan::new(self, range)
+    }
+
+    /// The documents of this collection that are in conflict.
+    pub fn conflicts(&self) -> Result<Vec<Conflict>> {
+        self.store.inner.conflicts_in(&self.name)
+    }
+
+    /// Replaces a document; see [`Transaction::put`](super::Transaction::put).
+    pub fn put(&self, id: &str, content: impl Content) -> Result<()> {
+        self.store.write(|txn| txn.put(&self.name, id, content))
+    }
+
+    /// Reads, changes and puts a document in one; one that is not there starts empty.
+    pub fn edit<T>(&self, id: &str, edit: impl FnOnce(&mut Fields) -> Result<T>) -> Result<T> {
+        self.store.write(|txn| txn.edit(&self.name, id, edit))
+    }
+
+    /// Writes the fields given and leaves the others alone.
+    pub fn merge(&self, id: &str, fields: &Fields) -> Result<()> {
+        self.store.write(|txn| txn.merge(&self.name, id, fields))
+    }
+
+    /// Deletes a document. Gives whether it was there.
+    pub fn delete(&self, id: &str) -> Result<bool> {
+        self.store.write(|txn| txn.delete(&self.name, id))
+    }
+
+    /// Deletes what the reader of `version` had seen of a document.
+    pub fn delete_version(&self, id: &str, version: &Version) -> Result<bool> {
+        self.store.write(|txn| txn.delete_version(&self.name, id, version))
+    }
+
+    /// Writes one field; maps on the way to it are created.
+    pub fn set(&self, id: &str, path: impl Into<Path>, field: impl Into<Field>) -> Result<()> {
+        self.store.write(|txn| txn.set(&self.name, id, path, field))
+    }
+
+    /// Removes one field. Gives whether it was there.
+    pub fn unset(&self, id: &str, path: impl Into<Path>) -> Result<bool> {
+        self.store.write(|txn| txn.unset(&self.name, id, path))
+    }
+
+    /// Adds an element to a set, which is created if nothing is there.
+    pub fn add(&self, id: &str, path: impl Into<Path>, element: impl Into<Value>) -> Result<()> {
+        self.store.write(|txn| txn.add(&self.name, id, path, element))
+    }
+
+    /// Removes an element from a set. Gives whether it was there.
+    pub fn remove(
+        &self,
+        id: &str,
+        path: impl Into<Path>,
+        element: impl Into<Value>,
+    ) -> Result<bool> {
+        self.store.write(|txn| txn.remove(&self.name, id, path, element))
+    }
+
+    /// Adds to a counter, which is created if nothing is there.
+    pub fn increment(&self, id: &str, path: impl Into<Path>, by: i64) -> Result<()> {
+        self.store.write(|txn| txn.increment(&self.name, id, path, by))
+    }
+
+    /// Settles the conflict at `path` for `choice`.
+    pub fn resolve(&self, id: &str, path: impl Into<Path>, choice: &Field) -> Result<()> {
+        self.store.write(|txn| txn.resolve(&self.name, id, path, choice))
+    }
+}
+
+impl Store {
+    /// All documents in conflict, by collection and id.
+    pub fn conflicts(&self) -> Result<Vec<Conflict>> {
+        let mut found = Vec::new();
+        for name in self.collections() {
+            found.extend(self.inner.conflicts_in(&name)?);
+        }
+        Ok(found)
+    }
+
+    /// Settles the conflict at `path` for `choice`, which is one of its candidates or a new value.
+    pub fn resolve(
+        &self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        choice: &Field,
+    ) -> Result<()> {
+        self.write(|txn| txn.resolve(collection, id, path, choice))
+    }
+}
+
+impl Inner {
+    /// A document's row in a read transaction.
+    pub(super) fn read_row(
+        &self,
+        read: &ReadTransaction,
+        number: u32,
+        id: &str,
+    ) -> Result<Option<Row>> {
+        let bytes = tables::read(read, tables::DOCUMENTS, &tables::document_key(number, id))?;
+        bytes.map(|bytes| self.decode_row(&bytes)).transpose()
+    }
+
+    /// Origins are numbered before a row that names them is visible, and numbers never change.
+    pub(super) fn decode_row(&self, bytes: &[u8]) -> Result<Row> {
+        let heads = self.read_heads();
+        Row::decode(bytes, |number| heads.origins.find(number))
+    }
+
+    fn current_row(&self, collection: &str, id: &str) -> Result<Option<Row>> {
+        match self.view(collection)? {
+            Some((number, read)) => self.read_row(&read, number, id),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of a collection and a read transaction, of one moment.
+    pub(super) fn view(&self, collection: &str) -> Result<Option<(u32, ReadTransaction)>> {
+        let database = self.database()?;
+        let heads = self.read_heads();
+        let Some(head) = heads.named(collection) else { return Ok(None) };
+        Ok(Some((head.number, database.begin_read().map_err(db)?)))
+    }
+
+    fn conflicts_in(&self, collection: &str) -> Result<Vec<Conflict>> {
+        let Some((number, read)) = self.view(collection)? else { return Ok(Vec::new()) };
+        let table = read.open_table(tables::CONFLICTS).map_err(db)?;
+        let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
+        let mut found = Vec::new();
+        for entry in table.range(&start[..]..&end[..]).map_err(db)? {
+            let (key, _) = entry.map_err(db)?;
+            let id = tables::document_id(key.value())?;
+            if let Some(row) = self.read_row(&read, number, id)? {
+                found.extend(document::conflicts(collection, id, &row));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The documents of a range, one by one. Writes made meanwhile are not seen.
+pub struct Scan {
+    store: Store,
+    range: Option<OwnedRange<&'static [u8], &'static [u8]>>,
+    reverse: bool,
+    left: usize,
+}
+
+impl Scan {
+    fn new(collection: &Collection, range: &ScanRange) -> Result<Scan> {
+        let store = collection.store.clone();
+        let (reverse, left) = (range.reverse, range.limit.unwrap_or(usize::MAX));
+        let rows = match store.inner.view(&collection.name)? {
+            None => None,
+            Some((number, read)) => {
+                let table = read.open_table(tables::DOCUMENTS).map_err(db)?;
+                let (start, end) = bounds(number, range);
+                let bound = |bound: &Bound<Vec<u8>>| match bound {
+                    Bound::Included(key) => key.clone(),
+                    Bound::Excluded(key) => key.clone(),
+                    Bound::Unbounded => Vec::new(),
+                };
+                let (from, to) = (bound(&start), bound(&end));
+                match from <= to {
+                    false => None,
+                    true => {
+                        let start = match start {
+                            Bound::Excluded(_) => Bound::Excluded(&from[..]),
+                            _ => Bound::Included(&from[..]),
+                        };
+                        let range = (start, Bound::Excluded(&to[..]));
+                        Some(table.range_owned::<&[u8]>(range).map_err(db)?)
+                    }
+                }
+            }
+        };
+        Ok(Scan { store, range: rows, reverse, left })
+    }
+
+    fn step(&mut self) -> Option<Result<Document>> {
+        loop {
+            let range = self.range.as_mut()?;
+            let entry = if self.reverse { range.next_back() } else { range.next() }?;
+            let (key, value) = match entry {
+                Ok(entry) => entry,
+                Err(err) => return Some(Err(db(err))),
+            };
+            if !Flags::of(Some(value.value())).shown {
+                continue;
+            }
+            let document = tables::document_id(key.value())
+                .and_then(|id| Ok(Document::of(id, self.store.inner.decode_row(value.value())?)));
+            if let Some(document) = document.transpose() {
+                return Some(document);
+            }
+        }
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<Document>;
+
+    fn next(&mut self) -> Option<Result<Document>> {
+        if self.left == 0 {
+            return None;
+        }
+        let found = self.step();
+        self.left -= 1;
+        if !matches!(found, Some(Ok(_))) {
+            self.range = None;
+        }
+        found
+    }
+}
+
+/// The keys of a range: the highest lower bound and the lowest upper bound of those asked for.
+fn bounds(number: u32, range: &ScanRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let key = |id: &str| tables::document_key(number, id);
+    let mut start = key(&range.prefix).max(key(range.start.as_deref().unwrap_or_default()));
+    let mut start_excluded = false;
+    if let Some(after) = range.after.as_deref().filter(|_| !range.reverse)
+        && key(after) >= start
+    {
+        (start, start_excluded) = (key(after), true);
+    }
+    let mut end = after_prefix(key(&range.prefix));
+    let uppers = [range.end.as_deref(), range.after.as_deref().filter(|_| range.reverse)];
+    for upper in uppers.into_iter().flatten() {
+        end = end.min(key(upper));
+    }
+    match start_excluded {
+        true => (Bound::Excluded(start), Bound::Excluded(end)),
+        false => (Bound::Included(start), Bound::Excluded(end)),
+    }
+}
+
+/// The first key after all that begin with `prefix`, which has a byte below 255 (a collection
+/// number of 4 bytes of 255 is never reached).
+fn after_prefix(mut prefix: Vec<u8>) -> Vec<u8> {
+    while prefix.last() == Some(&0xff) {
+        prefix.pop();
+    }
+    if let Some(last) = prefix.last_mut() {
+        *last += 1;
+    }
+    prefix
+}

@@ -1,0 +1,366 @@
+//! Commit: how finished transactions enter the log and the state.
+//!
+//! Everything that changes the store goes through one queue. Whoever waits for an entry of
+//! it may find itself the leader: it takes what is queued, up to a limit, and commits it
+//! together, so that all of them share one fdatasync. The steps of a batch, in order:
+//!
+//! 1. admit ([`Admission`]): what is here already or can't be applied yet goes no further;
+//! 2. append to the log, and sync it if anyone in the batch waits for durability;
+//! 3. apply to redb ([`Waist`]), not yet visible;
+//! 4. publish: commit in redb, change the heads, and retire what was pending, under one
+//!    lock, so that a reader who takes a view under that lock sees one moment.
+//!
+//! Invariants: nothing is acknowledged before its log record is durable (unless deferred
+//! durability was asked for); redb never becomes durable ahead of the log; after any
+//! failure from step 2 on the outcome is unknown, so the store refuses writes until it is
+//! opened again and finds the truth in the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use redb::{Durability, WriteTransaction};
+
+use super::Inner;
+use super::apply::{Admission, Changes, Waist};
+use super::log::{Appended, Log, NewRecord, RecordKind};
+use super::tables::{Tables, db};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Hash, Position, Seq};
+use crate::limits::COMMIT_BATCH_BYTES;
+use crate::txn::Signed;
+
+/// redb is made durable after this many transactions since the last time,
+const DURABLE_TXNS: u64 = 1000;
+/// or this many bytes of log.
+const DURABLE_BYTES: u64 = 16 << 20;
+
+/// What came of an entry of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Transactions that were new.
+    pub new: usize,
+    /// Transactions that were here already.
+    pub duplicates: usize,
+}
+
+/// A transaction on its way into the store.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) collection: Arc<str>,
+    pub(super) signed: Arc<Signed>,
+}
+
+/// An entry of the queue.
+pub(super) struct Job {
+    items: Vec<Item>,
+    /// All or nothing: a local write. Else as many as can be applied, in order.
+    atomic: bool,
+    durable: bool,
+    done: Ticket,
+}
+
+type Ticket = Arc<Mutex<Option<Result<Outcome>>>>;
+
+/// The queue, and whether somebody is committing.
+#[derive(Default)]
+pub(super) struct Queue {
+    jobs: VecDeque<Job>,
+    busy: bool,
+}
+
+/// Local transactions that are queued and not yet applied, so that the next local write sees them.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) items: VecDeque<Item>,
+    /// The newest own transaction of each collection among them.
+    pub(super) own: BTreeMap<Arc<str>, (Seq, Hash)>,
+}
+
+/// The log, and what redb has not yet made durable of it.
+pub(super) struct Committer {
+    log: Log,
+    undurable_txns: u64,
+    undurable_bytes: u64,
+    /// The length of state.redb at its last durable commit.
+    durable_len: u64,
+}
+
+impl Committer {
+    pub(super) fn new(log: Log, durable_len: u64) -> Committer {
+        Committer { log, undurable_txns: 0, undurable_bytes: 0, durable_len }
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Appends a barrier and makes it durable; gives the log's end.
+    pub(super) fn append_barrier(&mut self, barrier: NewRecord<'_>) -> Result<Position> {
+        self.log.append(&[barrier])?;
+        self.log.sync()?;
+        Ok(self.log.end())
+    }
+}
+
+/// Takes a lock; a panic of another holder is not ours to repeat.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    /// Queues `items` of a local write, and notes them as pending. The caller holds the gate.
+    pub(super) fn enqueue_local(&self, items: Vec<Item>, durable: bool) -> Ticket {
+        let done = Ticket::default();
+        let mut pending = lock(&self.pending);
+        for item in &items {
+            let (seq, hash) = (item.signed.txn.dot.seq, item.signed.hash);
+            pending.own.insert(item.collection.clone(), (seq, hash));
+            pending.items.push_back(item.clone());
+        }
+        lock(&self.queue).jobs.push_back(Job { items, atomic: true, durable, done: done.clone() });
+        done
+    }
+
+    /// Queues `items` that came from elsewhere and waits until they are durable and applied.
+    pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Outcome> {
+        let done = Ticket::default();
+        let job = Job { items, atomic: false, durable: true, done: done.clone() };
+        lock(&self.queue).jobs.push_back(job);
+        self.wait(&done)
+    }
+
+    /// Makes everything committed so far durable.
+    pub(super) fn flush(&self) -> Result<()> {
+        self.commit_remote(Vec::new()).map(drop)
+    }
+
+    /// Waits for an entry of the queue, leading the commit if nobody else does.
+    pub(super) fn wait(&self, done: &Ticket) -> Result<Outcome> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if let Some(outcome) = lock(done).take() {
+                return outcome;
+            }
+            if queue.busy {
+                queue = self.queue_moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.busy = true;
+            let batch = take_batch(&mut queue);
+            drop(queue);
+            // Whatever happens in the batch, the queue must not stay busy.
+            let release = Release { queue: &self.queue, moved: &self.queue_moved };
+            self.commit_batch(batch);
+            drop(release);
+            queue = lock(&self.queue);
+        }
+    }
+
+    fn commit_batch(&self, jobs: Vec<Job>) {
+        let attempt = || match &mut *lock(&self.committer) {
+            None => Err(closed()),
+            Some(committer) => self.check_usable().and_then(|()| self.run_batch(committer, &jobs)),
+        };
+        let result = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            Err(self
+                .poison(&Error::new(ErrorKind::Internal, "committing panicked; please report it")))
+        });
+        match result {
+            Ok(outcomes) => {
+                for (job, outcome) in jobs.iter().zip(outcomes) {
+                    *lock(&job.done) = Some(outcome);
+                }
+                self.announce();
+            }
+            Err(err) => {
+                for job in &jobs {
+                    *lock(&job.done) = Some(Err(Error::new(err.kind(), err.message())));
+                }
+            }
+        }
+    }
+
+    /// Commits a batch. An error is of the whole batch; from the append on it poisons the store.
+    fn run_batch(&self, committer: &mut Committer, jobs: &[Job]) -> Result<Vec<Result<Outcome>>> {
+        let (outcomes, admitted) = self.admit(jobs)?;
+        let sync = jobs.iter().any(|job| job.durable);
+        if admitted.is_empty() && !(sync && committer.log.durable() < committer.log.end()) {
+            return Ok(outcomes);
+        }
+        // A failure from here on, a full disk included, leaves unknown what reached the disk.
+        self.write(committer, &admitted, sync).map_err(|err| self.poison(&err))?;
+        Ok(outcomes)
+    }
+
+    fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Outcome>>, Vec<Item>)> {
+        let heads = self.read_heads();
+        let mut admission = Admission::new(&heads);
+        let mut admitted = Vec::new();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let mut outcome = Ok(Outcome::default());
+            for item in &job.items {
+                match (admission.admit(&item.collection, &item.signed), &mut outcome) {
+                    (Ok(true), Ok(so_far)) => {
+                        so_far.new += 1;
+                        admitted.push(item.clone());
+                    }
+                    (Ok(false), Ok(so_far)) if !job.atomic => so_far.duplicates += 1,
+                    (Err(err), _) if !job.atomic => {
+                        outcome = Err(err);
+                        break;
+                    }
+                    _ => {
+                        return Err(self.poison(&Error::new(
+                            ErrorKind::Internal,
+                            "a local transaction does not follow the store's own history",
+                        )));
+                    }
+                }
+            }
+            outcomes.push(outcome);
+        }
+        Ok((outcomes, admitted))
+    }
+
+    fn write(&self, committer: &mut Committer, admitted: &[Item], sync: bool) -> Result<()> {
+        let appended = self.append(committer, admitted)?;
+        let make_durable = self.must_make_durable(committer);
+        if sync || make_durable {
+            committer.log.sync()?;
+        }
+        if admitted.is_empty() {
+            return Ok(());
+        }
+        let txn = self.begin_write(make_durable)?;
+        let changes = self.apply(&txn, admitted, &appended, committer.log.end())?;
+        self.publish(txn, changes, admitted)?;
+        committer.undurable_txns += admitted.len() as u64;
+        if make_durable {
+            self.note_durable(committer);
+        }
+        Ok(())
+    }
+
+    fn append(&self, committer: &mut Committer, admitted: &[Item]) -> Result<Appended> {
+        let records: Vec<NewRecord<'_>> = admitted
+            .iter()
+            .map(|item| NewRecord {
+                kind: RecordKind::Txn,
+                collection: &item.collection,
+                bytes: &item.signed.bytes,
+            })
+            .collect();
+        committer.undurable_bytes +=
+            records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
+        committer.log.append(&records)
+    }
+
+    /// If many commits that are not durable grew the file past its last durable length, redb
+    /// would repair it by a full walk after a crash: so growth, too, calls for durability.
+    fn must_make_durable(&self, committer: &Committer) -> bool {
+        committer.undurable_txns >= DURABLE_TXNS
+            || committer.undurable_bytes >= DURABLE_BYTES
+            || self.state_len() > committer.durable_len
+    }
+
+    fn note_durable(&self, committer: &mut Committer) {
+        committer.undurable_txns = 0;
+        committer.undurable_bytes = 0;
+        committer.durable_len = self.state_len();
+    }
+
+    pub(super) fn begin_write(&self, durable: bool) -> Result<WriteTransaction> {
+        let mut txn = self.database()?.begin_write().map_err(db)?;
+        match durable {
+            true => {
+                txn.set_two_phase_commit(true);
+                txn.set_quick_repair(true);
+            }
+            false => txn
+                .set_durability(Durability::None)
+                .map_err(|err| Error::new(ErrorKind::Internal, format!("state.redb: {err}")))?,
+        }
+        Ok(txn)
+    }
+
+    fn apply(
+        &self,
+        txn: &WriteTransaction,
+        admitted: &[Item],
+        appended: &Appended,
+        end: Position,
+    ) -> Result<Changes> {
+        let heads = self.read_heads();
+        let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node);
+        for (item, (position, _)) in admitted.iter().zip(&appended.positions) {
+            waist.apply(&item.collection, &item.signed, *position)?;
+        }
+        waist.finish(end)
+    }
+
+    fn publish(&self, txn: WriteTransaction, changes: Changes, admitted: &[Item]) -> Result<()> {
+        let mut heads = self.write_heads();
+        txn.commit().map_err(db)?;
+        changes.publish(&mut heads, self.node);
+        lock(&self.pending).retire(admitted);
+        let wall = self.wall.now_ms();
+        let mut clock = lock(&self.clock);
+        admitted.iter().for_each(|item| clock.observe(item.signed.txn.time, wall));
+        Ok(())
+    }
+
+    /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.
+    pub(super) fn stop_committing(&self) -> Result<()> {
+        let Some(mut committer) = lock(&self.committer).take() else { return Ok(()) };
+        self.check_usable()?;
+        committer.log.sync()?;
+        self.begin_write(true)?.commit().map_err(db)?;
+        committer.log.close()
+    }
+}
+
+impl Pending {
+    fn retire(&mut self, admitted: &[Item]) {
+        for item in admitted {
+            let dot = item.signed.txn.dot;
+            if self.items.front().is_some_and(|front| Arc::ptr_eq(&front.signed, &item.signed)) {
+                self.items.pop_front();
+                if self.own.get(&item.collection).is_some_and(|(seq, _)| *seq == dot.seq) {
+                    self.own.remove(&item.collection);
+                }
+            }
+        }
+    }
+}
+
+fn take_batch(queue: &mut Queue) -> Vec<Job> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(job) = queue.jobs.front() {
+        bytes += job.items.iter().map(|item| item.signed.bytes.len()).sum::<usize>();
+        if !batch.is_empty() && bytes > COMMIT_BATCH_BYTES {
+            break;
+        }
+        batch.extend(queue.jobs.pop_front());
+    }
+    batch
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store is closed")
+}
+
+/// Lets the next leader in, also when a batch panicked.
+struct Release<'a> {
+    queue: &'a Mutex<Queue>,
+    moved: &'a Condvar,
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        lock(self.queue).busy = false;
+        self.moved.notify_all();
+    }
+}

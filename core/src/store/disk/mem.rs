@@ -1,0 +1,554 @@
+//! A disk in memory that loses power and fails on demand. For tests.
+//!
+//! Of each file it keeps the bytes that are durable and the changes since its last sync, in
+//! order; of each directory likewise the names. A power cut applies to what is durable a
+//! subset of the changes, drawn from a seed: one seed, one outcome. A write may survive
+//! whole, not at all, or in some of its 512-byte sectors. That is more than real disks do
+//! wrong: what survives here relies only on what [`super`] promises.
+//!
+//! A failed sync is like that of Linux: writes it did not bring to the disk are read back
+//! as if they were there, but no later sync makes them durable; writing them again does.
+//!
+//! A directory that does not survive takes its files along.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::{Disk, File};
+
+const SECTOR_BYTES: u64 = 512;
+
+/// A disk in memory, with loss of power and injected faults. Clones are the same disk.
+///
+/// For tests: it is public so that tests of other crates can use it.
+#[derive(Clone, Default)]
+pub struct MemDisk(Arc<Mutex<State>>);
+
+impl MemDisk {
+    /// An empty disk.
+    pub fn new() -> MemDisk {
+        MemDisk::default()
+    }
+
+    /// The disk as it may be found after losing power now; `seed` decides which changes that
+    /// were not synced survive. This disk is not changed.
+    pub fn power_cut(&self, seed: u64) -> MemDisk {
+        self.cut(&mut Random(seed))
+    }
+
+    /// The disk after losing power now and everything that was not synced.
+    pub fn power_cut_all_lost(&self) -> MemDisk {
+        self.cut(&mut AllLost)
+    }
+
+    /// Lets `n` more mutating calls pass; all later ones fail, writes after half their bytes,
+    /// syncs after half the writes.
+    pub fn fail_after(&self, n: u64) {
+        self.state().calls_left = Some(n);
+    }
+
+    /// Ends what [`MemDisk::fail_after`] began.
+    pub fn fail_no_more(&self) {
+        self.state().calls_left = None;
+    }
+
+    /// How many syncs of files and directories have succeeded.
+    pub fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no call on a MemDisk panics")
+    }
+
+    fn cut(&self, fate: &mut dyn Fate) -> MemDisk {
+        let state = self.state();
+        let mut names = state.durable_names.clone();
+        for op in &state.name_ops {
+            if fate.survives() {
+                op.apply(&mut names);
+            }
+        }
+        let orphan = |name: &String| {
+            let dir = parent(name);
+            !dir.is_empty() && !names.contains_key(dir)
+        };
+        let orphans: Vec<String> = names.keys().filter(|name| orphan(name)).cloned().collect();
+        names.retain(|name, _| !orphans.contains(name));
+        let files = state.files.iter().map(|file| file.after_cut(fate)).collect();
+        MemDisk(Arc::new(Mutex::new(State {
+            files,
+            durable_names: names.clone(),
+            names,
+            ..State::default()
+        })))
+    }
+}
+
+impl std::fmt::Debug for MemDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemDisk")
+    }
+}
+
+impl Disk for MemDisk {
+    fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn File>> {
+        let mut state = self.state();
+        let id = match state.names.get(name) {
+            Some(Node::File(id)) => *id,
+            Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
+            None if !create || !state.is_dir(parent(name)) => {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            None => {
+                state.mutate()?;
+                let id = state.files.len();
+                state.files.push(MemFile::default());
+                state.change_name(name, Some(Node::File(id)));
+                id
+            }
+        };
+        state.handles += 1;
+        Ok(Arc::new(Handle { disk: self.clone(), id, handle: state.handles }))
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let state = self.state();
+        if !state.is_dir(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let files = state
+            .names
+            .iter()
+            .filter(|(name, node)| matches!(node, Node::File(_)) && parent(name) == dir);
+        let bare = |name: &String| name.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(files.map(|(name, _)| bare(name)).collect())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        match state.names.get(name) {
+            Some(Node::File(_)) => {}
+            _ => return Err(io::ErrorKind::NotFound.into()),
+        }
+        state.mutate()?;
+        state.change_name(name, None);
+        Ok(())
+    }
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if state.is_dir(dir) {
+            return Ok(());
+        }
+        if !state.is_dir(parent(dir)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.mutate()?;
+        state.change_name(dir, Some(Node::Dir));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        let mut state = self.state();
+        if !state.is_dir(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        state.mutate()?;
+        let ops = std::mem::take(&mut state.name_ops);
+        let (done, left) = ops.into_iter().partition::<Vec<_>, _>(|op| parent(&op.name) == dir);
+        done.iter().for_each(|op| op.apply(&mut state.durable_names));
+        state.name_ops = left;
+        state.syncs += 1;
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// Every file ever made; names point into it, and handles keep a removed one alive.
+    files: Vec<MemFile>,
+    names: BTreeMap<String, Node>,
+    durable_names: BTreeMap<String, Node>,
+    name_ops: Vec<NameOp>,
+    handles: u64,
+    calls_left: Option<u64>,
+    syncs: u64,
+}
+
+impl State {
+    /// Counts a call that changes something; an error once they are used up.
+    fn mutate(&mut self) -> io::Result<()> {
+        match &mut self.calls_left {
+            Some(0) => Err(io::Error::other("injected fault")),
+            Some(n) => {
+                *n -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn is_dir(&self, dir: &str) -> bool {
+        dir.is_empty() || matches!(self.names.get(dir), Some(Node::Dir))
+    }
+
+    fn change_name(&mut self, name: &str, node: Option<Node>) {
+        let op = NameOp { name: name.to_owned(), node };
+        op.apply(&mut self.names);
+        self.name_ops.push(op);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Node {
+    File(usize),
+    Dir,
+}
+
+/// A name that came to be (or, with `None`, went) and is not synced yet.
+struct NameOp {
+    name: String,
+    node: Option<Node>,
+}
+
+impl NameOp {
+    fn apply(&self, names: &mut BTreeMap<String, Node>) {
+        match self.node {
+            Some(node) => names.insert(self.name.clone(), node),
+            None => names.remove(&self.name),
+        };
+    }
+}
+
+#[derive(Default)]
+struct MemFile {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    changes: Vec<Change>,
+    locked_by: Option<u64>,
+}
+
+impl MemFile {
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.now);
+        self.changes.push(change);
+    }
+
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.changes) {
+            change.apply(&mut self.durable);
+        }
+    }
+
+    /// A failed sync: every second write is on the disk, the others never will be, though
+    /// they can still be read.
+    fn sync_in_part(&mut self) {
+        for (i, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {
+            if i % 2 == 1 || matches!(change, Change::SetLen(_)) {
+                change.apply(&mut self.durable);
+            }
+        }
+    }
+
+    fn after_cut(&self, fate: &mut dyn Fate) -> MemFile {
+        let mut bytes = self.durable.clone();
+        for change in &self.changes {
+            change.apply_in_part(&mut bytes, fate);
+        }
+        MemFile { now: bytes.clone(), durable: bytes, ..MemFile::default() }
+    }
+}
+
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    SetLen(usize),
+}
+
+impl Change {
+    fn apply(&self, file: &mut Vec<u8>) {
+        match self {
+            Change::SetLen(len) => file.resize(*len, 0),
+            Change::Write { offset, bytes } => put(file, *offset, bytes),
+        }
+    }
+
+    fn apply_in_part(&self, file: &mut Vec<u8>, fate: &mut dyn Fate) {
+        match self {
+            Change::Write { offset, bytes } if fate.tears() => tear(file, *offset, bytes, fate),
+            change if fate.survives() => change.apply(file),
+            _ => {}
+        }
+    }
+}
+
+fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    let end = offset + bytes.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[offset..end].copy_from_slice(bytes);
+}
+
+/// Writes those sectors of `bytes` that survive.
+fn tear(file: &mut Vec<u8>, mut offset: usize, mut bytes: &[u8], fate: &mut dyn Fate) {
+    while !bytes.is_empty() {
+        let room = SECTOR_BYTES as usize - offset % SECTOR_BYTES as usize;
+        let (sector, rest) = bytes.split_at(room.min(bytes.len()));
+        if fate.survives() {
+            put(file, offset, sector);
+        }
+        (offset, bytes) = (offset + sector.len(), rest);
+    }
+}
+
+/// What a power cut does to the next change.
+trait Fate {
+    fn survives(&mut self) -> bool;
+    fn tears(&mut self) -> bool;
+}
+
+struct AllLost;
+
+impl Fate for AllLost {
+    fn survives(&mut self) -> bool {
+        false
+    }
+
+    fn tears(&mut self) -> bool {
+        false
+    }
+}
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+impl Fate for Random {
+    fn survives(&mut self) -> bool {
+        self.next().is_multiple_of(2)
+    }
+
+    fn tears(&mut self) -> bool {
+        self.next().is_multiple_of(3)
+    }
+}
+
+/// An open file of a [`MemDisk`].
+struct Handle {
+    disk: MemDisk,
+    id: usize,
+    handle: u64,
+}
+
+impl Handle {
+    fn with<T>(&self, f: impl FnOnce(&mut MemFile) -> T) -> T {
+        f(&mut self.disk.state().files[self.id])
+    }
+
+    fn change(&self, change: Change) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let allowed = state.mutate();
+        let file = &mut state.files[self.id];
+        match (allowed, change) {
+            (Ok(()), change) => file.change(change),
+            (Err(e), Change::Write { offset, mut bytes }) => {
+                bytes.truncate(bytes.len() / 2);
+                file.change(Change::Write { offset, bytes });
+                return Err(e);
+            }
+            (Err(e), _) => return Err(e),
+        }
+        Ok(())
+    }
+}
+
+impl File for Handle {
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = as_index(offset)?;
+        self.with(|file| match file.now.get(start..start.saturating_add(out.len())) {
+            Some(bytes) => {
+                out.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        })
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.change(Change::Write { offset: as_index(offset)?, bytes: bytes.to_vec() })
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.with(|file| file.now.len() as u64))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(Change::SetLen(as_index(len)?))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let allowed = state.mutate();
+        match allowed {
+            Ok(()) => state.files[self.id].sync(),
+            Err(_) => state.files[self.id].sync_in_part(),
+        }
+        state.syncs += u64::from(allowed.is_ok());
+        allowed
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(self.with(|file| *file.locked_by.get_or_insert(self.handle) == self.handle))
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.with(|file| {
+            if file.locked_by == Some(self.handle) {
+                file.locked_by = None;
+            }
+        });
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MemFile({})", self.id)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.unlock();
+    }
+}
+
+fn parent(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
+fn as_index(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(disk: &MemDisk, name: &str) -> Option<Vec<u8>> {
+        let file = disk.open(name, false).ok()?;
+        let mut out = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut out).unwrap();
+        Some(out)
+    }
+
+    #[test]
+    fn what_is_synced_survives_every_power_cut() {
+        let disk = MemDisk::new();
+        disk.create_dir("d").unwrap();
+        disk.sync_dir("").unwrap();
+        let file = disk.open("d/f", true).unwrap();
+        file.write_at(2, b"abc").unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir("d").unwrap();
+        assert_eq!(disk.syncs(), 3);
+        for seed in 0..50 {
+            assert_eq!(content(&disk.power_cut(seed), "d/f").unwrap(), b"\0\0abc");
+        }
+    }
+
+    #[test]
+    fn what_is_not_synced_survives_whole_torn_or_not_at_all() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        disk.sync_dir("").unwrap();
+        file.set_len(2048).unwrap();
+        file.sync_data().unwrap();
+        file.write_at(256, &[1; 1024]).unwrap();
+        let outcomes: std::collections::BTreeSet<Vec<u8>> =
+            (0..200).map(|seed| content(&disk.power_cut(seed), "f").unwrap()).collect();
+        // Three sectors are touched: each is there or not, and no other boundary shows.
+        assert_eq!(outcomes.len(), 8);
+        assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), [0; 2048]);
+        assert_eq!(content(&disk.power_cut(7), "f"), content(&disk.power_cut(7), "f"));
+        assert_eq!(&content(&disk, "f").unwrap()[256..1280], [1; 1024]);
+    }
+
+    #[test]
+    fn names_survive_only_when_their_directory_is_synced() {
+        let disk = MemDisk::new();
+        disk.create_dir("d").unwrap();
+        disk.open("d/old", true).unwrap();
+        disk.sync_dir("d").unwrap();
+        // The directory's own name is not synced.
+        assert!(disk.power_cut_all_lost().list("d").is_err());
+        disk.sync_dir("").unwrap();
+        disk.open("d/new", true).unwrap().sync_data().unwrap();
+        disk.remove("d/old").unwrap();
+        assert_eq!(disk.list("d").unwrap(), ["new"]);
+        let listings: std::collections::BTreeSet<Vec<String>> =
+            (0..100).map(|seed| disk.power_cut(seed).list("d").unwrap()).collect();
+        assert_eq!(listings.len(), 4);
+        assert_eq!(disk.power_cut_all_lost().list("d").unwrap(), ["old"]);
+    }
+
+    #[test]
+    fn faults_begin_at_the_chosen_call_and_half_write() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        disk.fail_after(1);
+        file.write_at(0, b"whole").unwrap();
+        assert!(file.write_at(5, b"half").is_err());
+        assert!(file.sync_data().is_err());
+        assert!(disk.open("g", true).is_err());
+        assert_eq!(content(&disk, "f").unwrap(), b"wholeha");
+        disk.fail_no_more();
+        file.sync_data().unwrap();
+        assert_eq!(disk.syncs(), 1);
+    }
+
+    #[test]
+    fn what_a_failed_sync_lost_is_lost_until_it_is_written_again() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        disk.sync_dir("").unwrap();
+        file.write_at(0, b"a").unwrap();
+        file.write_at(1, b"b").unwrap();
+        disk.fail_after(0);
+        assert!(file.sync_data().is_err());
+        disk.fail_no_more();
+        file.sync_data().unwrap();
+        assert_eq!(content(&disk, "f").unwrap(), b"ab");
+        assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), b"\0b");
+        file.write_at(0, b"a").unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), b"ab");
+    }
+
+    #[test]
+    fn a_removed_file_stays_readable_and_a_dropped_handle_unlocks() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        file.write_at(0, b"x").unwrap();
+        assert!(file.try_lock().unwrap());
+        let second = disk.open("f", false).unwrap();
+        assert!(!second.try_lock().unwrap());
+        disk.remove("f").unwrap();
+        let mut out = [0];
+        second.read_at(0, &mut out).unwrap();
+        assert_eq!(&out, b"x");
+        drop(file);
+        assert!(second.try_lock().unwrap());
+    }
+}

@@ -1,0 +1,181 @@
+//! redb over a [`File`], so that a simulated disk can carry it too.
+//!
+//! redb asks for locks on ranges of bytes and, refused, for one on the whole file: only that
+//! one is offered, which is what a single writing process needs. redb calls `close` exactly
+//! once and syncs before it where it must; closing only gives the lock back.
+
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::{BackendError, StorageBackend};
+
+use super::File;
+
+/// A file as redb's storage.
+pub struct RedbFile {
+    file: Arc<dyn File>,
+    locked: AtomicBool,
+}
+
+impl RedbFile {
+    /// Lets redb keep its database in `file`.
+    pub fn new(file: Arc<dyn File>) -> RedbFile {
+        RedbFile { file, locked: AtomicBool::new(false) }
+    }
+
+    fn release(&self) -> io::Result<()> {
+        match self.locked.swap(false, Ordering::AcqRel) {
+            true => self.file.unlock(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for RedbFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedbFile").field(&self.file).finish()
+    }
+}
+
+impl StorageBackend for RedbFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_at(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.release()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        if !is_whole(start, end) {
+            return Err(BackendError::Unsupported);
+        }
+        let locked = self.file.try_lock()?;
+        if locked {
+            self.locked.store(true, Ordering::Release);
+        }
+        Ok(locked)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        match is_whole(start, end) {
+            true => Ok(self.release()?),
+            false => Err(BackendError::Unsupported),
+        }
+    }
+}
+
+fn is_whole(start: Bound<u64>, end: Bound<u64>) -> bool {
+    matches!(start, Bound::Unbounded | Bound::Included(0)) && end == Bound::Unbounded
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition};
+
+    use super::*;
+    use crate::store::disk::{Disk, MemDisk, RealDisk};
+
+    const TABLE: TableDefinition<u64, &[u8]> = TableDefinition::new("t");
+
+    fn open(disk: &dyn Disk) -> Result<Database, DatabaseError> {
+        let file = disk.open("state.redb", true).unwrap();
+        Database::builder().create_with_backend(RedbFile::new(file))
+    }
+
+    fn write(db: &Database, key: u64, durable: bool) -> Result<(), redb::Error> {
+        let mut txn = db.begin_write()?;
+        if !durable {
+            txn.set_durability(redb::Durability::None)?;
+        } else {
+            txn.set_two_phase_commit(true);
+            txn.set_quick_repair(true);
+        }
+        txn.open_table(TABLE)?.insert(key, vec![key as u8; 3000].as_slice())?;
+        Ok(txn.commit()?)
+    }
+
+    fn keys(db: &Database) -> Vec<u64> {
+        use redb::ReadableTable;
+        let table = db.begin_read().unwrap().open_table(TABLE).unwrap();
+        table
+            .iter()
+            .unwrap()
+            .map(|row| {
+                let (key, value) = row.unwrap();
+                assert_eq!(value.value(), vec![key.value() as u8; 3000]);
+                key.value()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn durable_commits_survive_any_power_cut() {
+        let disk = MemDisk::new();
+        let db = open(&disk).unwrap();
+        disk.sync_dir("").unwrap();
+        for key in 0..20 {
+            write(&db, key, true).unwrap();
+            write(&db, 100 + key, false).unwrap();
+        }
+        for seed in 0..40 {
+            let mut db = open(&disk.power_cut(seed)).unwrap();
+            assert!(db.check_integrity().unwrap());
+            // Everything but the last transaction, which was not durable, and maybe that too.
+            let found = keys(&db);
+            assert!(found.len() >= 39, "seed {seed}: {found:?}");
+            write(&db, 1000, true).unwrap();
+        }
+        assert_eq!(keys(&open(&disk.power_cut_all_lost()).unwrap()).len(), 39);
+    }
+
+    #[test]
+    fn a_failing_disk_fails_the_commit_and_keeps_earlier_ones() {
+        for n in 0..12 {
+            let disk = MemDisk::new();
+            let db = open(&disk).unwrap();
+            disk.sync_dir("").unwrap();
+            write(&db, 1, true).unwrap();
+            disk.fail_after(n);
+            let failed = write(&db, 2, true).is_err();
+            drop(db);
+            for seed in 0..8 {
+                let found = keys(&open(&disk.power_cut(seed)).unwrap());
+                assert!(found == [1, 2] || failed && found == [1], "n {n} seed {seed}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_open_is_refused_until_the_first_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let disks: [Box<dyn Disk>; 2] =
+            [Box::new(MemDisk::new()), Box::new(RealDisk::new(dir.path().to_owned()))];
+        for disk in disks {
+            let db = open(&*disk).unwrap();
+            write(&db, 1, true).unwrap();
+            assert!(matches!(open(&*disk), Err(DatabaseError::DatabaseAlreadyOpen)));
+            drop(db);
+            assert_eq!(keys(&open(&*disk).unwrap()), [1]);
+        }
+    }
+}

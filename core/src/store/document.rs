@@ -1,0 +1,160 @@
+//! Documents and conflicts as they are handed out, and what can be put.
+
+use std::ops::Index;
+
+use crate::clock::Timestamp;
+use crate::crdt::{Row, view};
+use crate::error::Result;
+use crate::id::Dot;
+use crate::txn::edit::{Base, Version};
+use crate::value::{Field, Fields, Path};
+
+/// A document as it was read: its fields, and what its reader has thereby seen.
+///
+/// Change [`Document::fields_mut`] and put it back: only the difference to what was read is
+/// written, so that what sync brought in between stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    id: String,
+    fields: Fields,
+    row: Row,
+}
+
+impl Document {
+    /// The document that `row` shows, if it shows one.
+    pub(super) fn of(id: &str, row: Row) -> Option<Document> {
+        let fields = view::fields(&row)?;
+        Some(Document { id: id.to_owned(), fields, row })
+    }
+
+    /// A document that is not there: putting it begins one.
+    pub fn absent(id: &str) -> Document {
+        Document { id: id.to_owned(), fields: Fields::new(), row: Row::default() }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its fields, by name.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Its fields, to be changed and put back.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
+    /// Its fields, without the version.
+    pub fn into_fields(self) -> Fields {
+        self.fields
+    }
+
+    /// The field at `path`, if there is one.
+    pub fn get(&self, path: impl Into<Path>) -> Option<&Field> {
+        crate::value::lookup(&self.fields, &path.into())
+    }
+
+    /// What its reader has seen, as opaque bytes for those who can't hand back the document.
+    pub fn version(&self) -> Version {
+        Version::of(&self.row)
+    }
+
+    /// Its fields that are in conflict.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        conflicts("", &self.id, &self.row)
+    }
+}
+
+impl Index<&str> for Document {
+    type Output = Field;
+
+    /// The top-level field with this name. Panics if there is none; see [`Document::get`].
+    fn index(&self, name: &str) -> &Field {
+        &self.fields[name]
+    }
+}
+
+/// What can be put as a document: fields, which replace what is there, or a document that was
+/// read, which writes its difference to what was read.
+pub trait Content {
+    /// The fields to put.
+    fn fields(&self) -> &Fields;
+
+    /// What the caller had seen; `None` for "what is there now".
+    fn base(&self) -> Result<Option<Base>>;
+}
+
+impl Content for &Fields {
+    fn fields(&self) -> &Fields {
+        self
+    }
+
+    fn base(&self) -> Result<Option<Base>> {
+        Ok(None)
+    }
+}
+
+impl Content for &Document {
+    fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    fn base(&self) -> Result<Option<Base>> {
+        Ok(Some(Base::of(&self.row)))
+    }
+}
+
+/// Fields and the version that they were read at.
+impl Content for (&Fields, &Version) {
+    fn fields(&self) -> &Fields {
+        self.0
+    }
+
+    fn base(&self) -> Result<Option<Base>> {
+        Base::from_version(self.1).map(Some)
+    }
+}
+
+/// A field that replicas wrote without having seen each other's writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The collection.
+    pub collection: String,
+    /// The document.
+    pub id: String,
+    /// The field.
+    pub path: Path,
+    /// What was written, by whom and when; the first is shown, everywhere.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One side of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What it would show.
+    pub field: Field,
+    /// The transaction that wrote it; its origin is the author.
+    pub dot: Dot,
+    /// When, by its author's clock.
+    pub time: Timestamp,
+}
+
+/// The conflicts in `row`.
+pub(super) fn conflicts(collection: &str, id: &str, row: &Row) -> Vec<Conflict> {
+    view::conflicts(row)
+        .into_iter()
+        .map(|found| Conflict {
+            collection: collection.to_owned(),
+            id: id.to_owned(),
+            path: found.path,
+            candidates: found
+                .candidates
+                .into_iter()
+                .map(|side| Candidate { field: side.field, dot: side.dot, time: side.time })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! The change feed: what changed, in the order in which it came into this store.
+//!
+//! It is read from the log, so a position taken yesterday still resumes today. It gives
+//! which documents a transaction wrote; what they hold now is to be read. A change is
+//! reported once it is durable and visible.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Store;
+use super::log::{LogRecord, RecordKind};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Position};
+use crate::txn::{Scope, Signed};
+
+/// Bytes of log read at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// A document was written by a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where to resume after this change. Within a transaction of several documents it is the
+    /// transaction's start, so that resuming there repeats rather than loses.
+    pub position: Position,
+    /// The collection.
+    pub collection: Arc<str>,
+    /// The document.
+    pub id: String,
+    /// The transaction; its origin is the author.
+    pub dot: Dot,
+    /// When, by its author's clock.
+    pub time: Timestamp,
+    /// Whether this node wrote it.
+    pub local: bool,
+}
+
+/// The changes of a store from a position on. Holds no lock and no memory to speak of.
+pub struct Changes {
+    store: Store,
+    position: Position,
+    ready: VecDeque<Change>,
+}
+
+impl Store {
+    /// The changes after `since`; `None` is from now on, the default position is from the
+    /// oldest that the log holds.
+    pub fn changes(&self, since: Option<Position>) -> Changes {
+        let position = since.unwrap_or_else(|| self.position());
+        Changes { store: self.clone(), position, ready: VecDeque::new() }
+    }
+
+    /// The position of this moment: changes from here on are those that are yet to come.
+    pub fn position(&self) -> Position {
+        self.inner.read_heads().applied
+    }
+}
+
+impl Changes {
+    /// The next change; waits for it up to `timeout`. `None` is "nothing in that time".
+    ///
+    /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position:
+    /// read the documents anew and go on from [`Store::position`]; [`ErrorKind::Closed`].
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                return Ok(Some(change));
+            }
+            if self.fill()? {
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.wait(left)?;
+        }
+    }
+
+    /// Where to resume: after the last change that [`Changes::next`] gave.
+    pub fn position(&self) -> Position {
+        self.ready.front().map_or(self.position, |change| change.position.min(self.position))
+    }
+
+    /// Reads on; gives whether there was anything to read.
+    fn fill(&mut self) -> Result<bool> {
+        let inner = &self.store.inner;
+        let applied = inner.read_heads().applied;
+        if self.position >= applied {
+            return Ok(false);
+        }
+        let start = inner.reader.start();
+        if self.position == Position::default() {
+            self.position = start;
+        }
+        if self.position < start {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "the log no longer reaches back to position {}; read the documents anew",
+                    self.position
+                ),
+            ));
+        }
+        let records = inner.reader.read(self.position, READ_BYTES)?;
+        let mut moved = false;
+        for record in records.into_iter().take_while(|record| record.end <= applied) {
+            moved = true;
+            if record.kind == RecordKind::Txn {
+                self.push(&record)?;
+            }
+            self.position = record.end;
+        }
+        Ok(moved)
+    }
+
+    fn push(&mut self, record: &LogRecord) -> Result<()> {
+        let inner = &self.store.inner;
+        let scope = Scope { network: inner.network, collection: &record.collection };
+        let txn = Signed::trusted(record.bytes.clone(), scope)?.txn;
+        let collection: Arc<str> = Arc::from(record.collection.as_str());
+        let last = txn.docs.len().saturating_sub(1);
+        for (at, doc) in txn.docs.into_iter().enumerate() {
+            self.ready.push_back(Change {
+                position: if at == last { record.end } else { record.position },
+                collection: collection.clone(),
+                id: doc.id,
+                dot: txn.dot,
+                time: txn.time,
+                local: txn.dot.origin.node == inner.node,
+            });
+        }
+        Ok(())
+    }
+
+    fn wait(&self, timeout: Duration) -> Result<()> {
+        let inner = &self.store.inner;
+        inner.listeners.wait(timeout, || {
+            inner.is_closed()
+                || inner.read_heads().applied.min(inner.reader.durable()) > self.position
+        });
+        match inner.is_closed() {
+            true => Err(Error::new(ErrorKind::Closed, "the store is closed")),
+            false => Ok(()),
+        }
+    }
+}

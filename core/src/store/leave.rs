@@ -1,0 +1,80 @@
+//! Leaving a collection: its documents go from this store, and only from here.
+//!
+//! A dot is never reused: whoever takes the collection up again writes under a new
+//! incarnation, so that it need not wait for its own old transactions to come back
+//! (schedule S14). The state becomes durable at once and a barrier enters the log, so that
+//! replay never crosses the leaving.
+
+use super::commit::lock;
+use super::log::{NewRecord, RecordKind};
+use super::tables::{self, BytesTable, Tables, db, set};
+use super::{Inner, Store};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Store {
+    /// Drops a collection from this store: documents, vector and all. Peers keep theirs, and it
+    /// comes back when it is synced or written again. What was written here and never reached
+    /// a peer is lost. Gives whether it was there.
+    pub fn leave(&self, collection: &str) -> Result<bool> {
+        self.inner.leave(collection)
+    }
+}
+
+impl Inner {
+    /// The incarnation to write under in a collection that is not held.
+    pub(super) fn left_incarnation(&self, collection: &str) -> u32 {
+        let stored = || -> Result<Option<u32>> {
+            let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
+            let bytes = tables::read(&read, tables::LEFT, collection.as_bytes())?;
+            bytes.map(|bytes| tables::u32_of(&bytes)).transpose()
+        };
+        stored().ok().flatten().unwrap_or(0)
+    }
+
+    fn leave(&self, collection: &str) -> Result<bool> {
+        let _gate = self.gate.enter(std::time::Duration::from_secs(30))?;
+        let mut committer = lock(&self.committer);
+        let Some(committer) = committer.as_mut() else {
+            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+        };
+        self.check_usable()?;
+        let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
+        let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: b"left" };
+        let end = committer.append_barrier(barrier).map_err(|err| self.poison(&err))?;
+        let drop_rows = || -> Result<()> {
+            let txn = self.begin_write(true)?;
+            let mut tables = Tables::open(&txn)?;
+            set(
+                &mut tables.left,
+                collection.as_bytes(),
+                &(head.row.incarnation + 1).to_be_bytes(),
+            )?;
+            tables::unset(&mut tables.collections, collection.as_bytes())?;
+            let (start, stop) = (head.number.to_be_bytes(), (head.number + 1).to_be_bytes());
+            for table in [
+                &mut tables.heads,
+                &mut tables.vectors,
+                &mut tables.documents,
+                &mut tables.conflicts,
+                &mut tables.settled,
+                &mut tables.transactions,
+            ] {
+                drop_range(table, &start, &stop)?;
+            }
+            set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
+            drop(tables);
+            let mut heads = self.write_heads();
+            txn.commit().map_err(db)?;
+            heads.remove(collection);
+            heads.applied = end;
+            Ok(())
+        };
+        drop_rows().map_err(|err| self.poison(&err))?;
+        self.announce();
+        Ok(true)
+    }
+}
+
+fn drop_range(table: &mut BytesTable<'_>, start: &[u8], stop: &[u8]) -> Result<()> {
+    table.retain_in::<&[u8], _>(start..stop, |_, _| false).map_err(db)
+}

@@ -1,0 +1,410 @@
+//! Opening a store: whose directory it is, its key, and recovery from the log.
+//!
+//! A store is a directory with `littoral.store` (its mark and format), `node.key` (32 secret
+//! bytes as text, readable by its owner only), `lock`, `state.redb` and `log/`. Opening
+//! reads redb at its last durable point and applies the log after it; nothing is scanned.
+
+use std::fs;
+use std::io::{ErrorKind as IoKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+
+use data_encoding::BASE32_NOPAD;
+use redb::{Builder, Database, ReadableDatabase};
+
+use super::apply::{Admission, Waist};
+use super::commit::{Committer, Pending, Queue};
+use super::disk::{Disk, RealDisk, RedbFile};
+use super::gate::Gate;
+use super::heads::Heads;
+use super::log::{Log, LogRecord, RecordKind};
+use super::replication::Listeners;
+use super::tables::{self, Tables, db};
+use super::{Inner, Store};
+use crate::clock::{HybridClock, SystemClock, WallClock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{NodeId, Position};
+use crate::txn::{NetworkId, NodeKey, Scope, Signed};
+
+pub(super) const STATE: &str = "state.redb";
+const MARK: &str = "littoral.store";
+const KEY: &str = "node.key";
+const LOCK: &str = "lock";
+const FORMAT: u32 = 1;
+const DEFAULT_CACHE_BYTES: usize = 32 << 20;
+const DEFAULT_NETWORK: &str = "default";
+/// Bytes of log that recovery applies in one redb transaction.
+const RECOVERY_BYTES: usize = 4 << 20;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct Options {
+    create: bool,
+    cache_bytes: usize,
+    network: Option<String>,
+    wall: Arc<dyn WallClock>,
+    key: Option<NodeKey>,
+}
+
+impl Options {
+    /// Make a store if there is none; a cache of 32 MiB; the network "default"; the system's clock.
+    pub fn new() -> Options {
+        Options {
+            create: true,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            network: None,
+            wall: Arc::new(SystemClock),
+            key: None,
+        }
+    }
+
+    /// Whether to make a store where there is none.
+    pub fn create(mut self, create: bool) -> Options {
+        self.create = create;
+        self
+    }
+
+    /// How much of the state to keep in memory, in bytes.
+    pub fn cache_bytes(mut self, bytes: usize) -> Options {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// The name of the network that a new store belongs to: only stores of one network sync.
+    /// A store keeps the network it was made for; asking for another one is an error.
+    pub fn network(mut self, name: &str) -> Options {
+        self.network = Some(name.to_owned());
+        self
+    }
+
+    /// Another source of wall time, for tests.
+    pub fn wall_clock(mut self, wall: Arc<dyn WallClock>) -> Options {
+        self.wall = wall;
+        self
+    }
+
+    /// The node's key, instead of the one in the directory's `node.key`.
+    pub fn key(mut self, key: NodeKey) -> Options {
+        self.key = Some(key);
+        self
+    }
+
+    /// Opens the store in the directory at `path`.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        let path = path.as_ref();
+        let fresh = self.claim(path)?;
+        let lock = take_lock(path)?;
+        if fresh {
+            write_mark(path)?;
+        }
+        let key = match self.key.clone() {
+            Some(key) => key,
+            None => load_key(&path.join(KEY))?,
+        };
+        let database =
+            Builder::new().set_cache_size(self.cache_bytes).create(path.join(STATE)).map_err(db)?;
+        let disk = Arc::new(RealDisk::new(path.to_owned()));
+        self.recover(Some(path.to_owned()), disk, database, key, Some(lock))
+    }
+
+    /// Opens the store on `disk`, which may be a simulated one. [`Options::key`] must be given.
+    pub fn open_on(self, disk: Arc<dyn Disk>) -> Result<Store> {
+        let key = self.key.clone().ok_or_else(|| {
+            Error::invalid("a store on a disk of one's own needs a key of one's own")
+        })?;
+        let file =
+            disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
+        disk.sync_dir("").map_err(|err| Error::io("sync the directory", err))?;
+        let database = Builder::new()
+            .set_cache_size(self.cache_bytes)
+            .create_with_backend(RedbFile::new(file))
+            .map_err(db)?;
+        self.recover(None, disk, database, key, None)
+    }
+
+    /// Checks that the directory is ours or may become so; gives whether it is new.
+    fn claim(&self, path: &Path) -> Result<bool> {
+        match fs::read_to_string(path.join(MARK)) {
+            Ok(mark) => return check_mark(path, &mark).map(|()| false),
+            Err(err) if err.kind() == IoKind::NotFound => {}
+            Err(err) if err.kind() == IoKind::NotADirectory => {
+                return Err(not_a_store(path, "it is a file, and a store is a directory"));
+            }
+            Err(err) => return Err(Error::io(format!("read {}", path.join(MARK).display()), err)),
+        }
+        if !self.create {
+            return Err(not_a_store(path, "nothing there looks like one"));
+        }
+        fs::create_dir_all(path)
+            .map_err(|err| Error::io(format!("make {}", path.display()), err))?;
+        let entries =
+            fs::read_dir(path).map_err(|err| Error::io(format!("list {}", path.display()), err))?;
+        for entry in entries {
+            let name = entry.map_err(|err| Error::io("list the directory", err))?.file_name();
+            if name != LOCK && name != KEY {
+                return Err(not_a_store(
+                    path,
+                    "other files are there; name an empty directory or a new one",
+                ));
+            }
+        }
+        Ok(true)
+    }
+
+    fn recover(
+        self,
+        path: Option<PathBuf>,
+        disk: Arc<dyn Disk>,
+        database: Database,
+        key: NodeKey,
+        lock: Option<fs::File>,
+    ) -> Result<Store> {
+        let network = self.check_state(&database)?;
+        let node = key.id();
+        let heads = Heads::load(&database, node)?;
+        disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
+        disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
+        let (log, found) = Log::open(disk.clone(), heads.applied)?;
+        let heads = replay(&database, heads, &log, found.end, network, node)?;
+        let state_len = disk.open(STATE, false).and_then(|file| file.len()).unwrap_or(0);
+        let inner = Inner {
+            path,
+            disk,
+            key,
+            node,
+            network,
+            wall: self.wall,
+            clock: Mutex::new(HybridClock::default()),
+            database: RwLock::new(Some(Arc::new(database))),
+            reader: log.reader(),
+            heads: RwLock::new(heads),
+            gate: Arc::new(Gate::default()),
+            pending: Mutex::new(Pending::default()),
+            queue: Mutex::new(Queue::default()),
+            queue_moved: Condvar::new(),
+            committer: Mutex::new(Some(Committer::new(log, state_len))),
+            failure: OnceLock::new(),
+            listeners: Listeners::default(),
+            _lock: lock,
+        };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Makes the tables of a new state, or checks the format and network of one that is there.
+    fn check_state(&self, database: &Database) -> Result<NetworkId> {
+        let wanted = NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
+        if let Some((format, network)) = stored_identity(database)? {
+            if format > FORMAT {
+                return Err(too_new(format));
+            }
+            if self.network.is_some() && network != wanted {
+                return Err(Error::invalid(
+                    "the store belongs to another network than the one named; open it without naming one",
+                ));
+            }
+            return Ok(network);
+        }
+        let mut txn = database.begin_write().map_err(db)?;
+        txn.set_two_phase_commit(true);
+        txn.set_quick_repair(true);
+        for definition in tables::ALL {
+            txn.open_table(definition).map_err(db)?;
+        }
+        let mut meta = txn.open_table(tables::META).map_err(db)?;
+        tables::set(&mut meta, tables::META_FORMAT, &FORMAT.to_be_bytes())?;
+        tables::set(&mut meta, tables::META_NETWORK, &wanted.0)?;
+        drop(meta);
+        txn.commit().map_err(db)?;
+        Ok(wanted)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {
+    let txn = database.begin_read().map_err(db)?;
+    let meta = match txn.open_table(tables::META) {
+        Ok(meta) => meta,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(err) => return Err(db(err)),
+    };
+    let Some(format) = tables::get(&meta, tables::META_FORMAT)? else { return Ok(None) };
+    let network = tables::get(&meta, tables::META_NETWORK)?
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| Error::corrupt("state.redb does not say which network it belongs to"))?;
+    Ok(Some((tables::u32_of(&format)?, NetworkId(network))))
+}
+
+/// Applies what the log has and redb has not, and makes it durable.
+fn replay(
+    database: &Database,
+    mut heads: Heads,
+    log: &Log,
+    end: Position,
+    network: NetworkId,
+    node: NodeId,
+) -> Result<Heads> {
+    let reader = log.reader();
+    while heads.applied < end {
+        let records = reader.read(heads.applied, RECOVERY_BYTES)?;
+        let Some(last) = records.last() else { break };
+        let applied = last.end;
+        let mut txn = database.begin_write().map_err(db)?;
+        txn.set_two_phase_commit(true);
+        txn.set_quick_repair(true);
+        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
+        let mut admission = Admission::new(&heads);
+        for record in records.iter().filter(|record| record.kind == RecordKind::Txn) {
+            replay_record(&mut admission, &mut waist, record, network)?;
+        }
+        drop(admission);
+        let changes = waist.finish(applied)?;
+        txn.commit().map_err(db)?;
+        changes.publish(&mut heads, node);
+    }
+    Ok(heads)
+}
+
+fn replay_record(
+    admission: &mut Admission<'_>,
+    waist: &mut Waist<'_, '_>,
+    record: &LogRecord,
+    network: NetworkId,
+) -> Result<()> {
+    let scope = Scope { network, collection: &record.collection };
+    let broken = |err: Error| {
+        Error::corrupt(format!(
+            "the log at position {} does not continue the state: {err}",
+            record.position
+        ))
+    };
+    let signed = Signed::trusted(record.bytes.clone(), scope).map_err(broken)?;
+    match admission.admit(&record.collection, &signed).map_err(broken)? {
+        true => waist.apply(&record.collection, &signed, record.position),
+        false => Err(broken(Error::corrupt("it is in the state already"))),
+    }
+}
+
+fn check_mark(path: &Path, mark: &str) -> Result<()> {
+    let format =
+        mark.strip_prefix("littoral store, format ").and_then(|rest| rest.trim().parse().ok());
+    match format {
+        Some(FORMAT) => Ok(()),
+        Some(newer) if newer > FORMAT => Err(too_new(newer)),
+        _ => Err(not_a_store(path, "its file littoral.store is not ours")),
+    }
+}
+
+fn too_new(format: u32) -> Error {
+    Error::new(
+        ErrorKind::FormatTooNew,
+        format!(
+            "the store has format {format}, this version knows format {FORMAT}; open it with a newer Littoral"
+        ),
+    )
+}
+
+fn not_a_store(path: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::NotAStore, format!("{} is not a Littoral store: {why}", path.display()))
+}
+
+fn write_mark(path: &Path) -> Result<()> {
+    let doing = |err| Error::io(format!("make a store in {}", path.display()), err);
+    let mut file = fs::File::create(path.join(MARK)).map_err(doing)?;
+    file.write_all(format!("littoral store, format {FORMAT}\n").as_bytes()).map_err(doing)?;
+    file.sync_all().map_err(doing)?;
+    sync_directory(path).map_err(doing)
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    match cfg!(unix) {
+        true => fs::File::open(path)?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+fn take_lock(path: &Path) -> Result<fs::File> {
+    let file = path.join(LOCK);
+    let doing = |err| Error::io(format!("open {}", file.display()), err);
+    let lock = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&file)
+        .map_err(doing)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::new(
+            ErrorKind::Locked,
+            format!(
+                "the store in {} is open in another process; close that one, or talk to the node that runs on it",
+                path.display()
+            ),
+        )),
+        Err(fs::TryLockError::Error(err)) => {
+            Err(Error::io(format!("lock {}", file.display()), err))
+        }
+    }
+}
+
+/// Reads the node's key, or makes one. A key that others can read is refused.
+fn load_key(path: &Path) -> Result<NodeKey> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            check_private(path)?;
+            BASE32_NOPAD
+                .decode(text.trim().to_ascii_uppercase().as_bytes())
+                .ok()
+                .and_then(|seed| seed.try_into().ok())
+                .map(NodeKey::from_seed)
+                .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
+        }
+        Err(err) if err.kind() == IoKind::NotFound => make_key(path),
+        Err(err) => Err(Error::io(format!("read {}", path.display()), err)),
+    }
+}
+
+fn make_key(path: &Path) -> Result<NodeKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|err| {
+        Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}"))
+    })?;
+    let doing = |err| Error::io(format!("write {}", path.display()), err);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(doing)?;
+    let text = BASE32_NOPAD.encode(&seed).to_ascii_lowercase();
+    file.write_all(format!("{text}\n").as_bytes()).map_err(doing)?;
+    file.sync_all().map_err(doing)?;
+    Ok(NodeKey::from_seed(seed))
+}
+
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path)
+        .map_err(|err| Error::io(format!("look at {}", path.display()), err))?
+        .permissions()
+        .mode();
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::Io,
+            format!(
+                "{0} can be read by others; take that away with: chmod 600 {0}",
+                path.display()
+            ),
+        )),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! What the replica above reads of a store, and how it hands in what peers sent.
+//!
+//! Everything told to a peer is durable: reads of the log end where it is synced, and
+//! summaries are taken after a flush.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use redb::ReadableDatabase;
+
+use super::commit::{Item, Outcome, lock};
+use super::log::RecordKind;
+use super::tables::{self, db};
+use super::{Inner, Store};
+use crate::error::Result;
+use crate::id::{Dot, Hash, Origin, Position, Vector};
+use crate::limits::COMMIT_BATCH_BYTES;
+use crate::txn::{NetworkId, NodeKey, Scope, Signed, peek_dot};
+
+/// Some transactions of a collection, in log order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// Each: its dot, its bytes, and the position after it.
+    pub records: Vec<(Dot, Vec<u8>, Position)>,
+    /// Where to read on.
+    pub next: Position,
+}
+
+/// As long as it lives, its callback is called after each commit.
+#[derive(Debug)]
+pub struct Subscription {
+    listeners: std::sync::Weak<ListenersInner>,
+    number: u64,
+}
+
+/// Who wants to hear of commits.
+#[derive(Default)]
+pub(super) struct Listeners {
+    inner: Arc<ListenersInner>,
+}
+
+type Callback = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+struct ListenersInner {
+    callbacks: Mutex<(u64, BTreeMap<u64, Callback>)>,
+    commits: Mutex<u64>,
+    moved: Condvar,
+}
+
+impl std::fmt::Debug for ListenersInner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listeners")
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(listeners) = self.listeners.upgrade() {
+            lock(&listeners.callbacks).1.remove(&self.number);
+        }
+    }
+}
+
+impl Listeners {
+    /// Calls back after each commit, outside of all locks. It must not block.
+    fn subscribe(&self, callback: Callback) -> Subscription {
+        let mut callbacks = lock(&self.inner.callbacks);
+        callbacks.0 += 1;
+        let number = callbacks.0;
+        callbacks.1.insert(number, callback);
+        Subscription { listeners: Arc::downgrade(&self.inner), number }
+    }
+
+    fn announce(&self) {
+        *lock(&self.inner.commits) += 1;
+        self.inner.moved.notify_all();
+        let callbacks: Vec<Callback> = lock(&self.inner.callbacks).1.values().cloned().collect();
+        callbacks.iter().for_each(|callback| callback());
+    }
+
+    /// Waits until `ready`, which is asked at first and after each commit, or for `timeout`.
+    pub(super) fn wait(&self, timeout: Duration, ready: impl Fn() -> bool) {
+        let commits = lock(&self.inner.commits);
+        let waited = self.inner.moved.wait_timeout_while(commits, timeout, |_| !ready());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Inner {
+    pub(super) fn announce(&self) {
+        self.listeners.announce();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.database.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Commits a change that no log record goes with, durably, between two batches.
+    pub(super) fn commit_beside(&self, txn: redb::WriteTransaction) -> Result<()> {
+        txn.commit().map_err(db)
+    }
+}
+
+impl Store {
+    /// Calls back after each commit. The callback must not block or panic.
+    pub fn on_commit(&self, callback: impl Fn() + Send + Sync + 'static) -> Subscription {
+        self.inner.listeners.subscribe(Arc::new(callback))
+    }
+
+    /// The node's secret key, for its links.
+    pub fn node_key(&self) -> &NodeKey {
+        &self.inner.key
+    }
+
+    /// The network the store belongs to.
+    pub fn network(&self) -> NetworkId {
+        self.inner.network
+    }
+
+    /// Of a collection: the digests of vector and cells, the vector, and the position up to
+    /// which they go; all of one moment, and durable.
+    pub fn summary(&self, collection: &str) -> Result<(Vector, Hash, Position)> {
+        loop {
+            self.flush()?;
+            let heads = self.inner.read_heads();
+            if heads.applied > self.inner.reader.durable() {
+                continue;
+            }
+            return Ok(match heads.named(collection) {
+                Some(head) => (head.to_vector(), head.row.cells.digest(), heads.applied),
+                None => (Vector::new(), crate::crdt::LtHash::new().digest(), heads.applied),
+            });
+        }
+    }
+
+    /// The log holds every transaction of the collection that is held and above this.
+    pub fn floor(&self, _collection: &str) -> Result<Vector> {
+        Ok(Vector::new())
+    }
+
+    /// A position at or before the first transaction of the collection that `have` lacks.
+    pub fn log_start(&self, collection: &str, have: &Vector) -> Result<Position> {
+        let read = self.inner.database()?.begin_read().map_err(db)?;
+        let heads = self.inner.read_heads();
+        let Some(head) = heads.named(collection) else { return Ok(self.inner.reader.durable()) };
+        let index = read.open_table(tables::TRANSACTIONS).map_err(db)?;
+        let mut start = heads.applied;
+        let lacking = head.vector.iter().filter(|(origin, row)| have.seq(origin) < row.seq);
+        for (origin, _) in lacking {
+            let number = heads.origins.number(origin).unwrap_or_default();
+            let first = tables::transaction_key(head.number, number, 0);
+            let wanted = tables::transaction_key(head.number, number, have.seq(origin) + 1);
+            let entry = index.range(&first[..]..=&wanted[..]).map_err(db)?.next_back();
+            let position = match entry.transpose().map_err(db)? {
+                Some((_, position)) => Position(tables::u64_of(position.value())?),
+                None => head.row.since,
+            };
+            start = start.min(position);
+        }
+        Ok(start.max(head.row.since))
+    }
+
+    /// The transactions of a collection from `from` on, durable ones only: at least one if there
+    /// is one, and not many more bytes than `max_bytes`.
+    pub fn log_read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<LogPage> {
+        let mut next = from;
+        let mut records = Vec::new();
+        let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
+        while records.is_empty() && next < end {
+            let read = self.inner.reader.read(next, max_bytes)?;
+            let Some(last) = read.last() else { break };
+            next = last.end;
+            for record in read {
+                if record.kind == RecordKind::Txn && record.collection == collection {
+                    records.push((peek_dot(&record.bytes)?, record.bytes, record.end));
+                }
+            }
+        }
+        Ok(LogPage { records, next })
+    }
+
+    /// Checks, commits and applies transactions of a collection that came from elsewhere, in the
+    /// order given. Durable when this returns.
+    ///
+    /// Errors: [`InvalidTransaction`](crate::ErrorKind::InvalidTransaction) if one is malformed or its signature wrong: then
+    /// nothing is applied; [`MissingDependency`](crate::ErrorKind::MissingDependency) if one builds on what is not here:
+    /// those before it are applied.
+    pub fn apply_remote(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<Outcome> {
+        let scope = Scope { network: self.inner.network, collection };
+        let name: Arc<str> = Arc::from(collection);
+        let mut items = Vec::with_capacity(txns.len());
+        for bytes in txns {
+            let signed = Signed::verify(bytes, scope).inspect_err(|err| {
+                tracing::warn!(collection, reason = err.message(), "a transaction was refused");
+            })?;
+            items.push(Item { collection: name.clone(), signed: Arc::new(signed) });
+        }
+        let mut outcome = Outcome::default();
+        while !items.is_empty() {
+            let rest = items.split_off(within(&items, COMMIT_BATCH_BYTES / 2));
+            let part = self.inner.commit_remote(std::mem::replace(&mut items, rest))?;
+            outcome.new += part.new;
+            outcome.duplicates += part.duplicates;
+        }
+        Ok(outcome)
+    }
+
+    /// Whether this node wrote as `origin`, now or in an earlier incarnation.
+    pub fn is_own(&self, origin: &Origin) -> bool {
+        origin.node == self.inner.node
+    }
+}
+
+/// How many of `items` go together within `limit` bytes: at least one.
+fn within(items: &[Item], limit: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |item: &&Item| {
+        bytes += item.signed.bytes.len();
+        bytes <= limit
+    };
+    items.iter().take_while(fits).count().max(1)
+}

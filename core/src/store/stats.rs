@@ -1,0 +1,109 @@
+//! Figures and digests of a store.
+
+use super::commit::lock;
+use super::{Inner, Store};
+use crate::error::Result;
+use crate::id::{Hash, NodeId, Position};
+use crate::value::{Fields, fields_to_json};
+
+/// What a store holds and has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// This node.
+    pub node: NodeId,
+    /// By collection, in the order of names.
+    pub collections: Vec<CollectionStats>,
+    /// Bytes of `state.redb`.
+    pub state_bytes: u64,
+    /// Bytes of transactions that the log holds.
+    pub log_bytes: u64,
+    /// The end of the log.
+    pub position: Position,
+    /// Syncs of the log since the store was opened.
+    pub log_syncs: u64,
+    /// Why the store refuses writes, if it does.
+    pub failure: Option<String>,
+}
+
+/// What a collection holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionStats {
+    /// Its name.
+    pub name: String,
+    /// Documents.
+    pub documents: u64,
+    /// Documents in conflict.
+    pub conflicts: u64,
+    /// Transactions applied.
+    pub transactions: u64,
+    /// Origins in its vector.
+    pub origins: u64,
+}
+
+/// Two digests of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Of what readers see: ids and shown values. For people and tests; computed by a scan.
+    pub shown: Hash,
+    /// Of the cells behind it: kept up to date, and what sync compares.
+    pub cells: Hash,
+}
+
+impl Store {
+    /// Figures for operators.
+    pub fn stats(&self) -> Result<Stats> {
+        let (log_bytes, log_syncs) = match &*lock(&self.inner.committer) {
+            Some(committer) => {
+                let log = committer.log();
+                (log.end().0 - log.start().0, log.syncs())
+            }
+            None => (0, 0),
+        };
+        let heads = self.inner.read_heads();
+        let collections = heads.iter().map(|head| CollectionStats {
+            name: head.name.clone(),
+            documents: head.row.documents,
+            conflicts: head.row.conflicts,
+            transactions: head.row.transactions,
+            origins: head.vector.len() as u64,
+        });
+        Ok(Stats {
+            node: self.inner.node,
+            collections: collections.collect(),
+            state_bytes: self.inner.state_len(),
+            log_bytes,
+            position: heads.applied,
+            log_syncs,
+            failure: self.inner.failure(),
+        })
+    }
+
+    /// The digests of a collection at this moment. Reads all of its documents.
+    pub fn digests(&self, collection: &str) -> Result<Digests> {
+        let cells = match self.inner.read_heads().named(collection) {
+            Some(head) => head.row.cells.digest(),
+            None => crate::crdt::LtHash::new().digest(),
+        };
+        let mut hasher = blake3::Hasher::new_derive_key("littoral v1 shown");
+        for document in self.collection(collection)?.scan(&super::ScanRange::default())? {
+            let document = document?;
+            let shown = canonical(document.fields());
+            hasher.update(&(document.id().len() as u64).to_be_bytes());
+            hasher.update(document.id().as_bytes());
+            hasher.update(&(shown.len() as u64).to_be_bytes());
+            hasher.update(shown.as_bytes());
+        }
+        Ok(Digests { shown: Hash(*hasher.finalize().as_bytes()), cells })
+    }
+}
+
+impl Inner {
+    fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+}
+
+/// One text for one content: JSON with sorted names, which tells all kinds apart.
+fn canonical(fields: &Fields) -> String {
+    fields_to_json(fields).to_string()
+}

@@ -1,0 +1,344 @@
+//! A local write: operations built in memory over a view, then signed and queued.
+//!
+//! The view is one moment: redb, the heads, and the local transactions that are queued but
+//! not yet applied, laid over it. While a transaction is open it holds the gate, so its
+//! number and the hash before it are known; it holds nothing else, and blocks no sync.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::{ReadTransaction, ReadableDatabase};
+
+use super::commit::{Item, lock};
+use super::document::{Content, Document};
+use super::gate::Entry;
+use super::heads::CollectionHead;
+use super::{Inner, Store, tables};
+use crate::clock::Timestamp;
+use crate::crdt::{DocOps, Row, Stamp};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Hash, Origin, Seq, check_collection, check_id};
+use crate::limits::MAX_TXN_BYTES;
+use crate::txn::edit::{Base, Draft, Version};
+use crate::txn::{Dep, Scope, Signed, Txn};
+use crate::value::{Field, Fields, Path, Value};
+
+/// How long a write waits for another local write that is open.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of the log's frame around one transaction, at most.
+const FRAME_BYTES: usize = 256;
+
+/// A local write over any number of collections: all of it happens, or nothing.
+///
+/// Reads see what the transaction wrote. Dropping it without [`Transaction::commit`] rolls
+/// it back. Only one is open at a time in a store; others wait, sync does not.
+pub struct Transaction {
+    store: Store,
+    read: ReadTransaction,
+    pending: Vec<Item>,
+    time: Timestamp,
+    collections: BTreeMap<String, Open>,
+    _gate: Entry,
+}
+
+/// A collection that the transaction touches.
+struct Open {
+    number: Option<u32>,
+    dot: Dot,
+    prev: Hash,
+    deps: Vec<Dep>,
+    drafts: BTreeMap<String, Draft>,
+}
+
+impl Store {
+    /// Runs `write` in a transaction and commits it: durable when this returns. An error or a
+    /// panic in it rolls everything back. It runs once; nothing is retried.
+    pub fn write<T>(&self, write: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        let mut txn = self.begin()?;
+        let result = write(&mut txn)?;
+        txn.commit()?;
+        Ok(result)
+    }
+
+    /// As [`Store::write`], but returns once the write is visible here. It is durable, and goes
+    /// to peers, with the next [`Store::flush`] or durable write; a crash before that loses it whole.
+    pub fn write_deferred<T>(
+        &self,
+        write: impl FnOnce(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut txn = self.begin()?;
+        let result = write(&mut txn)?;
+        txn.finish(false)?;
+        Ok(result)
+    }
+
+    /// Opens a transaction, to be ended by [`Transaction::commit`] or by dropping it. Waits up
+    /// to 30 s for another local one that is open.
+    pub fn begin(&self) -> Result<Transaction> {
+        Transaction::begin(self.clone(), PATIENCE)
+    }
+
+    /// As [`Store::begin`], waiting at most `patience`.
+    pub fn begin_within(&self, patience: Duration) -> Result<Transaction> {
+        Transaction::begin(self.clone(), patience)
+    }
+}
+
+impl Transaction {
+    fn begin(store: Store, patience: Duration) -> Result<Transaction> {
+        let inner = store.inner.clone();
+        inner.check_usable()?;
+        let gate = inner.gate.enter(patience)?;
+        let heads = inner.read_heads();
+        let read = inner.database()?.begin_read().map_err(tables::db)?;
+        let pending: Vec<Item> = lock(&inner.pending).items.iter().cloned().collect();
+        let collections = heads
+            .iter()
+            .filter(|head| !head.fresh.is_empty())
+            .map(|head| {
+                let deps = deps(head, &pending);
+                (head.name.clone(), Open { deps, ..open(&inner, &heads, &head.name) })
+            })
+            .collect();
+        drop(heads);
+        let time = lock(&inner.clock).tick(inner.wall.now_ms());
+        Ok(Transaction { store, read, pending, time, collections, _gate: gate })
+    }
+
+    /// The document with this id, as this transaction leaves it.
+    pub fn get(&mut self, collection: &str, id: &str) -> Result<Option<Document>> {
+        let row = self.draft(collection, id)?.row().clone();
+        Ok(Document::of(id, row))
+    }
+
+    /// Replaces a document. Content that was read carries its version: then only the difference
+    /// to what was read is written, and what came in between stays.
+    pub fn put(&mut self, collection: &str, id: &str, content: impl Content) -> Result<()> {
+        let base = content.base()?;
+        self.draft(collection, id)?.put(content.fields(), base.as_ref())
+    }
+
+    /// Reads, changes and puts a document in one; one that is not there starts empty.
+    pub fn edit<T>(
+        &mut self,
+        collection: &str,
+        id: &str,
+        edit: impl FnOnce(&mut Fields) -> Result<T>,
+    ) -> Result<T> {
+        let mut document = self.get(collection, id)?.unwrap_or_else(|| Document::absent(id));
+        let result = edit(document.fields_mut())?;
+        self.put(collection, id, &document)?;
+        Ok(result)
+    }
+
+    /// Writes the fields given and leaves the others alone.
+    pub fn merge(&mut self, collection: &str, id: &str, fields: &Fields) -> Result<()> {
+        self.draft(collection, id)?.merge(fields)
+    }
+
+    /// Deletes a document. Gives whether it was there.
+    pub fn delete(&mut self, collection: &str, id: &str) -> Result<bool> {
+        let draft = self.draft(collection, id)?;
+        let there = crate::crdt::view::flags(draft.row()).shown;
+        draft.delete(None);
+        Ok(there)
+    }
+
+    /// Deletes what the reader of `version` had seen of a document; what came in between stays.
+    pub fn delete_version(
+        &mut self,
+        collection: &str,
+        id: &str,
+        version: &Version,
+    ) -> Result<bool> {
+        let base = Base::from_version(version)?;
+        Ok(self.draft(collection, id)?.delete(Some(&base)))
+    }
+
+    /// Writes one field; maps on the way to it are created.
+    pub fn set(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        field: impl Into<Field>,
+    ) -> Result<()> {
+        self.draft(collection, id)?.set(&path.into(), &field.into())
+    }
+
+    /// Removes one field. Gives whether it was there.
+    pub fn unset(&mut self, collection: &str, id: &str, path: impl Into<Path>) -> Result<bool> {
+        self.draft(collection, id)?.unset(&path.into())
+    }
+
+    /// Adds an element to a set, which is created if nothing is there.
+    pub fn add(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        element: impl Into<Value>,
+    ) -> Result<()> {
+        self.draft(collection, id)?.add(&path.into(), &element.into())
+    }
+
+    /// Removes an element from a set. Gives whether it was there.
+    pub fn remove(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        element: impl Into<Value>,
+    ) -> Result<bool> {
+        self.draft(collection, id)?.remove(&path.into(), &element.into())
+    }
+
+    /// Adds to a counter, which is created if nothing is there.
+    pub fn increment(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        by: i64,
+    ) -> Result<()> {
+        self.draft(collection, id)?.increment(&path.into(), by)
+    }
+
+    /// Settles the conflict at `path` for `choice`, which is one of its candidates or a new value.
+    pub fn resolve(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        choice: &Field,
+    ) -> Result<()> {
+        self.draft(collection, id)?.resolve(&path.into(), choice)
+    }
+
+    /// Signs and commits; durable and visible when this returns.
+    pub fn commit(self) -> Result<()> {
+        self.finish(true)
+    }
+
+    /// Gives up everything that was written in the transaction.
+    pub fn rollback(self) {}
+
+    fn finish(self, durable: bool) -> Result<()> {
+        let Transaction { store, read, pending, time, collections, _gate } = self;
+        drop((read, pending));
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        for (name, open) in collections {
+            if let Some(item) = sign(&store.inner, &name, open, time)? {
+                bytes += item.signed.bytes.len() + FRAME_BYTES;
+                items.push(item);
+            }
+        }
+        if bytes > MAX_TXN_BYTES {
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the transaction has over {MAX_TXN_BYTES} bytes; commit in smaller parts"),
+            ));
+        }
+        if items.is_empty() {
+            return Ok(());
+        }
+        let ticket = store.inner.enqueue_local(items, durable);
+        drop(_gate);
+        store.inner.wait(&ticket).map(drop)
+    }
+
+    fn draft(&mut self, collection: &str, id: &str) -> Result<&mut Draft> {
+        check_id(id)?;
+        if !self.collections.contains_key(collection) {
+            check_collection(collection)?;
+            let heads = self.store.inner.read_heads();
+            // Nothing was fresh there when the view was taken, so there is nothing to depend on.
+            let open = open(&self.store.inner, &heads, collection);
+            drop(heads);
+            self.collections.insert(collection.to_owned(), open);
+        }
+        let open = self.collections.get_mut(collection).expect("just inserted");
+        if !open.drafts.contains_key(id) {
+            let row =
+                row(&self.store.inner, &self.read, open.number, &self.pending, collection, id)?;
+            let stamp = Stamp { dot: open.dot, time: self.time };
+            open.drafts.insert(id.to_owned(), Draft::new(row, stamp));
+        }
+        Ok(open.drafts.get_mut(id).expect("just inserted"))
+    }
+}
+
+/// What the next transaction of this node in a collection is called.
+fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Open {
+    let head = heads.named(collection);
+    let origin = match head {
+        Some(head) => head.own_origin(inner.node),
+        None => Origin { node: inner.node, incarnation: inner.left_incarnation(collection) },
+    };
+    let applied = head.and_then(|head| head.vector.get(&origin)).map(|row| (row.seq, row.hash));
+    let queued = lock(&inner.pending).own.get(collection).copied();
+    let (seq, prev): (Seq, Hash) = queued.or(applied).unwrap_or_default();
+    Open {
+        number: head.map(|head| head.number),
+        dot: Dot { origin, seq: seq + 1 },
+        prev,
+        deps: Vec::new(),
+        drafts: BTreeMap::new(),
+    }
+}
+
+/// What the view has seen and neither our applied nor our queued transactions have named.
+fn deps(head: &CollectionHead, pending: &[Item]) -> Vec<Dep> {
+    let named = |origin: &Origin, seq: Seq| {
+        pending
+            .iter()
+            .filter(|item| *item.collection == *head.name)
+            .flat_map(|item| &item.signed.txn.deps)
+            .any(|dep| dep.origin == *origin && dep.seq >= seq)
+    };
+    head.fresh
+        .iter()
+        .filter(|(origin, head)| !named(origin, head.seq))
+        .map(|(origin, head)| Dep { origin: *origin, seq: head.seq, hash: head.hash })
+        .collect()
+}
+
+/// A document's row in the view: redb, with what is queued laid over it.
+fn row(
+    inner: &Inner,
+    read: &ReadTransaction,
+    number: Option<u32>,
+    pending: &[Item],
+    collection: &str,
+    id: &str,
+) -> Result<Row> {
+    let mut row = match number {
+        Some(number) => inner.read_row(read, number, id)?.unwrap_or_default(),
+        None => Row::default(),
+    };
+    for item in pending.iter().filter(|item| &*item.collection == collection) {
+        let txn = &item.signed.txn;
+        if let Ok(at) = txn.docs.binary_search_by(|doc| doc.id.as_str().cmp(id)) {
+            txn.docs[at].ops.iter().for_each(|op| drop(row.apply(op, &txn.stamp())));
+        }
+    }
+    Ok(row)
+}
+
+fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<Option<Item>> {
+    let docs: Vec<DocOps> = open
+        .drafts
+        .into_iter()
+        .map(|(id, draft)| DocOps { id, ops: draft.into_ops() })
+        .filter(|doc| !doc.ops.is_empty())
+        .collect();
+    if docs.is_empty() {
+        return Ok(None);
+    }
+    let txn = Txn { dot: open.dot, prev: open.prev, time, deps: open.deps, docs };
+    let scope = Scope { network: inner.network, collection };
+    let signed = Signed::sign(txn, scope, &inner.key)?;
+    Ok(Some(Item { collection: Arc::from(collection), signed: Arc::new(signed) }))
+}
