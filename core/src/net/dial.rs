@@ -46,7 +46,8 @@ pub(super) async fn keep_up(shared: Arc<Shared>, entry: Arc<Entry>, dial: Dial) 
                 rest(&entry, ending, &mut wishes, &mut backoff).await;
             }
             Wish::Yield | Wish::Pause => {
-                let state = if wish == Wish::Yield { LinkState::Standby } else { LinkState::Paused };
+                let state =
+                    if wish == Wish::Yield { LinkState::Standby } else { LinkState::Paused };
                 entry.rest(state);
                 backoff.reset();
                 changed(&mut wishes).await;

@@ -5,10 +5,10 @@ use quinn::{ConnectionError, TransportErrorCode, VarInt};
 
 use crate::sync::message::CloseCode;
 
-/// TLS alerts that we can tell what to do about.
-const ACCESS_DENIED: TransportErrorCode = TransportErrorCode::crypto(49);
-const CERTIFICATE_REQUIRED: TransportErrorCode = TransportErrorCode::crypto(116);
-const NO_APPLICATION_PROTOCOL: TransportErrorCode = TransportErrorCode::crypto(120);
+/// TLS alerts that we can tell what to do about, as QUIC numbers them (RFC 9001, 4.8).
+const ACCESS_DENIED: u64 = 0x100 + 49;
+const CERTIFICATE_REQUIRED: u64 = 0x100 + 116;
+const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
 
 /// How a connection or an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Ending {
     }
 
     fn alert(code: TransportErrorCode, by_peer: bool) -> Option<Ending> {
-        let reason = match (code, by_peer) {
+        let reason = match (u64::from(code), by_peer) {
             (ACCESS_DENIED, true) => "the peer does not trust this node's key: trust it there",
             (ACCESS_DENIED, false) => {
                 "who answers at this address is another node: it has not the expected key"

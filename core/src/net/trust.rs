@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::{SystemClock, WallClock};
 use crate::id::NodeId;
 use crate::limits::MAX_REFUSALS;
 use crate::replica::Replica;
@@ -107,8 +107,7 @@ impl Said {
 
 /// Milliseconds since 1970, as this machine's clock believes. For people only.
 pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    SystemClock.now_ms()
 }
 
 #[cfg(test)]
