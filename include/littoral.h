@@ -83,6 +83,10 @@
 #include <stdint.h>
 #include <string.h>
 
+/* ---------------------------------------------------------------------------------------------
+ * Versions of this header
+ */
+
 /** The version of this header. */
 #define LIT_VERSION "0.1.0"
 #define LIT_VERSION_MAJOR 0
@@ -100,76 +104,56 @@
 #define LIT_MUST_USE
 #endif
 
-/**
- * The number of the binary interface that this header describes; also the library's SONAME.
+/* ---------------------------------------------------------------------------------------------
+ * Constants
  */
+
+/** The number of the binary interface that this header describes; also the library's SONAME. */
 #define LIT_ABI_VERSION 0
 
-/**
- * Bytes of the message in a lit_error_t, the final NUL included.
- */
+/** Bytes of the message in a lit_error_t, the final NUL included. */
 #define LIT_ERROR_MESSAGE_BYTES 256
 
-/**
- * Open only a store that is there; without it a new one is made in an empty directory.
- */
+/** Open only a store that is there; without it a new one is made in an empty directory. */
 #define LIT_OPEN_EXISTING 1
 
-/**
- * From the last id to the first.
- */
+/** From the last id to the first. */
 #define LIT_SCAN_REVERSE 1
 
-/**
- * Follow from now on.
- */
+/** Follow from now on. */
 #define LIT_SINCE_NOW UINT64_MAX
 
-/**
- * Follow from the oldest change that the log holds.
- */
+/** Follow from the oldest change that the log holds. */
 #define LIT_SINCE_START 0
 
-/**
- * Wait without a limit.
- */
-#define LIT_FOREVER -1
+/** Wait without a limit. */
+#define LIT_FOREVER (-1)
 
-/**
- * The changes of a store from a position on.
+/* ---------------------------------------------------------------------------------------------
+ * Types
  */
+
+/** The changes of a store from a position on. */
 typedef struct lit_changes_t lit_changes_t;
 
-/**
- * A collection of a store: documents by id.
- */
+/** A collection of a store: documents by id. */
 typedef struct lit_collection_t lit_collection_t;
 
-/**
- * A document as it was read: it never changes, and lives on when its store is closed.
- */
+/** A document as it was read: it never changes, and lives on when its store is closed. */
 typedef struct lit_doc_t lit_doc_t;
 
 #if defined(LIT_NET)
-/**
- * A link to a peer, which the library keeps up: it reconnects by itself after every cut.
- */
+/** A link to a peer, which the library keeps up: it reconnects by itself after every cut. */
 typedef struct lit_link_t lit_link_t;
 #endif
 
-/**
- * A scan in progress, over the documents as they were when it began.
- */
+/** A scan in progress, over the documents as they were when it began. */
 typedef struct lit_scan_t lit_scan_t;
 
-/**
- * An open store: documents on this device, in one directory.
- */
+/** An open store: documents on this device, in one directory. */
 typedef struct lit_store_t lit_store_t;
 
-/**
- * An open transaction: all of it happens, or nothing.
- */
+/** An open transaction: all of it happens, or nothing. */
 typedef struct lit_txn_t lit_txn_t;
 
 /**
@@ -184,14 +168,10 @@ typedef int32_t lit_status_t;
  *
  * `ptr[len]` is always a NUL that does not count, so JSON can be printed as a C string.
  */
-typedef struct {
-    /**
-     * The first byte. NULL after a call that failed, and after lit_bytes_free.
-     */
+typedef struct lit_bytes_t {
+    /** The first byte. NULL after a call that failed, and after lit_bytes_free. */
     uint8_t *ptr;
-    /**
-     * How many bytes, without the final NUL.
-     */
+    /** How many bytes, without the final NUL. */
     size_t len;
 } lit_bytes_t;
 
@@ -202,14 +182,10 @@ typedef struct {
  * the handle that gave it, for as long as the function says. {NULL, 0} is empty. See
  * LIT_STR, lit_cstr and lit_slice at the end of this header.
  */
-typedef struct {
-    /**
-     * The first byte.
-     */
+typedef struct lit_slice_t {
+    /** The first byte. */
     const uint8_t *ptr;
-    /**
-     * How many bytes.
-     */
+    /** How many bytes. */
     size_t len;
 } lit_slice_t;
 
@@ -217,28 +193,20 @@ typedef struct {
  * How to open a store. Initialise it with lit_options_init, then set what you need; all zero
  * but struct_size are the defaults. Fields are only ever added, at the end.
  */
-typedef struct {
-    /**
-     * Bytes of this struct in the header that you compiled with; lit_options_init sets it.
-     */
+typedef struct lit_options_t {
+    /** Bytes of this struct in the header that you compiled with; lit_options_init sets it. */
     size_t struct_size;
-    /**
-     * LIT_OPEN_EXISTING, or 0.
-     */
+    /** LIT_OPEN_EXISTING, or 0. */
     uint32_t flags;
-    /**
-     * Must be 0.
-     */
+    /** Must be 0. */
     uint32_t reserved;
-    /**
-     * How much of the state to keep in memory, in bytes; 0 is 32 MiB.
-     */
+    /** How much of the state to keep in memory, in bytes; 0 is 32 MiB. */
     uint64_t cache_bytes;
     /**
      * The name of the network that a new store belongs to: only stores of one network sync.
      * Empty is "default". A store keeps its network; opening it for another one is an error.
      */
-    lit_slice_t network;
+    struct lit_slice_t network;
 } lit_options_t;
 
 /**
@@ -246,10 +214,8 @@ typedef struct {
  * address, or NULL if the status is enough. Each call that takes one fills it: after a call
  * without error `code` is the status (0 or positive) and `message` is empty, or tells more.
  */
-typedef struct {
-    /**
-     * The status that the call returned.
-     */
+typedef struct lit_error_t {
+    /** The status that the call returned. */
     lit_status_t code;
     /**
      * A sentence: what was wanted, what was found, what to do. UTF-8, ended by NUL, cut at
@@ -262,221 +228,147 @@ typedef struct {
  * Which documents to scan: those for which all of it holds, in the order of the bytes of their
  * ids. Initialise it with lit_scan_options_init. A slice of {NULL, 0} asks for nothing.
  */
-typedef struct {
+typedef struct lit_scan_options_t {
     /**
      * Bytes of this struct in the header that you compiled with; lit_scan_options_init sets it.
      */
     size_t struct_size;
-    /**
-     * LIT_SCAN_REVERSE, or 0.
-     */
+    /** LIT_SCAN_REVERSE, or 0. */
     uint32_t flags;
-    /**
-     * Must be 0.
-     */
+    /** Must be 0. */
     uint32_t reserved;
-    /**
-     * At most so many documents; 0 is all.
-     */
+    /** At most so many documents; 0 is all. */
     uint64_t limit;
-    /**
-     * Only ids that begin so.
-     */
-    lit_slice_t prefix;
-    /**
-     * Only ids from this one on.
-     */
-    lit_slice_t start;
-    /**
-     * Only ids after this one, in the direction of the scan: where an earlier page ended.
-     */
-    lit_slice_t after;
-    /**
-     * Only ids before this one.
-     */
-    lit_slice_t end;
+    /** Only ids that begin so. */
+    struct lit_slice_t prefix;
+    /** Only ids from this one on. */
+    struct lit_slice_t start;
+    /** Only ids after this one, in the direction of the scan: where an earlier page ended. */
+    struct lit_slice_t after;
+    /** Only ids before this one. */
+    struct lit_slice_t end;
 } lit_scan_options_t;
 
 /**
  * A document was written by a transaction. What it holds now is to be read; it may be gone.
  * The slices belong to the lit_changes_t: valid until the next call on it.
  */
-typedef struct {
+typedef struct lit_change_t {
     /**
      * Where to resume after this change: keep it, and give it to lit_changes_open. Within a
      * transaction of several documents resuming repeats some rather than losing one.
      */
     uint64_t position;
-    /**
-     * When, in milliseconds since 1970, by its author's clock.
-     */
+    /** When, in milliseconds since 1970, by its author's clock. */
     uint64_t time_ms;
-    /**
-     * The number of the transaction among its author's in the collection.
-     */
+    /** The number of the transaction among its author's in the collection. */
     uint64_t seq;
-    /**
-     * The collection's name.
-     */
-    lit_slice_t collection;
-    /**
-     * The document's id.
-     */
-    lit_slice_t id;
-    /**
-     * Who wrote it: the node's key.
-     */
-    lit_slice_t origin;
-    /**
-     * Whether this node wrote it.
-     */
+    /** The collection's name. */
+    struct lit_slice_t collection;
+    /** The document's id. */
+    struct lit_slice_t id;
+    /** Who wrote it: the node's key. */
+    struct lit_slice_t origin;
+    /** Whether this node wrote it. */
     bool local;
 } lit_change_t;
 
-/**
- * Done.
+/* ---------------------------------------------------------------------------------------------
+ * Statuses
  */
+
+/** Done. */
 #define LIT_OK 0
 
-/**
- * Not an error: there is no such document, field or element. Nothing was read or removed.
- */
+/** Not an error: there is no such document, field or element. Nothing was read or removed. */
 #define LIT_NOT_FOUND 1
 
-/**
- * Not an error: the iterator is at its end.
- */
+/** Not an error: the iterator is at its end. */
 #define LIT_END 2
 
-/**
- * Not an error: the time allowed ran out and what was waited for has not come yet.
- */
+/** Not an error: the time allowed ran out and what was waited for has not come yet. */
 #define LIT_TIMEOUT 3
 
 /**
  * An argument is not of the required form: id, path, value, JSON, UTF-8. Nothing was changed.
  */
-#define LIT_ERR_INVALID_INPUT -1
+#define LIT_ERR_INVALID_INPUT (-1)
 
-/**
- * An argument is larger or deeper than a limit allows. Nothing was changed.
- */
-#define LIT_ERR_LIMIT_EXCEEDED -2
+/** An argument is larger or deeper than a limit allows. Nothing was changed. */
+#define LIT_ERR_LIMIT_EXCEEDED (-2)
 
-/**
- * The field holds another kind than asked for. Nothing was changed.
- */
-#define LIT_ERR_WRONG_KIND -3
+/** The field holds another kind than asked for. Nothing was changed. */
+#define LIT_ERR_WRONG_KIND (-3)
 
-/**
- * The store has no such collection. Nothing was changed.
- */
-#define LIT_ERR_UNKNOWN_COLLECTION -4
+/** The store has no such collection. Nothing was changed. */
+#define LIT_ERR_UNKNOWN_COLLECTION (-4)
 
-/**
- * What the call builds on is not there, for instance a log position that is pruned.
- */
-#define LIT_ERR_NOT_FOUND -5
+/** What the call builds on is not there, for instance a log position that is pruned. */
+#define LIT_ERR_NOT_FOUND (-5)
 
-/**
- * The document is no longer at the version that the caller requires. Nothing was changed.
- */
-#define LIT_ERR_VERSION_MISMATCH -6
+/** The document is no longer at the version that the caller requires. Nothing was changed. */
+#define LIT_ERR_VERSION_MISMATCH (-6)
 
-/**
- * Another process, or another handle of this one, has the store open.
- */
-#define LIT_ERR_LOCKED -10
+/** Another process, or another handle of this one, has the store open. */
+#define LIT_ERR_LOCKED (-10)
 
-/**
- * The directory holds something that is not a store.
- */
-#define LIT_ERR_NOT_A_STORE -11
+/** The directory holds something that is not a store. */
+#define LIT_ERR_NOT_A_STORE (-11)
 
-/**
- * A file or a peer speaks a newer format than this library.
- */
-#define LIT_ERR_FORMAT_TOO_NEW -12
+/** A file or a peer speaks a newer format than this library. */
+#define LIT_ERR_FORMAT_TOO_NEW (-12)
 
-/**
- * The files contradict themselves. The store does not open; nothing was changed.
- */
-#define LIT_ERR_CORRUPT -13
+/** The files contradict themselves. The store does not open; nothing was changed. */
+#define LIT_ERR_CORRUPT (-13)
 
-/**
- * The disk is full. The transaction was not committed.
- */
-#define LIT_ERR_DISK_FULL -14
+/** The disk is full. The transaction was not committed. */
+#define LIT_ERR_DISK_FULL (-14)
 
-/**
- * The operating system refused a file operation.
- */
-#define LIT_ERR_IO -15
+/** The operating system refused a file operation. */
+#define LIT_ERR_IO (-15)
 
 /**
  * An earlier commit failed with an unknown outcome: the store refuses writes until it is opened again.
  */
-#define LIT_ERR_POISONED -16
+#define LIT_ERR_POISONED (-16)
 
-/**
- * The store, transaction or link has ended.
- */
-#define LIT_ERR_CLOSED -17
+/** The store, transaction or link has ended. */
+#define LIT_ERR_CLOSED (-17)
 
-/**
- * Another write has been open for too long. Nothing was changed.
- */
-#define LIT_ERR_TIMEOUT -18
+/** Another write has been open for too long. Nothing was changed. */
+#define LIT_ERR_TIMEOUT (-18)
 
-/**
- * A transaction of a peer or a file is invalid. Nothing of it was applied.
- */
-#define LIT_ERR_INVALID_TRANSACTION -20
+/** A transaction of a peer or a file is invalid. Nothing of it was applied. */
+#define LIT_ERR_INVALID_TRANSACTION (-20)
 
-/**
- * A transaction builds on others that are not here. Nothing of it was applied.
- */
-#define LIT_ERR_MISSING_DEPENDENCY -21
+/** A transaction builds on others that are not here. Nothing of it was applied. */
+#define LIT_ERR_MISSING_DEPENDENCY (-21)
 
-/**
- * The peer is not known, or it refused us.
- */
-#define LIT_ERR_REFUSED -30
+/** The peer is not known, or it refused us. */
+#define LIT_ERR_REFUSED (-30)
 
-/**
- * The network failed: address, connection, handshake.
- */
-#define LIT_ERR_NETWORK -31
+/** The network failed: address, connection, handshake. */
+#define LIT_ERR_NETWORK (-31)
 
-/**
- * The peer broke the protocol.
- */
-#define LIT_ERR_PROTOCOL -32
+/** The peer broke the protocol. */
+#define LIT_ERR_PROTOCOL (-32)
 
-/**
- * A write gave up; it was rolled back.
- */
-#define LIT_ERR_ABORTED -40
+/** A write gave up; it was rolled back. */
+#define LIT_ERR_ABORTED (-40)
 
-/**
- * A required pointer is NULL. Nothing was changed.
- */
-#define LIT_ERR_NULL -60
+/** A required pointer is NULL. Nothing was changed. */
+#define LIT_ERR_NULL (-60)
 
-/**
- * A handle is not live: it was freed before, or it is of another kind. Nothing was changed.
- */
-#define LIT_ERR_HANDLE -61
+/** A handle is not live: it was freed before, or it is of another kind. Nothing was changed. */
+#define LIT_ERR_HANDLE (-61)
 
 /**
  * A mistake of ours was caught at the border: please report it. Free the handles of the call.
  */
-#define LIT_ERR_PANIC -98
+#define LIT_ERR_PANIC (-98)
 
-/**
- * A mistake of ours: please report it.
- */
-#define LIT_ERR_INTERNAL -99
+/** A mistake of ours: please report it. */
+#define LIT_ERR_INTERNAL (-99)
 
 #ifdef __cplusplus
 extern "C" {
@@ -527,7 +419,7 @@ const char *lit_status_name(lit_status_t status);
  *
  * Thread-safe for different bytes. Does not block.
  */
-void lit_bytes_free(lit_bytes_t *bytes);
+void lit_bytes_free(struct lit_bytes_t *bytes);
 
 /* ---------------------------------------------------------------------------------------------
  * Stores
@@ -545,10 +437,10 @@ void lit_bytes_free(lit_bytes_t *bytes);
  * options of an impossible size and for a store of another network.
  */
 LIT_MUST_USE
-lit_status_t lit_store_open(lit_slice_t path,
-                            const lit_options_t *options,
-                            lit_store_t **store,
-                            lit_error_t *err);
+lit_status_t lit_store_open(struct lit_slice_t path,
+                            const struct lit_options_t *options,
+                            struct lit_store_t **store,
+                            struct lit_error_t *err);
 
 /**
  * Ends the use of a store: links end, everything is written out. The handle stays yours and
@@ -560,7 +452,7 @@ lit_status_t lit_store_open(lit_slice_t path,
  * Thread-safe. Blocks: commit. `store` stays yours.
  * Errors: of the last write to disk. The store is closed all the same.
  */
-lit_status_t lit_store_close(lit_store_t *store, lit_error_t *err);
+lit_status_t lit_store_close(struct lit_store_t *store, struct lit_error_t *err);
 
 /**
  * Closes the store if it is open, and frees the handle. Whoever wants to hear of errors calls
@@ -568,7 +460,7 @@ lit_status_t lit_store_close(lit_store_t *store, lit_error_t *err);
  *
  * Thread-safe. Blocks: commit.
  */
-void lit_store_free(lit_store_t *store);
+void lit_store_free(struct lit_store_t *store);
 
 /**
  * Makes everything written so far durable, deferred writes included.
@@ -576,7 +468,7 @@ void lit_store_free(lit_store_t *store);
  * Thread-safe. Blocks: commit.
  * Errors: LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
  */
-LIT_MUST_USE lit_status_t lit_store_flush(lit_store_t *store, lit_error_t *err);
+LIT_MUST_USE lit_status_t lit_store_flush(struct lit_store_t *store, struct lit_error_t *err);
 
 /**
  * This node's public key, as text of 52 letters and digits: what peers trust and connect to.
@@ -584,7 +476,10 @@ LIT_MUST_USE lit_status_t lit_store_flush(lit_store_t *store, lit_error_t *err);
  * `*key` is yours: free it with lit_bytes_free.
  * Thread-safe. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_store_node_id(lit_store_t *store, lit_bytes_t *key, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_store_node_id(struct lit_store_t *store,
+                               struct lit_bytes_t *key,
+                               struct lit_error_t *err);
 
 /**
  * Figures of the store as a JSON object: node, position, state_bytes, log_bytes, log_syncs,
@@ -595,9 +490,9 @@ LIT_MUST_USE lit_status_t lit_store_node_id(lit_store_t *store, lit_bytes_t *key
  * Thread-safe. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_store_stats_json(lit_store_t *store,
-                                  lit_bytes_t *json,
-                                  lit_error_t *err);
+lit_status_t lit_store_stats_json(struct lit_store_t *store,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
 
 /**
  * The names of the collections, in order, as a JSON array of strings.
@@ -606,9 +501,9 @@ lit_status_t lit_store_stats_json(lit_store_t *store,
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_store_collections_json(lit_store_t *store,
-                                        lit_bytes_t *json,
-                                        lit_error_t *err);
+lit_status_t lit_store_collections_json(struct lit_store_t *store,
+                                        struct lit_bytes_t *json,
+                                        struct lit_error_t *err);
 
 /**
  * All conflicts of the store, as lit_collection_conflicts_json has those of one collection.
@@ -617,9 +512,9 @@ lit_status_t lit_store_collections_json(lit_store_t *store,
  * Thread-safe. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_store_conflicts_json(lit_store_t *store,
-                                      lit_bytes_t *json,
-                                      lit_error_t *err);
+lit_status_t lit_store_conflicts_json(struct lit_store_t *store,
+                                      struct lit_bytes_t *json,
+                                      struct lit_error_t *err);
 
 /**
  * The position of this moment in the store's log: lit_changes_open with it gives what is yet
@@ -628,9 +523,9 @@ lit_status_t lit_store_conflicts_json(lit_store_t *store,
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_store_position(lit_store_t *store,
+lit_status_t lit_store_position(struct lit_store_t *store,
                                 uint64_t *position,
-                                lit_error_t *err);
+                                struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Collections: whole documents
@@ -647,17 +542,17 @@ lit_status_t lit_store_position(lit_store_t *store,
  * Errors: LIT_ERR_INVALID_INPUT (name).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_open(lit_store_t *store,
-                                 lit_slice_t name,
-                                 lit_collection_t **collection,
-                                 lit_error_t *err);
+lit_status_t lit_collection_open(struct lit_store_t *store,
+                                 struct lit_slice_t name,
+                                 struct lit_collection_t **collection,
+                                 struct lit_error_t *err);
 
 /**
  * Frees a collection's handle; its documents stay. Harmless for NULL.
  *
  * Thread-safe. Does not block.
  */
-void lit_collection_free(lit_collection_t *collection);
+void lit_collection_free(struct lit_collection_t *collection);
 
 /**
  * How many documents there are. Counted, not computed: cheap however many.
@@ -665,9 +560,9 @@ void lit_collection_free(lit_collection_t *collection);
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_len(lit_collection_t *collection,
+lit_status_t lit_collection_len(struct lit_collection_t *collection,
                                 uint64_t *len,
-                                lit_error_t *err);
+                                struct lit_error_t *err);
 
 /**
  * Reads a document, with its version. LIT_NOT_FOUND if there is none; then `*doc` is NULL.
@@ -677,10 +572,10 @@ lit_status_t lit_collection_len(lit_collection_t *collection,
  * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get(lit_collection_t *collection,
-                                lit_slice_t id,
-                                lit_doc_t **doc,
-                                lit_error_t *err);
+lit_status_t lit_collection_get(struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_doc_t **doc,
+                                struct lit_error_t *err);
 
 /**
  * Reads a document as JSON. LIT_NOT_FOUND if there is none; then `*json` is {NULL, 0}.
@@ -690,10 +585,10 @@ lit_status_t lit_collection_get(lit_collection_t *collection,
  * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_json(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_bytes_t *json,
-                                     lit_error_t *err);
+lit_status_t lit_collection_get_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_bytes_t *json,
+                                     struct lit_error_t *err);
 
 /**
  * Replaces the document that is there now, or begins one. Written is the difference only. To
@@ -704,10 +599,10 @@ lit_status_t lit_collection_get_json(lit_collection_t *collection,
  * number over a counter), LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_put_json(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t json,
-                                     lit_error_t *err);
+lit_status_t lit_collection_put_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t json,
+                                     struct lit_error_t *err);
 
 /**
  * Puts back a document that was read at `version` and changed since: writes the difference
@@ -719,11 +614,11 @@ lit_status_t lit_collection_put_json(lit_collection_t *collection,
  * lit_doc_version gave.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_put_json_version(lit_collection_t *collection,
-                                             lit_slice_t id,
-                                             lit_slice_t json,
-                                             lit_slice_t version,
-                                             lit_error_t *err);
+lit_status_t lit_collection_put_json_version(struct lit_collection_t *collection,
+                                             struct lit_slice_t id,
+                                             struct lit_slice_t json,
+                                             struct lit_slice_t version,
+                                             struct lit_error_t *err);
 
 /**
  * Writes the fields given in `json`, at every depth, and leaves the others alone.
@@ -732,10 +627,10 @@ lit_status_t lit_collection_put_json_version(lit_collection_t *collection,
  * Errors: as lit_collection_put_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_merge_json(lit_collection_t *collection,
-                                       lit_slice_t id,
-                                       lit_slice_t json,
-                                       lit_error_t *err);
+lit_status_t lit_collection_merge_json(struct lit_collection_t *collection,
+                                       struct lit_slice_t id,
+                                       struct lit_slice_t json,
+                                       struct lit_error_t *err);
 
 /**
  * Deletes a document. LIT_NOT_FOUND if there was none. An edit by a peer that had not seen
@@ -745,9 +640,9 @@ lit_status_t lit_collection_merge_json(lit_collection_t *collection,
  * Errors: as lit_collection_put_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_delete(lit_collection_t *collection,
-                                   lit_slice_t id,
-                                   lit_error_t *err);
+lit_status_t lit_collection_delete(struct lit_collection_t *collection,
+                                   struct lit_slice_t id,
+                                   struct lit_error_t *err);
 
 /**
  * Deletes what the reader of `version` had seen of a document; what came in between stays.
@@ -757,10 +652,10 @@ lit_status_t lit_collection_delete(lit_collection_t *collection,
  * Errors: as lit_collection_put_json_version.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_delete_version(lit_collection_t *collection,
-                                           lit_slice_t id,
-                                           lit_slice_t version,
-                                           lit_error_t *err);
+lit_status_t lit_collection_delete_version(struct lit_collection_t *collection,
+                                           struct lit_slice_t id,
+                                           struct lit_slice_t version,
+                                           struct lit_error_t *err);
 
 /**
  * The conflicts of a collection, as a JSON array: fields that several replicas wrote without
@@ -772,9 +667,9 @@ lit_status_t lit_collection_delete_version(lit_collection_t *collection,
  * Thread-safe. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_conflicts_json(lit_collection_t *collection,
-                                           lit_bytes_t *json,
-                                           lit_error_t *err);
+lit_status_t lit_collection_conflicts_json(struct lit_collection_t *collection,
+                                           struct lit_bytes_t *json,
+                                           struct lit_error_t *err);
 
 /**
  * Settles the conflict at `path` for `choice`, JSON: one of the candidates' values or a new one.
@@ -783,11 +678,11 @@ lit_status_t lit_collection_conflicts_json(lit_collection_t *collection,
  * Errors: as lit_collection_put_json; LIT_ERR_INVALID_INPUT (path).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_resolve(lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t path,
-                                    lit_slice_t choice,
-                                    lit_error_t *err);
+lit_status_t lit_collection_resolve(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    struct lit_slice_t choice,
+                                    struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Collections: single fields, sets and counters
@@ -801,11 +696,11 @@ lit_status_t lit_collection_resolve(lit_collection_t *collection,
  * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_field_json(lit_collection_t *collection,
-                                           lit_slice_t id,
-                                           lit_slice_t path,
-                                           lit_bytes_t *value,
-                                           lit_error_t *err);
+lit_status_t lit_collection_get_field_json(struct lit_collection_t *collection,
+                                           struct lit_slice_t id,
+                                           struct lit_slice_t path,
+                                           struct lit_bytes_t *value,
+                                           struct lit_error_t *err);
 
 /**
  * Reads an integer, or the sum of a counter. LIT_NOT_FOUND if there is no such document or field.
@@ -815,11 +710,11 @@ lit_status_t lit_collection_get_field_json(lit_collection_t *collection,
  * bits with sign.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_i64(lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t path,
+lit_status_t lit_collection_get_i64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
                                     int64_t *value,
-                                    lit_error_t *err);
+                                    struct lit_error_t *err);
 
 /**
  * Reads a float, or an integer that a double holds exactly. LIT_NOT_FOUND if there is no such
@@ -829,11 +724,11 @@ lit_status_t lit_collection_get_i64(lit_collection_t *collection,
  * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_f64(lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t path,
+lit_status_t lit_collection_get_f64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
                                     double *value,
-                                    lit_error_t *err);
+                                    struct lit_error_t *err);
 
 /**
  * Reads a truth value. LIT_NOT_FOUND if there is no such document or field.
@@ -842,11 +737,11 @@ lit_status_t lit_collection_get_f64(lit_collection_t *collection,
  * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_bool(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
+lit_status_t lit_collection_get_bool(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
                                      bool *value,
-                                     lit_error_t *err);
+                                     struct lit_error_t *err);
 
 /**
  * Reads text. LIT_NOT_FOUND if there is no such document or field. Text may hold NUL: go by
@@ -857,11 +752,11 @@ lit_status_t lit_collection_get_bool(lit_collection_t *collection,
  * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_text(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
-                                     lit_bytes_t *value,
-                                     lit_error_t *err);
+lit_status_t lit_collection_get_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_bytes_t *value,
+                                     struct lit_error_t *err);
 
 /**
  * Reads bytes. LIT_NOT_FOUND if there is no such document or field.
@@ -871,11 +766,11 @@ lit_status_t lit_collection_get_text(lit_collection_t *collection,
  * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_get_bytes(lit_collection_t *collection,
-                                      lit_slice_t id,
-                                      lit_slice_t path,
-                                      lit_bytes_t *value,
-                                      lit_error_t *err);
+lit_status_t lit_collection_get_bytes(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      struct lit_bytes_t *value,
+                                      struct lit_error_t *err);
 
 /**
  * Writes one field, from JSON: any kind, null included. Maps on the way to it are made.
@@ -885,11 +780,11 @@ lit_status_t lit_collection_get_bytes(lit_collection_t *collection,
  * plain number over a counter), LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_json(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
-                                     lit_slice_t json,
-                                     lit_error_t *err);
+lit_status_t lit_collection_set_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t json,
+                                     struct lit_error_t *err);
 
 /**
  * Writes an integer. For counters, see lit_collection_increment.
@@ -898,11 +793,11 @@ lit_status_t lit_collection_set_json(lit_collection_t *collection,
  * Errors: as lit_collection_set_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_i64(lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t path,
+lit_status_t lit_collection_set_i64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
                                     int64_t value,
-                                    lit_error_t *err);
+                                    struct lit_error_t *err);
 
 /**
  * Writes a float. NaN and infinities are refused with LIT_ERR_INVALID_INPUT.
@@ -911,11 +806,11 @@ lit_status_t lit_collection_set_i64(lit_collection_t *collection,
  * Errors: as lit_collection_set_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_f64(lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t path,
+lit_status_t lit_collection_set_f64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
                                     double value,
-                                    lit_error_t *err);
+                                    struct lit_error_t *err);
 
 /**
  * Writes a truth value.
@@ -924,11 +819,11 @@ lit_status_t lit_collection_set_f64(lit_collection_t *collection,
  * Errors: as lit_collection_set_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_bool(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
+lit_status_t lit_collection_set_bool(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
                                      bool value,
-                                     lit_error_t *err);
+                                     struct lit_error_t *err);
 
 /**
  * Writes text.
@@ -937,11 +832,11 @@ lit_status_t lit_collection_set_bool(lit_collection_t *collection,
  * Errors: as lit_collection_set_json; LIT_ERR_INVALID_INPUT for what is not UTF-8.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_text(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
-                                     lit_slice_t value,
-                                     lit_error_t *err);
+lit_status_t lit_collection_set_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t value,
+                                     struct lit_error_t *err);
 
 /**
  * Writes bytes.
@@ -950,11 +845,11 @@ lit_status_t lit_collection_set_text(lit_collection_t *collection,
  * Errors: as lit_collection_set_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_set_bytes(lit_collection_t *collection,
-                                      lit_slice_t id,
-                                      lit_slice_t path,
-                                      lit_slice_t value,
-                                      lit_error_t *err);
+lit_status_t lit_collection_set_bytes(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      struct lit_slice_t value,
+                                      struct lit_error_t *err);
 
 /**
  * Removes one field. LIT_NOT_FOUND if there was none.
@@ -963,10 +858,10 @@ lit_status_t lit_collection_set_bytes(lit_collection_t *collection,
  * Errors: as lit_collection_set_json.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_unset(lit_collection_t *collection,
-                                  lit_slice_t id,
-                                  lit_slice_t path,
-                                  lit_error_t *err);
+lit_status_t lit_collection_unset(struct lit_collection_t *collection,
+                                  struct lit_slice_t id,
+                                  struct lit_slice_t path,
+                                  struct lit_error_t *err);
 
 /**
  * Adds an element to the set at `path`, which is made if nothing is there. `element` is JSON of
@@ -976,11 +871,11 @@ lit_status_t lit_collection_unset(lit_collection_t *collection,
  * Errors: as lit_collection_set_json; LIT_ERR_WRONG_KIND if something else is there.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_add(lit_collection_t *collection,
-                                lit_slice_t id,
-                                lit_slice_t path,
-                                lit_slice_t element,
-                                lit_error_t *err);
+lit_status_t lit_collection_add(struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_slice_t path,
+                                struct lit_slice_t element,
+                                struct lit_error_t *err);
 
 /**
  * Adds text to the set at `path`, which is made if nothing is there.
@@ -989,11 +884,11 @@ lit_status_t lit_collection_add(lit_collection_t *collection,
  * Errors: as lit_collection_add.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_add_text(lit_collection_t *collection,
-                                     lit_slice_t id,
-                                     lit_slice_t path,
-                                     lit_slice_t element,
-                                     lit_error_t *err);
+lit_status_t lit_collection_add_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t element,
+                                     struct lit_error_t *err);
 
 /**
  * Removes an element, JSON of a scalar, from the set at `path`. LIT_NOT_FOUND if it was not in
@@ -1003,11 +898,11 @@ lit_status_t lit_collection_add_text(lit_collection_t *collection,
  * Errors: as lit_collection_add.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_remove(lit_collection_t *collection,
-                                   lit_slice_t id,
-                                   lit_slice_t path,
-                                   lit_slice_t element,
-                                   lit_error_t *err);
+lit_status_t lit_collection_remove(struct lit_collection_t *collection,
+                                   struct lit_slice_t id,
+                                   struct lit_slice_t path,
+                                   struct lit_slice_t element,
+                                   struct lit_error_t *err);
 
 /**
  * Removes text from the set at `path`. LIT_NOT_FOUND if it was not in it.
@@ -1016,11 +911,11 @@ lit_status_t lit_collection_remove(lit_collection_t *collection,
  * Errors: as lit_collection_add.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_remove_text(lit_collection_t *collection,
-                                        lit_slice_t id,
-                                        lit_slice_t path,
-                                        lit_slice_t element,
-                                        lit_error_t *err);
+lit_status_t lit_collection_remove_text(struct lit_collection_t *collection,
+                                        struct lit_slice_t id,
+                                        struct lit_slice_t path,
+                                        struct lit_slice_t element,
+                                        struct lit_error_t *err);
 
 /**
  * Adds `by`, which may be negative, to the counter at `path`, which is made if nothing is
@@ -1030,11 +925,11 @@ lit_status_t lit_collection_remove_text(lit_collection_t *collection,
  * Errors: as lit_collection_set_json; LIT_ERR_WRONG_KIND if something else is there.
  */
 LIT_MUST_USE
-lit_status_t lit_collection_increment(lit_collection_t *collection,
-                                      lit_slice_t id,
-                                      lit_slice_t path,
+lit_status_t lit_collection_increment(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
                                       int64_t by,
-                                      lit_error_t *err);
+                                      struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Documents as they were read
@@ -1045,14 +940,17 @@ lit_status_t lit_collection_increment(lit_collection_t *collection,
  *
  * Thread-safe. Does not block.
  */
-void lit_doc_free(lit_doc_t *doc);
+void lit_doc_free(struct lit_doc_t *doc);
 
 /**
  * The document's id. `*id` belongs to `doc`: valid until lit_doc_free.
  *
  * Thread-safe. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_doc_id(lit_doc_t *doc, lit_slice_t *id, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_doc_id(struct lit_doc_t *doc,
+                        struct lit_slice_t *id,
+                        struct lit_error_t *err);
 
 /**
  * The document as JSON.
@@ -1060,7 +958,10 @@ LIT_MUST_USE lit_status_t lit_doc_id(lit_doc_t *doc, lit_slice_t *id, lit_error_
  * `*json` is yours: free it with lit_bytes_free.
  * Thread-safe. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_doc_json(lit_doc_t *doc, lit_bytes_t *json, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_doc_json(struct lit_doc_t *doc,
+                          struct lit_bytes_t *json,
+                          struct lit_error_t *err);
 
 /**
  * What its reader has seen, as opaque bytes: hand them to lit_collection_put_json_version or
@@ -1070,7 +971,10 @@ LIT_MUST_USE lit_status_t lit_doc_json(lit_doc_t *doc, lit_bytes_t *json, lit_er
  * `*version` is yours: free it with lit_bytes_free.
  * Thread-safe. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_doc_version(lit_doc_t *doc, lit_bytes_t *version, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_doc_version(struct lit_doc_t *doc,
+                             struct lit_bytes_t *version,
+                             struct lit_error_t *err);
 
 /**
  * The document's conflicts, as lit_collection_conflicts_json has them, but with an empty
@@ -1080,9 +984,9 @@ LIT_MUST_USE lit_status_t lit_doc_version(lit_doc_t *doc, lit_bytes_t *version, 
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_conflicts_json(lit_doc_t *doc,
-                                    lit_bytes_t *json,
-                                    lit_error_t *err);
+lit_status_t lit_doc_conflicts_json(struct lit_doc_t *doc,
+                                    struct lit_bytes_t *json,
+                                    struct lit_error_t *err);
 
 /**
  * One field as JSON. LIT_NOT_FOUND if there is none.
@@ -1092,10 +996,10 @@ lit_status_t lit_doc_conflicts_json(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path).
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_field_json(lit_doc_t *doc,
-                                    lit_slice_t path,
-                                    lit_bytes_t *value,
-                                    lit_error_t *err);
+lit_status_t lit_doc_get_field_json(struct lit_doc_t *doc,
+                                    struct lit_slice_t path,
+                                    struct lit_bytes_t *value,
+                                    struct lit_error_t *err);
 
 /**
  * An integer, or the sum of a counter. LIT_NOT_FOUND if there is no such field.
@@ -1104,10 +1008,10 @@ lit_status_t lit_doc_get_field_json(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_i64(lit_doc_t *doc,
-                             lit_slice_t path,
+lit_status_t lit_doc_get_i64(struct lit_doc_t *doc,
+                             struct lit_slice_t path,
                              int64_t *value,
-                             lit_error_t *err);
+                             struct lit_error_t *err);
 
 /**
  * A float, or an integer that a double holds exactly. LIT_NOT_FOUND if there is no such field.
@@ -1116,10 +1020,10 @@ lit_status_t lit_doc_get_i64(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_f64(lit_doc_t *doc,
-                             lit_slice_t path,
+lit_status_t lit_doc_get_f64(struct lit_doc_t *doc,
+                             struct lit_slice_t path,
                              double *value,
-                             lit_error_t *err);
+                             struct lit_error_t *err);
 
 /**
  * A truth value. LIT_NOT_FOUND if there is no such field.
@@ -1128,10 +1032,10 @@ lit_status_t lit_doc_get_f64(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_bool(lit_doc_t *doc,
-                              lit_slice_t path,
+lit_status_t lit_doc_get_bool(struct lit_doc_t *doc,
+                              struct lit_slice_t path,
                               bool *value,
-                              lit_error_t *err);
+                              struct lit_error_t *err);
 
 /**
  * Text. LIT_NOT_FOUND if there is no such field.
@@ -1141,10 +1045,10 @@ lit_status_t lit_doc_get_bool(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_text(lit_doc_t *doc,
-                              lit_slice_t path,
-                              lit_bytes_t *value,
-                              lit_error_t *err);
+lit_status_t lit_doc_get_text(struct lit_doc_t *doc,
+                              struct lit_slice_t path,
+                              struct lit_bytes_t *value,
+                              struct lit_error_t *err);
 
 /**
  * Bytes. LIT_NOT_FOUND if there is no such field.
@@ -1154,10 +1058,10 @@ lit_status_t lit_doc_get_text(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
  */
 LIT_MUST_USE
-lit_status_t lit_doc_get_bytes(lit_doc_t *doc,
-                               lit_slice_t path,
-                               lit_bytes_t *value,
-                               lit_error_t *err);
+lit_status_t lit_doc_get_bytes(struct lit_doc_t *doc,
+                               struct lit_slice_t path,
+                               struct lit_bytes_t *value,
+                               struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Scans
@@ -1172,10 +1076,10 @@ lit_status_t lit_doc_get_bytes(lit_doc_t *doc,
  * Errors: LIT_ERR_INVALID_INPUT (options).
  */
 LIT_MUST_USE
-lit_status_t lit_collection_scan(lit_collection_t *collection,
-                                 const lit_scan_options_t *options,
-                                 lit_scan_t **scan,
-                                 lit_error_t *err);
+lit_status_t lit_collection_scan(struct lit_collection_t *collection,
+                                 const struct lit_scan_options_t *options,
+                                 struct lit_scan_t **scan,
+                                 struct lit_error_t *err);
 
 /**
  * Goes to the next document. LIT_END if there is none.
@@ -1185,10 +1089,10 @@ lit_status_t lit_collection_scan(lit_collection_t *collection,
  * One thread at a time. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_scan_next(lit_scan_t *scan,
-                           lit_slice_t *id,
-                           lit_slice_t *json,
-                           lit_error_t *err);
+lit_status_t lit_scan_next(struct lit_scan_t *scan,
+                           struct lit_slice_t *id,
+                           struct lit_slice_t *json,
+                           struct lit_error_t *err);
 
 /**
  * The document that the scan is at, to read typed fields or its version. LIT_NOT_FOUND before
@@ -1197,14 +1101,17 @@ lit_status_t lit_scan_next(lit_scan_t *scan,
  * `*doc` is yours: free it with lit_doc_free. It outlives the scan.
  * One thread at a time. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_scan_doc(lit_scan_t *scan, lit_doc_t **doc, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_scan_doc(struct lit_scan_t *scan,
+                          struct lit_doc_t **doc,
+                          struct lit_error_t *err);
 
 /**
  * Ends a scan and frees its handle. Harmless for NULL.
  *
  * One thread at a time. Does not block.
  */
-void lit_scan_free(lit_scan_t *scan);
+void lit_scan_free(struct lit_scan_t *scan);
 
 /* ---------------------------------------------------------------------------------------------
  * Transactions
@@ -1222,10 +1129,10 @@ void lit_scan_free(lit_scan_t *scan);
  * Errors: LIT_ERR_TIMEOUT, LIT_ERR_POISONED.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_begin(lit_store_t *store,
+lit_status_t lit_txn_begin(struct lit_store_t *store,
                            int64_t timeout_ms,
-                           lit_txn_t **txn,
-                           lit_error_t *err);
+                           struct lit_txn_t **txn,
+                           struct lit_error_t *err);
 
 /**
  * Commits: when it returns LIT_OK, all of it is durable and visible. The transaction has ended
@@ -1235,7 +1142,7 @@ lit_status_t lit_txn_begin(lit_store_t *store,
  * Errors: LIT_ERR_CLOSED if it has ended before; LIT_ERR_LIMIT_EXCEEDED over 16 MiB;
  * LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED. After any of them nothing of it is visible.
  */
-LIT_MUST_USE lit_status_t lit_txn_commit(lit_txn_t *txn, lit_error_t *err);
+LIT_MUST_USE lit_status_t lit_txn_commit(struct lit_txn_t *txn, struct lit_error_t *err);
 
 /**
  * Commits as lit_txn_commit, but returns when it is visible here. It is durable, and goes to
@@ -1245,7 +1152,7 @@ LIT_MUST_USE lit_status_t lit_txn_commit(lit_txn_t *txn, lit_error_t *err);
  * One thread at a time. Blocks: disk.
  * Errors: as lit_txn_commit.
  */
-LIT_MUST_USE lit_status_t lit_txn_commit_deferred(lit_txn_t *txn, lit_error_t *err);
+LIT_MUST_USE lit_status_t lit_txn_commit_deferred(struct lit_txn_t *txn, struct lit_error_t *err);
 
 /**
  * Gives up all of it. The handle is still to be freed.
@@ -1253,14 +1160,14 @@ LIT_MUST_USE lit_status_t lit_txn_commit_deferred(lit_txn_t *txn, lit_error_t *e
  * One thread at a time. Does not block.
  * Errors: LIT_ERR_CLOSED if it has ended before.
  */
-lit_status_t lit_txn_rollback(lit_txn_t *txn, lit_error_t *err);
+lit_status_t lit_txn_rollback(struct lit_txn_t *txn, struct lit_error_t *err);
 
 /**
  * Frees the handle, and rolls back if the transaction has not ended. Harmless for NULL.
  *
  * One thread at a time. Does not block.
  */
-void lit_txn_free(lit_txn_t *txn);
+void lit_txn_free(struct lit_txn_t *txn);
 
 /**
  * Reads a document as the transaction leaves it, as lit_collection_get_json.
@@ -1269,11 +1176,11 @@ void lit_txn_free(lit_txn_t *txn);
  * One thread at a time. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_get_json(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_bytes_t *json,
-                              lit_error_t *err);
+lit_status_t lit_txn_get_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_bytes_t *json,
+                              struct lit_error_t *err);
 
 /**
  * Replaces a document, as lit_collection_put_json.
@@ -1282,11 +1189,11 @@ lit_status_t lit_txn_get_json(lit_txn_t *txn,
  * Errors: as lit_collection_put_json, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_put_json(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_slice_t json,
-                              lit_error_t *err);
+lit_status_t lit_txn_put_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t json,
+                              struct lit_error_t *err);
 
 /**
  * Puts back a document that was read at `version`, as lit_collection_put_json_version.
@@ -1295,12 +1202,12 @@ lit_status_t lit_txn_put_json(lit_txn_t *txn,
  * Errors: as lit_collection_put_json_version, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_put_json_version(lit_txn_t *txn,
-                                      lit_collection_t *collection,
-                                      lit_slice_t id,
-                                      lit_slice_t json,
-                                      lit_slice_t version,
-                                      lit_error_t *err);
+lit_status_t lit_txn_put_json_version(struct lit_txn_t *txn,
+                                      struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t json,
+                                      struct lit_slice_t version,
+                                      struct lit_error_t *err);
 
 /**
  * Writes the fields given, as lit_collection_merge_json.
@@ -1309,11 +1216,11 @@ lit_status_t lit_txn_put_json_version(lit_txn_t *txn,
  * Errors: as lit_collection_merge_json, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_merge_json(lit_txn_t *txn,
-                                lit_collection_t *collection,
-                                lit_slice_t id,
-                                lit_slice_t json,
-                                lit_error_t *err);
+lit_status_t lit_txn_merge_json(struct lit_txn_t *txn,
+                                struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_slice_t json,
+                                struct lit_error_t *err);
 
 /**
  * Deletes a document, as lit_collection_delete. LIT_NOT_FOUND if there was none.
@@ -1322,10 +1229,10 @@ lit_status_t lit_txn_merge_json(lit_txn_t *txn,
  * Errors: as lit_collection_delete, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_delete(lit_txn_t *txn,
-                            lit_collection_t *collection,
-                            lit_slice_t id,
-                            lit_error_t *err);
+lit_status_t lit_txn_delete(struct lit_txn_t *txn,
+                            struct lit_collection_t *collection,
+                            struct lit_slice_t id,
+                            struct lit_error_t *err);
 
 /**
  * Deletes what the reader of `version` had seen, as lit_collection_delete_version.
@@ -1334,11 +1241,11 @@ lit_status_t lit_txn_delete(lit_txn_t *txn,
  * Errors: as lit_collection_delete_version, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_delete_version(lit_txn_t *txn,
-                                    lit_collection_t *collection,
-                                    lit_slice_t id,
-                                    lit_slice_t version,
-                                    lit_error_t *err);
+lit_status_t lit_txn_delete_version(struct lit_txn_t *txn,
+                                    struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t version,
+                                    struct lit_error_t *err);
 
 /**
  * Writes one field, from JSON.
@@ -1347,12 +1254,12 @@ lit_status_t lit_txn_delete_version(lit_txn_t *txn,
  * Errors: as lit_collection_set_json, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_json(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_slice_t path,
-                              lit_slice_t json,
-                              lit_error_t *err);
+lit_status_t lit_txn_set_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t json,
+                              struct lit_error_t *err);
 
 /**
  * Writes an integer.
@@ -1361,12 +1268,12 @@ lit_status_t lit_txn_set_json(lit_txn_t *txn,
  * Errors: as lit_collection_set_i64, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_i64(lit_txn_t *txn,
-                             lit_collection_t *collection,
-                             lit_slice_t id,
-                             lit_slice_t path,
+lit_status_t lit_txn_set_i64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
                              int64_t value,
-                             lit_error_t *err);
+                             struct lit_error_t *err);
 
 /**
  * Writes a float.
@@ -1375,12 +1282,12 @@ lit_status_t lit_txn_set_i64(lit_txn_t *txn,
  * Errors: as lit_collection_set_f64, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_f64(lit_txn_t *txn,
-                             lit_collection_t *collection,
-                             lit_slice_t id,
-                             lit_slice_t path,
+lit_status_t lit_txn_set_f64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
                              double value,
-                             lit_error_t *err);
+                             struct lit_error_t *err);
 
 /**
  * Writes a truth value.
@@ -1389,12 +1296,12 @@ lit_status_t lit_txn_set_f64(lit_txn_t *txn,
  * Errors: as lit_collection_set_bool, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_bool(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_slice_t path,
+lit_status_t lit_txn_set_bool(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
                               bool value,
-                              lit_error_t *err);
+                              struct lit_error_t *err);
 
 /**
  * Writes text.
@@ -1403,12 +1310,12 @@ lit_status_t lit_txn_set_bool(lit_txn_t *txn,
  * Errors: as lit_collection_set_text, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_text(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_slice_t path,
-                              lit_slice_t value,
-                              lit_error_t *err);
+lit_status_t lit_txn_set_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t value,
+                              struct lit_error_t *err);
 
 /**
  * Writes bytes.
@@ -1417,12 +1324,12 @@ lit_status_t lit_txn_set_text(lit_txn_t *txn,
  * Errors: as lit_collection_set_bytes, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_set_bytes(lit_txn_t *txn,
-                               lit_collection_t *collection,
-                               lit_slice_t id,
-                               lit_slice_t path,
-                               lit_slice_t value,
-                               lit_error_t *err);
+lit_status_t lit_txn_set_bytes(struct lit_txn_t *txn,
+                               struct lit_collection_t *collection,
+                               struct lit_slice_t id,
+                               struct lit_slice_t path,
+                               struct lit_slice_t value,
+                               struct lit_error_t *err);
 
 /**
  * Removes one field. LIT_NOT_FOUND if there was none.
@@ -1431,11 +1338,11 @@ lit_status_t lit_txn_set_bytes(lit_txn_t *txn,
  * Errors: as lit_collection_unset, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_unset(lit_txn_t *txn,
-                           lit_collection_t *collection,
-                           lit_slice_t id,
-                           lit_slice_t path,
-                           lit_error_t *err);
+lit_status_t lit_txn_unset(struct lit_txn_t *txn,
+                           struct lit_collection_t *collection,
+                           struct lit_slice_t id,
+                           struct lit_slice_t path,
+                           struct lit_error_t *err);
 
 /**
  * Adds an element, JSON of a scalar, to the set at `path`.
@@ -1444,12 +1351,12 @@ lit_status_t lit_txn_unset(lit_txn_t *txn,
  * Errors: as lit_collection_add, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_add(lit_txn_t *txn,
-                         lit_collection_t *collection,
-                         lit_slice_t id,
-                         lit_slice_t path,
-                         lit_slice_t element,
-                         lit_error_t *err);
+lit_status_t lit_txn_add(struct lit_txn_t *txn,
+                         struct lit_collection_t *collection,
+                         struct lit_slice_t id,
+                         struct lit_slice_t path,
+                         struct lit_slice_t element,
+                         struct lit_error_t *err);
 
 /**
  * Adds text to the set at `path`.
@@ -1458,12 +1365,12 @@ lit_status_t lit_txn_add(lit_txn_t *txn,
  * Errors: as lit_collection_add_text, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_add_text(lit_txn_t *txn,
-                              lit_collection_t *collection,
-                              lit_slice_t id,
-                              lit_slice_t path,
-                              lit_slice_t element,
-                              lit_error_t *err);
+lit_status_t lit_txn_add_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t element,
+                              struct lit_error_t *err);
 
 /**
  * Removes an element, JSON of a scalar, from the set at `path`. LIT_NOT_FOUND if it was not in it.
@@ -1472,12 +1379,12 @@ lit_status_t lit_txn_add_text(lit_txn_t *txn,
  * Errors: as lit_collection_remove, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_remove(lit_txn_t *txn,
-                            lit_collection_t *collection,
-                            lit_slice_t id,
-                            lit_slice_t path,
-                            lit_slice_t element,
-                            lit_error_t *err);
+lit_status_t lit_txn_remove(struct lit_txn_t *txn,
+                            struct lit_collection_t *collection,
+                            struct lit_slice_t id,
+                            struct lit_slice_t path,
+                            struct lit_slice_t element,
+                            struct lit_error_t *err);
 
 /**
  * Removes text from the set at `path`. LIT_NOT_FOUND if it was not in it.
@@ -1486,12 +1393,12 @@ lit_status_t lit_txn_remove(lit_txn_t *txn,
  * Errors: as lit_collection_remove_text, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_remove_text(lit_txn_t *txn,
-                                 lit_collection_t *collection,
-                                 lit_slice_t id,
-                                 lit_slice_t path,
-                                 lit_slice_t element,
-                                 lit_error_t *err);
+lit_status_t lit_txn_remove_text(struct lit_txn_t *txn,
+                                 struct lit_collection_t *collection,
+                                 struct lit_slice_t id,
+                                 struct lit_slice_t path,
+                                 struct lit_slice_t element,
+                                 struct lit_error_t *err);
 
 /**
  * Adds `by` to the counter at `path`.
@@ -1500,12 +1407,12 @@ lit_status_t lit_txn_remove_text(lit_txn_t *txn,
  * Errors: as lit_collection_increment, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_increment(lit_txn_t *txn,
-                               lit_collection_t *collection,
-                               lit_slice_t id,
-                               lit_slice_t path,
+lit_status_t lit_txn_increment(struct lit_txn_t *txn,
+                               struct lit_collection_t *collection,
+                               struct lit_slice_t id,
+                               struct lit_slice_t path,
                                int64_t by,
-                               lit_error_t *err);
+                               struct lit_error_t *err);
 
 /**
  * Settles the conflict at `path` for `choice`, JSON.
@@ -1514,12 +1421,12 @@ lit_status_t lit_txn_increment(lit_txn_t *txn,
  * Errors: as lit_collection_resolve, except of committing.
  */
 LIT_MUST_USE
-lit_status_t lit_txn_resolve(lit_txn_t *txn,
-                             lit_collection_t *collection,
-                             lit_slice_t id,
-                             lit_slice_t path,
-                             lit_slice_t choice,
-                             lit_error_t *err);
+lit_status_t lit_txn_resolve(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             struct lit_slice_t choice,
+                             struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Changes
@@ -1534,10 +1441,10 @@ lit_status_t lit_txn_resolve(lit_txn_t *txn,
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_changes_open(lit_store_t *store,
+lit_status_t lit_changes_open(struct lit_store_t *store,
                               uint64_t since,
-                              lit_changes_t **changes,
-                              lit_error_t *err);
+                              struct lit_changes_t **changes,
+                              struct lit_error_t *err);
 
 /**
  * Waits for the next change, at most `timeout_ms` milliseconds: 0 looks without waiting,
@@ -1549,10 +1456,10 @@ lit_status_t lit_changes_open(lit_store_t *store,
  * documents anew and follow from lit_store_position; LIT_ERR_CLOSED.
  */
 LIT_MUST_USE
-lit_status_t lit_changes_next(lit_changes_t *changes,
+lit_status_t lit_changes_next(struct lit_changes_t *changes,
                               int64_t timeout_ms,
-                              lit_change_t *change,
-                              lit_error_t *err);
+                              struct lit_change_t *change,
+                              struct lit_error_t *err);
 
 /**
  * Frees the handle. A lit_changes_next of another thread that is waiting on it goes on to its
@@ -1560,7 +1467,7 @@ lit_status_t lit_changes_next(lit_changes_t *changes,
  *
  * Thread-safe. Does not block.
  */
-void lit_changes_free(lit_changes_t *changes);
+void lit_changes_free(struct lit_changes_t *changes);
 
 /* ---------------------------------------------------------------------------------------------
  * Trust
@@ -1573,7 +1480,10 @@ void lit_changes_free(lit_changes_t *changes);
  * Thread-safe. Blocks: commit.
  * Errors: LIT_ERR_INVALID_INPUT (key).
  */
-LIT_MUST_USE lit_status_t lit_store_trust(lit_store_t *store, lit_slice_t key, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_store_trust(struct lit_store_t *store,
+                             struct lit_slice_t key,
+                             struct lit_error_t *err);
 
 /**
  * Trusts a node no longer, and closes its links. LIT_NOT_FOUND if it was not trusted. What it
@@ -1582,7 +1492,10 @@ LIT_MUST_USE lit_status_t lit_store_trust(lit_store_t *store, lit_slice_t key, l
  * Thread-safe. Blocks: commit.
  * Errors: LIT_ERR_INVALID_INPUT (key).
  */
-LIT_MUST_USE lit_status_t lit_store_distrust(lit_store_t *store, lit_slice_t key, lit_error_t *err);
+LIT_MUST_USE
+lit_status_t lit_store_distrust(struct lit_store_t *store,
+                                struct lit_slice_t key,
+                                struct lit_error_t *err);
 
 /**
  * The nodes that are trusted, as a JSON array of objects of node (the key) and address (where
@@ -1592,9 +1505,9 @@ LIT_MUST_USE lit_status_t lit_store_distrust(lit_store_t *store, lit_slice_t key
  * Thread-safe. Blocks: disk.
  */
 LIT_MUST_USE
-lit_status_t lit_store_trusted_json(lit_store_t *store,
-                                    lit_bytes_t *json,
-                                    lit_error_t *err);
+lit_status_t lit_store_trusted_json(struct lit_store_t *store,
+                                    struct lit_bytes_t *json,
+                                    struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Network
@@ -1611,13 +1524,11 @@ lit_status_t lit_store_trusted_json(lit_store_t *store,
  * Errors: LIT_ERR_INVALID_INPUT (address); LIT_ERR_NETWORK if it is in use or not of this device.
  */
 LIT_MUST_USE
-lit_status_t lit_store_listen(lit_store_t *store,
-                              lit_slice_t address,
-                              lit_bytes_t *bound,
-                              lit_error_t *err);
-#endif
+lit_status_t lit_store_listen(struct lit_store_t *store,
+                              struct lit_slice_t address,
+                              struct lit_bytes_t *bound,
+                              struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * Keeps up a link to the peer at "host:port#KEY", whose key is trusted from now on: dials, and
  * dials again with growing waits, until lit_link_close or the store is closed. It does not wait
@@ -1629,13 +1540,11 @@ lit_status_t lit_store_listen(lit_store_t *store,
  * Errors: LIT_ERR_INVALID_INPUT (address, this node's own key); LIT_ERR_LIMIT_EXCEEDED.
  */
 LIT_MUST_USE
-lit_status_t lit_store_connect(lit_store_t *store,
-                               lit_slice_t address,
-                               lit_link_t **link,
-                               lit_error_t *err);
-#endif
+lit_status_t lit_store_connect(struct lit_store_t *store,
+                               struct lit_slice_t address,
+                               struct lit_link_t **link,
+                               struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * Waits until this store and all peers that it is linked with hold the same, at most
  * `timeout_ms`: all that was written here before this call is durable there, and all that they
@@ -1646,12 +1555,10 @@ lit_status_t lit_store_connect(lit_store_t *store,
  * Thread-safe. Blocks: for the time given.
  */
 LIT_MUST_USE
-lit_status_t lit_store_wait_synced(lit_store_t *store,
+lit_status_t lit_store_wait_synced(struct lit_store_t *store,
                                    int64_t timeout_ms,
-                                   lit_error_t *err);
-#endif
+                                   struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * All links of the store, those that peers made included, as a JSON array of what
  * lit_link_status_json gives.
@@ -1660,12 +1567,10 @@ lit_status_t lit_store_wait_synced(lit_store_t *store,
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_store_links_json(lit_store_t *store,
-                                  lit_bytes_t *json,
-                                  lit_error_t *err);
-#endif
+lit_status_t lit_store_links_json(struct lit_store_t *store,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * How a link stands, as a JSON object: id, peer (its key), address, direction ("outgoing",
  * "incoming"), state ("connecting", "connected", "waiting" for the next attempt, "refused",
@@ -1679,51 +1584,46 @@ lit_status_t lit_store_links_json(lit_store_t *store,
  * Thread-safe. Does not block.
  */
 LIT_MUST_USE
-lit_status_t lit_link_status_json(lit_link_t *link,
-                                  lit_bytes_t *json,
-                                  lit_error_t *err);
-#endif
+lit_status_t lit_link_status_json(struct lit_link_t *link,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * As lit_store_wait_synced, for the peer of this link only.
  *
  * Thread-safe. Blocks: for the time given.
  */
 LIT_MUST_USE
-lit_status_t lit_link_wait_synced(lit_link_t *link,
+lit_status_t lit_link_wait_synced(struct lit_link_t *link,
                                   int64_t timeout_ms,
-                                  lit_error_t *err);
-#endif
+                                  struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * Cuts all connections with this peer and turns its own away (false), or takes them up again
  * (true), for tests and for apps that sync when they choose to.
  *
  * Thread-safe. Does not block.
  */
-LIT_MUST_USE lit_status_t lit_link_set_enabled(lit_link_t *link, bool enabled, lit_error_t *err);
-#endif
+LIT_MUST_USE
+lit_status_t lit_link_set_enabled(struct lit_link_t *link,
+                                  bool enabled,
+                                  struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * Ends a link for good, with a goodbye. What was not sent yet is sent by the next link with
  * that peer. The handle is still to be freed. Closing twice is harmless.
  *
  * Thread-safe. Blocks: for the goodbye, some seconds at most.
  */
-lit_status_t lit_link_close(lit_link_t *link, lit_error_t *err);
-#endif
+lit_status_t lit_link_close(struct lit_link_t *link, struct lit_error_t *err);
 
-#if defined(LIT_NET)
 /**
  * Frees the handle. The link goes on until the store is closed; to end it, lit_link_close.
  * Harmless for NULL.
  *
  * Thread-safe. Does not block.
  */
-void lit_link_free(lit_link_t *link);
+void lit_link_free(struct lit_link_t *link);
 #endif
 
 /* ---------------------------------------------------------------------------------------------
@@ -1749,8 +1649,6 @@ uint64_t lit_debug_stale_frees(void);
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* LITTORAL_H */
-
 /* ---------------------------------------------------------------------------------------------
  * Small things for C and C++, all inline.
  */
@@ -1774,7 +1672,7 @@ static inline lit_slice_t lit_bytes_slice(lit_bytes_t bytes) {
 }
 
 /** A string literal as a slice; it may hold NUL. */
-#define LIT_STR(literal) lit_slice("" literal "", sizeof(literal) - 1)
+#define LIT_STR(literal) lit_slice("" literal "", sizeof(literal) (- 1))
 
 /** The defaults: all zero but struct_size, which is that of your header. */
 static inline void lit_options_init(lit_options_t *options) {
@@ -1787,3 +1685,5 @@ static inline void lit_scan_options_init(lit_scan_options_t *options) {
     memset(options, 0, sizeof *options);
     options->struct_size = sizeof *options;
 }
+
+#endif  /* LITTORAL_H */

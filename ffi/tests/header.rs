@@ -4,12 +4,15 @@
 //! `LITTORAL_UPDATE=1 cargo test -p littoral-ffi --test header`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::{env, fs};
 
-/// Where each section of the functions begins, and what it is called.
+/// Where each section begins, and what it is called.
 const SECTIONS: &[(&str, &str)] = &[
+    ("LIT_VERSION", "Versions of this header"),
+    ("LIT_ABI_VERSION", "Constants"),
+    ("lit_changes_t", "Types"),
+    ("LIT_OK", "Statuses"),
     ("lit_version", "Versions and statuses"),
     ("lit_bytes_free", "Bytes"),
     ("lit_store_open", "Stores"),
@@ -42,7 +45,7 @@ fn generate() -> String {
         cbindgen::Builder::new().with_crate(here()).with_config(config).generate().unwrap();
     let mut text = Vec::new();
     bindings.write(&mut text);
-    sections(String::from_utf8(text).unwrap())
+    lay_out(String::from_utf8(text).unwrap())
 }
 
 /// What depends on the version, and what makes C and C++ compilers of all kinds content.
@@ -75,26 +78,57 @@ fn macros() -> String {
     )
 }
 
-/// Puts a heading before each section, and lays the text out.
-fn sections(header: String) -> String {
+/// Puts headings and the inline functions in, and lays the text out.
+fn lay_out(header: String) -> String {
+    let end = header.rfind("#endif").expect("the include guard ends");
+    let inline = include_str!("../inline.h");
+    let header = format!("{}{inline}\n{}", &header[..end], &header[end..]);
     let mut blocks: Vec<String> = header.split("\n\n").map(str::to_owned).collect();
     for (first, title) in SECTIONS {
-        let call = format!("{first}(");
-        let place = blocks
+        let block = blocks
             .iter_mut()
-            .find(|block| !block.contains("static inline") && declared(block).contains(first))
-            .unwrap_or_else(|| panic!("no declaration of {call}"));
-        let (guard, rest) = match place.split_once('\n') {
-            Some((line, rest)) if line.starts_with("#if") => (format!("{line}\n"), rest.to_owned()),
-            _ => (String::new(), place.clone()),
-        };
-        *place = format!("/* {RULE}\n * {title}\n */\n\n{guard}{rest}");
+            .find(|block| block.lines().any(|line| begins(line, first)))
+            .unwrap_or_else(|| panic!("nothing declares {first}"));
+        *block = format!("/* {RULE}\n * {title}\n */\n\n{block}");
     }
-    let mut text = blocks.join("\n\n");
+    let mut text = blocks.join("\n\n").replace("#endif\n\n#if defined(LIT_NET)\n", "\n");
     while text.contains("\n\n\n") {
         text = text.replace("\n\n\n", "\n\n");
     }
-    text.trim().to_owned() + "\n"
+    parenthesised(&one_lined(&text)).trim().to_owned() + "\n"
+}
+
+/// Whether `line` declares or defines `name`.
+fn begins(line: &str, name: &str) -> bool {
+    let declares = declared(line).contains(name) || line.starts_with(&format!("#define {name} "));
+    declares || line == format!("typedef struct {name} {name};")
+}
+
+/// Comments of one line on one line.
+fn one_lined(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < lines.len() {
+        let line = lines[at];
+        let short = line.len() + lines.get(at + 1).map_or(0, |next| next.trim().len()) < 96;
+        if line.trim() == "/**" && short && lines[at + 2].trim() == "*/" {
+            out.push(format!("{line}{} */", lines[at + 1].trim().trim_start_matches('*')));
+            at += 3;
+        } else {
+            out.push(line.to_owned());
+            at += 1;
+        }
+    }
+    out.join("\n")
+}
+
+/// Negative constants in parentheses, as in any macro.
+fn parenthesised(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.rsplit_once(" -") {
+        Some((name, number)) if line.starts_with("#define ") => format!("{name} (-{number})"),
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The functions that C code declares and does not define: names before '(' outside of comments.
@@ -130,6 +164,7 @@ fn the_header_is_what_the_sources_say() {
     );
 }
 
+#[cfg(all(target_os = "linux", feature = "net"))]
 /// The shared library that cargo has built along with this test.
 fn library() -> Option<PathBuf> {
     let deps = env::current_exe().unwrap();
@@ -137,8 +172,13 @@ fn library() -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-fn exported(library: &Path) -> BTreeSet<String> {
-    let nm = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output().unwrap();
+#[cfg(all(target_os = "linux", feature = "net"))]
+fn exported(library: &std::path::Path) -> BTreeSet<String> {
+    let nm = std::process::Command::new("nm")
+        .args(["-D", "--defined-only"])
+        .arg(library)
+        .output()
+        .unwrap();
     assert!(nm.status.success());
     let symbols = String::from_utf8(nm.stdout).unwrap();
     symbols.lines().filter_map(|line| line.split(' ').nth(2)).map(str::to_owned).collect()
