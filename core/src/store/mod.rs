@@ -21,6 +21,7 @@ mod replication;
 mod stats;
 mod tables;
 mod transaction;
+mod verify;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
