@@ -185,7 +185,7 @@ impl Options {
             committer: Mutex::new(Some(Committer::new(log, state_len))),
             failure: OnceLock::new(),
             listeners: Listeners::default(),
-            _lock: lock,
+            lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })
     }
