@@ -79,8 +79,8 @@ pub(crate) struct Inner {
     /// Thrown at a failure, so that redb changes its file no more.
     freeze: Freeze,
     listeners: replication::Listeners,
-    /// Held as long as the directory is ours.
-    _lock: Option<std::fs::File>,
+    /// Held as long as the directory is ours: until the store is closed.
+    lock: Mutex<Option<std::fs::File>>,
 }
 
 impl Store {
@@ -212,6 +212,7 @@ impl Inner {
         let stopped = self.stop_committing();
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(database);
+        drop(commit::lock(&self.lock).take());
         self.announce();
         stopped
     }
