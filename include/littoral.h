@@ -1672,7 +1672,7 @@ static inline lit_slice_t lit_bytes_slice(lit_bytes_t bytes) {
 }
 
 /** A string literal as a slice; it may hold NUL. */
-#define LIT_STR(literal) lit_slice("" literal "", sizeof(literal) (- 1))
+#define LIT_STR(literal) lit_slice("" literal "", sizeof(literal) - 1)
 
 /** The defaults: all zero but struct_size, which is that of your header. */
 static inline void lit_options_init(lit_options_t *options) {

@@ -125,7 +125,9 @@ fn one_lined(text: &str) -> String {
 /// Negative constants in parentheses, as in any macro.
 fn parenthesised(text: &str) -> String {
     let lines = text.lines().map(|line| match line.rsplit_once(" -") {
-        Some((name, number)) if line.starts_with("#define ") => format!("{name} (-{number})"),
+        Some((name, number)) if line.starts_with("#define ") && number.parse::<u32>().is_ok() => {
+            format!("{name} (-{number})")
+        }
         _ => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -168,7 +170,7 @@ fn the_header_is_what_the_sources_say() {
 /// The shared library that cargo has built along with this test.
 fn library() -> Option<PathBuf> {
     let deps = env::current_exe().unwrap();
-    let path = deps.parent()?.parent()?.join("liblittoral_ffi.so");
+    let path = deps.parent()?.join("liblittoral_ffi.so");
     path.exists().then_some(path)
 }
 
