@@ -906,6 +906,9 @@ static void linking(void) {
     lit_store_free(far_store);
     lit_link_free(link);
     GIVES(LIT_ERR_HANDLE, lit_link_status_json(link, &bytes, &err));
+    /* Nothing holds on to the directory. */
+    near_store = open_store("near");
+    lit_store_free(near_store);
 }
 #endif
 
