@@ -235,6 +235,19 @@ impl Stranger {
     }
 }
 
+/// The goodbye and the closing frame are two ways for a reason to reach the peer.
+#[test]
+fn why_a_store_fails_stays_at_home_however_the_link_ends() {
+    let b = Fake::new(2);
+    let (_listening, address) = start(&b);
+    b.with(|store| store.failing = true);
+    let stranger = Stranger::new();
+    let connection = stranger.dial(&address);
+    let (code, told) = stranger.closed(&connection);
+    assert_eq!(code, CloseCode::StoreFailed);
+    assert_eq!(told, "the store of the other node failed");
+}
+
 #[test]
 fn nonsense_on_the_control_stream_ends_the_link_and_nothing_else() {
     let (a, b) = (Fake::new(1), Fake::new(2));
@@ -310,10 +323,11 @@ fn a_peer_that_was_killed_and_is_back_is_noticed_by_its_reset() {
     let link = dialling.connect(address).unwrap();
     let connection = stranger.runtime.block_on(async {
         let connection = endpoint.accept().await.unwrap().await.unwrap();
-        connection.accept_uni().await.unwrap();
-        connection
+        let control = connection.accept_uni().await.unwrap();
+        (connection, control)
     });
-    stranger.runtime.shutdown_background();
+    // Its tasks are gone before its handles are, so that nobody can say goodbye.
+    stranger.runtime.shutdown_timeout(LONG);
     drop((connection, endpoint));
 
     let mut back = Fake::new(2);
