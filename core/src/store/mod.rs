@@ -2,7 +2,7 @@
 //!
 //! `log/` is the write-ahead log ([`log`]), `state.redb` the state materialised from it
 //! ([`tables`]); one waist ([`apply`]) leads from one to the other, for local writes, for
-//! peers' transactions and for recovery alike. [`commit`] is the way in, [`read`] the way
+//! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
 mod apply;
