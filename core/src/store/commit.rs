@@ -311,6 +311,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Commits a change that no log record goes with, durably, between two batches. The log is
+    /// synced first: this makes durable in redb all that was applied before.
+    pub(super) fn commit_beside<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.log.sync().map_err(|err| self.poison(&err))?;
+        let txn = self.begin_write(true)?;
+        let result = change(&txn)?;
+        txn.commit().map_err(|err| self.poison(&db(err)))?;
+        self.note_durable(committer);
+        Ok(result)
+    }
+
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.
     pub(super) fn stop_committing(&self) -> Result<()> {
         let Some(mut committer) = lock(&self.committer).take() else { return Ok(()) };

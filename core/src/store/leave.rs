@@ -33,6 +33,8 @@ impl Inner {
 
     fn leave(&self, collection: &str) -> Result<bool> {
         let _gate = self.gate.enter(std::time::Duration::from_secs(30))?;
+        // What is queued here goes before: it continues a history that ends with the leaving.
+        self.flush()?;
         let mut committer = lock(&self.committer);
         let Some(committer) = committer.as_mut() else {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));

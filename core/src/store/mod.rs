@@ -47,7 +47,7 @@ pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
-use disk::Disk;
+use disk::{File, Freeze};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
@@ -61,7 +61,8 @@ pub struct Store {
 /// What all clones of a store share.
 pub(crate) struct Inner {
     path: Option<PathBuf>,
-    disk: Arc<dyn Disk>,
+    /// `state.redb`.
+    state: Arc<dyn File>,
     key: NodeKey,
     node: NodeId,
     network: NetworkId,
@@ -76,6 +77,8 @@ pub(crate) struct Inner {
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
+    /// Set with the failure.
+    freeze: Freeze,
     listeners: replication::Listeners,
     /// Held as long as the directory is ours.
     _lock: Option<std::fs::File>,
@@ -179,11 +182,12 @@ impl Inner {
 
     /// Bytes of state.redb; 0 if they can't be told.
     fn state_len(&self) -> u64 {
-        self.disk.open(open::STATE, false).and_then(|file| file.len()).unwrap_or(0)
+        self.state.len().unwrap_or(0)
     }
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
+        self.freeze.set();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
@@ -206,7 +210,7 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
-        let stopped = self.stop_committing();
+        let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(database);
         self.announce();

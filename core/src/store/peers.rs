@@ -33,12 +33,11 @@ impl Store {
 
     /// Trusts a peer no longer. Gives whether it was trusted. Documents it wrote stay.
     pub fn distrust(&self, peer: NodeId) -> Result<bool> {
-        let txn = self.inner.begin_write(true)?;
-        let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-        let there = peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some();
-        drop(peers);
-        self.inner.commit_beside(txn)?;
-        Ok(there)
+        self.inner.commit_beside(|txn| {
+            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+            let there = peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some();
+            Ok(there)
+        })
     }
 
     /// Whether the links of a peer are accepted.
@@ -71,15 +70,17 @@ impl Store {
     fn note_peer(&self, peer: NodeId, address: Option<&str>) -> Result<()> {
         let mut value = Vec::new();
         put_bytes(&mut value, address.unwrap_or_default().as_bytes());
-        let txn = self.inner.begin_write(true)?;
-        let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-        let same = tables::get(&peers, peer.as_bytes())?
-            .is_some_and(|old| old == value || address.is_none());
-        if same {
+        let same = |old: Vec<u8>| old == value || address.is_none();
+        let read = self.inner.database()?.begin_read().map_err(db)?;
+        if tables::read(&read, tables::PEERS, peer.as_bytes())?.is_some_and(same) {
             return Ok(());
         }
-        tables::set(&mut peers, peer.as_bytes(), &value)?;
-        drop(peers);
-        self.inner.commit_beside(txn)
+        self.inner.commit_beside(|txn| {
+            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+            match tables::get(&peers, peer.as_bytes())?.is_some_and(same) {
+                true => Ok(()),
+                false => tables::set(&mut peers, peer.as_bytes(), &value),
+            }
+        })
     }
 }

@@ -3,6 +3,10 @@
 //! redb asks for locks on ranges of bytes and, refused, for one on the whole file: only that
 //! one is offered, which is what a single writing process needs. redb calls `close` exactly
 //! once and syncs before it where it must; closing only gives the lock back.
+//!
+//! A database that is dropped makes its last commits durable, also those that were not to be.
+//! After a failed write of the log that would put the state ahead of the log, and the store
+//! would not open again: so its owner can freeze the file.
 
 use std::fmt;
 use std::io;
@@ -18,12 +22,31 @@ use super::File;
 pub struct RedbFile {
     file: Arc<dyn File>,
     locked: AtomicBool,
+    frozen: Freeze,
+}
+
+/// Once it is set, redb can change its file no more. Clones are the same switch.
+#[derive(Debug, Clone, Default)]
+pub struct Freeze(Arc<AtomicBool>);
+
+impl Freeze {
+    /// Refuses every change from now on.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl RedbFile {
-    /// Lets redb keep its database in `file`.
-    pub fn new(file: Arc<dyn File>) -> RedbFile {
-        RedbFile { file, locked: AtomicBool::new(false) }
+    /// Lets redb keep its database in `file`, until `frozen` is set.
+    pub fn new(file: Arc<dyn File>, frozen: Freeze) -> RedbFile {
+        RedbFile { file, locked: AtomicBool::new(false), frozen }
+    }
+
+    fn check_thawed(&self) -> io::Result<()> {
+        match self.frozen.0.load(Ordering::Acquire) {
+            true => Err(io::Error::other("the store refuses writes after a failed commit")),
+            false => Ok(()),
+        }
     }
 
     fn release(&self) -> io::Result<()> {
@@ -50,14 +73,17 @@ impl StorageBackend for RedbFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check_thawed()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.check_thawed()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check_thawed()?;
         self.file.write_at(offset, data)
     }
 
@@ -99,7 +125,7 @@ mod tests {
 
     fn open(disk: &dyn Disk) -> Result<Database, DatabaseError> {
         let file = disk.open("state.redb", true).unwrap();
-        Database::builder().create_with_backend(RedbFile::new(file))
+        Database::builder().create_with_backend(RedbFile::new(file, Freeze::default()))
     }
 
     fn write(db: &Database, key: u64, durable: bool) -> Result<(), redb::Error> {
