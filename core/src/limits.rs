@@ -28,6 +28,28 @@ pub const SYNC_BATCH_BYTES: usize = 256 << 10;
 pub const MAX_LINK_COLLECTIONS: usize = 4096;
 /// Origins in one vector received from a peer.
 pub const MAX_VECTOR_ENTRIES: usize = 100_000;
+/// Origins in all vectors that a link remembers of its peer.
+pub const MAX_LINK_VECTOR_ENTRIES: usize = 1_000_000;
+/// Bytes of all collections of a link together that a sender leaves unacknowledged.
+pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
+/// Bytes that a collection with nothing unacknowledged may send although the link's window
+/// is used up: so that many stalled collections don't stall a live one.
+pub const SYNC_SMALL_BYTES: usize = 16 << 10;
+/// Bytes of transactions of one collection that a receiver holds before they are applied.
+pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
+/// Bytes that a receiver holds for a whole link, unfinished frames included.
+pub const SYNC_RECEIVE_BYTES: usize =
+    2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES) + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES;
+/// Tail streams that a peer may have open at once: some are replaced but not yet ended.
+pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
+/// Longest reason that goes with a goodbye, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
+/// How long a link may take until both sides have said hello.
+pub const HELLO_TIMEOUT_MS: u64 = 10_000;
+/// Wait before a stalled collection is asked for again; doubled each time.
+pub const RETRY_MIN_MS: u64 = 250;
+/// Longest such wait.
+pub const RETRY_MAX_MS: u64 = 60_000;
 
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
@@ -40,4 +62,8 @@ const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
 const _: () =
     assert!(MAX_LOG_BATCH_BYTES > MAX_TXN_BYTES && COMMIT_BATCH_BYTES < MAX_LOG_BATCH_BYTES);
 const _: () = assert!(SYNC_BATCH_BYTES <= SYNC_WINDOW_BYTES);
+const _: () = assert!(SYNC_WINDOW_BYTES <= SYNC_LINK_WINDOW_BYTES);
+const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
+// A vector at its limit fits into one control frame: 60 bytes an entry, and a name.
+const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);
 const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
