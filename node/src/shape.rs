@@ -43,17 +43,6 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// What a write of one field left there.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct FieldWritten {
-    /// The document.
-    pub(crate) id: String,
-    /// The document's version after the write.
-    pub(crate) version: String,
-    /// The field after the write; none if it is gone.
-    pub(crate) field: Option<Json>,
-}
-
 /// What a batch did.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BatchWritten {
@@ -186,21 +175,58 @@ pub(crate) struct Running {
     /// The address where it accepts links, if it does.
     pub(crate) listen: Option<String>,
     /// Its links.
-    pub(crate) links: Vec<LinkStatus>,
+    pub(crate) links: Vec<LinkShape>,
+    /// Nodes that were turned away, newest first.
+    pub(crate) refused: Vec<RefusalShape>,
 }
 
 /// A link to a peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct LinkStatus {
+pub(crate) struct LinkShape {
     /// The peer's key.
     pub(crate) peer: String,
-    /// Where it is.
-    pub(crate) address: Option<String>,
-    /// How it is doing, in a word.
+    /// Where it is: as told to `--peer`, or where it dialled from.
+    pub(crate) address: String,
+    /// Whether the peer dialled.
+    pub(crate) incoming: bool,
+    /// How it stands, in a word: connecting, connected, waiting, refused, standby, paused, closed.
     pub(crate) state: String,
-    /// What there is to say about that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) detail: Option<String>,
+    /// Why it was refused, or why the last connection or attempt ended.
+    pub(crate) reason: Option<String>,
+    /// Whether nothing was left to send or receive when it was last looked at.
+    pub(crate) synced: bool,
+    /// The time of a round trip, in milliseconds, while there is a connection.
+    pub(crate) rtt_ms: Option<f64>,
+    /// UDP bytes received.
+    pub(crate) received_bytes: u64,
+    /// UDP bytes sent.
+    pub(crate) sent_bytes: u64,
+    /// By collection, in the order of names, on the present connection.
+    pub(crate) collections: Vec<LinkCollection>,
+}
+
+/// A collection on a link.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LinkCollection {
+    /// Its name.
+    pub(crate) name: String,
+    /// Transactions sent.
+    pub(crate) sent: u64,
+    /// Transactions received.
+    pub(crate) received: u64,
+    /// Bytes sent that the peer has yet to acknowledge.
+    pub(crate) unacked_bytes: u64,
+    /// What keeps it from going on, if something does.
+    pub(crate) trouble: Option<String>,
+}
+
+/// A node that was turned away, because its key is not trusted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RefusalShape {
+    /// Its key, which it proved to hold.
+    pub(crate) node: String,
+    /// When it knocked last, RFC 3339.
+    pub(crate) time: String,
 }
 
 /// What a collection holds.

@@ -233,12 +233,12 @@ fn candidate(document: &Document, path: &Path, number: usize) -> Result<littoral
 }
 
 /// The error for a document that is not there.
-pub(super) fn no_document(collection: &str, id: &str) -> Error {
+fn no_document(collection: &str, id: &str) -> Error {
     not_found(format!("there is no document '{id}' in '{collection}'"))
 }
 
 /// The error for a field that is not there.
-pub(crate) fn no_field(collection: &str, id: &str, path: &Path) -> Error {
+pub(super) fn no_field(collection: &str, id: &str, path: &Path) -> Error {
     not_found(format!("the document '{id}' of '{collection}' has no field '{path}'"))
 }
 

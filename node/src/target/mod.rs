@@ -16,8 +16,8 @@ use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
 use crate::shape::{ChangesPage, CollectionState, ConflictShape, Status};
 
 pub(crate) use etag::{parse_version, version_text};
-pub(crate) use local::Local;
-pub(crate) use open::{Opening, Wanted};
+pub(crate) use local::{Local, collections};
+pub(crate) use open::{Opening, Wanted, running_node};
 pub(crate) use remote::Remote;
 
 /// A document that was read.
@@ -117,4 +117,16 @@ pub(crate) trait Target: Send + Sync {
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;
+}
+
+/// The field at `path` of a document that was read.
+pub(crate) fn field_at<'a>(
+    (collection, id): (&str, &str),
+    fields: &'a Fields,
+    path: &Path,
+) -> Result<&'a Field> {
+    let found = path.names().split_last().and_then(|(last, way)| {
+        way.iter().try_fold(fields, |at, name| at.get(name)?.as_map())?.get(last)
+    });
+    found.ok_or_else(|| local::no_field(collection, id, path))
 }
