@@ -17,7 +17,13 @@ use crate::kinds::EXIT_CODES;
 #[command(name = "littoral", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
     /// The store's directory.
-    #[arg(long, global = true, env = "LITTORAL_DATA", value_name = "DIR", default_value = "littoral-data")]
+    #[arg(
+        long,
+        global = true,
+        env = "LITTORAL_DATA",
+        value_name = "DIR",
+        default_value = "littoral-data"
+    )]
     pub(crate) data: PathBuf,
     /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
     #[arg(long, global = true, env = "LITTORAL_URL", value_name = "URL")]

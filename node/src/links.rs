@@ -67,11 +67,15 @@ fn trouble(trouble: Trouble) -> String {
                 .to_owned()
         }
         Trouble::Forked(dot) => format!("forked: two transactions are called {dot}"),
-        Trouble::Behind => "behind: the peer's log no longer reaches back to what is here".to_owned(),
+        Trouble::Behind => {
+            "behind: the peer's log no longer reaches back to what is here".to_owned()
+        }
         Trouble::PeerBehind => {
             "peer behind: the log here no longer reaches back to what the peer holds".to_owned()
         }
-        Trouble::Stuck => "stuck: the peer sends what builds on transactions it does not tell".to_owned(),
+        Trouble::Stuck => {
+            "stuck: the peer sends what builds on transactions it does not tell".to_owned()
+        }
         _ => "in trouble".to_owned(),
     }
 }

@@ -37,11 +37,9 @@ impl NodeFile {
         let path = data.join(NAME);
         let draft = data.join("node.json.new");
         let text = serde_json::to_string_pretty(self).expect("a shape is JSON");
-        std::fs::write(&draft, text + "\n")
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .map_err(|err| {
-                Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display()))
-            })?;
+        std::fs::write(&draft, text + "\n").and_then(|()| std::fs::rename(&draft, &path)).map_err(
+            |err| Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display())),
+        )?;
         Ok(Written(path))
     }
 }

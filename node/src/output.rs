@@ -50,8 +50,11 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let shapes: Vec<(usize, bool)> = (0..columns).map(|at| column(rows, at)).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&shapes).map(|(cell, &(width, right))| pad(cell, width, right)).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&shapes)
+            .map(|(cell, &(width, right))| pad(cell, width, right))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")

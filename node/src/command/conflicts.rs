@@ -33,7 +33,9 @@ pub(super) fn conflicts(context: &Context, args: &ConflictsArgs) -> Result<()> {
 pub(super) fn resolve(context: &Context, args: &ResolveArgs) -> Result<()> {
     let choice = match (&args.choice.take, &args.choice.value) {
         (Some(number), _) => Choice::Take(*number),
-        (None, Some(text)) if is_json(text) => Choice::Value(parse_field(text.as_bytes(), &args.path)?),
+        (None, Some(text)) if is_json(text) => {
+            Choice::Value(parse_field(text.as_bytes(), &args.path)?)
+        }
         (None, text) => Choice::Value(Field::from(text.clone().unwrap_or_default())),
     };
     let (collection, id) = (&args.document.collection, &args.document.id);

@@ -39,7 +39,8 @@ fn absent() -> Read {
 
 /// The fields as the user left them; none if they are the same. What can't be read is kept.
 fn edited(fields: &Fields) -> Result<Option<Fields>> {
-    let failed = |err| Error::new(ErrorKind::Io, format!("could not hand over to the editor: {err}"));
+    let failed =
+        |err| Error::new(ErrorKind::Io, format!("could not hand over to the editor: {err}"));
     let dir = tempfile::Builder::new().prefix("littoral-").tempdir().map_err(failed)?;
     let path = dir.path().join("document.json");
     std::fs::write(&path, pretty(&fields_to_json(fields)) + "\n").map_err(failed)?;
@@ -49,7 +50,8 @@ fn edited(fields: &Fields) -> Result<Option<Fields>> {
         Ok(new) => Ok((new != *fields).then_some(new)),
         Err(err) => {
             let kept = dir.keep().join("document.json");
-            let sentence = format!("{err}; nothing was written, your text is kept in {}", kept.display());
+            let sentence =
+                format!("{err}; nothing was written, your text is kept in {}", kept.display());
             Err(Error::new(err.kind(), sentence))
         }
     }
@@ -67,8 +69,6 @@ fn run_editor(path: &Path) -> Result<()> {
             ErrorKind::Aborted,
             "the editor ended with an error, so nothing was written; $EDITOR names another",
         )),
-        Err(err) => {
-            Err(Error::new(ErrorKind::Io, format!("could not start the editor: {err}")))
-        }
+        Err(err) => Err(Error::new(ErrorKind::Io, format!("could not start the editor: {err}"))),
     }
 }

@@ -27,7 +27,9 @@ const BATCH_BYTES: u64 = 4 << 20;
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
     littoral::id::check_collection(&args.collection)?;
     let format = args.format.or_else(|| Format::of(&args.file)).ok_or_else(|| {
-        invalid("the file's name does not say how it is written down; say --format jsonl, json or csv")
+        invalid(
+            "the file's name does not say how it is written down; say --format jsonl, json or csv",
+        )
     })?;
     let input = Input::open(&args.file)?;
     let reading = Reading {
@@ -81,7 +83,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn import(mut self, format: Format, input: Input, reading: &Reading, text: bool) -> Result<u64> {
+    fn import(
+        mut self,
+        format: Format,
+        input: Input,
+        reading: &Reading,
+        text: bool,
+    ) -> Result<u64> {
         transfer::read(format, input, text, &mut |raw| self.push(reading.document(raw)?))
             .and_then(|()| self.write())
             .map_err(|err| self.stopped(&err))?;

@@ -32,7 +32,10 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<()> {
 fn about(status: &Status) -> String {
     let mut rows = vec![
         row(["node", &status.node]),
-        row(["disk", &format!("state {}, log {}", bytes(status.state_bytes), bytes(status.log_bytes))]),
+        row([
+            "disk",
+            &format!("state {}, log {}", bytes(status.state_bytes), bytes(status.log_bytes)),
+        ]),
     ];
     match &status.running {
         Some(running) => rows.push(row(["runs", &how(running)])),
@@ -91,7 +94,10 @@ fn links(links: &[LinkShape]) -> String {
             Some(format!("  {}: {} is {trouble}", short(&link.peer), part.name))
         }));
     }
-    std::iter::once(table(&rows)).chain(notes.iter().map(|note| plain(note))).collect::<Vec<_>>().join("\n")
+    std::iter::once(table(&rows))
+        .chain(notes.iter().map(|note| plain(note)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn refused(refused: &[RefusalShape]) -> String {

@@ -28,7 +28,10 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
     network.close();
     synced.map_err(|err| explain(err, &status.state, status.last_error.as_deref()))?;
     store.close()?;
-    let counts = status.collections.values().map(|part| (part.progress.sent_txns, part.progress.received_txns));
+    let counts = status
+        .collections
+        .values()
+        .map(|part| (part.progress.sent_txns, part.progress.received_txns));
     let (sent, received) = counts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
     let seconds = started.elapsed().as_secs_f64();
     let sentence = format!(

@@ -42,7 +42,9 @@ fn entries(body: &JsonText) -> Answer<Vec<Entry>> {
     serde_json::Deserializer::from_slice(&body.bytes)
         .into_iter()
         .collect::<std::result::Result<_, _>>()
-        .map_err(|err| Refusal::malformed(format!("the body is not one {{\"id\", \"doc\"}} a line: {err}")))
+        .map_err(|err| {
+            Refusal::malformed(format!("the body is not one {{\"id\", \"doc\"}} a line: {err}"))
+        })
 }
 
 fn parse((at, entry): (usize, &Entry)) -> Result<(String, Fields)> {

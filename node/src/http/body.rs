@@ -32,8 +32,9 @@ pub(super) struct JsonText {
 impl JsonText {
     /// What the body says, for bodies of a fixed shape.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Answer<T> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|err| Refusal::malformed(format!("the body is not of the form asked for: {err}")))
+        serde_json::from_slice(&self.bytes).map_err(|err| {
+            Refusal::malformed(format!("the body is not of the form asked for: {err}"))
+        })
     }
 }
 

@@ -65,7 +65,9 @@ fn position(since: Option<&str>) -> Answer<Option<Position>> {
         None => Ok(Some(Position::default())),
         Some("now") => Ok(None),
         Some(text) => text.parse().map(|n| Some(Position(n))).map_err(|_| {
-            Refusal::malformed("`since` is a position that an earlier answer gave as `next`, or `now`")
+            Refusal::malformed(
+                "`since` is a position that an earlier answer gave as `next`, or `now`",
+            )
         }),
     }
 }

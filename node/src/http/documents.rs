@@ -1,9 +1,9 @@
 //! Reading and writing documents.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use littoral::value::{field_to_json, fields_to_json, parse_fields, parse_value};
 use littoral::{Path, ScanRange};
 use serde::Deserialize;
@@ -197,7 +197,9 @@ async fn read_at(
     service
         .call(move |local| {
             let read = local.get(&collection, &id)?;
-            let Some(path) = path.filter(|path| path.depth() > 0) else { return Ok(document(&read)) };
+            let Some(path) = path.filter(|path| path.depth() > 0) else {
+                return Ok(document(&read));
+            };
             let field = field_at((&collection, &id), &read.fields, &path)?;
             Ok((tag(&read), Json(field_to_json(field))).into_response())
         })
@@ -228,7 +230,9 @@ fn condition(headers: &HeaderMap, strict: bool, write: &Write) -> Answer<Conditi
     let text = |name| match headers.get(name).map(|value| value.to_str()) {
         None => Ok(None),
         Some(Ok(text)) => Ok(Some(text.trim())),
-        Some(Err(_)) => Err(Refusal::malformed("a version in a header is an ETag that a read gave")),
+        Some(Err(_)) => {
+            Err(Refusal::malformed("a version in a header is an ETag that a read gave"))
+        }
     };
     let merges = match write {
         Write::Put(_) => true,

@@ -90,7 +90,9 @@ mod tests {
         for host in ["localhost", "LOCALHOST:80", "127.0.0.1:8090", "[::1]", "[::1]:8090"] {
             assert!(is_local(host), "{host}");
         }
-        for host in ["", "example.com", "localhost.example.com:80", "127.0.0.1.nip.io", "::1", "a:b"] {
+        for host in
+            ["", "example.com", "localhost.example.com:80", "127.0.0.1.nip.io", "::1", "a:b"]
+        {
             assert!(!is_local(host), "{host}");
         }
     }

@@ -39,15 +39,13 @@ use axum::routing::{get, post};
 
 use failure::{no_method, no_route};
 
-pub(crate) use guard::{Exposure, check_address};
+pub(crate) use guard::check_address;
 pub(crate) use service::{Facts, Service};
 
 /// The routes over a service.
 pub(crate) fn router(service: Service) -> Router {
-    let document = get(documents::read)
-        .put(documents::put)
-        .patch(documents::merge)
-        .delete(documents::delete);
+    let document =
+        get(documents::read).put(documents::put).patch(documents::merge).delete(documents::delete);
     let documents = get(documents::read_or_page)
         .post(batch::put_all)
         .put(documents::put)

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use littoral::{
-    Collection, Document, Error, ErrorKind, Fields, Path, Position, Result, ScanRange, Store,
-    Transaction,
+    Document, Error, ErrorKind, Fields, Path, Position, Result, ScanRange, Store, Transaction,
 };
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
@@ -173,7 +172,9 @@ fn check(txn: &mut Transaction, collection: &str, id: &str, condition: &Conditio
     match (condition, there) {
         (Condition::Absent, Some(_)) => mismatch("exists already"),
         (Condition::Exists, None) => mismatch("does not exist"),
-        (Condition::Exactly(wanted), there) if there.map(|d| d.version()).as_ref() != Some(wanted) => {
+        (Condition::Exactly(wanted), there)
+            if there.as_ref().map(Document::version).as_ref() != Some(wanted) =>
+        {
             mismatch("is no longer at the version required; read it again")
         }
         _ => Ok(()),
@@ -188,7 +189,9 @@ fn apply(
     condition: &Condition,
 ) -> Result<()> {
     match (write, condition) {
-        (Write::Put(fields), Condition::Based(version)) => txn.put(collection, id, (fields, version)),
+        (Write::Put(fields), Condition::Based(version)) => {
+            txn.put(collection, id, (fields, version))
+        }
         (Write::Put(fields), _) => txn.put(collection, id, fields),
         (Write::Merge(fields), _) => txn.merge(collection, id, fields),
         (Write::Delete(path), Condition::Based(version)) if path.depth() == 0 => {
@@ -203,7 +206,9 @@ fn apply(
         (Write::Add(path, element), _) => txn.add(collection, id, path, element.clone()),
         (Write::Remove(path, element), _) => {
             must(txn.remove(collection, id, path, element.clone())?, || {
-                not_found(format!("the set '{path}' of '{id}' in '{collection}' has no such element"))
+                not_found(format!(
+                    "the set '{path}' of '{id}' in '{collection}' has no such element"
+                ))
             })
         }
         (Write::Increment(path, by), _) => txn.increment(collection, id, path, *by),

@@ -19,7 +19,7 @@ use ureq::{Agent, Body};
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
 use crate::shape::{
-    ChangesPage, CollectionState, Conflicts, ConflictShape, Entry, Failure, Health, Page, State,
+    ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, Health, Page, State,
     Status,
 };
 
@@ -115,8 +115,7 @@ impl Remote {
         timeout: Duration,
     ) -> Result<ureq::http::Response<Body>, ureq::Error> {
         let request = request?;
-        let request =
-            self.agent.configure_request(request).timeout_global(Some(timeout)).build();
+        let request = self.agent.configure_request(request).timeout_global(Some(timeout)).build();
         self.agent.run(request)
     }
 

@@ -74,7 +74,12 @@ impl Format {
 }
 
 /// Reads all records of a file. `text` takes every cell of a CSV file as text.
-pub(crate) fn read(format: Format, input: impl Read, text: bool, each: &mut Each<'_>) -> Result<()> {
+pub(crate) fn read(
+    format: Format,
+    input: impl Read,
+    text: bool,
+    each: &mut Each<'_>,
+) -> Result<()> {
     let mut input = BufReader::with_capacity(64 << 10, input);
     skip_mark(&mut input)?;
     match format {

@@ -58,7 +58,9 @@ fn take_id(fields: &mut Fields, name: &str) -> Result<String> {
         Some(Field::Value(Value::UInt(number))) => number.to_string(),
         Some(other) => {
             let found = other.kind();
-            return Err(invalid(format!("the id in '{name}' is a {found}; ids are text or integers")));
+            return Err(invalid(format!(
+                "the id in '{name}' is a {found}; ids are text or integers"
+            )));
         }
         None => return Err(invalid(format!("has no field '{name}' to take the id from"))),
     };
