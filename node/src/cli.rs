@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) data: PathBuf,
     /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
-    #[arg(long, global = true, env = "LITTORAL_URL", value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Print JSON, for programs.
     #[arg(long, global = true)]
@@ -101,6 +101,7 @@ pub(crate) struct DocumentField {
     #[command(flatten)]
     pub(crate) document: Document,
     /// One field, as a JSON Pointer: /address/city.
+    #[arg(value_parser = Path::parse_pointer)]
     pub(crate) path: Option<Path>,
 }
 
@@ -214,6 +215,7 @@ pub(crate) struct Element {
     #[command(flatten)]
     pub(crate) document: Document,
     /// The set, as a JSON Pointer: /tags.
+    #[arg(value_parser = Path::parse_pointer)]
     pub(crate) path: Path,
     /// The element: what is JSON is that value, anything else is text.
     #[arg(allow_hyphen_values = true)]
@@ -226,6 +228,7 @@ pub(crate) struct IncrementArgs {
     #[command(flatten)]
     pub(crate) document: Document,
     /// The counter, as a JSON Pointer: /views.
+    #[arg(value_parser = Path::parse_pointer)]
     pub(crate) path: Path,
     /// How much to add.
     #[arg(default_value_t = 1, allow_negative_numbers = true)]
@@ -312,6 +315,7 @@ pub(crate) struct ResolveArgs {
     #[command(flatten)]
     pub(crate) document: Document,
     /// The field, as a JSON Pointer.
+    #[arg(value_parser = Path::parse_pointer)]
     pub(crate) path: Path,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,

@@ -16,6 +16,7 @@ mod node;
 mod node_file;
 mod output;
 mod shape;
+mod signals;
 mod target;
 mod transfer;
 

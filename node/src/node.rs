@@ -76,11 +76,6 @@ impl Node {
         &self.store
     }
 
-    /// The links.
-    pub(crate) fn network(&self) -> &Network {
-        &self.network
-    }
-
     /// Where it answers HTTP.
     pub(crate) fn url(&self) -> &str {
         &self.url
@@ -105,13 +100,6 @@ impl Node {
     /// Accepts the links of a peer.
     pub(crate) fn accept(&self, peer: NodeId) -> Result<()> {
         self.store.trust(peer)
-    }
-
-    /// Waits for Ctrl-C or a polite kill.
-    pub(crate) fn wait_for_signal(&self) -> Result<()> {
-        self.runtime
-            .block_on(signal())
-            .map_err(|err| Error::new(ErrorKind::Io, format!("could not wait for signals: {err}")))
     }
 
     /// Ends it: loses nothing that was acknowledged.
@@ -183,20 +171,4 @@ fn write_file(data: &Path, store: &Store, listen: SocketAddr, url: &str) -> Resu
         key: store.node_id().to_string(),
     };
     file.write(data)
-}
-
-#[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -18,6 +18,8 @@ use std::io::Read as _;
 
 use littoral::{Error, ErrorKind, Fields, Result};
 
+pub(crate) use conflicts::describe;
+
 use crate::cli::{Cli, Command, Document};
 use crate::demo;
 use crate::output::Output;

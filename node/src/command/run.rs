@@ -7,6 +7,7 @@ use super::Context;
 use crate::cli::{Peer, RunArgs};
 use crate::http::check_address;
 use crate::node::{Node, NodeOptions};
+use crate::signals::Signals;
 use crate::target::{Wanted, running_node};
 
 /// `littoral run`
@@ -27,6 +28,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
         http: args.http,
         http_unprotected: args.http_unprotected,
     };
+    let signals = Signals::catch()?;
     let node = Node::start(store, &options)?;
     for peer in &args.peer {
         match peer {
@@ -35,7 +37,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
         }
     }
     announce(context, &node, args)?;
-    node.wait_for_signal()?;
+    signals.wait();
     eprintln!("littoral: stopping");
     node.stop()
 }

@@ -19,7 +19,7 @@ pub(crate) struct DocumentWriter<W: Write> {
 enum Form<W: Write> {
     Lines(W),
     Array(W),
-    Csv { columns: Vec<String>, writer: ::csv::Writer<W> },
+    Csv { columns: Vec<String>, writer: Box<::csv::Writer<W>> },
 }
 
 impl<W: Write> DocumentWriter<W> {
@@ -32,7 +32,7 @@ impl<W: Write> DocumentWriter<W> {
                 let mut writer = ::csv::Writer::from_writer(out);
                 let header = std::iter::once(id).chain(columns.iter().map(String::as_str));
                 writer.write_record(header).map_err(csv_failed)?;
-                Form::Csv { columns, writer }
+                Form::Csv { columns, writer: Box::new(writer) }
             }
         };
         Ok(DocumentWriter { id: id.to_owned(), form, written: 0 })
