@@ -7,8 +7,8 @@ use super::COLLECTION;
 
 /// A document that phone and laptop edit without knowing of each other.
 pub(super) struct Edit {
-    /// What the case is.
-    pub(super) title: &'static str,
+    /// What both do.
+    pub(super) case: &'static str,
     /// The document.
     pub(super) id: &'static str,
     /// The field that is looked at; none for the document as a whole.
@@ -40,32 +40,32 @@ pub(super) const TITLED: &str = "boston-ma";
 /// The four cases.
 pub(super) const EDITS: [Edit; 4] = [
     Edit {
-        title: "title on both",
+        case: "title on both",
         id: TITLED,
         field: Some("title"),
-        phone: Act::Title("Boston, Long Wharf"),
-        laptop: Act::Title("Boston, Inner Harbor"),
+        phone: Act::Title("Boston Long Wharf"),
+        laptop: Act::Title("Boston Harbor"),
     },
     Edit {
-        title: "tags on both",
+        case: "tags on both",
         id: "key-west-fl",
         field: Some("tags"),
         phone: Act::Tags(&["reef"], &[]),
         laptop: Act::Tags(&["ferry"], &["reference"]),
     },
     Edit {
-        title: "counter on both",
+        case: "counter on both",
         id: "honolulu-hi",
         field: Some("views"),
         phone: Act::Views(3),
         laptop: Act::Views(4),
     },
     Edit {
-        title: "delete against edit",
-        id: "galveston-pleasure-pier-tx",
+        case: "delete against edit",
+        id: "seattle-wa",
         field: None,
         phone: Act::Delete,
-        laptop: Act::Title("Pleasure Pier, rebuilt"),
+        laptop: Act::Title("Seattle Ferry"),
     },
 ];
 
@@ -89,12 +89,12 @@ impl Act {
             tags.iter().map(|tag| format!("{sign}{tag}")).collect::<Vec<_>>()
         };
         match self {
-            Act::Title(title) => format!("title: {title}"),
-            Act::Views(by) => format!("views +{by}"),
+            Act::Title(title) => format!("\"{title}\""),
+            Act::Views(by) => format!("+{by}"),
             Act::Delete => "deletes it".to_owned(),
             Act::Tags(add, remove) => {
                 let tags = [signed('+', add), signed('-', remove)].concat();
-                format!("tags {}", tags.join(" "))
+                tags.join(" ")
             }
         }
     }
@@ -110,7 +110,7 @@ impl Edit {
             (Some(document), None) => match document.fields().len() {
                 1 => document
                     .get("title")
-                    .map(|title| format!("only title: {}", shown(title)))
+                    .map(|title| format!("only the title: {}", shown(title)))
                     .unwrap_or_default(),
                 count => format!("{count} fields"),
             },
@@ -129,7 +129,7 @@ pub(super) fn count_views(store: &Store) -> Result<()> {
 
 fn shown(field: &Field) -> String {
     match field {
-        Field::Value(Value::Text(text)) => text.clone(),
+        Field::Value(Value::Text(text)) => format!("\"{text}\""),
         Field::Counter(sum) => sum.to_string(),
         Field::Set(elements) => {
             let texts = elements.iter().map(|element| element.as_str().unwrap_or("?"));

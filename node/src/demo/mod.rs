@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::cli::DemoArgs;
 use crate::command::{Context, describe};
-use crate::output::number;
+use crate::output::{cut, number};
 use crate::shape::ConflictShape;
 use crate::signals::Signals;
 use crate::target::{Choice, Target};
@@ -28,6 +28,9 @@ use show::Show;
 
 /// The collection that the demo fills.
 const COLLECTION: &str = "stations";
+
+/// Characters that are shown of what was there before.
+const BEFORE_WIDTH: usize = 24;
 
 /// `littoral demo`
 pub(crate) fn demo(context: &Context, args: &DemoArgs) -> Result<()> {
@@ -86,7 +89,7 @@ fn play(cluster: &Cluster, show: &mut Show, home: &Path) -> Result<()> {
     cluster.heal();
     let after = cluster.converge(&cluster.members(), || ())?;
     show.digests(&cluster.members())?;
-    show.converged(after)?;
+    show.converged(after, "healing")?;
     outcome(cluster, show)?;
     conflict(cluster, show)
 }
@@ -112,7 +115,7 @@ fn first_sync(cluster: &Cluster, show: &mut Show) -> Result<()> {
         cluster.converge(&cluster.members(), || bar.set_position(laptop.documents(COLLECTION)))?;
     bar.finish_and_clear();
     show.digests(&cluster.members())?;
-    show.converged(after)
+    show.converged(after, "the import ended")
 }
 
 fn edit(cluster: &Cluster, show: &Show) -> Result<()> {
@@ -122,7 +125,12 @@ fn edit(cluster: &Cluster, show: &Show) -> Result<()> {
         let before = edit.look(phone)?;
         edit.phone.carry_out(phone, edit.id)?;
         edit.laptop.carry_out(laptop, edit.id)?;
-        rows.push([edit.id.to_owned(), before, edit.phone.describe(), edit.laptop.describe()]);
+        rows.push([
+            edit.id.to_owned(),
+            cut(&before, BEFORE_WIDTH),
+            edit.phone.describe(),
+            edit.laptop.describe(),
+        ]);
     }
     show.rows(["document", "before", "the phone", "the laptop"], rows)?;
     cluster.converge(&[&cluster.hub, &cluster.laptop], || ())?;
@@ -135,7 +143,7 @@ fn outcome(cluster: &Cluster, show: &Show) -> Result<()> {
         let looks = cluster.members().map(|member| edit.look(member.store()));
         let looks = looks.into_iter().collect::<Result<BTreeSet<_>>>()?;
         let now = looks.into_iter().collect::<Vec<_>>().join(" OR ");
-        Ok([edit.id.to_owned(), edit.title.to_owned(), now])
+        Ok([edit.id.to_owned(), edit.case.to_owned(), now])
     };
     let rows = EDITS.iter().map(row).collect::<Result<Vec<_>>>()?;
     show.text("")?;
@@ -153,7 +161,7 @@ fn conflict(cluster: &Cluster, show: &mut Show) -> Result<()> {
     cluster.laptop.local.resolve(COLLECTION, TITLED, &path, &Choice::Take(at + 1))?;
     let after = cluster.converge(&cluster.members(), || ())?;
     show.digests(&cluster.members())?;
-    show.converged(after)?;
+    show.converged(after, "that")?;
     show.text(format!("conflicts left: {}", cluster.phone.local.conflicts(None, None)?.len()))
 }
 

@@ -65,10 +65,10 @@ impl Show {
         self.rows(["node", "documents", "digest of what it shows"], rows)
     }
 
-    /// That all hold the same, after some time.
-    pub(super) fn converged(&self, after: Duration) -> Result<()> {
+    /// That all hold the same, and how long after what.
+    pub(super) fn converged(&self, after: Duration, what: &str) -> Result<()> {
         let time = format!("{:.0} ms", after.as_secs_f64() * 1000.0);
-        self.text(format!("{} all three show the same, after {time}", style("✔").green()))
+        self.text(format!("{} all three show the same, {time} after {what}", style("✔").green()))
     }
 
     /// A bar up to `length` documents, on standard error.
