@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use littoral::net::{LinkState, Network, NetworkOptions};
+use littoral::net::{Link, LinkState, LinkStatus, Network, NetworkOptions};
 use littoral::{Error, ErrorKind, Result};
 use serde_json::json;
 
@@ -10,6 +10,9 @@ use super::Context;
 use crate::cli::SyncArgs;
 use crate::output::number;
 use crate::target::Wanted;
+
+/// How often to look whether the peer has refused us.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// `littoral sync`
 pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
@@ -23,10 +26,10 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
     let started = Instant::now();
     let network = Network::start(&store, NetworkOptions::default())?;
     let link = network.connect(args.peer.clone())?;
-    let synced = link.wait_synced(Duration::from_secs(args.timeout));
+    let synced = wait(&link, Duration::from_secs(args.timeout));
     let status = link.status();
     network.close();
-    synced.map_err(|err| explain(err, &status.state, status.last_error.as_deref()))?;
+    synced.map_err(|err| explain(err, args, &status))?;
     store.close()?;
     let counts = status
         .collections
@@ -44,11 +47,33 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
     context.output.done(sentence, &shape)
 }
 
+/// Waits until both hold the same; not for a peer that does not want us.
+fn wait(link: &Link, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match link.wait_synced(left.min(LOOK_EVERY)) {
+            Err(err) if err.kind() == ErrorKind::Timeout => {
+                let refused = matches!(link.status().state, LinkState::Refused(_));
+                if refused || left <= LOOK_EVERY {
+                    return Err(err);
+                }
+            }
+            ended => return ended,
+        }
+    }
+}
+
 /// Says why it took too long, if the link knows.
-fn explain(err: Error, state: &LinkState, last_error: Option<&str>) -> Error {
-    match (state, last_error) {
+fn explain(err: Error, args: &SyncArgs, status: &LinkStatus) -> Error {
+    let (peer, seconds) = (args.peer.key().short(), args.timeout);
+    match (&status.state, &status.last_error) {
         (LinkState::Refused(why), _) => Error::new(ErrorKind::Refused, why.clone()),
-        (_, Some(why)) => Error::new(err.kind(), format!("{err}; {why}")),
+        (_, why) if err.kind() == ErrorKind::Timeout => {
+            let why = why.as_deref().unwrap_or("no answer so far");
+            let sentence = format!("not in sync with {peer} after {seconds} s: {why}");
+            Error::new(ErrorKind::Timeout, sentence)
+        }
         _ => err,
     }
 }

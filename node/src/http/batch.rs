@@ -1,6 +1,5 @@
 //! Many documents at once.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use littoral::value::parse_fields;
@@ -9,6 +8,7 @@ use serde::Deserialize;
 
 use super::body::{JsonText, Layout};
 use super::failure::{Answer, Asked, Named, Refusal};
+use super::json::Json;
 use super::service::Service;
 use crate::shape::{BatchWritten, Entry};
 use crate::target::Target;

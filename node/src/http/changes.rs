@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use littoral::Position;
@@ -12,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Answer, Asked, Refusal};
+use super::json::Json;
 use super::service::Service;
 use crate::shape::ChangesPage;
 use crate::target::Target;

@@ -1,6 +1,5 @@
 //! Conflicts and their resolution.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -11,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::body::JsonText;
 use super::failure::{Answer, Asked, Refusal};
+use super::json::Json;
 use super::service::Service;
 use crate::shape::Conflicts;
 use crate::target::{Choice, Target};

@@ -1,6 +1,5 @@
 //! Reading and writing documents.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::body::JsonText;
 use super::failure::{Answer, Asked, Named, Refusal};
+use super::json::Json;
 use super::service::Service;
 use crate::shape::{Entry, Page, raw};
 use crate::target::{Condition, Local, Read, Target, Write, field_at, parse_version, version_text};

@@ -1,6 +1,5 @@
 //! Errors as answers, and requests taken apart with errors of that form.
 
-use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -8,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 
+use super::json::Json;
 use crate::kinds;
 use crate::shape::{ErrorShape, Failure};
 

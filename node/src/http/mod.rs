@@ -30,6 +30,7 @@ mod conflicts;
 mod documents;
 mod failure;
 mod guard;
+mod json;
 mod service;
 mod status;
 

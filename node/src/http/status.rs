@@ -1,10 +1,10 @@
 //! What the node says about itself and its store.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 
 use super::failure::Answer;
+use super::json::Json;
 use super::service::Service;
 use crate::shape::{Collections, Health, State as StateShape};
 use crate::target::{Target, collections as collections_of};
