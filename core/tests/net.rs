@@ -404,3 +404,30 @@ fn the_api_can_be_used_on_a_thread_of_another_runtime() {
     });
     assert_eq!(b.get("x"), Some(1));
 }
+
+/// A session looks at its store whenever it hears of a commit. If looking were heard of as
+/// well, a collection that waits would keep a thread busy for ever.
+#[test]
+fn looking_at_a_store_is_not_announced_like_a_commit() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use littoral::sync::Source;
+
+    let a = Node::new();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&heard);
+    let count = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    };
+    let _watching = a.store.on_commit(count);
+    a.put("x", 1);
+    let after_the_write = heard.load(Ordering::SeqCst);
+    assert!(after_the_write > 0);
+    let source: &dyn Source = &a.store;
+    source.summary("notes").unwrap();
+    let vector = source.vector("notes").unwrap();
+    source.start("notes", &vector).unwrap();
+    source.read("notes", source.summary("notes").unwrap().position, 1).unwrap();
+    assert_eq!(heard.load(Ordering::SeqCst), after_the_write);
+}

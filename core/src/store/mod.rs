@@ -2,7 +2,7 @@
 //!
 //! `log/` is the write-ahead log ([`log`]), `state.redb` the state materialised from it
 //! ([`tables`]); one waist ([`apply`]) leads from one to the other, for local writes, for
-//! peers' transactions and for recovery alike. [`commit`] is the way in, [`read`] the way
+//! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
 mod apply;
@@ -21,6 +21,7 @@ mod replication;
 mod stats;
 mod tables;
 mod transaction;
+mod verify;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
-use disk::Disk;
+use disk::{Disk, Freeze};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
@@ -75,9 +76,11 @@ pub(crate) struct Inner {
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
+    /// Thrown at a failure, so that redb changes its file no more.
+    freeze: Freeze,
     listeners: replication::Listeners,
-    /// Held as long as the directory is ours.
-    _lock: Option<std::fs::File>,
+    /// Held as long as the directory is ours: until the store is closed.
+    lock: Mutex<Option<std::fs::File>>,
 }
 
 impl Store {
@@ -183,6 +186,7 @@ impl Inner {
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
+        self.freeze.freeze();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
@@ -208,6 +212,7 @@ impl Inner {
         let stopped = self.stop_committing();
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(database);
+        drop(commit::lock(&self.lock).take());
         self.announce();
         stopped
     }

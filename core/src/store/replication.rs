@@ -96,11 +96,6 @@ impl Inner {
     pub(super) fn is_closed(&self) -> bool {
         self.database.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
-
-    /// Commits a change that no log record goes with, durably, between two batches.
-    pub(super) fn commit_beside(&self, txn: redb::WriteTransaction) -> Result<()> {
-        txn.commit().map_err(db)
-    }
 }
 
 impl Store {
