@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use littoral::{Error, ErrorKind, Result};
 
+/// What shells see of a process that was interrupted.
+const EXIT_INTERRUPTED: i32 = 130;
+
 /// Whether somebody wants this process to end, and a bell for whoever waits for something.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -27,11 +30,14 @@ impl Signals {
         let signals = Arc::new(Signals::default());
         let caught = Arc::clone(&signals);
         let entered = runtime.enter();
-        let wait = signal().map_err(failed)?;
+        let mut caught_signals = Caught::new().map_err(failed)?;
         drop(entered);
         std::thread::spawn(move || {
-            runtime.block_on(wait);
+            runtime.block_on(caught_signals.next());
             caught.change(|state| state.stop = true);
+            runtime.block_on(caught_signals.next());
+            // Somebody who asks twice does not want to wait for goodbyes.
+            std::process::exit(EXIT_INTERRUPTED);
         });
         Ok(signals)
     }
@@ -71,26 +77,43 @@ impl Signals {
     }
 }
 
-/// Ends with the first signal. Signals are caught from the call on, not only from the first poll.
+/// The signals that end a process, caught from the making of this on.
 #[cfg(unix)]
-fn signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+struct Caught {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
+#[cfg(unix)]
+impl Caught {
+    fn new() -> std::io::Result<Caught> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Caught { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The signals that end a process.
 #[cfg(not(unix))]
-fn signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
+struct Caught;
+
+#[cfg(not(unix))]
+impl Caught {
+    fn new() -> std::io::Result<Caught> {
+        Ok(Caught)
+    }
+
+    async fn next(&mut self) {
         // If signals can't be caught, they end the process as ever.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
+    }
 }

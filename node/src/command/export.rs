@@ -22,12 +22,13 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<()> {
         Format::Csv => columns(&*target, &args.collection)?,
         _ => Vec::new(),
     };
+    // Before the file is made: an error must not cost the one that is there.
+    let mut documents = target.scan(&args.collection, &ScanRange::default())?;
     let to_stdout = args.file == Path::new("-");
     let out: Box<dyn Write> = match to_stdout {
         true => Box::new(BufWriter::new(io::stdout().lock())),
         false => Box::new(BufWriter::new(create(&args.file)?)),
     };
-    let mut documents = target.scan(&args.collection, &ScanRange::default())?;
     let mut writer = DocumentWriter::new(format, out, &args.id, columns)?;
     documents.try_for_each(|found| {
         let (id, fields) = found?;
