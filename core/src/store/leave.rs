@@ -8,6 +8,7 @@
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
 use super::tables::{self, BytesTable, Tables, db, set};
+use super::transaction::PATIENCE;
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,7 +33,7 @@ impl Inner {
     }
 
     fn leave(&self, collection: &str) -> Result<bool> {
-        let _gate = self.gate.enter(std::time::Duration::from_secs(30))?;
+        let _gate = self.gate.enter(PATIENCE)?;
         // What is queued here goes before: it continues a history that ends with the leaving.
         self.flush()?;
         let mut committer = lock(&self.committer);

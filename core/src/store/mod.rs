@@ -2,7 +2,7 @@
 //!
 //! `log/` is the write-ahead log ([`log`]), `state.redb` the state materialised from it
 //! ([`tables`]); one waist ([`apply`]) leads from one to the other, for local writes, for
-//! peers' transactions and for recovery alike. [`commit`] is the way in, [`read`] the way
+//! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
 mod apply;
@@ -80,8 +80,8 @@ pub(crate) struct Inner {
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
-    /// Held as long as the directory is ours.
-    _lock: Option<std::fs::File>,
+    /// Held as long as the directory is ours: until the store is closed.
+    lock: Mutex<Option<std::fs::File>>,
 }
 
 impl Store {
@@ -213,6 +213,7 @@ impl Inner {
         let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(database);
+        drop(commit::lock(&self.lock).take());
         self.announce();
         stopped
     }

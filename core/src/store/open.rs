@@ -187,7 +187,7 @@ impl Options {
             failure: OnceLock::new(),
             freeze,
             listeners: Listeners::default(),
-            _lock: lock,
+            lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })
     }

@@ -42,11 +42,7 @@ impl Store {
 
     /// Whether the links of a peer are accepted.
     pub fn is_trusted(&self, peer: &NodeId) -> bool {
-        let look = || -> Result<bool> {
-            let read = self.inner.database()?.begin_read().map_err(db)?;
-            Ok(tables::read(&read, tables::PEERS, peer.as_bytes())?.is_some())
-        };
-        look().unwrap_or(false)
+        self.stored_peer(peer).is_ok_and(|row| row.is_some())
     }
 
     /// The peers that are trusted, in the order of their keys.
@@ -71,8 +67,7 @@ impl Store {
         let mut value = Vec::new();
         put_bytes(&mut value, address.unwrap_or_default().as_bytes());
         let same = |old: Vec<u8>| old == value || address.is_none();
-        let read = self.inner.database()?.begin_read().map_err(db)?;
-        if tables::read(&read, tables::PEERS, peer.as_bytes())?.is_some_and(same) {
+        if self.stored_peer(&peer)?.is_some_and(same) {
             return Ok(());
         }
         self.inner.commit_beside(|txn| {
@@ -82,5 +77,10 @@ impl Store {
                 false => tables::set(&mut peers, peer.as_bytes(), &value),
             }
         })
+    }
+
+    fn stored_peer(&self, peer: &NodeId) -> Result<Option<Vec<u8>>> {
+        let read = self.inner.database()?.begin_read().map_err(db)?;
+        tables::read(&read, tables::PEERS, peer.as_bytes())
     }
 }

@@ -118,9 +118,12 @@ impl Store {
     /// which they go; all of one moment, and durable.
     pub fn summary(&self, collection: &str) -> Result<(Vector, Hash, Position)> {
         loop {
-            self.flush()?;
             let heads = self.inner.read_heads();
             if heads.applied > self.inner.reader.durable() {
+                drop(heads);
+                // Only then: a flush is announced like a commit, and sessions look here when
+                // something is announced.
+                self.flush()?;
                 continue;
             }
             return Ok(match heads.named(collection) {
