@@ -221,6 +221,11 @@ impl Transaction {
         self.finish(true)
     }
 
+    /// Signs and commits; visible when this returns, durable as [`Store::write_deferred`] says.
+    pub fn commit_deferred(self) -> Result<()> {
+        self.finish(false)
+    }
+
     /// Gives up everything that was written in the transaction.
     pub fn rollback(self) {}
 
