@@ -6,6 +6,9 @@ pub mod crdt;
 pub mod error;
 pub mod id;
 pub mod limits;
+#[cfg(feature = "net")]
+pub mod net;
+pub mod replica;
 pub mod store;
 pub mod sync;
 pub mod txn;

@@ -28,6 +28,64 @@ pub const SYNC_BATCH_BYTES: usize = 256 << 10;
 pub const MAX_LINK_COLLECTIONS: usize = 4096;
 /// Origins in one vector received from a peer.
 pub const MAX_VECTOR_ENTRIES: usize = 100_000;
+/// Origins in all vectors that a link remembers of its peer.
+pub const MAX_LINK_VECTOR_ENTRIES: usize = 1_000_000;
+/// Bytes of all collections of a link together that a sender leaves unacknowledged.
+pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
+/// Bytes that a collection with nothing unacknowledged may send although the link's window
+/// is used up: so that many stalled collections don't stall a live one.
+pub const SYNC_SMALL_BYTES: usize = 16 << 10;
+/// Bytes of transactions of one collection that a receiver holds before they are applied.
+pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
+/// Bytes that a receiver holds for a whole link, unfinished frames included.
+pub const SYNC_RECEIVE_BYTES: usize =
+    2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES) + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES;
+/// Tail streams that a peer may have open at once: some are replaced but not yet ended.
+pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
+/// Longest reason that goes with a goodbye, in bytes.
+pub const MAX_REASON_BYTES: usize = 512;
+/// How long a link may take until both sides have said hello.
+pub const HELLO_TIMEOUT_MS: u64 = 10_000;
+/// Wait before a stalled collection is asked for again; doubled each time.
+pub const RETRY_MIN_MS: u64 = 250;
+/// Longest such wait.
+pub const RETRY_MAX_MS: u64 = 60_000;
+
+/// Links of one store at most, in both directions together.
+pub const MAX_LINKS: usize = 1024;
+/// Handshakes of incoming connections under way at once; further ones are turned away.
+pub const MAX_HANDSHAKES: usize = 64;
+/// Handshakes under way above which a caller must first show that its address is its own.
+pub const MAX_UNVALIDATED_HANDSHAKES: usize = 16;
+/// Bytes that QUIC holds for one link, in each direction: all that a session leaves
+/// unacknowledged and a control frame, so that control never waits for room behind tails.
+pub const LINK_WINDOW_BYTES: usize = SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES + MAX_CONTROL_BYTES;
+/// Bytes that wait to be handed to QUIC on one link: what its receiver would hold at most.
+pub const MAX_LINK_QUEUE_BYTES: usize = SYNC_RECEIVE_BYTES;
+/// Longest piece of a stream that is read at once.
+pub const READ_CHUNK_BYTES: usize = 64 << 10;
+/// Pieces of all tails of a link that wait for its session.
+pub const READ_QUEUE_CHUNKS: usize = 64;
+/// Addresses of one host that are tried.
+pub const MAX_HOST_ADDRESSES: usize = 8;
+/// Nodes refused at the handshake that are remembered by name, the newest.
+pub const MAX_REFUSALS: usize = 64;
+/// How often a link that is silent says that it is there.
+pub const KEEP_ALIVE_MS: u64 = 5_000;
+/// How long a link may hear nothing before it counts as cut.
+pub const IDLE_TIMEOUT_MS: u64 = 15_000;
+/// How long looking up a host and a handshake may take together.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// How long a goodbye may take to reach the peer before the link is closed all the same.
+pub const GOODBYE_TIMEOUT_MS: u64 = 1_000;
+/// How long the links of a store may take to close, all together.
+pub const CLOSE_TIMEOUT_MS: u64 = 3_000;
+/// Longest wait before the first attempt to connect again; doubled each time.
+pub const RECONNECT_MIN_MS: u64 = 250;
+/// Longest such wait.
+pub const RECONNECT_MAX_MS: u64 = 30_000;
+/// A link that was up for this long has lived: the next wait starts over.
+pub const LINK_LIVED_MS: u64 = 5_000;
 
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
@@ -40,4 +98,10 @@ const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
 const _: () =
     assert!(MAX_LOG_BATCH_BYTES > MAX_TXN_BYTES && COMMIT_BATCH_BYTES < MAX_LOG_BATCH_BYTES);
 const _: () = assert!(SYNC_BATCH_BYTES <= SYNC_WINDOW_BYTES);
+const _: () = assert!(SYNC_WINDOW_BYTES <= SYNC_LINK_WINDOW_BYTES);
+const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
+// A vector at its limit fits into one control frame: 60 bytes an entry, and a name.
+const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);
 const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
+const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
+const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

@@ -42,6 +42,12 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes, what }
     }
 
+    /// What is not read yet.
+    #[cfg(test)]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// An error that says what is malformed; its kind is for bytes that came from outside.
     pub(crate) fn bad(&self, why: &str) -> Error {
         Error::bad_txn(format!("malformed {}: {why}", self.what))

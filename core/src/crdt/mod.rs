@@ -7,6 +7,8 @@ pub mod key;
 mod lthash;
 mod op;
 mod row;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use lthash::LtHash;

@@ -125,17 +125,16 @@ impl Changes {
         if let Some(applied) = self.applied {
             heads.applied = applied;
         }
-        for (_, changed) in self.collections {
-            match heads.get_mut(changed.number) {
-                None => heads.insert(changed),
+        for (_, mut changed) in self.collections {
+            let vector = std::mem::take(&mut changed.vector);
+            let head = match heads.get_mut(changed.number) {
                 Some(head) => {
                     head.row = changed.row;
-                    changed
-                        .vector
-                        .into_iter()
-                        .for_each(|(origin, row)| head.note(origin, row, own));
+                    head
                 }
-            }
+                None => heads.insert(changed),
+            };
+            vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
         }
     }
 }

@@ -311,6 +311,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes a change that no log record goes with, between two batches; durable when this
+    /// returns. The log is synced first: redb never becomes durable ahead of it.
+    pub(super) fn change_beside<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+    ) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.log.sync().map_err(|err| self.poison(&err))?;
+        let txn = self.begin_write(true)?;
+        let result = change(&txn)?;
+        txn.commit().map_err(|err| self.poison(&db(err)))?;
+        self.note_durable(committer);
+        Ok(result)
+    }
+
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.
     pub(super) fn stop_committing(&self) -> Result<()> {
         let Some(mut committer) = lock(&self.committer).take() else { return Ok(()) };

@@ -40,7 +40,8 @@ pub struct Change {
 pub struct Changes {
     store: Store,
     position: Position,
-    ready: VecDeque<Change>,
+    /// Changes read and not yet given, each with the start of its transaction.
+    ready: VecDeque<(Position, Change)>,
 }
 
 impl Store {
@@ -65,7 +66,7 @@ impl Changes {
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some(change) = self.ready.pop_front() {
+            if let Some((_, change)) = self.ready.pop_front() {
                 return Ok(Some(change));
             }
             if self.fill()? {
@@ -81,7 +82,7 @@ impl Changes {
 
     /// Where to resume: after the last change that [`Changes::next`] gave.
     pub fn position(&self) -> Position {
-        self.ready.front().map_or(self.position, |change| change.position.min(self.position))
+        self.ready.front().map_or(self.position, |(start, _)| *start)
     }
 
     /// Reads on; gives whether there was anything to read.
@@ -123,14 +124,15 @@ impl Changes {
         let collection: Arc<str> = Arc::from(record.collection.as_str());
         let last = txn.docs.len().saturating_sub(1);
         for (at, doc) in txn.docs.into_iter().enumerate() {
-            self.ready.push_back(Change {
+            let change = Change {
                 position: if at == last { record.end } else { record.position },
                 collection: collection.clone(),
                 id: doc.id,
                 dot: txn.dot,
                 time: txn.time,
                 local: txn.dot.origin.node == inner.node,
-            });
+            };
+            self.ready.push_back((record.position, change));
         }
         Ok(())
     }

@@ -87,10 +87,10 @@ impl Heads {
         self.collections.get(self.numbers.get(name)?)
     }
 
-    /// Replaces or adds a head.
-    pub(super) fn insert(&mut self, head: CollectionHead) {
+    /// Adds the head of a collection that is new here.
+    pub(super) fn insert(&mut self, head: CollectionHead) -> &mut CollectionHead {
         self.numbers.insert(head.name.clone(), head.number);
-        self.collections.insert(head.number, head);
+        self.collections.entry(head.number).insert_entry(head).into_mut()
     }
 
     /// For changing the head of a collection that is there.

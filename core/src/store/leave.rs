@@ -8,6 +8,7 @@
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
 use super::tables::{self, BytesTable, Tables, db, set};
+use super::transaction::PATIENCE;
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,7 +33,9 @@ impl Inner {
     }
 
     fn leave(&self, collection: &str) -> Result<bool> {
-        let _gate = self.gate.enter(std::time::Duration::from_secs(30))?;
+        let _gate = self.gate.enter(PATIENCE)?;
+        // With the gate taken and the queue empty, no local transaction is on its way.
+        self.flush()?;
         let mut committer = lock(&self.committer);
         let Some(committer) = committer.as_mut() else {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));

@@ -21,6 +21,7 @@ mod replication;
 mod stats;
 mod tables;
 mod transaction;
+mod verify;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
-use disk::Disk;
+use disk::{Disk, Freeze};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
@@ -75,6 +76,8 @@ pub(crate) struct Inner {
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
+    /// Thrown at a failure, so that redb changes its file no more.
+    freeze: Freeze,
     listeners: replication::Listeners,
     /// Held as long as the directory is ours: until the store is closed.
     lock: Mutex<Option<std::fs::File>>,
@@ -183,6 +186,7 @@ impl Inner {
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
+        self.freeze.freeze();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }

@@ -14,7 +14,7 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use super::apply::{Admission, Waist};
 use super::commit::{Committer, Pending, Queue};
-use super::disk::{Disk, RealDisk, RedbFile};
+use super::disk::{Disk, Freeze, RealDisk, RedbFile};
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Log, LogRecord, RecordKind};
@@ -101,10 +101,8 @@ impl Options {
             Some(key) => key,
             None => load_key(&path.join(KEY))?,
         };
-        let database =
-            Builder::new().set_cache_size(self.cache_bytes).create(path.join(STATE)).map_err(db)?;
         let disk = Arc::new(RealDisk::new(path.to_owned()));
-        self.recover(Some(path.to_owned()), disk, database, key, Some(lock))
+        self.recover(Some(path.to_owned()), disk, key, Some(lock))
     }
 
     /// Opens the store on `disk`, which may be a simulated one. [`Options::key`] must be given.
@@ -112,14 +110,7 @@ impl Options {
         let key = self.key.clone().ok_or_else(|| {
             Error::invalid("a store on a disk of one's own needs a key of one's own")
         })?;
-        let file =
-            disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
-        disk.sync_dir("").map_err(|err| Error::io("sync the directory", err))?;
-        let database = Builder::new()
-            .set_cache_size(self.cache_bytes)
-            .create_with_backend(RedbFile::new(file))
-            .map_err(db)?;
-        self.recover(None, disk, database, key, None)
+        self.recover(None, disk, key, None)
     }
 
     /// Checks that the directory is ours or may become so; gives whether it is new.
@@ -155,10 +146,16 @@ impl Options {
         self,
         path: Option<PathBuf>,
         disk: Arc<dyn Disk>,
-        database: Database,
         key: NodeKey,
         lock: Option<fs::File>,
     ) -> Result<Store> {
+        let freeze = Freeze::default();
+        let file =
+            disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
+        let database = Builder::new()
+            .set_cache_size(self.cache_bytes)
+            .create_with_backend(RedbFile::new(file, freeze.clone()))
+            .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
         let heads = Heads::load(&database, node)?;
@@ -184,6 +181,7 @@ impl Options {
             queue_moved: Condvar::new(),
             committer: Mutex::new(Some(Committer::new(log, state_len))),
             failure: OnceLock::new(),
+            freeze,
             listeners: Listeners::default(),
             lock: Mutex::new(lock),
         };

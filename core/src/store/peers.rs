@@ -33,21 +33,15 @@ impl Store {
 
     /// Trusts a peer no longer. Gives whether it was trusted. Documents it wrote stay.
     pub fn distrust(&self, peer: NodeId) -> Result<bool> {
-        let txn = self.inner.begin_write(true)?;
-        let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-        let there = peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some();
-        drop(peers);
-        self.inner.commit_beside(txn)?;
-        Ok(there)
+        self.inner.change_beside(|txn| {
+            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+            Ok(peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some())
+        })
     }
 
     /// Whether the links of a peer are accepted.
     pub fn is_trusted(&self, peer: &NodeId) -> bool {
-        let look = || -> Result<bool> {
-            let read = self.inner.database()?.begin_read().map_err(db)?;
-            Ok(tables::read(&read, tables::PEERS, peer.as_bytes())?.is_some())
-        };
-        look().unwrap_or(false)
+        self.stored_peer(peer).is_ok_and(|row| row.is_some())
     }
 
     /// The peers that are trusted, in the order of their keys.
@@ -71,15 +65,17 @@ impl Store {
     fn note_peer(&self, peer: NodeId, address: Option<&str>) -> Result<()> {
         let mut value = Vec::new();
         put_bytes(&mut value, address.unwrap_or_default().as_bytes());
-        let txn = self.inner.begin_write(true)?;
-        let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-        let same = tables::get(&peers, peer.as_bytes())?
-            .is_some_and(|old| old == value || address.is_none());
-        if same {
+        if self.stored_peer(&peer)?.is_some_and(|old| old == value || address.is_none()) {
             return Ok(());
         }
-        tables::set(&mut peers, peer.as_bytes(), &value)?;
-        drop(peers);
-        self.inner.commit_beside(txn)
+        self.inner.change_beside(|txn| {
+            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+            tables::set(&mut peers, peer.as_bytes(), &value)
+        })
+    }
+
+    fn stored_peer(&self, peer: &NodeId) -> Result<Option<Vec<u8>>> {
+        let read = self.inner.database()?.begin_read().map_err(db)?;
+        tables::read(&read, tables::PEERS, peer.as_bytes())
     }
 }

@@ -96,11 +96,6 @@ impl Inner {
     pub(super) fn is_closed(&self) -> bool {
         self.database.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
-
-    /// Commits a change that no log record goes with, durably, between two batches.
-    pub(super) fn commit_beside(&self, txn: redb::WriteTransaction) -> Result<()> {
-        txn.commit().map_err(db)
-    }
 }
 
 impl Store {
@@ -123,9 +118,12 @@ impl Store {
     /// which they go; all of one moment, and durable.
     pub fn summary(&self, collection: &str) -> Result<(Vector, Hash, Position)> {
         loop {
-            self.flush()?;
             let heads = self.inner.read_heads();
             if heads.applied > self.inner.reader.durable() {
+                drop(heads);
+                // Only then: a flush is announced like a commit, and sessions look here when
+                // something is announced.
+                self.flush()?;
                 continue;
             }
             return Ok(match heads.named(collection) {

@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Origin, Position, Seq};
 use crate::wire::Reader;
 
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 pub(super) type BytesTable<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
 pub(super) const META: Definition = TableDefinition::new("meta");

@@ -25,7 +25,7 @@ use crate::txn::{Dep, Scope, Signed, Txn};
 use crate::value::{Field, Fields, Path, Value};
 
 /// How long a write waits for another local write that is open.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of the log's frame around one transaction, at most.
 const FRAME_BYTES: usize = 256;
 

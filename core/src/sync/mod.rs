@@ -5,16 +5,36 @@
 //! bytes and effects come out. It reads the store through [`Source`] only; what has to be
 //! written comes out as an effect, and its outcome goes back in. The bytes of every
 //! message are in [`message`].
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `session` | the link: hello, control messages, what goes where |
+//! | `door` | what goes into a session and what comes out |
+//! | `tail_out`, `tail_in` | one collection, sent and received |
+//! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
+//! | `message` | the messages and their bytes |
+
+pub mod door;
+mod framing;
+pub mod message;
+pub mod session;
+mod streams;
+mod tail_in;
+mod tail_out;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, Position, Vector};
 
 /// What a session may ask of the store. Everything it tells is durable.
+///
+/// A collection that the store does not hold is like one that holds nothing.
 pub trait Source {
     /// The names of the collections held, in order.
     fn collections(&self) -> Result<Vec<String>>;
 
-    /// What is held of `collection`, in short; of an unknown one, the summary of nothing.
+    /// What is held of `collection`, all at one moment.
     fn summary(&self, collection: &str) -> Result<Summary>;
 
     /// What is held of `collection`.
@@ -23,7 +43,8 @@ pub trait Source {
     /// The log holds every transaction of `collection` that is held and above this.
     fn floor(&self, collection: &str) -> Result<Vector>;
 
-    /// A position at or before the first transaction of `collection` that `have` lacks.
+    /// A position at or before the first transaction of `collection` in the log that `have`
+    /// lacks; with everything before it, `have` includes what the log held there.
     fn start(&self, collection: &str, have: &Vector) -> Result<Position>;
 
     /// The transactions of `collection` from `from` on, in log order: at least one if there
@@ -32,13 +53,13 @@ pub trait Source {
 }
 
 /// A collection in short, at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Digest of the vector.
-    pub vector: Hash,
+    /// What is held.
+    pub vector: Vector,
     /// Digest of the cells. Equal vectors with unequal cells is divergence.
     pub cells: Hash,
-    /// The end of the log at that moment: everything later is not in the digests.
+    /// The end of the log at that moment: everything later is not in the vector.
     pub position: Position,
 }
 

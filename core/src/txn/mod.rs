@@ -6,6 +6,8 @@
 mod codec;
 pub mod edit;
 pub mod sign;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Stamp};

@@ -3,6 +3,10 @@
 //! redb asks for locks on ranges of bytes and, refused, for one on the whole file: only that
 //! one is offered, which is what a single writing process needs. redb calls `close` exactly
 //! once and syncs before it where it must; closing only gives the lock back.
+//!
+//! A [`Freeze`] stops all changes to the file. A store that failed needs it: redb, when it is
+//! closed, makes durable what was committed without durability, and that may be ahead of a
+//! log whose sync failed.
 
 use std::fmt;
 use std::io;
@@ -18,12 +22,31 @@ use super::File;
 pub struct RedbFile {
     file: Arc<dyn File>,
     locked: AtomicBool,
+    freeze: Freeze,
+}
+
+/// A switch that stops all changes to a file, for good.
+#[derive(Debug, Clone, Default)]
+pub struct Freeze(Arc<AtomicBool>);
+
+impl Freeze {
+    /// From now on every change fails.
+    pub fn freeze(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.0.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(io::Error::other("the store failed, and changes nothing more")),
+        }
+    }
 }
 
 impl RedbFile {
-    /// Lets redb keep its database in `file`.
-    pub fn new(file: Arc<dyn File>) -> RedbFile {
-        RedbFile { file, locked: AtomicBool::new(false) }
+    /// Lets redb keep its database in `file`, until `freeze` is thrown.
+    pub fn new(file: Arc<dyn File>, freeze: Freeze) -> RedbFile {
+        RedbFile { file, locked: AtomicBool::new(false), freeze }
     }
 
     fn release(&self) -> io::Result<()> {
@@ -50,14 +73,17 @@ impl StorageBackend for RedbFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.freeze.check()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.freeze.check()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.freeze.check()?;
         self.file.write_at(offset, data)
     }
 
@@ -99,7 +125,7 @@ mod tests {
 
     fn open(disk: &dyn Disk) -> Result<Database, DatabaseError> {
         let file = disk.open("state.redb", true).unwrap();
-        Database::builder().create_with_backend(RedbFile::new(file))
+        Database::builder().create_with_backend(RedbFile::new(file, Freeze::default()))
     }
 
     fn write(db: &Database, key: u64, durable: bool) -> Result<(), redb::Error> {

@@ -1,3 +1,5 @@
+//! JSON and fields: round trips, special forms, and what is refused.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,0 +1,179 @@
+//! Where a peer is, and who it must be: `host:port#KEY`.
+//!
+//! The host is a name or an IP address, IPv6 in brackets: `[::1]:4433#KEY`. A name is
+//! looked up at each attempt to connect, never once and for all: peers move. The key is
+//! what is trusted; whoever answers at the address without it is not the peer.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::id::NodeId;
+
+/// Longest host name, in bytes, as DNS has it.
+const MAX_HOST_BYTES: usize = 253;
+
+/// Where a peer is, and the key that it must prove to hold.
+///
+/// ```
+/// use littoral::net::PeerAddress;
+///
+/// let key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// let address: PeerAddress = format!("boat.example:4433#{key}").parse()?;
+/// assert_eq!((address.host(), address.port()), ("boat.example", 4433));
+/// assert_eq!(address.to_string(), format!("boat.example:4433#{key}"));
+/// # Ok::<(), littoral::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerAddress {
+    host: String,
+    port: u16,
+    key: NodeId,
+}
+
+impl PeerAddress {
+    /// A host name or an IP address (IPv6 without brackets), a UDP port, and the peer's key.
+    pub fn new(host: impl Into<String>, port: u16, key: NodeId) -> Result<PeerAddress> {
+        let host = host.into();
+        check_host(&host)?;
+        match port {
+            0 => Err(Error::invalid("port 0 can't be connected to; ports are 1 to 65535")),
+            _ => Ok(PeerAddress { host, port, key }),
+        }
+    }
+
+    /// The host: a name or an IP address, IPv6 without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The UDP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The key that the peer must prove to hold.
+    pub fn key(&self) -> NodeId {
+        self.key
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}#{}", self.host, self.port, self.key),
+            false => write!(f, "{}:{}#{}", self.host, self.port, self.key),
+        }
+    }
+}
+
+impl FromStr for PeerAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<PeerAddress> {
+        let text = text.trim();
+        let (place, key) = text.split_once('#').ok_or_else(|| {
+            Error::invalid(
+                "a peer's address is host:port#KEY; this one has no '#': append the peer's key, \
+                 as `littoral id` prints it there",
+            )
+        })?;
+        let (host, port) = split_place(place)?;
+        let port = port.parse().map_err(|_| {
+            Error::invalid(format!(
+                "a port is a number from 1 to 65535; the one in {place:?} is {port:?}"
+            ))
+        })?;
+        PeerAddress::new(host, port, key.parse()?)
+    }
+}
+
+/// Splits `host:port` and `[v6]:port`.
+fn split_place(place: &str) -> Result<(&str, &str)> {
+    let no_port = || {
+        Error::invalid(format!(
+            "a peer's address is host:port#KEY; {place:?} has no port, for instance {place}:4433"
+        ))
+    };
+    if let Some(rest) = place.strip_prefix('[') {
+        let (host, after) = rest.split_once(']').ok_or_else(|| {
+            Error::invalid(format!("the '[' in {place:?} is not closed; write [::1]:4433"))
+        })?;
+        host.parse::<Ipv6Addr>().map_err(|_| {
+            Error::invalid(format!("{host:?} is not an IPv6 address, as brackets announce"))
+        })?;
+        return Ok((host, after.strip_prefix(':').ok_or_else(no_port)?));
+    }
+    let (host, port) = place.rsplit_once(':').ok_or_else(no_port)?;
+    match host.contains(':') {
+        true => Err(Error::invalid(format!(
+            "{place:?} looks like an IPv6 address: put it in brackets, [::1]:4433"
+        ))),
+        false => Ok((host, port)),
+    }
+}
+
+fn check_host(host: &str) -> Result<()> {
+    if host.is_empty() || host.len() > MAX_HOST_BYTES {
+        return Err(Error::invalid(format!(
+            "a host has 1 to {MAX_HOST_BYTES} bytes; this one has {}",
+            host.len()
+        )));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match host.parse::<Ipv6Addr>().is_ok() || host.chars().all(legal) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("{host:?} is neither a host name nor an IP address"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> NodeId {
+        NodeId::from_bytes([7; 32])
+    }
+
+    #[test]
+    fn addresses_round_trip_as_text() {
+        for place in ["localhost:1", "192.0.2.7:4433", "[::1]:4433", "[2001:db8::7]:65535"] {
+            let text = format!("{place}#{}", key());
+            let address: PeerAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(address.key(), key());
+        }
+        assert_eq!(format!("[::1]:9#{}", key()).parse::<PeerAddress>().unwrap().host(), "::1");
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_with_the_remedy() {
+        let key = key();
+        let long = "x".repeat(254);
+        for (text, remedy) in [
+            ("boat:4433".to_owned(), "append the peer's key"),
+            (format!("boat#{key}"), "has no port"),
+            (format!("[::1]#{key}"), "has no port"),
+            (format!("[::1:4433#{key}"), "is not closed"),
+            (format!("[boat]:4433#{key}"), "not an IPv6 address"),
+            (format!("::1:4433#{key}"), "in brackets"),
+            (format!("boat:65536#{key}"), "1 to 65535"),
+            (format!("boat:0#{key}"), "1 to 65535"),
+            (format!("boat:#{key}"), "1 to 65535"),
+            (format!(":4433#{key}"), "1 to 253"),
+            (format!("{long}:4433#{key}"), "1 to 253"),
+            (format!("a boat:4433#{key}"), "neither a host name"),
+            ("boat:4433#key".to_owned(), "52 letters"),
+        ] {
+            let error = text.parse::<PeerAddress>().unwrap_err();
+            assert!(error.message().contains(remedy), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn host_limit_is_inclusive() {
+        assert!(PeerAddress::new("x".repeat(253), 1, key()).is_ok());
+        assert!(PeerAddress::new("x".repeat(254), 1, key()).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! Keeping a link up: dial, drive, wait, and again, until it shall end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{ClientConfig, Connection, Endpoint};
+use tokio::net::lookup_host;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::address::PeerAddress;
+use super::backoff::Backoff;
+use super::driver::{drive, ending_of};
+use super::ending::Ending;
+use super::link::{Entry, Wish};
+use super::network::Shared;
+use super::status::LinkState;
+use super::tls;
+use crate::limits::{HANDSHAKE_TIMEOUT_MS, LINK_LIVED_MS, MAX_HOST_ADDRESSES};
+
+/// How long one address of a host is tried alone before the next is tried as well.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Where and how to dial.
+pub(super) struct Dial {
+    pub(super) endpoint: Endpoint,
+    pub(super) config: ClientConfig,
+    pub(super) target: PeerAddress,
+}
+
+/// Keeps a link up until its wish is to close.
+pub(super) async fn keep_up(shared: Arc<Shared>, entry: Arc<Entry>, dial: Dial) {
+    let mut wishes = entry.wishes();
+    let mut backoff = Backoff::default();
+    loop {
+        let wish = *wishes.borrow_and_update();
+        match wish {
+            Wish::Run => {
+                let begun = Instant::now();
+                let ending = attempt(&shared, &entry, &dial, &mut wishes).await;
+                if begun.elapsed() >= Duration::from_millis(LINK_LIVED_MS) {
+                    backoff.reset();
+                }
+                rest(&entry, ending, &mut wishes, &mut backoff).await;
+            }
+            Wish::Yield | Wish::Pause => {
+                let state =
+                    if wish == Wish::Yield { LinkState::Standby } else { LinkState::Paused };
+                entry.rest(state);
+                backoff.reset();
+                changed(&mut wishes).await;
+            }
+            Wish::Close => return,
+        }
+    }
+}
+
+/// One connection, from dialling to its end; none if it ended because it was not wanted.
+async fn attempt(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+    dial: &Dial,
+    wishes: &mut watch::Receiver<Wish>,
+) -> Option<Ending> {
+    entry.rest(LinkState::Connecting);
+    let dialled = tokio::select! {
+        dialled = reach(dial) => dialled,
+        () = changed(wishes) => return None,
+    };
+    let connection = match dialled {
+        Ok(connection) => connection,
+        Err(ending) => return Some(ending),
+    };
+    tracing::debug!(peer = %entry.peer.short(), "dialled");
+    let driven = drive(Arc::clone(&shared.site), Arc::clone(entry), connection.clone(), || ());
+    let ending = ending_of(tokio::spawn(driven).await);
+    // After a panic it is still open.
+    connection.close(ending.code(), ending.reason.as_bytes());
+    tracing::info!(peer = %entry.peer.short(), reason = ending.reason, "link ended");
+    (*wishes.borrow() == Wish::Run).then_some(ending)
+}
+
+/// Waits for the next attempt, or until something else is wished.
+async fn rest(
+    entry: &Entry,
+    ending: Option<Ending>,
+    wishes: &mut watch::Receiver<Wish>,
+    backoff: &mut Backoff,
+) {
+    let Some(ending) = ending else { return };
+    let wait = backoff.next(getrandom::u64().unwrap_or_default());
+    let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    tracing::debug!(peer = %entry.peer.short(), reason = ending.reason, wait_ms, "not connected");
+    entry.end(&ending);
+    tokio::select! {
+        () = sleep(wait) => (),
+        () = changed(wishes) => backoff.reset(),
+    }
+}
+
+async fn changed(wishes: &mut watch::Receiver<Wish>) {
+    // The entry, which has the other end, lives as long as its tasks.
+    let _ = wishes.changed().await;
+}
+
+/// Looks the host up and makes a connection to one of its addresses.
+async fn reach(dial: &Dial) -> Result<Connection, Ending> {
+    let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let reached = timeout(limit, async { race(dial, resolve(&dial.target).await?).await }).await;
+    reached.unwrap_or_else(|_| Err(Ending::lost(&quinn::ConnectionError::TimedOut)))
+}
+
+async fn resolve(target: &PeerAddress) -> Result<Vec<SocketAddr>, Ending> {
+    let found = lookup_host((target.host(), target.port())).await.map_err(|error| {
+        Ending::broken(format!("could not look up the host {}: {error}", target.host()))
+    })?;
+    let found: Vec<SocketAddr> = found.take(MAX_HOST_ADDRESSES).collect();
+    match found.is_empty() {
+        true => Err(Ending::broken(format!("the host {} has no address", target.host()))),
+        false => Ok(found),
+    }
+}
+
+/// Tries the addresses one after the other, each with a head start over the next; the first
+/// that answers is taken. `localhost` is often two addresses of which one answers.
+async fn race(dial: &Dial, addresses: Vec<SocketAddr>) -> Result<Connection, Ending> {
+    let mut attempts = JoinSet::new();
+    for (place, address) in (0..).zip(addresses) {
+        let (endpoint, config) = (dial.endpoint.clone(), dial.config.clone());
+        attempts.spawn(async move {
+            sleep(HEAD_START * place).await;
+            shake_hands(&endpoint, config, address).await
+        });
+    }
+    let mut last = Ending::broken("no address answered");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(ending)) => last = ending,
+            Err(error) => last = ending_of(Err(error)),
+        }
+    }
+    Err(last)
+}
+
+async fn shake_hands(
+    endpoint: &Endpoint,
+    config: ClientConfig,
+    address: SocketAddr,
+) -> Result<Connection, Ending> {
+    let connecting = endpoint
+        .connect_with(config, address, tls::SERVER_NAME)
+        .map_err(|error| Ending::broken(format!("could not dial {address}: {error}")))?;
+    connecting.await.map_err(|error| Ending::lost(&error))
+}

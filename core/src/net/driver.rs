@@ -1,0 +1,405 @@
+//! The driver: one connection, its streams, and the session that speaks over them.
+//!
+//! One task owns the session. Readers put what arrives into two bounded rooms, control and
+//! tails; writers take what the session sends; what it wants applied goes to a blocking
+//! thread, and the outcome comes back like everything else, as a [`Signal`].
+//!
+//! Invariants:
+//! 1. Control arrivals are looked at before tails, and a commit before tails too: a large
+//!    first sync does not delay acknowledgements or live changes.
+//! 2. The driver never waits for a stream to take bytes. What it has queued is bounded by
+//!    the session's windows; a link that exceeds [`MAX_LINK_QUEUE_BYTES`] is closed.
+//! 3. The session reads the store, so it runs where blocking is allowed.
+//! 4. A panic in any task of a link ends that link and nothing else.
+//! 5. A goodbye is given time to arrive before the connection is closed under it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{Connection, ConnectionError, RecvStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet, block_in_place};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::ending::Ending;
+use super::link::{Entry, View, Wish};
+use super::status::Troubles;
+use super::stream::{self, Arrival, Inbox, Openings, Queued, Writer, Written};
+use crate::id::NodeId;
+use crate::limits::{GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, READ_QUEUE_CHUNKS};
+use crate::replica::{self, Replica};
+use crate::sync::door::{Config, Event, Input, Outcome, Output, StreamId};
+use crate::sync::message::CloseCode;
+use crate::sync::session::Session;
+
+/// Signals that are taken up together.
+const BATCH: usize = 16;
+
+/// How often, at most, the progress of a busy link is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
+
+/// What all links of a store have in common.
+pub(super) struct Site {
+    pub(super) replica: Arc<dyn Replica>,
+    pub(super) us: NodeId,
+    /// Counts the commits.
+    pub(super) commits: watch::Sender<u64>,
+    /// When time began.
+    pub(super) epoch: Instant,
+}
+
+/// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
+/// sides have said hello.
+pub(super) async fn drive(
+    site: Arc<Site>,
+    entry: Arc<Entry>,
+    connection: Connection,
+    on_ready: impl FnOnce() + Send + 'static,
+) -> Ending {
+    entry.begin(&connection);
+    let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
+    let ending = driver.run().await;
+    driver.part(&ending).await;
+    connection.close(ending.code(), ending.reason.as_bytes());
+    ending
+}
+
+/// What happened.
+enum Signal {
+    Arrived(StreamId, Arrival),
+    Opened(RecvStream),
+    Task(Result<TaskEnd, JoinError>),
+    Committed,
+    Leave,
+    Tick,
+    Lost(ConnectionError),
+}
+
+/// How a task of the link ended.
+enum TaskEnd {
+    Wrote(StreamId, Written),
+    Applied(u64, Outcome),
+    Over,
+}
+
+struct Driver {
+    site: Arc<Site>,
+    entry: Arc<Entry>,
+    connection: Connection,
+    session: Session,
+    on_ready: Option<Box<dyn FnOnce() + Send>>,
+    openings: Openings,
+    queued: Queued,
+    writers: BTreeMap<StreamId, Writer>,
+    /// Of each stream that is read, what keeps it being read.
+    readers: BTreeMap<StreamId, oneshot::Sender<()>>,
+    control: (Inbox, mpsc::Receiver<(StreamId, Arrival)>),
+    tails: (Inbox, mpsc::Receiver<(StreamId, Arrival)>),
+    tasks: JoinSet<TaskEnd>,
+    commits: watch::Receiver<u64>,
+    /// How many commits the session has heard of.
+    heard: u64,
+    wishes: watch::Receiver<Wish>,
+    leaving: bool,
+    troubles: Troubles,
+    /// When progress is to be shown, if it may have changed.
+    show_at: Option<Instant>,
+    shown_at: Instant,
+    ending: Option<Ending>,
+}
+
+impl Driver {
+    fn new(
+        site: Arc<Site>,
+        entry: Arc<Entry>,
+        connection: Connection,
+        on_ready: Box<dyn FnOnce() + Send>,
+    ) -> Driver {
+        let config = Config { network: site.replica.network().0, us: site.us, peer: entry.peer };
+        let (openings, to_open) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let opener = stream::open(connection.clone(), to_open);
+        tasks.spawn(async {
+            opener.await;
+            TaskEnd::Over
+        });
+        Driver {
+            session: Session::new(config, now_ms(&site)),
+            commits: site.commits.subscribe(),
+            heard: 0,
+            wishes: entry.wishes(),
+            shown_at: site.epoch,
+            site,
+            entry,
+            connection,
+            on_ready: Some(on_ready),
+            openings,
+            queued: Queued::default(),
+            writers: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            control: mpsc::channel(READ_QUEUE_CHUNKS),
+            tails: mpsc::channel(READ_QUEUE_CHUNKS),
+            tasks,
+            leaving: false,
+            troubles: Troubles::default(),
+            show_at: None,
+            ending: None,
+        }
+    }
+
+    async fn run(&mut self) -> Ending {
+        block_in_place(|| self.begin());
+        loop {
+            self.show();
+            if let Some(ending) = self.ending.take() {
+                return ending;
+            }
+            let signal = self.next().await;
+            block_in_place(|| self.take_up(signal));
+        }
+    }
+
+    /// The control stream is the first to be opened, whatever the session says first.
+    fn begin(&mut self) {
+        self.heard = *self.commits.borrow_and_update();
+        self.writer(StreamId::Control);
+        self.poll();
+    }
+
+    async fn next(&mut self) -> Signal {
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            () = unwanted(&mut self.wishes), if !self.leaving => Signal::Leave,
+            Some((id, arrival)) = self.control.1.recv() => Signal::Arrived(id, arrival),
+            Some(end) = self.tasks.join_next() => Signal::Task(end),
+            _ = self.commits.changed() => Signal::Committed,
+            opened = self.connection.accept_uni() => match opened {
+                Ok(stream) => Signal::Opened(stream),
+                Err(error) => Signal::Lost(error),
+            },
+            Some((id, arrival)) = self.tails.1.recv() => Signal::Arrived(id, arrival),
+            () = sleep_until(deadline) => Signal::Tick,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        const FAR: Duration = Duration::from_secs(3600);
+        let session = self.session.deadline_ms();
+        let session = session.map(|ms| self.site.epoch + Duration::from_millis(ms));
+        let due = [session, self.show_at];
+        due.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    /// Takes up a signal and what else has arrived meanwhile.
+    fn take_up(&mut self, signal: Signal) {
+        let mut next = Some(signal);
+        for _ in 0..BATCH {
+            let Some(signal) = next.take() else { return };
+            self.hear(signal);
+            self.poll();
+            if self.ending.is_some() {
+                return;
+            }
+            let arrived = self.control.1.try_recv().or_else(|_| self.tails.1.try_recv());
+            next = arrived.ok().map(|(id, arrival)| Signal::Arrived(id, arrival));
+        }
+        if let Some(signal) = next {
+            self.hear(signal);
+            self.poll();
+        }
+    }
+
+    fn hear(&mut self, signal: Signal) {
+        match signal {
+            Signal::Arrived(id, arrival) => self.arrived(id, arrival),
+            Signal::Opened(stream) => self.read(stream),
+            Signal::Task(Ok(TaskEnd::Wrote(id, written))) => self.wrote(id, written),
+            Signal::Task(Ok(TaskEnd::Applied(ticket, outcome))) => {
+                self.handle(Input::Applied { ticket, outcome });
+            }
+            Signal::Task(Ok(TaskEnd::Over)) => {}
+            Signal::Task(Err(error)) => self.task_failed(error),
+            Signal::Committed => {
+                // Before the session looks: it sees all that is counted here.
+                self.heard = *self.commits.borrow_and_update();
+                self.handle(Input::Committed);
+            }
+            Signal::Leave => {
+                self.leaving = true;
+                self.handle(Input::Leave);
+            }
+            Signal::Tick => self.handle(Input::Tick),
+            Signal::Lost(error) => self.ending = Some(Ending::lost(&error)),
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let now_ms = now_ms(&self.site);
+        self.session.handle(input, now_ms, &*self.site.replica);
+    }
+
+    fn arrived(&mut self, stream: StreamId, arrival: Arrival) {
+        if !self.readers.contains_key(&stream) {
+            // We stopped it; this was under way.
+            return;
+        }
+        match arrival {
+            Arrival::Bytes(chunk) => {
+                self.handle(Input::Received { stream, bytes: &chunk.bytes });
+            }
+            Arrival::Finished => {
+                self.readers.remove(&stream);
+                self.handle(Input::Finished { stream });
+            }
+            Arrival::Reset => {
+                self.readers.remove(&stream);
+                self.handle(Input::Reset { stream });
+            }
+        }
+    }
+
+    fn read(&mut self, incoming: RecvStream) {
+        let id = stream::id(&incoming);
+        let inbox = match id {
+            StreamId::Control => self.control.0.clone(),
+            StreamId::Tail(_) => self.tails.0.clone(),
+        };
+        let (keep, wanted) = oneshot::channel();
+        self.readers.insert(id, keep);
+        self.tasks.spawn(async {
+            stream::read(incoming, inbox, wanted).await;
+            TaskEnd::Over
+        });
+    }
+
+    fn wrote(&mut self, stream: StreamId, written: Written) {
+        // One that we reset is not there any more, and nobody has to hear of it.
+        let ours = self.writers.remove(&stream).is_some();
+        if ours && written == Written::Stopped {
+            self.handle(Input::Stopped { stream });
+        }
+    }
+
+    /// A defect of ours. The session is in order, but something it counts on will not come.
+    fn task_failed(&mut self, error: JoinError) {
+        tracing::error!(peer = %self.entry.peer.short(), %error, "a task of a link failed");
+        let reason = "a task of this link failed: this is a defect, please report it".to_owned();
+        self.ending = Some(Ending::said(CloseCode::StoreFailed, reason, false));
+    }
+
+    /// Carries out all that the session has to say.
+    fn poll(&mut self) {
+        while self.ending.is_none() {
+            let Some(output) = self.session.poll(&*self.site.replica) else { return };
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { stream, bytes } => self.send(stream, bytes),
+            Output::Finish { stream } => {
+                if let Some(writer) = self.writers.get(&stream) {
+                    writer.finish();
+                }
+            }
+            Output::Reset { stream } => drop(self.writers.remove(&stream)),
+            Output::StopReading { stream } => drop(self.readers.remove(&stream)),
+            Output::Apply { ticket, collection, txns } => self.apply(ticket, collection, txns),
+            Output::Event(event) => self.event(&event),
+            Output::Close { code, reason, by_peer } => {
+                self.ending = Some(Ending::said(code, reason, by_peer));
+            }
+        }
+    }
+
+    fn send(&mut self, stream: StreamId, bytes: Vec<u8>) {
+        self.writer(stream).send(bytes);
+        if self.queued.bytes() > MAX_LINK_QUEUE_BYTES {
+            let reason = "the peer does not take what it asks for".to_owned();
+            self.ending = Some(Ending::said(CloseCode::Limit, reason, false));
+        }
+    }
+
+    fn writer(&mut self, id: StreamId) -> &Writer {
+        self.writers.entry(id).or_insert_with(|| {
+            let (writer, writing) = stream::writer(&self.openings, &self.queued);
+            self.tasks.spawn(async move { TaskEnd::Wrote(id, writing.run(id).await) });
+            writer
+        })
+    }
+
+    fn apply(&mut self, ticket: u64, collection: String, txns: Vec<Vec<u8>>) {
+        let replica = Arc::clone(&self.site.replica);
+        self.tasks.spawn_blocking(move || {
+            let outcome = replica::outcome(replica.apply(&collection, txns));
+            TaskEnd::Applied(ticket, outcome)
+        });
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.troubles.note(event);
+        if *event == Event::Ready {
+            self.entry.ready();
+            if let Some(tell) = self.on_ready.take() {
+                tell();
+            }
+        }
+    }
+
+    /// Shows how far the link is: whether it is synced at once, the rest at intervals.
+    fn show(&mut self) {
+        let idle = self.session.is_idle();
+        let now = Instant::now();
+        let due = idle || now >= self.shown_at + SHOW_EVERY;
+        self.show_at = (!due).then_some(self.shown_at + SHOW_EVERY);
+        let heard = self.heard;
+        if !due {
+            return self.entry.view(View { synced: false, heard, collections: None });
+        }
+        self.shown_at = now;
+        let progress = self.session.progress();
+        let synced = idle && progress.values().all(|p| p.caught_up && p.peer_caught_up);
+        let collections = Some(self.troubles.with(progress));
+        self.entry.view(View { synced, heard, collections });
+    }
+
+    /// Lets the last words of ours reach the peer, for a while.
+    async fn part(&mut self, ending: &Ending) {
+        let over = ending.by_peer || self.connection.close_reason().is_some();
+        let Some(control) = self.writers.remove(&StreamId::Control).filter(|_| !over) else {
+            return;
+        };
+        self.writers.clear();
+        control.finish();
+        let said = async {
+            while let Some(end) = self.tasks.join_next().await {
+                if matches!(end, Ok(TaskEnd::Wrote(StreamId::Control, _))) {
+                    return;
+                }
+            }
+        };
+        // If it takes longer than that, the closing frame tells the same.
+        let _ = timeout(Duration::from_millis(GOODBYE_TIMEOUT_MS), said).await;
+    }
+}
+
+/// Returns when the link shall not run any more.
+async fn unwanted(wishes: &mut watch::Receiver<Wish>) {
+    // An error means that the entry is gone, and the link with it.
+    let _ = wishes.wait_for(|wish| *wish != Wish::Run).await;
+}
+
+fn now_ms(site: &Site) -> u64 {
+    u64::try_from(site.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What came of a link's task: a panic is an ending like any other.
+pub(super) fn ending_of(driven: Result<Ending, JoinError>) -> Ending {
+    driven.unwrap_or_else(|error| {
+        tracing::error!(%error, "a link failed");
+        Ending::broken("this link failed: this is a defect, please report it")
+    })
+}

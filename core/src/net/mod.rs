@@ -1,0 +1,40 @@
+//! The network: QUIC links between stores. This layer alone knows quinn and tokio.
+//!
+//! A [`Network`] is what a store needs to sync: it listens and dials, lets in whom it trusts,
+//! and gives each connection a [session](crate::sync::session::Session). What is said is the
+//! session's business; here is only how it gets there, and that it does so again after every
+//! cut.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `network` | the network of a store: its public calls, its sockets |
+//! | `links`, `link` | all links and which shall run; one link as others see it |
+//! | `dial`, `accept` | the two ways in which a connection comes up |
+//! | `driver`, `stream` | a connection's session, and its streams |
+//! | `tls`, `transport` | who is at the other end; QUIC as we use it |
+//! | `trust` | whom we let in, and whom we turned away |
+//! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
+
+mod accept;
+mod address;
+mod backoff;
+mod bell;
+mod dial;
+mod driver;
+mod ending;
+mod link;
+mod links;
+mod network;
+mod status;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+mod trust;
+
+pub use address::PeerAddress;
+pub use link::Link;
+pub use network::{Network, NetworkOptions};
+pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
+pub use trust::{Refusal, Refusals};

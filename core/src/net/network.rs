@@ -1,0 +1,480 @@
+//! The network of a store: its sockets, its links, and the threads that serve them.
+//!
+//! The public calls are blocking and may be made from any thread, also one of another async
+//! runtime: nothing here waits on our own runtime from within, it only hands work to it and
+//! waits for the bell.
+//!
+//! Lock order: links, then the face of a link. Nothing is awaited under either.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use quinn::{Endpoint, VarInt};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, watch};
+
+use super::accept::answer;
+use super::address::PeerAddress;
+use super::bell::Bell;
+use super::dial::{Dial, keep_up};
+use super::driver::Site;
+use super::link::{Entry, Link, Wish};
+use super::links::Links;
+use super::status::{LinkState, LinkStatus};
+use super::transport;
+use super::trust::{Refusals, Trust};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::NodeId;
+use crate::limits::{CLOSE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_LINKS};
+use crate::replica::{Replica, Watching};
+use crate::store::Store;
+
+/// Threads that serve all links of a store. What blocks has threads of its own.
+const WORKERS: usize = 2;
+
+/// Threads for what blocks, at most: reading and writing the store.
+const BLOCKING_THREADS: usize = 32;
+
+/// How to start a network.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct NetworkOptions {
+    /// Where to listen; port 0 takes any. More addresses can be added by [`Network::listen`].
+    pub listen: Option<SocketAddr>,
+}
+
+impl NetworkOptions {
+    /// Listen at `address`.
+    pub fn listen(address: SocketAddr) -> NetworkOptions {
+        NetworkOptions { listen: Some(address) }
+    }
+}
+
+/// The network of a store: it listens, dials, and keeps what it is connected with in sync.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use littoral::Store;
+/// use littoral::net::{Network, NetworkOptions, PeerAddress};
+///
+/// let store = Store::open("data")?;
+/// let network = Network::start(&store, NetworkOptions::default())?;
+/// let here = network.listen("[::]:4433".parse().unwrap())?;
+/// println!("give this to your peers: <host>:{}#{}", here.port(), store.node_id());
+///
+/// # let line = String::new();
+/// let hub: PeerAddress = line.parse()?;
+/// let link = network.connect(hub)?;
+/// link.wait_synced(Duration::from_secs(10))?;
+/// network.close();
+/// # Ok::<(), littoral::Error>(())
+/// ```
+///
+/// It holds a clone of the store, so close it before the store. Dropping it closes it.
+pub struct Network {
+    shared: Arc<Shared>,
+    runtime: Mutex<Option<Runtime>>,
+    _watching: Watching,
+}
+
+impl Network {
+    /// Starts the network of `store`, with threads of its own.
+    ///
+    /// Errors: [`ErrorKind::Network`] if the address to listen at can't be used.
+    pub fn start(store: &Store, options: NetworkOptions) -> Result<Network> {
+        Network::over(Arc::new(store.clone()), options)
+    }
+
+    /// Starts the network of whatever is a replica.
+    pub fn over(replica: Arc<dyn Replica>, options: NetworkOptions) -> Result<Network> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("littoral-net")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::io("start the threads of the network", error))?;
+        let commits = watch::Sender::new(0);
+        let count = commits.clone();
+        // The count, not the replica: the replica holds the callback.
+        let watching = replica.on_commit(Box::new(move || count.send_modify(|n| *n += 1)));
+        let shared = Arc::new(Shared::new(replica, commits, runtime.handle().clone()));
+        let network = Network { shared, runtime: Mutex::new(Some(runtime)), _watching: watching };
+        if let Some(address) = options.listen {
+            network.listen(address)?;
+        }
+        Ok(network)
+    }
+
+    /// Accepts trusted peers at `address` too; port 0 takes any. Returns the address taken.
+    pub fn listen(&self, address: SocketAddr) -> Result<SocketAddr> {
+        self.shared.listen(address)
+    }
+
+    /// Keeps up a link to a peer: dials, and dials again with growing waits whenever it is cut,
+    /// until the link or the network is closed. Trusts the peer's key. It does not wait for the
+    /// connection. For an address that is dialled already, it returns that link.
+    ///
+    /// Errors: [`ErrorKind::InvalidInput`] for this node's own key;
+    /// [`ErrorKind::LimitExceeded`]; [`ErrorKind::Closed`].
+    pub fn connect(&self, address: PeerAddress) -> Result<Link> {
+        self.shared.connect(address)
+    }
+
+    /// Accepts links of this node from now on, as long as this network lives.
+    pub fn trust(&self, node: NodeId) {
+        self.shared.trust.trust(node);
+    }
+
+    /// Accepts links of this node no more, and closes those there are, in both directions.
+    pub fn distrust(&self, node: NodeId) {
+        self.shared.distrust(node);
+    }
+
+    /// Cuts all links with a peer for now, or takes them up again; see [`Link::set_enabled`].
+    pub fn set_enabled(&self, peer: NodeId, enabled: bool) {
+        self.shared.set_enabled(peer, enabled);
+    }
+
+    /// Where it listens.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.shared.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+    }
+
+    /// All links, in the order in which they came.
+    pub fn links(&self) -> Vec<LinkStatus> {
+        let entries: Vec<Arc<Entry>> = self.shared.links().iter().cloned().collect();
+        entries.iter().map(|entry| entry.status()).collect()
+    }
+
+    /// Nodes that were turned away at the handshake, because their keys are not trusted.
+    pub fn refusals(&self) -> Refusals {
+        self.shared.trust.refusals()
+    }
+
+    /// Waits until this store and its peers hold the same, as far as links can tell.
+    ///
+    /// That is: every link that is connected, or is being connected, has no collection in which
+    /// the peer has yet to acknowledge, as durably applied, something that was written here
+    /// before this call; and none in which something that the peer has told to hold is not
+    /// durably applied here. At least one link must be connected. What a peer writes meanwhile
+    /// and has not yet told is not covered, nor are links that wait, are refused or paused.
+    ///
+    /// Errors: [`ErrorKind::Timeout`], with what it was waiting for.
+    pub fn wait_synced(&self, timeout: Duration) -> Result<()> {
+        self.shared.wait_synced(None, timeout)
+    }
+
+    /// Ends it: says goodbye on every link, closes the sockets, stops the threads. Takes at most
+    /// some seconds. What was not sent yet is in the log and is sent another time.
+    pub fn close(&self) {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(runtime) = runtime else { return };
+        self.shared.close();
+        // A runtime may not be ended on a thread of another one, where we may well be.
+        let ended = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(1)));
+        if ended.join().is_err() {
+            tracing::error!("stopping the threads of the network failed");
+        }
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Network({:?}, {} links)", self.shared.site.us, self.shared.links().len())
+    }
+}
+
+/// What the tasks and the handles of a network share.
+pub(super) struct Shared {
+    pub(super) site: Arc<Site>,
+    pub(super) trust: Arc<Trust>,
+    /// Room for handshakes of those who dial us.
+    pub(super) handshakes: Arc<Semaphore>,
+    links: Mutex<Links>,
+    sockets: Mutex<Sockets>,
+    bell: Arc<Bell>,
+    handle: Handle,
+    closing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Sockets {
+    listeners: Vec<Endpoint>,
+    dialler: Option<Endpoint>,
+}
+
+impl Shared {
+    fn new(replica: Arc<dyn Replica>, commits: watch::Sender<u64>, handle: Handle) -> Shared {
+        let trust = Arc::new(Trust::new(Arc::clone(&replica)));
+        let us = replica.node_key().id();
+        let epoch = tokio::time::Instant::now();
+        Shared {
+            site: Arc::new(Site { replica, us, commits, epoch }),
+            trust,
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            links: Mutex::default(),
+            sockets: Mutex::default(),
+            bell: Arc::default(),
+            handle,
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    fn listen(self: &Arc<Shared>, address: SocketAddr) -> Result<SocketAddr> {
+        let mut sockets = self.sockets();
+        self.check_open()?;
+        let trust = Arc::clone(&self.trust);
+        let admit = Arc::new(move |node: &NodeId| trust.admit(node));
+        let _entered = self.handle.enter();
+        let endpoint = transport::listen(self.site.replica.node_key(), admit, address)?;
+        let bound = endpoint
+            .local_addr()
+            .map_err(|error| Error::io("ask where the socket is bound", error))?;
+        sockets.listeners.push(endpoint.clone());
+        self.handle.spawn(answer(Arc::clone(self), endpoint));
+        tracing::info!(address = %bound, "listening");
+        Ok(bound)
+    }
+
+    fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
+        let peer = target.key();
+        if peer == self.site.us {
+            return Err(Error::invalid(
+                "this is the key of this very node; connect to another node's address",
+            ));
+        }
+        let config = transport::client(self.site.replica.node_key(), peer)?;
+        let endpoint = self.dialler()?;
+        let mut links = self.links();
+        if let Some(entry) = links.dialling(&target) {
+            return Ok(Link::new(Arc::clone(self), Arc::clone(entry)));
+        }
+        self.check_room(&links)?;
+        self.trust.trust(peer);
+        let bell = Arc::clone(&self.bell);
+        let entry = Arc::new(Entry::outgoing(links.next_id(), target.clone(), bell));
+        links.add(Arc::clone(&entry));
+        links.revise(&self.site.us, &peer);
+        drop(links);
+        let guard = Guard { shared: Arc::clone(self), entry: Arc::clone(&entry) };
+        let dial = Dial { endpoint, config, target };
+        let (shared, kept) = (Arc::clone(self), Arc::clone(&entry));
+        self.handle.spawn(async move {
+            keep_up(shared, kept, dial).await;
+            drop(guard);
+        });
+        Ok(Link::new(Arc::clone(self), entry))
+    }
+
+    fn dialler(&self) -> Result<Endpoint> {
+        let mut sockets = self.sockets();
+        self.check_open()?;
+        if let Some(endpoint) = &sockets.dialler {
+            return Ok(endpoint.clone());
+        }
+        let _entered = self.handle.enter();
+        let endpoint = transport::dialler()?;
+        sockets.dialler = Some(endpoint.clone());
+        Ok(endpoint)
+    }
+
+    /// Takes in a peer that has dialled us, if it may.
+    pub(super) fn take_in(self: &Arc<Shared>, peer: NodeId, from: String) -> Result<Guard> {
+        let mut links = self.links();
+        self.check_room(&links)?;
+        if links.is_paused(&peer) {
+            return Err(Error::new(ErrorKind::Refused, "the other node has cut this link for now"));
+        }
+        // It was trusted at the handshake; `distrust` takes this lock before it closes links.
+        if !self.trust.is_trusted(&peer) {
+            return Err(Error::new(ErrorKind::Refused, "the other node trusts this one no more"));
+        }
+        let entry = Entry::incoming(links.next_id(), peer, from, Arc::clone(&self.bell));
+        let entry = Arc::new(entry);
+        links.add(Arc::clone(&entry));
+        Ok(Guard { shared: Arc::clone(self), entry })
+    }
+
+    /// Gives the links with a peer their wishes, after something has changed.
+    pub(super) fn revise(&self, peer: &NodeId) {
+        self.links().revise(&self.site.us, peer);
+    }
+
+    /// Cuts the links with a peer, or takes them up again.
+    pub(super) fn set_enabled(&self, peer: NodeId, enabled: bool) {
+        let mut links = self.links();
+        links.set_paused(peer, !enabled);
+        links.revise(&self.site.us, &peer);
+    }
+
+    fn distrust(&self, node: NodeId) {
+        self.trust.distrust(node);
+        self.links().of(&node).for_each(|entry| entry.set_wish(Wish::Close));
+    }
+
+    /// Ends one link and waits until it is gone.
+    pub(super) fn close_link(&self, entry: &Arc<Entry>) {
+        entry.set_wish(Wish::Close);
+        let deadline = Instant::now() + Duration::from_millis(CLOSE_TIMEOUT_MS);
+        self.bell.wait(deadline, || (entry.status().state == LinkState::Closed).then_some(()));
+    }
+
+    /// Waits until the links with `peer`, or all, have nothing left to do.
+    pub(super) fn wait_synced(&self, peer: Option<NodeId>, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        self.site.replica.flush()?;
+        // Every session looks at the log once more: what is written by now is in what it sees.
+        let mut mark = 0;
+        self.site.commits.send_modify(|commits| {
+            *commits += 1;
+            mark = *commits;
+        });
+        let synced = self.bell.wait(deadline, || self.are_synced(peer, mark));
+        synced.unwrap_or_else(|| Err(self.why_not_synced(peer, timeout)))
+    }
+
+    fn are_synced(&self, peer: Option<NodeId>, mark: u64) -> Option<Result<()>> {
+        if let Err(closed) = self.check_open() {
+            return Some(Err(closed));
+        }
+        let links = self.links();
+        let mut live = links.iter().filter(|e| peer.is_none_or(|p| p == e.peer) && e.is_live());
+        let first = live.next()?;
+        let synced = first.is_synced(mark) && live.all(|entry| entry.is_synced(mark));
+        synced.then_some(Ok(()))
+    }
+
+    fn why_not_synced(&self, peer: Option<NodeId>, timeout: Duration) -> Error {
+        let links = self.links();
+        let concerned = links.iter().filter(|entry| peer.is_none_or(|peer| peer == entry.peer));
+        let reasons: Vec<String> =
+            concerned.filter_map(|entry| waits_for(&entry.status())).collect();
+        let reasons = match reasons.is_empty() {
+            true => "no link is connected".to_owned(),
+            false => reasons.join("; "),
+        };
+        let waited = timeout.as_secs_f64();
+        Error::new(ErrorKind::Timeout, format!("not in sync after {waited:.1} s: {reasons}"))
+    }
+
+    /// Ends all links and closes the sockets, within a bounded time.
+    fn close(&self) {
+        let deadline = Instant::now() + Duration::from_millis(CLOSE_TIMEOUT_MS);
+        self.closing.store(true, Ordering::SeqCst);
+        let mut links = self.links();
+        links.closed = true;
+        links.iter().for_each(|entry| entry.set_wish(Wish::Close));
+        drop(links);
+        let Sockets { listeners, dialler } = std::mem::take(&mut *self.sockets());
+        // Existing connections go on until they have said goodbye.
+        listeners.iter().for_each(|endpoint| endpoint.set_server_config(None));
+        self.bell.wait(deadline, || (self.links().len() == 0).then_some(()));
+        let endpoints: Vec<Endpoint> = listeners.into_iter().chain(dialler).collect();
+        self.wait_idle(endpoints, deadline);
+        self.bell.ring();
+    }
+
+    fn wait_idle(&self, endpoints: Vec<Endpoint>, deadline: Instant) {
+        let (done, idle) = std::sync::mpsc::channel();
+        self.handle.spawn(async move {
+            for endpoint in &endpoints {
+                endpoint.close(VarInt::from_u32(0), b"this node left");
+            }
+            for endpoint in &endpoints {
+                endpoint.wait_idle().await;
+            }
+            // Nobody listens any more if it took too long.
+            let _ = done.send(());
+        });
+        let left = deadline.saturating_duration_since(Instant::now());
+        if idle.recv_timeout(left).is_err() {
+            tracing::debug!("some connections did not end in time");
+        }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.closing.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Closed, "the network of this store is closed")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_room(&self, links: &Links) -> Result<()> {
+        if links.closed {
+            return Err(Error::new(ErrorKind::Closed, "the network of this store is closed"));
+        }
+        match links.len() >= MAX_LINKS {
+            true => Err(Error::limit(format!(
+                "a store has at most {MAX_LINKS} links, and this one has them; close some"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a link that is not in sync waits for, for people; `None` for one that is not concerned.
+fn waits_for(status: &LinkStatus) -> Option<String> {
+    let peer = status.peer.short();
+    let last = || status.last_error.clone().unwrap_or_else(|| "no answer yet".to_owned());
+    match &status.state {
+        LinkState::Connected => {
+            let lagging = status
+                .collections
+                .iter()
+                .filter(|(_, c)| !c.progress.caught_up || !c.progress.peer_caught_up);
+            let names: Vec<String> = lagging
+                .map(|(name, c)| match c.trouble {
+                    Some(trouble) => format!("{name} ({trouble:?})"),
+                    None => name.clone(),
+                })
+                .collect();
+            Some(format!("{peer} is connected and still at work on {names:?}"))
+        }
+        LinkState::Connecting => Some(format!("{peer} is being connected ({})", last())),
+        LinkState::Waiting => Some(format!("{peer} is not connected ({})", last())),
+        LinkState::Refused(reason) => Some(format!("{peer}: {reason}")),
+        LinkState::Paused => Some(format!("{peer} is paused")),
+        LinkState::Standby | LinkState::Closed => None,
+    }
+}
+
+/// A link's place among the links. Dropping it, also by a panic, takes the link out.
+pub(super) struct Guard {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+}
+
+impl Guard {
+    /// The link.
+    pub(super) fn entry(&self) -> Arc<Entry> {
+        Arc::clone(&self.entry)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.entry.rest(LinkState::Closed);
+        let mut links = self.shared.links();
+        links.remove(self.entry.id);
+        links.revise(&self.shared.site.us, &self.entry.peer);
+        drop(links);
+        self.shared.bell.ring();
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the network over a store of nothing but transactions.

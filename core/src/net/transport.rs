@@ -1,0 +1,129 @@
+//! QUIC as we use it: windows, timeouts, limits, sockets.
+//!
+//! A store listens on as many sockets as it is told to, and dials from one of its own, which
+//! is bound to the wildcard address of both families. Dialling from a listening socket would
+//! tie a link to one family and one interface; from the wildcard it survives a change of
+//! networks, as the client's side of QUIC migrates.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+
+use super::tls::{self, Admit};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::NodeId;
+use crate::limits::{
+    IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_LINK_STREAMS,
+    SYNC_WINDOW_BYTES,
+};
+use crate::txn::NodeKey;
+
+/// Bytes of a connection attempt that are held until it is looked at.
+const INCOMING_BUFFER_BYTES: u64 = 64 << 10;
+
+/// A socket that accepts. To be called where a runtime is entered.
+pub(super) fn listen(key: &NodeKey, admit: Admit, address: SocketAddr) -> Result<Endpoint> {
+    let socket = UdpSocket::bind(address).map_err(|error| cannot_bind(address, error))?;
+    let server = server(key, admit)?;
+    Endpoint::new(endpoint(key), Some(server), socket, Arc::new(quinn::TokioRuntime))
+        .map_err(|error| cannot_bind(address, error))
+}
+
+/// The socket to dial from. To be called where a runtime is entered.
+pub(super) fn dialler() -> Result<Endpoint> {
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Endpoint::client(v6).or_else(|_| Endpoint::client(v4)).map_err(|error| cannot_bind(v4, error))
+}
+
+/// For dialling `peer` and nobody else.
+pub(super) fn client(key: &NodeKey, peer: NodeId) -> Result<ClientConfig> {
+    let tls = tls::client_config(key, peer)?;
+    let crypto = QuicClientConfig::try_from(tls).map_err(no_cipher)?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport()));
+    Ok(config)
+}
+
+fn server(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
+    let tls = tls::server_config(key, admit)?;
+    let crypto = QuicServerConfig::try_from(tls).map_err(no_cipher)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport()));
+    config.max_incoming(2 * MAX_HANDSHAKES);
+    config.incoming_buffer_size(INCOMING_BUFFER_BYTES);
+    config.incoming_buffer_size_total(2 * MAX_HANDSHAKES as u64 * INCOMING_BUFFER_BYTES);
+    Ok(config)
+}
+
+/// A peer's stream window is that of a collection in the session. The windows of the whole
+/// connection are above what a session leaves unacknowledged: a tail can then neither keep
+/// control from being written (priority orders what is written) nor from being read.
+fn transport() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)))
+        .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS as u32).into()))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1))
+        .stream_receive_window(VarInt::from_u32(SYNC_WINDOW_BYTES as u32))
+        .receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32))
+        .send_window(LINK_WINDOW_BYTES as u64)
+        .datagram_receive_buffer_size(None)
+        .enable_segmentation_offload(!cfg!(target_os = "android"));
+    config
+}
+
+/// A node that was killed and comes back at the same address tells its peers so by a
+/// stateless reset: they connect anew at once instead of waiting for the idle timeout. For
+/// this it must know its connection ids and their reset tokens again: they come of its key.
+fn endpoint(key: &NodeKey) -> EndpointConfig {
+    let reset_key = ResetKey(blake3::derive_key("littoral v1 stateless reset", &key.seed()));
+    let cid_key = blake3::derive_key("littoral v1 connection ids", &key.seed());
+    let cid_key = u64::from_be_bytes(cid_key[..8].try_into().expect("8 of 32 bytes"));
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)));
+    config
+}
+
+/// Makes reset tokens.
+struct ResetKey([u8; 32]);
+
+impl HmacKey for ResetKey {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(blake3::keyed_hash(&self.0, data).as_bytes());
+    }
+
+    fn signature_len(&self) -> usize {
+        blake3::OUT_LEN
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> std::result::Result<(), CryptoError> {
+        let signature: [u8; 32] = signature.try_into().map_err(|_| CryptoError)?;
+        match blake3::keyed_hash(&self.0, data) == blake3::Hash::from(signature) {
+            true => Ok(()),
+            false => Err(CryptoError),
+        }
+    }
+}
+
+fn cannot_bind(address: SocketAddr, error: std::io::Error) -> Error {
+    let advice = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process uses this port, choose another one",
+        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have this address",
+        std::io::ErrorKind::PermissionDenied => "; take a port above 1023",
+        _ => "",
+    };
+    Error::new(ErrorKind::Network, format!("could not open UDP {address}: {error}{advice}"))
+        .with_source(error)
+}
+
+fn no_cipher(error: quinn::crypto::rustls::NoInitialCipherSuite) -> Error {
+    Error::new(ErrorKind::Internal, "TLS lacks the cipher suite that QUIC begins with")
+        .with_source(error)
+}

@@ -1,0 +1,126 @@
+//! A store as its links see it: the only place that knows both storage and sync.
+//!
+//! It translates: what a session asks of a [`Source`] into calls of the store, and what a
+//! session wants applied into a durable commit with one of four outcomes. It is synchronous
+//! and knows no network, so that a simulator drives sessions over it as well.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{NodeId, Position, Vector};
+use crate::store::{LogPage, Store};
+use crate::sync::door::Outcome;
+use crate::sync::{Page, Record, Source, Summary};
+use crate::txn::{NetworkId, NodeKey};
+
+/// As long as it lives, a callback is called.
+pub type Watching = Box<dyn Send + Sync>;
+
+/// What a link needs of a store.
+pub trait Replica: Source + Send + Sync {
+    /// The node's secret key.
+    fn node_key(&self) -> &NodeKey;
+
+    /// The network that the store belongs to.
+    fn network(&self) -> NetworkId;
+
+    /// Whether the store accepts links of this node.
+    fn is_trusted(&self, node: &NodeId) -> bool;
+
+    /// Calls back after each commit. The callback does not block.
+    fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching;
+
+    /// Applies transactions of a peer in this order, and returns when they are durable. Blocks.
+    fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()>;
+
+    /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
+    fn flush(&self) -> Result<()>;
+}
+
+impl Source for Store {
+    fn collections(&self) -> Result<Vec<String>> {
+        Ok(Store::collections(self))
+    }
+
+    fn summary(&self, collection: &str) -> Result<Summary> {
+        let (vector, cells, position) = Store::summary(self, collection)?;
+        Ok(Summary { vector, cells, position })
+    }
+
+    fn vector(&self, collection: &str) -> Result<Vector> {
+        Ok(Store::summary(self, collection)?.0)
+    }
+
+    fn floor(&self, collection: &str) -> Result<Vector> {
+        Store::floor(self, collection)
+    }
+
+    fn start(&self, collection: &str, have: &Vector) -> Result<Position> {
+        self.log_start(collection, have)
+    }
+
+    fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
+        let LogPage { records, next } = self.log_read(collection, from, max_bytes)?;
+        let record = |(dot, bytes, end)| Record { dot, bytes, end };
+        Ok(Page { records: records.into_iter().map(record).collect(), next })
+    }
+}
+
+impl Replica for Store {
+    fn node_key(&self) -> &NodeKey {
+        Store::node_key(self)
+    }
+
+    fn network(&self) -> NetworkId {
+        Store::network(self)
+    }
+
+    fn is_trusted(&self, node: &NodeId) -> bool {
+        Store::is_trusted(self, node)
+    }
+
+    fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching {
+        Box::new(Store::on_commit(self, callback))
+    }
+
+    fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()> {
+        self.apply_remote(collection, txns).map(drop)
+    }
+
+    fn flush(&self) -> Result<()> {
+        Store::flush(self)
+    }
+}
+
+/// What came of [`Replica::apply`], in the words of a session.
+///
+/// Unmet dependencies are nobody's fault, an invalid transaction is the peer's, and anything
+/// else is ours: only the first two are for the peer to know.
+pub fn outcome(applied: Result<()>) -> Outcome {
+    match applied {
+        Ok(()) => Outcome::Applied,
+        Err(error) => match error.kind() {
+            ErrorKind::MissingDependency => Outcome::MissingDependency,
+            ErrorKind::InvalidTransaction => Outcome::Invalid(describe(&error)),
+            _ => Outcome::StoreFailed(describe(&error)),
+        },
+    }
+}
+
+fn describe(error: &Error) -> String {
+    error.message().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_not_the_peers_fault() {
+        let of = |kind| outcome(Err(Error::new(kind, "why")));
+        assert_eq!(outcome(Ok(())), Outcome::Applied);
+        assert_eq!(of(ErrorKind::MissingDependency), Outcome::MissingDependency);
+        assert_eq!(of(ErrorKind::InvalidTransaction), Outcome::Invalid("why".to_owned()));
+        for kind in [ErrorKind::DiskFull, ErrorKind::Poisoned, ErrorKind::Closed, ErrorKind::Io] {
+            assert_eq!(of(kind), Outcome::StoreFailed("why".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Messages: what goes over the streams of a link, and its bytes.
+//!
+//! A message is one frame (see `framing`): length, type, body. Numbers called `uint` are
+//! unsigned LEB128 in the shortest form; `u16` and `u64` are big-endian; `bytes` is a `uint`
+//! length and the bytes; a `name` is `bytes` that are a legal collection name. One content
+//! has one encoding: lists are in strictly ascending order, nothing follows the last field.
+//!
+//! On the control stream, in any order after `Hello`:
+//!
+//! | type | message | body |
+//! | --- | --- | --- |
+//! | 1 | `Hello` | u16 protocol version, 16 network, uint n, n × (name, 32 digest of the vector, 32 digest of the cells) |
+//! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
+//! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
+//! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
+//!
+//! On a tail stream, `Tail` first and only first, `Behind` last:
+//!
+//! | type | message | body |
+//! | --- | --- | --- |
+//! | 16 | `Tail` | name |
+//! | 17 | `Txns` | u64 position in the sender's log, uint n ≥ 1, n × bytes (a transaction as its author made it) |
+//! | 18 | `CaughtUp` | nothing |
+//! | 19 | `Behind` | nothing |
+//!
+//! `Behind` travels on the tail, not on the control stream, so that it has a place among the
+//! transactions before it and names the one `Have` that it answers.
+//!
+//! The first eighteen bytes of `Hello`'s body, and all of `Bye`, stay the same in every
+//! version, so that two versions can tell each other why they part.
+//!
+//! This module knows no state: whether a message is due is the session's business.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Hash, Head, Origin, Position, ShortHash, Vector, check_collection};
+use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES, MAX_VECTOR_ENTRIES};
+use crate::txn::peek_dot;
+use crate::wire::{Reader, put_bytes, put_uint};
+
+use super::framing::LENGTH_BYTES;
+
+/// The version of the protocol that this build speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+const HELLO: u8 = 1;
+const HAVE: u8 = 2;
+const ACK: u8 = 3;
+const BYE: u8 = 4;
+const TAIL: u8 = 16;
+const TXNS: u8 = 17;
+const CAUGHT_UP: u8 = 18;
+const BEHIND: u8 = 19;
+
+/// Longest frame of a `Tail` message: type, length of the name, name.
+pub(super) const TAIL_FRAME_BYTES: usize = 1 + 2 + crate::limits::MAX_COLLECTION_BYTES;
+
+/// A message on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// Who speaks, and what it holds, in short. The first message of each side.
+    Hello(Hello),
+    /// "This is what I hold of it: stream me the rest." Restarts a tail under way.
+    Have {
+        /// Of which collection.
+        collection: String,
+        /// What is held.
+        vector: Vector,
+    },
+    /// "I have durably applied your log through this."
+    Ack {
+        /// Of which collection.
+        collection: String,
+        /// A position in the log of the one who reads this.
+        position: Position,
+    },
+    /// The last message.
+    Bye {
+        /// Why, for programs.
+        code: CloseCode,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// The first message of each side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Version of the protocol.
+    pub version: u16,
+    /// The network that the store belongs to.
+    pub network: [u8; 16],
+    /// What is held, in short. Empty if the version is not ours: its form is unknown then.
+    pub collections: BTreeMap<String, Digests>,
+}
+
+/// A collection in a `Hello`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digests {
+    /// Digest of the vector.
+    pub vector: Hash,
+    /// Digest of the cells.
+    pub cells: Hash,
+}
+
+/// A message on a tail stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tail {
+    /// What this stream carries. The first message, and only the first.
+    Tail {
+        /// Of which collection.
+        collection: String,
+    },
+    /// Transactions in the order of the sender's log.
+    Txns {
+        /// Position after them in the sender's log.
+        position: Position,
+        /// The transactions; at least one.
+        txns: Vec<Txn>,
+    },
+    /// "That is all that I held when I wrote this."
+    CaughtUp,
+    /// "My log no longer reaches back to what you hold: you need a snapshot." The last message.
+    Behind,
+}
+
+/// A transaction under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Txn {
+    /// Which one.
+    pub dot: Dot,
+    /// Its bytes, as its author made them.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a link ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// One side left on purpose.
+    Done,
+    /// One side broke the protocol.
+    Protocol,
+    /// The two speak different versions.
+    Version,
+    /// The two belong to different networks, or are one and the same node.
+    Network,
+    /// A transaction is invalid.
+    Invalid,
+    /// A store failed.
+    StoreFailed,
+    /// The other did not answer in time.
+    Timeout,
+    /// Something is larger than one link carries.
+    Limit,
+    /// The other ended without a goodbye.
+    Gone,
+    /// A code of a newer version.
+    Other(u8),
+}
+
+impl CloseCode {
+    /// The number in a `Bye`.
+    pub fn to_byte(self) -> u8 {
+        match self {
+            CloseCode::Done => 0,
+            CloseCode::Protocol => 1,
+            CloseCode::Version => 2,
+            CloseCode::Network => 3,
+            CloseCode::Invalid => 4,
+            CloseCode::StoreFailed => 5,
+            CloseCode::Timeout => 6,
+            CloseCode::Limit => 7,
+            CloseCode::Gone => 8,
+            CloseCode::Other(byte) => byte,
+        }
+    }
+
+    /// The reverse of [`CloseCode::to_byte`].
+    pub fn from_byte(byte: u8) -> CloseCode {
+        match byte {
+            0 => CloseCode::Done,
+            1 => CloseCode::Protocol,
+            2 => CloseCode::Version,
+            3 => CloseCode::Network,
+            4 => CloseCode::Invalid,
+            5 => CloseCode::StoreFailed,
+            6 => CloseCode::Timeout,
+            7 => CloseCode::Limit,
+            8 => CloseCode::Gone,
+            other => CloseCode::Other(other),
+        }
+    }
+}
+
+impl Control {
+    /// The frame of this message.
+    pub fn to_frame(&self) -> Vec<u8> {
+        match self {
+            Control::Hello(hello) => frame(HELLO, |out| put_hello(out, hello)),
+            Control::Have { collection, vector } => {
+                frame(HAVE, |out| put_have(out, collection, vector))
+            }
+            Control::Ack { collection, position } => frame(ACK, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&position.0.to_be_bytes());
+            }),
+            Control::Bye { code, reason } => frame(BYE, |out| {
+                out.push(code.to_byte());
+                put_bytes(out, shorten(reason).as_bytes());
+            }),
+        }
+    }
+
+    /// The message of a frame, type first.
+    pub fn from_frame(frame: &[u8]) -> Result<Control> {
+        let mut reader = Reader::new(frame, "control message");
+        let message = read_control(&mut reader).map_err(protocol)?;
+        finish(reader, &message)?;
+        Ok(message)
+    }
+}
+
+impl Tail {
+    /// The frame of this message.
+    pub fn to_frame(&self) -> Vec<u8> {
+        match self {
+            Tail::Tail { collection } => frame(TAIL, |out| put_name(out, collection)),
+            Tail::Txns { position, txns } => frame(TXNS, |out| {
+                out.extend_from_slice(&position.0.to_be_bytes());
+                put_uint(out, txns.len() as u64);
+                txns.iter().for_each(|txn| put_bytes(out, &txn.bytes));
+            }),
+            Tail::CaughtUp => frame(CAUGHT_UP, |_| ()),
+            Tail::Behind => frame(BEHIND, |_| ()),
+        }
+    }
+
+    /// The message of a frame, type first.
+    pub fn from_frame(frame: &[u8]) -> Result<Tail> {
+        let mut reader = Reader::new(frame, "tail message");
+        let message = read_tail(&mut reader).map_err(protocol)?;
+        reader.end().map_err(protocol)?;
+        Ok(message)
+    }
+}
+
+fn frame(kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![0; LENGTH_BYTES];
+    out.push(kind);
+    body(&mut out);
+    let length = u32::try_from(out.len() - LENGTH_BYTES).expect("limits keep frames below 4 GiB");
+    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    out
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    put_bytes(out, name.as_bytes());
+}
+
+fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
+    out.extend_from_slice(&hello.version.to_be_bytes());
+    out.extend_from_slice(&hello.network);
+    put_uint(out, hello.collections.len() as u64);
+    for (name, digests) in &hello.collections {
+        put_name(out, name);
+        out.extend_from_slice(&digests.vector.0);
+        out.extend_from_slice(&digests.cells.0);
+    }
+}
+
+fn put_have(out: &mut Vec<u8>, collection: &str, vector: &Vector) {
+    put_name(out, collection);
+    put_uint(out, vector.len() as u64);
+    for (origin, head) in vector.iter() {
+        out.extend_from_slice(&origin.to_bytes());
+        out.extend_from_slice(&head.seq.to_be_bytes());
+        out.extend_from_slice(&head.hash.0);
+    }
+}
+
+fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
+    Ok(match reader.u8()? {
+        HELLO => Control::Hello(read_hello(reader)?),
+        HAVE => Control::Have { collection: read_name(reader)?, vector: read_vector(reader)? },
+        ACK => Control::Ack { collection: read_name(reader)?, position: read_position(reader)? },
+        BYE => {
+            Control::Bye { code: CloseCode::from_byte(reader.u8()?), reason: read_reason(reader)? }
+        }
+        kind => return Err(unknown(kind, "control")),
+    })
+}
+
+fn read_tail(reader: &mut Reader<'_>) -> Result<Tail> {
+    Ok(match reader.u8()? {
+        TAIL => Tail::Tail { collection: read_name(reader)? },
+        TXNS => Tail::Txns { position: read_position(reader)?, txns: read_txns(reader)? },
+        CAUGHT_UP => Tail::CaughtUp,
+        BEHIND => Tail::Behind,
+        kind => return Err(unknown(kind, "tail")),
+    })
+}
+
+/// Nothing may follow, save in a hello of another version, of which only the start is read.
+fn finish(reader: Reader<'_>, message: &Control) -> Result<()> {
+    match message {
+        Control::Hello(hello) if hello.version != PROTOCOL_VERSION => Ok(()),
+        _ => reader.end().map_err(protocol),
+    }
+}
+
+fn read_hello(reader: &mut Reader<'_>) -> Result<Hello> {
+    let version = u16::from_be_bytes(reader.array()?);
+    let network = reader.array()?;
+    let collections = match version == PROTOCOL_VERSION {
+        true => read_collections(reader)?,
+        false => BTreeMap::new(),
+    };
+    Ok(Hello { version, network, collections })
+}
+
+fn read_collections(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Digests>> {
+    let count = at_most(reader, MAX_LINK_COLLECTIONS, "collections")?;
+    let mut collections = BTreeMap::new();
+    for _ in 0..count {
+        let name = read_name(reader)?;
+        let digests = Digests { vector: Hash(reader.array()?), cells: Hash(reader.array()?) };
+        if collections.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            return Err(reader.bad("collections out of order"));
+        }
+        collections.insert(name, digests);
+    }
+    Ok(collections)
+}
+
+fn read_vector(reader: &mut Reader<'_>) -> Result<Vector> {
+    let count = at_most(reader, MAX_VECTOR_ENTRIES, "entries of a vector")?;
+    let mut vector = Vector::new();
+    let mut last = None;
+    for _ in 0..count {
+        let origin = Origin::from_bytes(&reader.array()?);
+        let head = read_head(reader)?;
+        if last >= Some(origin) {
+            return Err(reader.bad("origins out of order"));
+        }
+        last = Some(origin);
+        vector.advance(origin, head);
+    }
+    Ok(vector)
+}
+
+fn read_head(reader: &mut Reader<'_>) -> Result<Head> {
+    match u64::from_be_bytes(reader.array()?) {
+        0 => Err(reader.bad("a transaction numbered 0")),
+        seq => Ok(Head { seq, hash: ShortHash(reader.array()?) }),
+    }
+}
+
+fn read_txns(reader: &mut Reader<'_>) -> Result<Vec<Txn>> {
+    let count = reader.count()?;
+    if count == 0 {
+        return Err(reader.bad("no transactions"));
+    }
+    // Room is taken as transactions are read: a count alone costs nothing.
+    let mut txns = Vec::new();
+    for _ in 0..count {
+        let bytes = reader.bytes()?;
+        if bytes.len() > MAX_TXN_BYTES {
+            return Err(reader.bad("a transaction is too large"));
+        }
+        txns.push(Txn { dot: peek_dot(bytes)?, bytes: bytes.to_vec() });
+    }
+    Ok(txns)
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<String> {
+    let name = reader.str()?;
+    check_collection(name)?;
+    Ok(name.to_owned())
+}
+
+fn read_position(reader: &mut Reader<'_>) -> Result<Position> {
+    Ok(Position(u64::from_be_bytes(reader.array()?)))
+}
+
+/// A reason goes to logs and terminals: control characters of a peer have no place there.
+fn read_reason(reader: &mut Reader<'_>) -> Result<String> {
+    let reason = reader.str()?;
+    if reason.len() > MAX_REASON_BYTES {
+        return Err(reader.bad("a reason is too long"));
+    }
+    Ok(reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+fn at_most(reader: &mut Reader<'_>, limit: usize, of: &str) -> Result<usize> {
+    match reader.count()? {
+        n if n <= limit => Ok(n),
+        n => Err(reader.bad(&format!("{n} {of} where {limit} are allowed"))),
+    }
+}
+
+fn shorten(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
+}
+
+fn unknown(kind: u8, stream: &str) -> Error {
+    Error::new(
+        ErrorKind::Protocol,
+        format!(
+            "message type {kind} on a {stream} stream is unknown in version {PROTOCOL_VERSION} \
+             of the sync protocol"
+        ),
+    )
+}
+
+/// Whatever is wrong with a peer's bytes is the peer's breach of the protocol.
+fn protocol(error: Error) -> Error {
+    Error::new(ErrorKind::Protocol, error.message())
+}

@@ -1,0 +1,809 @@
+//! The session: one link between two replicas, seen from one side.
+//!
+//! ```text
+//!            greet             meet             fail, leave, part
+//!   Fresh ──────────▶ Greeting ─────▶ Ready ───────────────────────▶ Ended
+//!                        │      fail, leave, part                      ▲
+//!                        └─────────────────────────────────────────────┘
+//! ```
+//!
+//! - `Fresh`: nothing has been said. `greet` reads what we hold and says hello.
+//! - `Greeting`: our hello is out; what we held then is kept in `greeted`. Bytes of tails may
+//!   already arrive (streams are independent): they are kept and not looked at.
+//! - `Ready`: both hellos are known. Each collection of their union has a lane: a tail out, a
+//!   tail in.
+//! - `Ended`: only what is in `output` still comes out; its last item is `Close`.
+//!
+//! What happens to a collection in `meet`:
+//!
+//! | vectors | cells | then |
+//! | --- | --- | --- |
+//! | equal | equal | nothing is said; each tails from where it was at its own hello |
+//! | equal | unequal | `Diverged`; nothing is exchanged |
+//! | unequal | any | each sends `Have`, and tails when the other's has come |
+//!
+//! Invariants:
+//! 1. One door in (`handle`), one out (`poll`). Neither fails: whatever goes wrong ends the
+//!    link with a `Close`, and nothing comes out after it.
+//! 2. Bytes of a peer never panic and never take memory beyond `SYNC_RECEIVE_BYTES`.
+//! 3. The same inputs give the same outputs.
+//! 4. Control messages and acknowledgements go before transactions; tails take turns, frame
+//!    by frame.
+//!
+//! Does not know: sockets, clocks, how a transaction is checked or applied.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::error::{Error, ErrorKind};
+use crate::id::{Dot, Position, Vector};
+use crate::limits::{
+    HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
+    MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
+};
+
+use super::door::{Config, Event, Input, Outcome, Output, Progress, StreamId};
+use super::framing::Framer;
+use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
+use super::streams::Streams;
+use super::tail_in::{Bound, Missing, TailIn, Work};
+use super::tail_out::{Step, TailOut};
+use super::{Source, Summary};
+
+/// One link between two replicas, seen from one side.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    state: State,
+    now_ms: u64,
+    hello_by_ms: u64,
+    greeted: BTreeMap<String, Summary>,
+    control: Framer,
+    streams: Streams,
+    lanes: BTreeMap<String, Lane>,
+    /// Lanes that may have something to send.
+    ready: BTreeSet<String>,
+    /// Lanes that wait for room in the window.
+    starved: BTreeSet<String>,
+    /// The lane that sent last.
+    turn: String,
+    acks: BTreeMap<String, Position>,
+    tickets: BTreeMap<u64, String>,
+    next_ticket: u64,
+    next_stream: u64,
+    output: VecDeque<Output>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Greeting,
+    Ready,
+    Ended,
+}
+
+/// One collection on the link.
+#[derive(Debug, Default)]
+struct Lane {
+    out: TailOut,
+    tail: TailIn,
+}
+
+/// Why we end the link.
+#[derive(Debug)]
+struct Failure {
+    code: CloseCode,
+    /// For both sides.
+    reason: String,
+    /// For our side only.
+    detail: Option<String>,
+}
+
+type Outcomes<T = ()> = std::result::Result<T, Failure>;
+
+impl Session {
+    /// A link that has just come up.
+    pub fn new(config: Config, now_ms: u64) -> Session {
+        Session {
+            config,
+            state: State::Fresh,
+            now_ms,
+            hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
+            greeted: BTreeMap::new(),
+            control: Framer::new(MAX_CONTROL_BYTES),
+            streams: Streams::default(),
+            lanes: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            starved: BTreeSet::new(),
+            turn: String::new(),
+            acks: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            next_stream: 0,
+            output: VecDeque::new(),
+        }
+    }
+
+    /// The door in. Poll after it until there is nothing left.
+    pub fn handle(&mut self, input: Input<'_>, now_ms: u64, source: &dyn Source) {
+        self.now_ms = self.now_ms.max(now_ms);
+        if self.state == State::Ended {
+            return;
+        }
+        let outcome = self.take(input, source);
+        self.settle(outcome);
+    }
+
+    /// The door out: what to do next; `None` when there is nothing until the next input.
+    pub fn poll(&mut self, source: &dyn Source) -> Option<Output> {
+        if self.state == State::Fresh {
+            let outcome = self.greet(source);
+            self.settle(outcome);
+        }
+        loop {
+            if let Some(output) = self.output.pop_front() {
+                return Some(output);
+            }
+            if self.state != State::Ready {
+                return None;
+            }
+            self.flush_acks();
+            let outcome = self.pump(source);
+            self.settle(outcome);
+            if self.output.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    /// When a [`Input::Tick`] is due, on the same clock as `now_ms`.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        match self.state {
+            State::Fresh | State::Greeting => Some(self.hello_by_ms),
+            State::Ready => self.lanes.values().filter_map(|lane| lane.tail.deadline_ms()).min(),
+            State::Ended => None,
+        }
+    }
+
+    /// How far each collection is.
+    pub fn progress(&self) -> BTreeMap<String, Progress> {
+        self.lanes.iter().map(|(name, lane)| (name.clone(), lane.progress())).collect()
+    }
+
+    /// Whether nothing is under way: all is sent and acknowledged, received and applied, or
+    /// waits for something that this link can't bring about.
+    pub fn is_idle(&self) -> bool {
+        let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
+        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle();
+        settled && self.state == State::Ready && self.lanes.values().all(idle)
+    }
+
+    /// Whether the link is over.
+    pub fn is_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    fn take(&mut self, input: Input<'_>, source: &dyn Source) -> Outcomes {
+        if self.state == State::Fresh {
+            self.greet(source)?;
+        }
+        match input {
+            Input::Received { stream: StreamId::Control, bytes } => self.hear(bytes, source)?,
+            Input::Received { stream: StreamId::Tail(id), bytes } => self.receive(id, bytes)?,
+            Input::Finished { stream: StreamId::Tail(id) } => self.finished(id)?,
+            Input::Reset { stream: StreamId::Tail(id) } => self.end_stream(id).map(|_| ())?,
+            Input::Stopped { stream: StreamId::Tail(id) } => self.stopped(id),
+            Input::Finished { .. } | Input::Reset { .. } | Input::Stopped { .. } => self.gone(),
+            Input::Committed => self.committed(source)?,
+            Input::Applied { ticket, outcome } => self.applied(ticket, outcome, source)?,
+            Input::Tick => {}
+            Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
+        }
+        self.watch_time(source)
+    }
+
+    // Hello.
+
+    fn greet(&mut self, source: &dyn Source) -> Outcomes {
+        self.state = State::Greeting;
+        let names = source.collections()?;
+        check_count(names.len())?;
+        for name in names {
+            let summary = source.summary(&name)?;
+            self.greeted.insert(name, summary);
+        }
+        let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
+        let network = self.config.network;
+        self.say(&Control::Hello(Hello { version: PROTOCOL_VERSION, network, collections }));
+        Ok(())
+    }
+
+    fn meet(&mut self, hello: Hello, source: &dyn Source) -> Outcomes {
+        self.check_hello(&hello)?;
+        self.state = State::Ready;
+        self.event(Event::Ready);
+        let greeted = std::mem::take(&mut self.greeted);
+        let names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
+        check_count(names.len())?;
+        for name in names {
+            self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
+        }
+        self.discover(source)?;
+        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id))
+    }
+
+    fn check_hello(&self, hello: &Hello) -> Outcomes {
+        let (ours, theirs) = (PROTOCOL_VERSION, hello.version);
+        if theirs != ours {
+            let (us, peer) = (self.config.us.short(), self.config.peer.short());
+            let older = if theirs > ours { us.clone() } else { peer.clone() };
+            return Err(failure(
+                CloseCode::Version,
+                format!(
+                    "node {peer} speaks version {theirs} of the sync protocol and node {us} \
+                     version {ours}: upgrade littoral on node {older}"
+                ),
+            ));
+        }
+        if hello.network != self.config.network {
+            return Err(failure(
+                CloseCode::Network,
+                format!(
+                    "nodes {} and {} belong to different networks: join one of them to the \
+                     other's with a ticket",
+                    self.config.us.short(),
+                    self.config.peer.short()
+                ),
+            ));
+        }
+        match self.config.us == self.config.peer {
+            true => Err(failure(CloseCode::Network, "this node connected to itself")),
+            false => Ok(()),
+        }
+    }
+
+    /// Compares one collection as both hellos tell it; who does not name it holds nothing.
+    fn compare(
+        &mut self,
+        name: &str,
+        ours: Option<&Summary>,
+        theirs: Option<&Digests>,
+        source: &dyn Source,
+    ) -> Outcomes {
+        let nothing = Vector::new();
+        let vector = ours.map_or(&nothing, |summary| &summary.vector);
+        let digest = vector.digest();
+        let lane = self.lanes.entry(name.to_owned()).or_default();
+        if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
+            return self.ask(name, source.vector(name)?);
+        }
+        if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
+            self.halt(name)?;
+            self.event(Event::Diverged { collection: name.to_owned() });
+            return Ok(());
+        }
+        let position = match ours {
+            Some(summary) => summary.position,
+            None => source.start(name, &nothing)?,
+        };
+        lane.out.follow(vector, position);
+        lane.tail.follow(digest);
+        self.ready.insert(name.to_owned());
+        self.event(Event::Synced { collection: name.to_owned() });
+        Ok(())
+    }
+
+    // Control messages.
+
+    fn hear(&mut self, bytes: &[u8], source: &dyn Source) -> Outcomes {
+        self.check_room(bytes.len())?;
+        self.control.push(bytes);
+        while self.state != State::Ended {
+            let Some(frame) = self.control.next()? else { break };
+            self.obey(Control::from_frame(&frame)?, source)?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, message: Control, source: &dyn Source) -> Outcomes {
+        match (self.state, message) {
+            (_, Control::Bye { code, reason }) => self.part(code, reason),
+            (State::Greeting, Control::Hello(hello)) => self.meet(hello, source)?,
+            (State::Greeting, _) => return Err(breach("the first message is not a hello")),
+            (_, Control::Hello(_)) => return Err(breach("a second hello")),
+            (_, Control::Have { collection, vector }) => {
+                self.peer_has(&collection, vector, source)?;
+            }
+            (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
+        }
+        Ok(())
+    }
+
+    /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
+    fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
+        self.open_lane(name)?;
+        let lane = self.lanes.entry(name.to_owned()).or_default();
+        if lane.tail.is_halted() {
+            return Ok(());
+        }
+        let ours = source.vector(name)?;
+        if let Some(dot) = fork(&ours, &vector) {
+            return self.forked(name, dot, ours);
+        }
+        let start = source.start(name, &vector)?;
+        let old = lane.out.have(&vector, start);
+        let unasked = lane.tail.is_unasked();
+        self.reset(old);
+        self.check_entries()?;
+        self.ready.insert(name.to_owned());
+        match unasked {
+            true => self.ask(name, ours),
+            false => Ok(()),
+        }
+    }
+
+    /// The peer holds another transaction than we under one name. It is shown what we hold,
+    /// so that it sees this too.
+    fn forked(&mut self, name: &str, dot: Dot, ours: Vector) -> Outcomes {
+        self.say_have(name, ours)?;
+        self.halt(name)?;
+        self.event(Event::Forked { collection: name.to_owned(), dot });
+        Ok(())
+    }
+
+    fn acked(&mut self, name: &str, position: Position) -> Outcomes {
+        let lane = self.lanes.get_mut(name);
+        let lane = lane.ok_or_else(|| breach("an acknowledgement of an unknown collection"))?;
+        lane.out.ack(position)?;
+        let position = lane.out.acked();
+        self.event(Event::Acked { collection: name.to_owned(), position });
+        self.note_caught_up(name);
+        self.ready.append(&mut self.starved);
+        Ok(())
+    }
+
+    /// The peer said goodbye.
+    fn part(&mut self, code: CloseCode, reason: String) {
+        self.end(code, reason, true);
+    }
+
+    /// The peer ended its control stream without a word.
+    fn gone(&mut self) {
+        let reason = format!("node {} ended the link", self.config.peer.short());
+        self.end(CloseCode::Gone, reason, true);
+    }
+
+    // Tails that we receive.
+
+    fn receive(&mut self, id: u64, bytes: &[u8]) -> Outcomes {
+        self.check_room(bytes.len())?;
+        self.streams.push(id, bytes)?;
+        match self.state {
+            State::Ready => self.drain_stream(id),
+            _ => Ok(()),
+        }
+    }
+
+    fn finished(&mut self, id: u64) -> Outcomes {
+        self.streams.finish(id);
+        match self.state {
+            State::Ready => self.drain_stream(id),
+            _ => Ok(()),
+        }
+    }
+
+    /// Works off the whole frames of a stream, and its end, if it has come.
+    fn drain_stream(&mut self, id: u64) -> Outcomes {
+        while let Some(frame) = self.streams.next_frame(id)? {
+            let message = Tail::from_frame(&frame)?;
+            self.tail_message(id, message)?;
+        }
+        if self.streams.is_finished(id) && self.end_stream(id)? > 0 {
+            return Err(breach("a stream ended within a frame"));
+        }
+        Ok(())
+    }
+
+    fn tail_message(&mut self, id: u64, message: Tail) -> Outcomes {
+        let name = self.streams.collection(id).map(str::to_owned);
+        match (name, message) {
+            (None, Tail::Tail { collection }) => self.bind(id, &collection),
+            (None, _) => Err(breach("a stream that does not say what it carries")),
+            (Some(_), Tail::Tail { .. }) => Err(breach("a stream that says twice what it carries")),
+            (Some(name), Tail::Txns { position, txns }) => self.txns(&name, position, txns),
+            (Some(name), Tail::CaughtUp) => {
+                self.lane(&name)?.tail.push_caught_up();
+                self.work(&name)
+            }
+            (Some(name), Tail::Behind) => {
+                self.lane(&name)?.tail.push_behind();
+                self.end_stream(id)?;
+                self.work(&name)
+            }
+        }
+    }
+
+    fn bind(&mut self, id: u64, name: &str) -> Outcomes {
+        let lane = self.lanes.get_mut(name);
+        let lane = lane.ok_or_else(|| breach("a tail of an unknown collection"))?;
+        match lane.tail.bind(id)? {
+            Bound::Current { replaced } => {
+                self.streams.bind(id, name);
+                self.stop(replaced)
+            }
+            Bound::Unwanted => self.stop(Some(id)),
+        }
+    }
+
+    fn txns(&mut self, name: &str, position: Position, txns: Vec<Txn>) -> Outcomes {
+        let lane = self.lane(name)?;
+        txns.iter().for_each(|txn| lane.out.heard(txn.dot));
+        lane.tail.push_txns(position, txns)?;
+        self.work(name)
+    }
+
+    /// Takes up what a tail has for us, until something has to be applied first.
+    fn work(&mut self, name: &str) -> Outcomes {
+        loop {
+            let (ticket, now_ms) = (self.next_ticket, self.now_ms);
+            let Some(work) = self.lane(name)?.tail.next(ticket, now_ms) else { return Ok(()) };
+            let collection = name.to_owned();
+            match work {
+                Work::Apply(txns) => {
+                    self.next_ticket += 1;
+                    self.tickets.insert(ticket, collection.clone());
+                    self.output.push_back(Output::Apply { ticket, collection, txns });
+                }
+                Work::Synced => self.event(Event::Synced { collection }),
+                Work::Behind => self.event(Event::Behind { collection }),
+            }
+        }
+    }
+
+    fn applied(&mut self, ticket: u64, outcome: Outcome, source: &dyn Source) -> Outcomes {
+        let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
+        match outcome {
+            Outcome::Applied => {
+                if let Some(position) = self.lane(&name)?.tail.applied(ticket) {
+                    self.acks.insert(name.clone(), position);
+                }
+            }
+            Outcome::MissingDependency => {
+                if self.lane(&name)?.tail.refused(ticket) {
+                    self.missing(&name, source)?;
+                }
+            }
+            Outcome::Invalid(why) => {
+                return Err(failure(CloseCode::Invalid, format!("transaction refused: {why}")));
+            }
+            Outcome::StoreFailed(why) => return Err(store_failed(why)),
+        }
+        self.work(&name)?;
+        self.retry(&name, source)
+    }
+
+    /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
+    /// what we hold, if that is news.
+    fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        let vector = source.vector(name)?;
+        let now_ms = self.now_ms;
+        let lane = self.lane(name)?;
+        let verdict = lane.tail.missing(vector.digest(), now_ms);
+        let dropped = lane.tail.abandon();
+        self.stop(dropped)?;
+        match verdict {
+            Missing::Ask => self.ask(name, vector)?,
+            Missing::Later => {}
+            Missing::Stuck => self.event(Event::Stuck { collection: name.to_owned() }),
+        }
+        Ok(())
+    }
+
+    /// Asks again for a collection that waits, if it is time and our vector has changed.
+    fn retry(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        let now_ms = self.now_ms;
+        let lane = self.lane(name)?;
+        if !lane.tail.is_due(now_ms) {
+            return Ok(());
+        }
+        let vector = source.vector(name)?;
+        match lane.tail.retry(vector.digest()) {
+            true => self.ask(name, vector),
+            false => Ok(()),
+        }
+    }
+
+    /// Says what we hold, which restarts the peer's tail.
+    fn ask(&mut self, name: &str, vector: Vector) -> Outcomes {
+        let old = self.lane(name)?.tail.ask(vector.digest());
+        self.stop(old)?;
+        self.say_have(name, vector)
+    }
+
+    fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
+        if vector.len() > MAX_VECTOR_ENTRIES {
+            return Err(failure(
+                CloseCode::Limit,
+                format!(
+                    "collection {name} has {} origins; a link carries {MAX_VECTOR_ENTRIES}",
+                    vector.len()
+                ),
+            ));
+        }
+        self.say(&Control::Have { collection: name.to_owned(), vector });
+        Ok(())
+    }
+
+    /// Reads a stream no more.
+    fn stop(&mut self, id: Option<u64>) -> Outcomes {
+        if let Some(id) = id {
+            self.streams.end(id)?;
+            self.output.push_back(Output::StopReading { stream: StreamId::Tail(id) });
+        }
+        Ok(())
+    }
+
+    /// A stream is over. Returns how many bytes of an unfinished frame were left.
+    fn end_stream(&mut self, id: u64) -> Outcomes<usize> {
+        let (name, left) = self.streams.end(id)?;
+        if let Some(name) = name {
+            let now_ms = self.now_ms;
+            self.lane(&name)?.tail.ended(id, now_ms);
+        }
+        Ok(left)
+    }
+
+    // Tails that we send.
+
+    fn committed(&mut self, source: &dyn Source) -> Outcomes {
+        if self.state != State::Ready {
+            return Ok(());
+        }
+        self.discover(source)?;
+        let open = self.lanes.iter().filter(|(_, lane)| lane.out.is_open());
+        self.ready.extend(open.map(|(name, _)| name.clone()));
+        self.starved.clear();
+        Ok(())
+    }
+
+    /// Announces collections that have come up since hello.
+    fn discover(&mut self, source: &dyn Source) -> Outcomes {
+        for name in source.collections()? {
+            if !self.lanes.contains_key(&name) {
+                check_count(self.lanes.len() + 1)?;
+                self.lanes.insert(name.clone(), Lane::default());
+                self.ask(&name, source.vector(&name)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one frame of the next lane that has one.
+    fn pump(&mut self, source: &dyn Source) -> Outcomes {
+        while self.output.is_empty() {
+            let Some(name) = self.next_ready() else { return Ok(()) };
+            let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
+            let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
+            let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;
+            self.carry_out(step, &name);
+            self.turn = name;
+        }
+        Ok(())
+    }
+
+    fn next_ready(&self) -> Option<String> {
+        let after = (std::ops::Bound::Excluded(&self.turn), std::ops::Bound::Unbounded);
+        self.ready.range::<String, _>(after).next().or(self.ready.first()).cloned()
+    }
+
+    fn carry_out(&mut self, step: Step, name: &str) {
+        match step {
+            Step::Send { stream, bytes } => self.send(StreamId::Tail(stream), bytes),
+            Step::Drained => {
+                self.ready.remove(name);
+                self.note_caught_up(name);
+            }
+            Step::Full => {
+                self.ready.remove(name);
+                self.starved.insert(name.to_owned());
+            }
+            Step::Behind { stream, bytes } => {
+                self.ready.remove(name);
+                self.send(StreamId::Tail(stream), bytes);
+                self.output.push_back(Output::Finish { stream: StreamId::Tail(stream) });
+                self.event(Event::PeerBehind { collection: name.to_owned() });
+                self.ready.append(&mut self.starved);
+            }
+        }
+    }
+
+    /// The peer reads one of our tails no more: it will ask again.
+    fn stopped(&mut self, id: u64) {
+        let tail = self.lanes.values_mut().find(|lane| lane.out.stream() == Some(id));
+        if tail.is_some_and(|lane| lane.out.stopped(id)) {
+            self.reset(Some(id));
+        }
+    }
+
+    /// Gives up one of our streams, which makes room in the window.
+    fn reset(&mut self, id: Option<u64>) {
+        if let Some(id) = id {
+            self.output.push_back(Output::Reset { stream: StreamId::Tail(id) });
+        }
+        self.ready.append(&mut self.starved);
+    }
+
+    fn note_caught_up(&mut self, name: &str) {
+        let lane = self.lanes.get_mut(name);
+        if lane.is_some_and(|lane| lane.out.newly_caught_up()) {
+            self.event(Event::PeerCaughtUp { collection: name.to_owned() });
+        }
+    }
+
+    // Lanes, limits, time, the end.
+
+    /// Gives a collection up on this link, in both directions.
+    fn halt(&mut self, name: &str) -> Outcomes {
+        let lane = self.lane(name)?;
+        let (sent, received) = (lane.out.halt(), lane.tail.halt());
+        self.reset(sent);
+        self.stop(received)
+    }
+
+    fn lane(&mut self, name: &str) -> Outcomes<&mut Lane> {
+        self.lanes.get_mut(name).ok_or_else(|| breach("an unknown collection"))
+    }
+
+    fn open_lane(&self, name: &str) -> Outcomes {
+        match self.lanes.contains_key(name) {
+            true => Ok(()),
+            false => check_count(self.lanes.len() + 1),
+        }
+    }
+
+    fn check_room(&self, more: usize) -> Outcomes {
+        let unapplied: usize = self.lanes.values().map(|lane| lane.tail.unapplied()).sum();
+        let held = unapplied + self.streams.bytes() + self.control.len();
+        match held.saturating_add(more) > SYNC_RECEIVE_BYTES {
+            true => Err(breach(format!(
+                "more than {SYNC_RECEIVE_BYTES} bytes sent without waiting for acknowledgements"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn check_entries(&self) -> Outcomes {
+        let entries: usize = self.lanes.values().map(|lane| lane.out.have_entries()).sum();
+        match entries > MAX_LINK_VECTOR_ENTRIES {
+            true => Err(failure(
+                CloseCode::Limit,
+                format!("vectors with {entries} entries; a link carries {MAX_LINK_VECTOR_ENTRIES}"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn watch_time(&mut self, source: &dyn Source) -> Outcomes {
+        match self.state {
+            State::Greeting if self.now_ms >= self.hello_by_ms => {
+                Err(failure(CloseCode::Timeout, "no hello in time"))
+            }
+            State::Ready => self.retry_due(source),
+            _ => Ok(()),
+        }
+    }
+
+    fn retry_due(&mut self, source: &dyn Source) -> Outcomes {
+        let due = self.lanes.iter().filter(|(_, lane)| lane.tail.is_due(self.now_ms));
+        let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
+        due.iter().try_for_each(|name| self.retry(name, source))
+    }
+
+    fn flush_acks(&mut self) {
+        let acks = std::mem::take(&mut self.acks);
+        let frames = acks
+            .into_iter()
+            .map(|(collection, position)| Control::Ack { collection, position }.to_frame());
+        let bytes: Vec<u8> = frames.flatten().collect();
+        if !bytes.is_empty() {
+            self.send(StreamId::Control, bytes);
+        }
+    }
+
+    fn say(&mut self, message: &Control) {
+        self.send(StreamId::Control, message.to_frame());
+    }
+
+    fn send(&mut self, stream: StreamId, bytes: Vec<u8>) {
+        self.output.push_back(Output::Send { stream, bytes });
+    }
+
+    fn event(&mut self, event: Event) {
+        self.output.push_back(Output::Event(event));
+    }
+
+    fn settle(&mut self, outcome: Outcomes) {
+        if let Err(failure) = outcome {
+            self.fail(failure);
+        }
+    }
+
+    /// Ends the link from our side, with a goodbye.
+    fn fail(&mut self, failure: Failure) {
+        let Failure { code, reason, detail } = failure;
+        let bye = Control::Bye { code, reason: reason.clone() };
+        self.end(code, detail.unwrap_or(reason), false);
+        self.output.push_front(Output::Send { stream: StreamId::Control, bytes: bye.to_frame() });
+    }
+
+    /// Nothing more is said or applied; what was learnt before is still told.
+    fn end(&mut self, code: CloseCode, reason: String, by_peer: bool) {
+        self.state = State::Ended;
+        self.output.retain(|output| matches!(output, Output::Event(_)));
+        self.output.push_back(Output::Close { code, reason, by_peer });
+        self.lanes.clear();
+        self.streams = Streams::default();
+        self.control = Framer::new(MAX_CONTROL_BYTES);
+    }
+}
+
+impl Lane {
+    fn progress(&self) -> Progress {
+        Progress {
+            sent_txns: self.out.txns(),
+            sent_bytes: self.out.bytes(),
+            received_txns: self.tail.txns(),
+            received_bytes: self.tail.bytes(),
+            unacked_bytes: self.out.unacked() as u64,
+            unapplied_bytes: self.tail.unapplied() as u64,
+            acked: self.out.acked(),
+            peer_caught_up: self.out.is_caught_up(),
+            caught_up: self.tail.is_caught_up(),
+        }
+    }
+}
+
+/// What goes wrong is the peer's breach, or our store's failure: nothing else is asked.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error.kind() {
+            ErrorKind::Protocol => breach(error.message()),
+            _ => store_failed(error.message()),
+        }
+    }
+}
+
+fn digests(summary: &Summary) -> Digests {
+    Digests { vector: summary.vector.digest(), cells: summary.cells }
+}
+
+/// A dot under which the two hold different transactions, as far as heads can tell.
+fn fork(ours: &Vector, theirs: &Vector) -> Option<Dot> {
+    theirs.iter().find_map(|(origin, head)| {
+        let same = ours.head(origin).filter(|our| our.seq == head.seq)?;
+        (same.hash != head.hash).then_some(Dot { origin: *origin, seq: head.seq })
+    })
+}
+
+fn check_count(collections: usize) -> Outcomes {
+    match collections > MAX_LINK_COLLECTIONS {
+        true => Err(failure(
+            CloseCode::Limit,
+            format!("{collections} collections; a link carries {MAX_LINK_COLLECTIONS}"),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn failure(code: CloseCode, reason: impl Into<String>) -> Failure {
+    Failure { code, reason: reason.into(), detail: None }
+}
+
+fn breach(reason: impl Into<String>) -> Failure {
+    failure(CloseCode::Protocol, reason)
+}
+
+/// A store's error may name files and belongs to its owner: the peer is told only that it failed.
+fn store_failed(detail: impl Into<String>) -> Failure {
+    let reason = "the store of the other node failed".to_owned();
+    Failure { code: CloseCode::StoreFailed, reason, detail: Some(detail.into()) }
+}

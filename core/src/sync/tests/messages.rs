@@ -1,0 +1,148 @@
+//! The bytes of messages.
+
+use proptest::prelude::*;
+
+use super::store::{dot, origin, txn};
+use crate::id::{Hash, Head, Position, ShortHash, Vector};
+use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_VECTOR_ENTRIES};
+use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
+
+fn controls() -> Vec<Control> {
+    let notes = || "notes".to_owned();
+    let digests = Digests { vector: Hash([1; 32]), cells: Hash([2; 32]) };
+    let collections = [(notes(), digests), ("tasks".to_owned(), digests)].into();
+    let head = |seq| Head { seq, hash: ShortHash([3; 16]) };
+    let vector: Vector = [(origin(1), head(5)), (origin(2), head(u64::MAX))].into_iter().collect();
+    vec![
+        Control::Hello(Hello { version: PROTOCOL_VERSION, network: [9; 16], collections }),
+        Control::Have { collection: notes(), vector },
+        Control::Have { collection: notes(), vector: Vector::new() },
+        Control::Ack { collection: notes(), position: Position(258) },
+        Control::Bye { code: CloseCode::Other(77), reason: "söme reason".to_owned() },
+    ]
+}
+
+fn tails() -> Vec<Tail> {
+    let txns = [1, 2].map(|seq| Txn { dot: dot(1, seq), bytes: txn(dot(1, seq), &[], b"x") });
+    vec![
+        Tail::Tail { collection: "notes".to_owned() },
+        Tail::Txns { position: Position(77), txns: txns.into() },
+        Tail::CaughtUp,
+        Tail::Behind,
+    ]
+}
+
+#[test]
+fn messages_round_trip() {
+    for message in controls() {
+        assert_eq!(Control::from_frame(&message.to_frame()[4..]).unwrap(), message);
+    }
+    for message in tails() {
+        assert_eq!(Tail::from_frame(&message.to_frame()[4..]).unwrap(), message);
+    }
+}
+
+#[test]
+fn a_frame_is_length_type_body() {
+    let ack = Control::Ack { collection: "notes".to_owned(), position: Position(258) };
+    assert_eq!(ack.to_frame(), b"\0\0\0\x0f\x03\x05notes\0\0\0\0\0\0\x01\x02");
+    assert_eq!(Tail::CaughtUp.to_frame(), b"\0\0\0\x01\x12");
+    let bye = Control::Bye { code: CloseCode::Network, reason: "no".to_owned() };
+    assert_eq!(bye.to_frame(), b"\0\0\0\x05\x04\x03\x02no");
+}
+
+#[test]
+fn every_shortened_or_lengthened_frame_is_refused() {
+    let (controls, tails) = (controls(), tails());
+    let frames = controls.iter().map(Control::to_frame).chain(tails.iter().map(Tail::to_frame));
+    for frame in frames {
+        let body = &frame[4..];
+        for length in 0..body.len() {
+            assert!(Control::from_frame(&body[..length]).is_err(), "{length} of {body:?}");
+            assert!(Tail::from_frame(&body[..length]).is_err(), "{length} of {body:?}");
+        }
+        let longer = [body, &[0]].concat();
+        assert!(Control::from_frame(&longer).is_err() && Tail::from_frame(&longer).is_err());
+    }
+}
+
+#[test]
+fn unknown_types_name_the_version() {
+    for kind in (0..=255).filter(|kind| !(1..=4).contains(kind)) {
+        let error = Control::from_frame(&[kind]).unwrap_err();
+        assert!(error.message().contains("version 1"), "{error}");
+    }
+    for kind in (0..=255).filter(|kind| !(16..=19).contains(kind)) {
+        assert!(Tail::from_frame(&[kind]).unwrap_err().message().contains("version 1"));
+    }
+}
+
+#[test]
+fn codes_round_trip() {
+    (0..=255).for_each(|byte| assert_eq!(CloseCode::from_byte(byte).to_byte(), byte));
+}
+
+#[test]
+fn reasons_are_cut_at_a_character_and_cleaned() {
+    let reason = format!("{}{}", "x".repeat(MAX_REASON_BYTES - 1), "ä");
+    let bye = |reason: &str| Control::Bye { code: CloseCode::Done, reason: reason.to_owned() };
+    let frame = bye(&reason).to_frame();
+    let expected = bye(&"x".repeat(MAX_REASON_BYTES - 1));
+    assert_eq!(Control::from_frame(&frame[4..]).unwrap(), expected);
+    let frame = bye("\x1b[2Jgone\n").to_frame();
+    assert_eq!(Control::from_frame(&frame[4..]).unwrap(), bye(" [2Jgone "));
+    let long = [&[4, 0, 0x81, 0x04][..], &[b'x'; MAX_REASON_BYTES + 1]].concat();
+    assert!(Control::from_frame(&long).is_err());
+    let longest = [&[4, 0, 0x80, 0x04][..], &[b'x'; MAX_REASON_BYTES]].concat();
+    assert!(Control::from_frame(&longest).is_ok());
+}
+
+#[test]
+fn counts_have_limits() {
+    let digests = Digests { vector: Hash([1; 32]), cells: Hash([2; 32]) };
+    for (count, legal) in [(MAX_LINK_COLLECTIONS, true), (MAX_LINK_COLLECTIONS + 1, false)] {
+        let collections = (0..count).map(|n| (format!("c{n}"), digests)).collect();
+        let hello = Hello { version: PROTOCOL_VERSION, network: [9; 16], collections };
+        assert_eq!(Control::from_frame(&Control::Hello(hello).to_frame()[4..]).is_ok(), legal);
+    }
+    for (count, legal) in [(MAX_VECTOR_ENTRIES, true), (MAX_VECTOR_ENTRIES + 1, false)] {
+        let head = Head { seq: 1, hash: ShortHash([3; 16]) };
+        let origins = (0..count as u32).map(|n| {
+            let incarnation = n;
+            (crate::id::Origin { incarnation, ..origin(1) }, head)
+        });
+        let have = Control::Have { collection: "c".repeat(128), vector: origins.collect() };
+        assert_eq!(Control::from_frame(&have.to_frame()[4..]).is_ok(), legal);
+    }
+}
+
+#[test]
+fn lists_out_of_order_and_zeros_are_refused() {
+    let have = |entries: &[(u8, u64)]| {
+        let mut body = vec![2, 1, b'n', entries.len() as u8];
+        for (node, seq) in entries {
+            body.extend(origin(*node).to_bytes());
+            body.extend(seq.to_be_bytes());
+            body.extend([0; 16]);
+        }
+        Control::from_frame(&body).is_ok()
+    };
+    assert!(have(&[(1, 1), (2, 1)]));
+    assert!(!have(&[(2, 1), (1, 1)]));
+    assert!(!have(&[(1, 1), (1, 2)]));
+    assert!(!have(&[(1, 0)]));
+}
+
+proptest! {
+    #[test]
+    fn what_decodes_is_canonical(kind in 0u8..20, body in prop::collection::vec(any::<u8>(), 0..80)) {
+        let frame = [&[kind][..], &body].concat();
+        if let Ok(message) = Tail::from_frame(&frame) {
+            prop_assert_eq!(&message.to_frame()[4..], &frame[..]);
+        }
+        match Control::from_frame(&frame) {
+            Ok(Control::Bye { .. } | Control::Hello(_)) | Err(_) => {}
+            Ok(message) => prop_assert_eq!(&message.to_frame()[4..], &frame[..]),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Replicas on simulated disks that exchange transactions without a session, and seeded chance.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub(crate) mod oracle;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use littoral::clock::WallClock;
+use littoral::id::{Dot, Vector};
+use littoral::store::Outcome;
+use littoral::store::disk::MemDisk;
+use littoral::txn::{self, NodeKey, Txn, sign::SIGNATURE_BYTES};
+use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
+
+/// The collection of most tests.
+pub(crate) const NOTES: &str = "notes";
+/// 2026-11-22, in milliseconds.
+pub(crate) const NOON: u64 = 1_795_348_800_000;
+
+/// A wall clock that a test sets.
+#[derive(Debug)]
+pub(crate) struct Wall(AtomicU64);
+
+impl Wall {
+    pub(crate) fn set(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
+    }
+}
+
+impl WallClock for Wall {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A store, the disk under it, and its clock.
+pub(crate) struct Replica {
+    pub(crate) store: Store,
+    pub(crate) disk: MemDisk,
+    pub(crate) wall: Arc<Wall>,
+    seed: u8,
+}
+
+impl Replica {
+    pub(crate) fn new(seed: u8) -> Replica {
+        Replica::on(seed, MemDisk::new()).unwrap()
+    }
+
+    pub(crate) fn on(seed: u8, disk: MemDisk) -> Result<Replica> {
+        let wall = Arc::new(Wall(AtomicU64::new(NOON)));
+        let store = open(seed, &disk, &wall)?;
+        Ok(Replica { store, disk, wall, seed })
+    }
+
+    /// What this replica is after losing power now.
+    pub(crate) fn after_power_cut(&self, fate: Option<u64>) -> Replica {
+        let disk = match fate {
+            Some(seed) => self.disk.power_cut(seed),
+            None => self.disk.power_cut_all_lost(),
+        };
+        let replica = Replica::on(self.seed, disk).expect("a store opens after a power cut");
+        replica.wall.set(self.wall.now_ms());
+        replica
+    }
+
+    pub(crate) fn notes(&self) -> Collection {
+        self.store.collection(NOTES).unwrap()
+    }
+
+    pub(crate) fn key(&self) -> NodeKey {
+        key(self.seed)
+    }
+}
+
+pub(crate) fn key(seed: u8) -> NodeKey {
+    NodeKey::from_seed([seed + 1; 32])
+}
+
+pub(crate) fn open(seed: u8, disk: &MemDisk, wall: &Arc<Wall>) -> Result<Store> {
+    let options = Options::new().key(key(seed)).wall_clock(wall.clone()).cache_bytes(1 << 20);
+    options.open_on(Arc::new(disk.clone()))
+}
+
+/// The transactions of a collection that `have` lacks, in the order of `source`'s log.
+pub(crate) fn stream(source: &Store, collection: &str, have: &Vector) -> Vec<(Dot, Vec<u8>)> {
+    let mut at = source.log_start(collection, have).unwrap();
+    let mut found = Vec::new();
+    loop {
+        let page = source.log_read(collection, at, 8 << 10).unwrap();
+        if page.records.is_empty() {
+            return found;
+        }
+        at = page.next;
+        let lacking = page.records.into_iter().filter(|(dot, ..)| !have.covers(dot));
+        found.extend(lacking.map(|(dot, bytes, _)| (dot, bytes)));
+    }
+}
+
+/// All that a store's log holds of a collection from a position on, and the position after it.
+pub(crate) fn log_from(
+    store: &Store,
+    collection: &str,
+    mut at: Position,
+) -> (Vec<Vec<u8>>, Position) {
+    let mut found = Vec::new();
+    loop {
+        let page = store.log_read(collection, at, 8 << 10).unwrap();
+        if page.records.is_empty() {
+            return (found, at.max(page.next));
+        }
+        at = page.next;
+        found.extend(page.records.into_iter().map(|(_, bytes, _)| bytes));
+    }
+}
+
+pub(crate) fn vector(store: &Store, collection: &str) -> Vector {
+    store.summary(collection).unwrap().0
+}
+
+/// Brings everything of the notes that `source` holds and `target` lacks.
+pub(crate) fn pull(target: &Replica, source: &Replica) -> Outcome {
+    pull_in(&target.store, &source.store, NOTES)
+}
+
+pub(crate) fn pull_in(target: &Store, source: &Store, collection: &str) -> Outcome {
+    let lacking = stream(source, collection, &vector(target, collection));
+    let txns = lacking.into_iter().map(|(_, bytes)| bytes).collect();
+    target.apply_remote(collection, txns).unwrap()
+}
+
+/// Brings one transaction, alone.
+pub(crate) fn pull_one(target: &Replica, source: &Replica, seq: u64, author: &Replica) {
+    let all = stream(&source.store, NOTES, &Vector::new());
+    let wanted = |dot: &Dot| dot.origin.node == author.store.node_id() && dot.seq == seq;
+    let (_, bytes) = all.into_iter().find(|(dot, _)| wanted(dot)).expect("the source has it");
+    target.store.apply_remote(NOTES, vec![bytes]).unwrap();
+}
+
+/// Exchanges everything among all, until nothing is new.
+pub(crate) fn meet(replicas: &[&Replica]) {
+    loop {
+        let mut new = 0;
+        for target in replicas {
+            for source in replicas.iter().filter(|source| !std::ptr::eq(**source, *target)) {
+                new += pull(target, source).new;
+            }
+        }
+        if new == 0 {
+            return;
+        }
+    }
+}
+
+/// Asserts that all show and hold the same, and that what they keep beside it is right.
+pub(crate) fn assert_same(replicas: &[&Replica]) {
+    for replica in replicas {
+        replica.store.verify().unwrap();
+        let (ours, first) = (&replica.store, &replicas[0].store);
+        assert_eq!(vector(ours, NOTES), vector(first, NOTES));
+        assert_eq!(snapshot(&replica.notes()), snapshot(&replicas[0].notes()));
+        assert_eq!(ours.digests(NOTES).unwrap(), first.digests(NOTES).unwrap());
+        assert_eq!(ours.conflicts().unwrap(), first.conflicts().unwrap());
+    }
+}
+
+/// All documents of a collection, as shown.
+pub(crate) fn snapshot(collection: &Collection) -> Vec<(String, Fields)> {
+    let scan = collection.scan(&Default::default()).unwrap();
+    scan.map(|doc| doc.map(|doc| (doc.id().to_owned(), doc.into_fields())).unwrap()).collect()
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Txn {
+    txn::decode(&bytes[..bytes.len() - SIGNATURE_BYTES]).unwrap()
+}
+
+pub(crate) fn fields<const N: usize>(entries: [(&str, Field); N]) -> Fields {
+    entries.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()
+}
+
+/// Chance from a seed: splitmix64.
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+}
+
+/// Runs `schedule` for as many seeds as `LITTORAL_SCHEDULES` asks for, else `usually`; says which
+/// seed failed. `LITTORAL_SEED` runs one alone.
+pub(crate) fn each_seed(name: &str, usually: u64, schedule: impl Fn(u64)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let seeds = match number("LITTORAL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LITTORAL_SCHEDULES").unwrap_or(usually),
+    };
+    for seed in seeds {
+        let run = std::panic::AssertUnwindSafe(|| schedule(seed));
+        if let Err(panic) = std::panic::catch_unwind(run) {
+            eprintln!("{name}: seed {seed} failed; run it alone with LITTORAL_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
