@@ -54,9 +54,11 @@ from littoral._records import (
     CollectionStats,
     Conflict,
     Digests,
+    LinkProgress,
+    LinkStatus,
     Stats,
 )
-from littoral._store import Changes, Store, Transaction, open
+from littoral._store import Changes, Link, Store, Transaction, open
 from littoral._values import Counter, Moment, Opaque
 
 __version__ = _native.__version__
@@ -83,6 +85,9 @@ __all__ = [
     "InvalidInputError",
     "InvalidTransactionError",
     "LimitError",
+    "Link",
+    "LinkProgress",
+    "LinkStatus",
     "LockedError",
     "MissingDependencyError",
     "Moment",

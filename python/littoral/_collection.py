@@ -267,7 +267,7 @@ class Collection(_Documents):
             if found is None:
                 txn.put(self._name, id, _dict(default))
                 found = txn.get(self._name, id)
-                txn.commit()
+            txn.commit()
         finally:
             txn.rollback()
         assert found is not None
@@ -300,7 +300,7 @@ class TransactionCollection(_Documents):
     Iterating and counting read the store as it is, with the transaction's writes laid over it.
     """
 
-    __slots__ = ("_touched", "_txn")
+    __slots__ = ("_txn",)
     __module__ = "littoral"
 
     def __init__(self, store: _native.Store, txn: _native.Transaction, name: str) -> None:
@@ -308,8 +308,74 @@ class TransactionCollection(_Documents):
         self._store = store
         self._txn = txn
         self._name = name
-        self._touched: set[str] = set_()
 
     @property
     def _door(self) -> _native.Transaction:
         return self._txn
+
+    def __iter__(self) -> Iterator[str]:
+        written = self._txn.touched(self._name)
+        stored = self._store.scan(self._name, ids_only=True)
+        last = None
+        for id in heapq.merge(stored, written):
+            if id != last and (id not in written or self._txn.contains(self._name, id)):
+                yield id
+            last = id
+
+    def __len__(self) -> int:
+        count = self._store.len(self._name)
+        for id in self._txn.touched(self._name):
+            there = self._txn.contains(self._name, id)
+            count += int(there) - int(self._store.contains(self._name, id))
+        return count
+
+    @contextmanager
+    def edit(self, id: str) -> Iterator[Document]:
+        """Read, change and put a document in one; one that is not there starts empty."""
+        document = self._txn.get_or_absent(self._name, id)
+        yield document
+        self._txn.put(self._name, id, document)
+
+    def __repr__(self) -> str:
+        return f"<littoral.TransactionCollection {self._name!r}>"
+
+
+class _Items(ItemsView[str, Document]):
+    """Ids and documents, read in one scan."""
+
+    _mapping: Collection
+
+    def __iter__(self) -> Iterator[tuple[str, Document]]:
+        for document in self._mapping.scan():
+            assert document.id is not None
+            yield document.id, document
+
+    def __reversed__(self) -> Iterator[tuple[str, Document]]:
+        for document in self._mapping.scan(reverse=True):
+            assert document.id is not None
+            yield document.id, document
+
+
+class _Values(ValuesView[Document]):
+    """Documents, read in one scan."""
+
+    _mapping: Collection
+
+    def __iter__(self) -> Iterator[Document]:
+        return self._mapping.scan()
+
+    def __reversed__(self) -> Iterator[Document]:
+        return self._mapping.scan(reverse=True)
+
+
+def _dict(fields: Any) -> dict[str, Any]:
+    """What the native half takes: dicts, and other mappings as dicts."""
+    if isinstance(fields, dict):
+        return fields
+    if isinstance(fields, Mapping):
+        return dict(fields)
+    raise FieldTypeError(f"a document is a dict, not {type(fields).__name__}")
+
+
+def _pairs(documents: Any) -> "Iterable[tuple[str, Fields]]":
+    return documents.items() if hasattr(documents, "items") else documents

@@ -93,5 +93,62 @@ class Digests(NamedTuple):
     """Of the cells behind it, which sync compares."""
 
 
-for _class in (Change, Candidate, Conflict, CollectionStats, Stats, Digests):
+@dataclass(frozen=True, slots=True)
+class LinkProgress:
+    """A collection on a link."""
+
+    sent_transactions: int
+    """Transactions sent on this connection."""
+    received_transactions: int
+    """Transactions received on this connection."""
+    unacked_bytes: int
+    """Bytes of transactions sent and not acknowledged."""
+    unapplied_bytes: int
+    """Bytes of transactions received and not applied."""
+    peer_caught_up: bool
+    """Whether the peer holds all that our log held when it was last read."""
+    caught_up: bool
+    """Whether we hold all that the peer last said to hold."""
+    trouble: str | None
+    """What keeps it from going on: diverged, forked, behind, peer behind, stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A link, at one moment."""
+
+    peer: str
+    """The key of the node at the other end."""
+    address: str
+    """Where it is, or where it dialled from."""
+    direction: str
+    """Who dialled: outgoing is us, incoming is the peer."""
+    state: str
+    """connecting, connected, waiting, refused, standby, paused or closed."""
+    reason: str | None
+    """Why it waits, is refused or closed."""
+    synced: bool
+    """Whether nothing was left to send or receive."""
+    connected_since: datetime | None
+    """Since when it is connected."""
+    rtt_ms: float | None
+    """The time of a round trip, in milliseconds, while there is a connection."""
+    received_bytes: int
+    """Bytes received, over all connections of this link."""
+    sent_bytes: int
+    """Bytes sent, over all connections of this link."""
+    collections: Mapping[str, LinkProgress] = field(default_factory=dict)
+    """How far each collection is on the present connection."""
+
+
+for _class in (
+    Change,
+    Candidate,
+    Conflict,
+    CollectionStats,
+    Stats,
+    Digests,
+    LinkProgress,
+    LinkStatus,
+):
     _class.__module__ = "littoral"

@@ -10,6 +10,7 @@
 mod changes;
 mod classes;
 mod error;
+mod link;
 mod open_store;
 mod ops;
 mod scan;
@@ -25,6 +26,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::changes::Changes;
+    #[pymodule_export]
+    use super::link::Link;
     #[pymodule_export]
     use super::open_store::close_all;
     #[pymodule_export]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use littoral::net::{Network, NetworkOptions};
 use littoral::{Error, ErrorKind, NodeId, Store};
 use pyo3::prelude::*;
 
@@ -22,6 +23,7 @@ static OPEN: Mutex<Vec<Weak<OpenStore>>> = Mutex::new(Vec::new());
 /// What all Python objects of one store share.
 pub(crate) struct OpenStore {
     store: RwLock<Option<Store>>,
+    network: Mutex<Option<Arc<Network>>>,
     process: u32,
     pub(crate) path: PathBuf,
     pub(crate) node: NodeId,
@@ -38,6 +40,7 @@ impl OpenStore {
         let node = store.node_id();
         let open = Arc::new(OpenStore {
             store: RwLock::new(Some(store)),
+            network: Mutex::new(None),
             process: std::process::id(),
             path,
             node,
@@ -130,10 +133,35 @@ impl OpenStore {
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process(py)?;
         let taken = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
-        match taken {
-            Some(store) => detached(py, move || store.close()),
-            None => Ok(()),
-        }
+        let Some(store) = taken else { return Ok(()) };
+        detached(py, move || {
+            let network = lock(&self.network).take();
+            if let Some(network) = network {
+                network.close();
+            }
+            store.close()
+        })
+    }
+
+    /// The network of the store, which starts with the first call.
+    pub(crate) fn network(&self, py: Python<'_>) -> PyResult<Arc<Network>> {
+        let store = self.get(py)?;
+        detached(py, move || {
+            let mut network = lock(&self.network);
+            if self.is_closed() {
+                return Err(Error::new(ErrorKind::Closed, "the store is closed; open it again"));
+            }
+            if network.is_none() {
+                *network = Some(Arc::new(Network::start(&store, NetworkOptions::default())?));
+            }
+            Ok(network.as_ref().expect("just started").clone())
+        })
+    }
+
+    /// The network, if it was started.
+    pub(crate) fn started_network(&self, py: Python<'_>) -> PyResult<Option<Arc<Network>>> {
+        self.check_process(py)?;
+        Ok(py.detach(|| lock(&self.network).clone()))
     }
 }
 
@@ -143,6 +171,8 @@ impl Drop for OpenStore {
             // The files are our parent's.
             let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner);
             std::mem::forget(store.take());
+            let network = self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(network.take());
         }
     }
 }

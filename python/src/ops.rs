@@ -22,6 +22,9 @@ pub(crate) trait Door {
         None
     }
 
+    /// Takes note that a document is about to be written.
+    fn touch(&self, _collection: &str, _id: &str) {}
+
     /// Runs `call` in a transaction.
     fn write<T: Send>(
         &self,
@@ -54,6 +57,7 @@ pub(crate) fn put(
     version: Option<&Bound<'_, Version>>,
 ) -> PyResult<()> {
     let id = value::id_of(id)?;
+    door.touch(collection, &id);
     let mut fields = value::fields_of(content).map_err(|bad| bad.raise_at(py, &Path::root()))?;
     let remembered = match version {
         Some(version) => Some(version.clone()),
@@ -112,6 +116,7 @@ pub(crate) fn merge(
     fields: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let id = value::id_of(id)?;
+    door.touch(collection, &id);
     let fields = value::fields_of(fields).map_err(|bad| bad.raise_at(py, &Path::root()))?;
     door.write(py, |txn| txn.merge(collection, &id, &fields))
 }
@@ -124,6 +129,7 @@ pub(crate) fn delete(
     version: Option<&Bound<'_, Version>>,
 ) -> PyResult<bool> {
     let id = value::id_of(id)?;
+    door.touch(collection, &id);
     let known = version.filter(|version| version.get().is_of(door.node(), collection, &id));
     let (read, fate) = (known.map(|version| version.get().read()), door.fate().cloned());
     door.write(py, |txn| match &read {
@@ -144,6 +150,7 @@ pub(crate) fn set(
     field: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     let field = value::field_of(field).map_err(|bad| bad.raise_at(py, &path))?;
     door.write(py, |txn| txn.set(collection, &id, path, field))
 }
@@ -156,6 +163,7 @@ pub(crate) fn unset(
     path: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     door.write(py, |txn| txn.unset(collection, &id, path))
 }
 
@@ -168,6 +176,7 @@ pub(crate) fn add(
     element: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     let element = value::element_of(element).map_err(|bad| bad.raise_at(py, &path))?;
     door.write(py, |txn| txn.add(collection, &id, path, element))
 }
@@ -181,6 +190,7 @@ pub(crate) fn remove(
     element: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     let element = value::element_of(element).map_err(|bad| bad.raise_at(py, &path))?;
     door.write(py, |txn| txn.remove(collection, &id, path, element))
 }
@@ -194,6 +204,7 @@ pub(crate) fn increment(
     by: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     let by = by_of(by, &path)?;
     door.write(py, |txn| txn.increment(collection, &id, path, by))
 }
@@ -225,6 +236,7 @@ pub(crate) fn resolve(
     choice: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+    door.touch(collection, &id);
     let choice = match choice.is_instance(Classes::get(py)?.candidate.bind(py))? {
         true => choice.getattr("value")?,
         false => choice.clone(),

@@ -9,6 +9,7 @@ use pyo3::types::PyDict;
 
 use crate::changes::{Changes, seconds_to_duration};
 use crate::error::raise;
+use crate::link::{self, Link};
 use crate::open_store::{OpenStore, PATIENCE, detached};
 use crate::ops::{self, Door};
 use crate::scan::Scan;
@@ -337,19 +338,59 @@ impl Store {
     /// Trusts a peer from now on.
     fn trust(&self, py: Python<'_>, key: &str) -> PyResult<()> {
         let node: NodeId = key.parse().map_err(|err: littoral::Error| raise(py, err.into()))?;
-        self.open.run(py, |store| store.trust(node))
+        let network = self.open.started_network(py)?;
+        self.open.run(py, |store| {
+            store.trust(node)?;
+            if let Some(network) = network {
+                network.trust(node);
+            }
+            Ok(())
+        })
     }
 
     /// Trusts a peer no longer; gives whether it was trusted.
     fn distrust(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         let node: NodeId = key.parse().map_err(|err: littoral::Error| raise(py, err.into()))?;
-        self.open.run(py, |store| store.distrust(node))
+        let network = self.open.started_network(py)?;
+        self.open.run(py, |store| {
+            let there = store.distrust(node)?;
+            if let Some(network) = network {
+                network.distrust(node);
+            }
+            Ok(there)
+        })
     }
 
     /// The keys of the peers that are trusted.
     fn trusted(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let peers = self.open.run(py, |store| store.trusted())?;
         Ok(peers.into_iter().map(|peer| peer.node.to_string()).collect())
+    }
+
+    /// Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them.
+    fn listen(&self, py: Python<'_>, address: &str) -> PyResult<String> {
+        link::listen(py, &self.open, address)
+    }
+
+    /// Keeps up a link to the peer at `host:port#KEY`, and trusts it.
+    fn connect(&self, py: Python<'_>, address: &str) -> PyResult<Link> {
+        link::connect(py, &self.open, address)
+    }
+
+    /// How all links stand, each as keywords of `littoral.LinkStatus`.
+    fn links<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.open.get(py)?;
+        let links = match self.open.started_network(py)? {
+            Some(network) => py.detach(|| network.links()),
+            None => Vec::new(),
+        };
+        links.iter().map(|status| link::status_to_py(py, status)).collect()
+    }
+
+    /// Waits until this store and its peers hold the same.
+    fn wait_synced(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        link::wait(py, &self.open, timeout, move |timeout| network.wait_synced(timeout))
     }
 }
 

@@ -1,5 +1,6 @@
 //! An open transaction: reads see what it wrote; it ends by commit or rollback, once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub(crate) struct Transaction {
     open: Arc<OpenStore>,
     txn: Mutex<Owned<littoral::Transaction>>,
     committed: Arc<AtomicBool>,
+    /// The documents written, by collection.
+    touched: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Transaction {
@@ -32,6 +35,7 @@ impl Transaction {
             open: open.clone(),
             txn: Mutex::new(Owned::new(txn)),
             committed: Arc::new(AtomicBool::new(false)),
+            touched: Mutex::default(),
         })
     }
 
@@ -64,6 +68,18 @@ impl Door for Transaction {
 
     fn fate(&self) -> Option<&Arc<AtomicBool>> {
         Some(&self.committed)
+    }
+
+    fn touch(&self, collection: &str, id: &str) {
+        let mut touched = lock(&self.touched);
+        if !touched.contains_key(collection) {
+            touched.insert(collection.to_owned(), BTreeSet::new());
+        }
+        if let Some(ids) = touched.get_mut(collection)
+            && !ids.contains(id)
+        {
+            ids.insert(id.to_owned());
+        }
     }
 
     fn write<T: Send>(
@@ -111,6 +127,18 @@ impl Transaction {
         let id = value::id_of(id)?;
         let found = self.write(py, |txn| txn.get(collection, &id))?;
         found.map(|document| self.hand_out(py, collection, document)).transpose()
+    }
+
+    /// Whether it was committed or rolled back.
+    #[getter]
+    fn over(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open.check_process(py)?;
+        Ok(py.detach(|| lock(&self.txn).get_mut().is_none()))
+    }
+
+    /// The ids of the documents that were written here, in order.
+    fn touched(&self, collection: &str) -> Vec<String> {
+        lock(&self.touched).get(collection).into_iter().flatten().cloned().collect()
     }
 
     /// The document, or an empty one that a put begins.
