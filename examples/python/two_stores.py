@@ -16,7 +16,11 @@ def main(directory: Path) -> None:
         laptop.trust(phone.id)
         link = phone.connect(address)
 
-        laptop["notes"]["n1"] = {"title": "Tides", "tags": {"sea"}, "views": littoral.Counter(1)}
+        laptop["notes"]["n1"] = {
+            "title": "Tides",
+            "tags": {"sea"},
+            "views": littoral.Counter(1),
+        }
         laptop.wait_synced(timeout=30)
         print("on the phone:", phone["notes"]["n1"])
 
@@ -38,7 +42,9 @@ def main(directory: Path) -> None:
         for conflict in phone.conflicts():
             for candidate in conflict.candidates:
                 print("  ", conflict.path, candidate.value, "by", candidate.author[:10])
-            phone.resolve(conflict.collection, conflict.id, conflict.path, "Low and high tides")
+            phone.resolve(
+                conflict.collection, conflict.id, conflict.path, "Low and high tides"
+            )
         wait_equal(phone, laptop)
         print("resolved:", laptop["notes"]["n1"]["title"], laptop.conflicts())
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 from littoral import _native
 from littoral._document import Document, Version
 from littoral._errors import FieldTypeError, InvalidInputError, NotFoundError
-from littoral._records import Candidate, Conflict
+from littoral._records import Conflict
 
 T = TypeVar("T")
 Path: TypeAlias = str | tuple[str, ...] | list[str]
@@ -119,6 +119,17 @@ class _Documents(MutableMapping[str, Document]):
         """Add to a counter, which is created if nothing is there."""
         self._door.increment(self._name, id, path, by)
 
+    def update(self, other: Any = (), /, **documents: Fields) -> None:
+        """Put the documents given: a mapping, or pairs of id and fields."""
+        for id, fields in [*_pairs(other), *documents.items()]:
+            self[id] = fields
+
+    def setdefault(self, id: str, default: Fields | None = None) -> Document:
+        """Give the document; put ``default`` first if there is none."""
+        if id not in self:
+            self[id] = default or {}
+        return self[id]
+
     def resolve(self, id: str, path: Path, choice: Any) -> None:
         """Settle the conflict at ``path`` for ``choice``: a `Candidate` of it, or a value."""
         self._door.resolve(self._name, id, path, choice)
@@ -152,11 +163,11 @@ class Collection(_Documents):
     def __len__(self) -> int:
         return self._store.len(self._name)
 
-    def items(self) -> ItemsView[str, Document]:
+    def items(self) -> "_Items":
         """Give a view of the ids and documents, in the order of ids."""
         return _Items(self)
 
-    def values(self) -> ValuesView[Document]:
+    def values(self) -> "_Values":
         """Give a view of the documents, in the order of their ids."""
         return _Values(self)
 
@@ -179,6 +190,7 @@ class Collection(_Documents):
             end: only ids before this one.
             limit: at most so many documents.
             reverse: from the last to the first.
+
         """
         return self._store.scan(
             self._name,
@@ -257,15 +269,13 @@ class Collection(_Documents):
             if found is not None:
                 return last, found
 
-    def setdefault(self, id: str, default: Any = None) -> Document:
+    def setdefault(self, id: str, default: Fields | None = None) -> Document:
         """Give the document; put ``default`` first if there is none."""
-        if default is None:
-            default = {}
         txn = self._store.begin(30.0)
         try:
             found = txn.get(self._name, id)
             if found is None:
-                txn.put(self._name, id, _dict(default))
+                txn.put(self._name, id, _dict(default or {}))
                 found = txn.get(self._name, id)
             txn.commit()
         finally:
@@ -378,4 +388,7 @@ def _dict(fields: Any) -> dict[str, Any]:
 
 
 def _pairs(documents: Any) -> "Iterable[tuple[str, Fields]]":
-    return documents.items() if hasattr(documents, "items") else documents
+    pairs: Iterable[tuple[str, Fields]] = (
+        documents.items() if hasattr(documents, "items") else documents
+    )
+    return pairs

@@ -8,6 +8,18 @@ from typing import Any, final
 from littoral._document import Document
 from littoral._records import Change, Conflict
 
+__all__ = [
+    "Changes",
+    "Link",
+    "Scan",
+    "Store",
+    "Transaction",
+    "Version",
+    "__version__",
+    "close_all",
+    "open",
+]
+
 __version__: str
 
 def open(
@@ -56,8 +68,9 @@ class Changes:
     """The changes of a store from a position on."""
 
     def next(self, timeout: float | None = None) -> Change | None:
-        """The next change; waits for it, at most `timeout` seconds if that is given. None is
-        "nothing in that time".
+        """The next change; waits for it, at most `timeout` seconds if that is given.
+
+        None is "nothing in that time".
         """
 
     @property
@@ -218,9 +231,7 @@ class Store:
     ) -> None:
         """Replaces a document."""
 
-    def put_many(
-        self, collection: str, pairs: Iterable[tuple[str, Any]], batch: int
-    ) -> int:
+    def put_many(self, collection: str, pairs: Iterable[tuple[str, Any]], batch: int) -> int:
         """Puts pairs of id and fields, `batch` at a time; gives how many there were."""
 
     def merge(self, collection: str, id: str, fields: dict[str, Any]) -> None:

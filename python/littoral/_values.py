@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import total_ordering
+from operator import index
 from typing import SupportsIndex
 
 
@@ -18,7 +19,7 @@ class Counter:
     _value: int
 
     def __init__(self, value: SupportsIndex = 0) -> None:
-        self._value = value.__index__()
+        self._value = index(value)
 
     @property
     def value(self) -> int:

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use littoral::{Change, ErrorKind, Position};
+use littoral::{Change, Error, ErrorKind, Position};
 use pyo3::prelude::*;
 
 use crate::classes::Classes;
@@ -36,6 +36,9 @@ impl Changes {
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             self.open.check_process(py)?;
+            if self.open.is_closed() {
+                return Ok(Err(Error::new(ErrorKind::Closed, "the store is closed").into()));
+            }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let slice = left.map_or(SLICE, |left| left.min(SLICE));
             let found = py.detach(|| {
@@ -54,8 +57,9 @@ impl Changes {
 
 #[pymethods]
 impl Changes {
-    /// The next change; waits for it, at most `timeout` seconds if that is given. None is
-    /// "nothing in that time".
+    /// The next change; waits for it, at most `timeout` seconds if that is given.
+    ///
+    /// None is "nothing in that time".
     #[pyo3(signature = (timeout=None))]
     fn next<'py>(
         &self,
