@@ -368,5 +368,5 @@ fn shown(store: &littoral::Store, name: &str) -> BTreeMap<String, Shown> {
 
 #[test]
 fn stores_show_what_the_oracle_says_at_every_step() {
-    each_seed("algebra", 50, |seed| World::new(seed).run());
+    each_seed("algebra", 30, |seed| World::new(seed).run());
 }

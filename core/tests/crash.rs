@@ -118,7 +118,7 @@ fn reopen(
 #[test]
 fn acknowledged_writes_survive_power_cuts_at_any_moment() {
     let (peer, txns) = of_peer(40);
-    each_seed("power cuts", 25, |seed| {
+    each_seed("power cuts", 12, |seed| {
         let mut rng = Rng::new(seed);
         let (mut ledger, mut given) = (Ledger::default(), Given::default());
         let mut replica = Replica::new(0);

@@ -150,7 +150,7 @@ impl Plot {
 
 #[test]
 fn authors_who_break_every_rule_divide_nobody() {
-    each_seed("hostile", 60, |seed| {
+    each_seed("hostile", 25, |seed| {
         let mut plot = Plot::new(seed);
         (0..10 + plot.rng.below(50)).for_each(|_| plot.write());
         let replicas: Vec<Replica> = (0..3).map(Replica::new).collect();
@@ -217,7 +217,7 @@ fn sign_bytes(body: &[u8], seed: [u8; 32]) -> Vec<u8> {
 fn any_bytes_under_a_good_signature_are_applied_alike_or_refused() {
     const SEED: [u8; 32] = [101; 32];
     let key = NodeKey::from_seed(SEED);
-    each_seed("bytes", 40, |seed| {
+    each_seed("bytes", 20, |seed| {
         let mut plot = Plot::new(seed);
         plot.keys.truncate(1);
         plot.written.truncate(1);

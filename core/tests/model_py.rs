@@ -162,7 +162,7 @@ fn without_repeats(view: &Json) -> Json {
 #[test]
 fn stores_show_what_the_executable_model_shows() {
     let runs = std::cell::RefCell::new(Vec::new());
-    each_seed("model", 40, |seed| runs.borrow_mut().push((seed, run(seed))));
+    each_seed("model", 30, |seed| runs.borrow_mut().push((seed, run(seed))));
     let runs = runs.into_inner();
     let schedules: Vec<Json> = runs.iter().map(|(_, run)| run.schedule.clone()).collect();
     let Some(answers) = model(&schedules) else {

@@ -671,6 +671,34 @@ fn a_conflict_is_resolved_for_a_candidate_or_for_something_new_of_any_kind() {
 }
 
 #[test]
+fn what_is_put_over_a_conflict_replaces_also_the_side_that_was_not_shown() {
+    let kinds = [
+        Field::from("text"),
+        Field::set(["t"]),
+        Field::Counter(4),
+        Field::map([("y", Field::from(2i64)), ("c", Field::Counter(1))]),
+    ];
+    let news = [Field::set(["u"]), Field::Counter(7), Field::map([("z", 3i64)])];
+    for (hidden, new) in kinds.iter().flat_map(|kind| news.iter().map(move |new| (kind, new))) {
+        for whole in [true, false] {
+            let [a, b, c] = three();
+            a.notes().set("n", "x", hidden.clone()).unwrap();
+            b.wall.set(common::NOON + 1000);
+            b.notes().set("n", "x", "shown").unwrap();
+            meet(&[&a, &b, &c]);
+            match whole {
+                true => a.notes().put("n", &fields([("x", new.clone())])).unwrap(),
+                false => a.notes().set("n", "x", new.clone()).unwrap(),
+            }
+            meet(&[&a, &b, &c]);
+            assert_same(&[&a, &b, &c]);
+            assert_eq!(field(&c, "n", "x").as_ref(), Some(new), "over {hidden:?}");
+            assert_eq!(c.notes().conflicts().unwrap(), []);
+        }
+    }
+}
+
+#[test]
 fn leaving_while_others_write_refuses_nobody() {
     let replica = Replica::new(0);
     std::thread::scope(|scope| {

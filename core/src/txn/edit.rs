@@ -6,7 +6,9 @@
 //! between. Invariants: operations are the net effect (a put that the same transaction
 //! takes back is not among them); a clear names only cells that are in the row and that
 //! the base has seen; cells of unknown slots are never cleared by a `put`; every map and
-//! set that an edit creates has a marker, so that it stays when its content goes.
+//! set that an edit creates has a marker, so that it stays when its content goes; what is put
+//! over something of another kind replaces all that was seen there, also the sides of a
+//! conflict that were not shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -403,7 +405,7 @@ impl Draft {
         let ops_before = self.ops.len();
         let was_map = base.shows(&prefix, Slot::MapMarker);
         if !was_map {
-            self.clear_others(&prefix, Slot::MapMarker, base);
+            self.clear(&prefix, base, false);
             self.put_cell(key::slot(&prefix, Slot::MapMarker), Vec::new());
         }
         if was_map && replace {
@@ -484,7 +486,7 @@ impl Draft {
         let prefix = key::prefix(path);
         let was_set = base.shows(&prefix, Slot::SetMarker);
         if !was_set {
-            self.clear_others(&prefix, Slot::SetMarker, base);
+            self.clear(&prefix, base, false);
             self.put_cell(key::slot(&prefix, Slot::SetMarker), Vec::new());
         }
         let wanted: BTreeSet<Vec<u8>> = elements.iter().map(|e| element_key(&prefix, e)).collect();
@@ -545,7 +547,7 @@ impl Draft {
                 self.add_to_row(counter, by);
             }
             None => {
-                self.clear_others(&prefix, Slot::Counter, base);
+                self.clear(&prefix, base, false);
                 self.add_to_row(counter, sum);
             }
         }
