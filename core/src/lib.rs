@@ -1,4 +1,20 @@
 //! Littoral: an edge-replicated document store.
+//!
+//! Each device keeps its own [`Store`], edits it offline, and syncs with its peers over a
+//! network; concurrent edits converge, and conflicts stay visible instead of being lost.
+//!
+//! | to | see |
+//! | --- | --- |
+//! | open a store, write several documents at once | [`Store`], [`Transaction`] |
+//! | read, scan and write documents | [`Collection`], [`Document`] |
+//! | know what fields are | [`Field`], [`Value`], [`Path`] |
+//! | follow changes | [`Store::changes`] |
+//! | find and settle conflicts | [`Store::conflicts`], [`Store::resolve`] |
+//! | sync | `net::Network` (feature `net`, on by default) |
+//! | read and write JSON | [`value::json`] |
+//!
+//! All calls block and may be made from any thread. How it works inside is told in
+//! `ARCHITECTURE.md`, at the root of the repository.
 #![forbid(unsafe_code)]
 
 pub mod clock;
@@ -22,3 +38,8 @@ pub use store::{
 };
 pub use txn::edit::Version;
 pub use value::{Field, Fields, Path, Value};
+
+/// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

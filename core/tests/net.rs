@@ -223,6 +223,28 @@ fn a_disabled_link_carries_nothing_until_it_is_enabled() {
     }
 }
 
+/// Cut means cut when the call returns: nobody has to wait for a state before writing.
+#[test]
+fn what_is_written_after_a_link_was_disabled_is_written_apart() {
+    let (a, b) = (Node::new(), Node::new());
+    let link = a.joins(&b);
+    a.put("x", 0);
+    link.wait_synced(LONG).unwrap();
+    for round in 1..20 {
+        link.set_enabled(false);
+        assert_eq!(link.status().state, LinkState::Paused, "round {round}");
+        a.put("x", 2 * round);
+        b.put("x", 2 * round + 1);
+        link.set_enabled(true);
+        link.wait_synced(LONG).unwrap();
+        let conflicts = b.store.conflicts().unwrap();
+        assert_eq!(conflicts.len(), 1, "round {round}: neither saw what the other wrote");
+        b.put("x", 0);
+        b.network.wait_synced(LONG).unwrap();
+        assert!(a.store.conflicts().unwrap().is_empty());
+    }
+}
+
 #[test]
 fn the_side_that_was_dialled_can_cut_the_link_too() {
     let (a, b) = (Node::new(), Node::new());
@@ -403,4 +425,31 @@ fn the_api_can_be_used_on_a_thread_of_another_runtime() {
         drop(a);
     });
     assert_eq!(b.get("x"), Some(1));
+}
+
+/// A session looks at its store whenever it hears of a commit. If looking were heard of as
+/// well, a collection that waits would keep a thread busy for ever.
+#[test]
+fn looking_at_a_store_is_not_announced_like_a_commit() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use littoral::sync::Source;
+
+    let a = Node::new();
+    let heard = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&heard);
+    let count = move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+    };
+    let _watching = a.store.on_commit(count);
+    a.put("x", 1);
+    let after_the_write = heard.load(Ordering::SeqCst);
+    assert!(after_the_write > 0);
+    let source: &dyn Source = &a.store;
+    source.summary("notes").unwrap();
+    let vector = source.vector("notes").unwrap();
+    source.start("notes", &vector).unwrap();
+    source.read("notes", source.summary("notes").unwrap().position, 1).unwrap();
+    assert_eq!(heard.load(Ordering::SeqCst), after_the_write);
 }

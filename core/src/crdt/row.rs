@@ -14,7 +14,7 @@
 //! | stamps | count; each: origin number, seq, time (8, big-endian); sorted by origin, seq, time |
 //! | cells | count; each: length shared with the key before, rest of the key, number of its stamp, body |
 //! | body of a put | the value |
-//! | body of a counter row | seq, time (8), total, settled seq, base, count of settlings; each: number of an origin, seq |
+//! | body of a counter row | seq, time (8), total, settled seq, base, count of settlings; each: number of an origin, seq, settled seq |
 
 use std::collections::BTreeMap;
 
@@ -67,8 +67,10 @@ pub struct CounterRow {
     pub settled_seq: Seq,
     /// The total seen then.
     pub base: i128,
-    /// Who zeroed it there.
-    pub settled_by: Vec<Dot>,
+    /// Who zeroed all of it, and up to which transaction of the origin. An honest author names
+    /// the newest that added; who names a later one must not hide the others, or replicas
+    /// would part over when the row goes.
+    pub settled_by: BTreeMap<Dot, Seq>,
 }
 
 impl CounterRow {
@@ -187,8 +189,11 @@ impl Row {
             Ok(at) => {
                 if let Body::Counter(row) = &mut self.cells[at].body {
                     (row.seq, row.time, row.total) = (stamp.dot.seq, stamp.time, total);
+                    row.settled_by.retain(|_, upto| *upto >= row.seq);
                 }
             }
+            // Its author adds to a row that it has seen settled, and that so is gone everywhere.
+            Err(_) if birth != stamp.dot.seq => {}
             Err(at) => {
                 let row = CounterRow {
                     seq: stamp.dot.seq,
@@ -196,7 +201,7 @@ impl Row {
                     total,
                     settled_seq: 0,
                     base: 0,
-                    settled_by: Vec::new(),
+                    settled_by: BTreeMap::new(),
                 };
                 let stamp = Stamp { dot: born, time: stamp.time };
                 self.cells.insert(at, Cell { key: key.to_vec(), stamp, body: Body::Counter(row) });
@@ -215,16 +220,10 @@ impl Row {
     ) -> Option<Settled> {
         let at = self.find(key, born).ok()?;
         let Body::Counter(row) = &mut self.cells[at].body else { return None };
-        if (seq, total) > (row.settled_seq, row.base) {
-            if seq > row.settled_seq {
-                row.settled_by.clear();
-            }
-            (row.settled_seq, row.base) = (seq, total);
-        }
-        if seq == row.settled_seq
-            && let Err(at) = row.settled_by.binary_search(&by)
-        {
-            row.settled_by.insert(at, by);
+        (row.settled_seq, row.base) = (row.settled_seq, row.base).max((seq, total));
+        if seq >= row.seq {
+            let upto = row.settled_by.entry(by).or_insert(seq);
+            *upto = seq.max(*upto);
         }
         row.is_settled().then(|| Settled { key: key.to_vec(), row: *born })
     }
@@ -232,7 +231,7 @@ impl Row {
     /// Removes a counter row if it is settled by a transaction that `seen` knows.
     pub fn drop_settled(&mut self, key: &[u8], born: &Dot, seen: impl Fn(&Dot) -> bool) {
         let row = self.counter_row(key, born);
-        if row.is_some_and(|row| row.is_settled() && row.settled_by.iter().any(seen)) {
+        if row.is_some_and(|row| row.is_settled() && row.settled_by.keys().any(seen)) {
             self.cells.retain(|cell| cell.key != key || cell.stamp.dot != *born);
         }
     }
@@ -252,7 +251,7 @@ impl Row {
     /// The origins that the row names, in no order and perhaps more than once.
     pub fn origins(&self) -> impl Iterator<Item = Origin> {
         let settlers = |cell: &Cell| match &cell.body {
-            Body::Counter(row) => row.settled_by.iter().map(|dot| dot.origin).collect(),
+            Body::Counter(row) => row.settled_by.keys().map(|dot| dot.origin).collect(),
             Body::Put(_) => Vec::new(),
         };
         self.cells
@@ -348,9 +347,10 @@ impl Row {
                     put_uint(out, row.settled_seq);
                     put_int(out, row.base);
                     put_uint(out, row.settled_by.len() as u64);
-                    for dot in &row.settled_by {
+                    for (dot, upto) in &row.settled_by {
                         put_origin(&dot.origin, out);
                         put_uint(out, dot.seq);
+                        put_uint(out, *upto);
                     }
                 }
             }
@@ -419,7 +419,7 @@ fn counter_row<'a>(
     let (settled_seq, base) = (reader.uint()?, reader.int()?);
     let count = reader.count()?;
     let settled_by = (0..count)
-        .map(|_| Ok(Dot { origin: origin(reader)?, seq: reader.uint()? }))
+        .map(|_| Ok((Dot { origin: origin(reader)?, seq: reader.uint()? }, reader.uint()?)))
         .collect::<Result<_>>()?;
     Ok(CounterRow { seq, time, total, settled_seq, base, settled_by })
 }

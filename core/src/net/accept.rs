@@ -57,7 +57,7 @@ async fn host(shared: Arc<Shared>, connection: Connection) {
         Ok(guard) => guard,
         Err(error) => {
             let ending = Ending::said(CloseCode::Done, error.message().to_owned(), false);
-            return connection.close(ending.code(), ending.reason.as_bytes());
+            return ending.close(&connection);
         }
     };
     let entry = guard.entry();
@@ -65,6 +65,6 @@ async fn host(shared: Arc<Shared>, connection: Connection) {
     let on_ready = move || shared.revise(&peer);
     let ending = ending_of(tokio::spawn(drive(site, entry, connection.clone(), on_ready)).await);
     // After a panic it is still open.
-    connection.close(ending.code(), ending.reason.as_bytes());
+    ending.close(&connection);
     tracing::info!(peer = %peer.short(), reason = ending.reason, "incoming link ended");
 }

@@ -50,7 +50,9 @@ mod tests {
     #[test]
     fn a_link_that_lived_starts_over() {
         let mut backoff = Backoff::default();
-        (0..20).for_each(|_| drop(backoff.next(1)));
+        for _ in 0..20 {
+            backoff.next(1);
+        }
         backoff.reset();
         assert!(backoff.next(u64::MAX).as_millis() as u64 <= RECONNECT_MIN_MS);
     }

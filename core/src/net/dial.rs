@@ -77,7 +77,7 @@ async fn attempt(
     let driven = drive(Arc::clone(&shared.site), Arc::clone(entry), connection.clone(), || ());
     let ending = ending_of(tokio::spawn(driven).await);
     // After a panic it is still open.
-    connection.close(ending.code(), ending.reason.as_bytes());
+    ending.close(&connection);
     tracing::info!(peer = %entry.peer.short(), reason = ending.reason, "link ended");
     (*wishes.borrow() == Wish::Run).then_some(ending)
 }

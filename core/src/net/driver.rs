@@ -61,7 +61,7 @@ pub(super) async fn drive(
     let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
     let ending = driver.run().await;
     driver.part(&ending).await;
-    connection.close(ending.code(), ending.reason.as_bytes());
+    ending.close(&connection);
     ending
 }
 

@@ -1,7 +1,7 @@
 //! How a connection, or an attempt at one, ended: in words for people, and whether it is
 //! worth trying again soon.
 
-use quinn::{ConnectionError, TransportErrorCode, VarInt};
+use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
 use crate::sync::message::CloseCode;
 
@@ -80,9 +80,14 @@ impl Ending {
         Some(Ending::refused(reason, by_peer))
     }
 
-    /// What goes into the closing frame of the connection.
-    pub(super) fn code(&self) -> VarInt {
-        VarInt::from_u32(self.code.to_byte().into())
+    /// Closes the connection with what the peer may know. Why our own store failed may name
+    /// files and belongs to its owner.
+    pub(super) fn close(&self, connection: &Connection) {
+        let told = match self.code {
+            CloseCode::StoreFailed => "the store of the other node failed",
+            _ => &self.reason,
+        };
+        connection.close(VarInt::from_u32(self.code.to_byte().into()), told.as_bytes());
     }
 }
 

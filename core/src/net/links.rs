@@ -162,7 +162,7 @@ mod tests {
         let (outgoing, incoming) = (dial(&mut links, 2), knock(&mut links, 2));
         let other = dial(&mut links, 3);
         links.set_paused(node(2), true);
-        [2, 3].map(|peer| links.revise(&node(1), &node(peer)));
+        [2, 3].iter().for_each(|peer| links.revise(&node(1), &node(*peer)));
         let wishes = [outgoing.wish(), incoming.wish(), other.wish()];
         assert_eq!(wishes, [Wish::Pause, Wish::Close, Wish::Run]);
         links.set_paused(node(2), false);

@@ -1,6 +1,7 @@
 //! A collection: reading its documents, and writing one at a time.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use redb::{OwnedRange, ReadTransaction, ReadableDatabase};
 
@@ -20,7 +21,7 @@ use crate::value::{Field, Fields, Path, Value};
 #[derive(Debug, Clone)]
 pub struct Collection {
     store: Store,
-    name: String,
+    name: Arc<str>,
 }
 
 /// Which documents to scan: ids in a range, in order.
@@ -42,7 +43,7 @@ pub struct ScanRange {
 
 impl Collection {
     pub(super) fn new(store: Store, name: &str) -> Collection {
-        Collection { store, name: name.to_owned() }
+        Collection { store, name: Arc::from(name) }
     }
 
     /// Its name.
@@ -69,7 +70,7 @@ impl Collection {
     pub fn get(&self, id: &str) -> Result<Option<Document>> {
         check_id(id)?;
         let row = self.store.inner.current_row(&self.name, id)?;
-        Ok(row.and_then(|row| Document::of(id, row)))
+        Ok(row.and_then(|row| Document::of(&self.name, id, row)))
     }
 
     /// One field of a document, if both exist.
@@ -229,6 +230,7 @@ impl Inner {
 /// The documents of a range, one by one. Writes made meanwhile are not seen.
 pub struct Scan {
     store: Store,
+    collection: Arc<str>,
     range: Option<OwnedRange<&'static [u8], &'static [u8]>>,
     reverse: bool,
     left: usize,
@@ -262,7 +264,7 @@ impl Scan {
                 }
             }
         };
-        Ok(Scan { store, range: rows, reverse, left })
+        Ok(Scan { store, collection: collection.name.clone(), range: rows, reverse, left })
     }
 
     fn step(&mut self) -> Option<Result<Document>> {
@@ -276,8 +278,10 @@ impl Scan {
             if !Flags::of(Some(value.value())).shown {
                 continue;
             }
-            let document = tables::document_id(key.value())
-                .and_then(|id| Ok(Document::of(id, self.store.inner.decode_row(value.value())?)));
+            let document = tables::document_id(key.value()).and_then(|id| {
+                let row = self.store.inner.decode_row(value.value())?;
+                Ok(Document::of(&self.collection, id, row))
+            });
             if let Some(document) = document.transpose() {
                 return Some(document);
             }

@@ -311,9 +311,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Makes a change that no log record goes with, between two batches; durable when this
-    /// returns. The log is synced first: redb never becomes durable ahead of it.
-    pub(super) fn change_beside<T>(
+    /// Commits a change that no log record goes with, durably, between two batches. The log is
+    /// synced first: this makes durable in redb all that was applied before.
+    pub(super) fn commit_beside<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
     ) -> Result<T> {

@@ -1,6 +1,7 @@
 //! Documents and conflicts as they are handed out, and what can be put.
 
 use std::ops::Index;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::crdt::{Row, view};
@@ -12,9 +13,12 @@ use crate::value::{Field, Fields, Path};
 /// A document as it was read: its fields, and what its reader has thereby seen.
 ///
 /// Change [`Document::fields_mut`] and put it back: only the difference to what was read is
-/// written, so that what sync brought in between stays.
+/// written, so that what sync brought in between stays. Put under another id or into another
+/// collection, it is a copy: all of its fields are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
+    /// Where it was read; `None` if it was not there.
+    collection: Option<Arc<str>>,
     id: String,
     fields: Fields,
     row: Row,
@@ -22,14 +26,15 @@ pub struct Document {
 
 impl Document {
     /// The document that `row` shows, if it shows one.
-    pub(super) fn of(id: &str, row: Row) -> Option<Document> {
+    pub(super) fn of(collection: &Arc<str>, id: &str, row: Row) -> Option<Document> {
         let fields = view::fields(&row)?;
-        Some(Document { id: id.to_owned(), fields, row })
+        Some(Document { collection: Some(collection.clone()), id: id.to_owned(), fields, row })
     }
 
     /// A document that is not there: putting it begins one.
     pub fn absent(id: &str) -> Document {
-        Document { id: id.to_owned(), fields: Fields::new(), row: Row::default() }
+        let (fields, row) = (Fields::new(), Row::default());
+        Document { collection: None, id: id.to_owned(), fields, row }
     }
 
     /// Its id.
@@ -83,8 +88,8 @@ pub trait Content {
     /// The fields to put.
     fn fields(&self) -> &Fields;
 
-    /// What the caller had seen; `None` for "what is there now".
-    fn base(&self) -> Result<Option<Base>>;
+    /// What the caller had seen of the document `id` of `collection`; `None` for "what is there now".
+    fn base(&self, collection: &str, id: &str) -> Result<Option<Base>>;
 }
 
 impl Content for &Fields {
@@ -92,7 +97,7 @@ impl Content for &Fields {
         self
     }
 
-    fn base(&self) -> Result<Option<Base>> {
+    fn base(&self, _: &str, _: &str) -> Result<Option<Base>> {
         Ok(None)
     }
 }
@@ -102,8 +107,10 @@ impl Content for &Document {
         &self.fields
     }
 
-    fn base(&self) -> Result<Option<Base>> {
-        Ok(Some(Base::of(&self.row)))
+    fn base(&self, collection: &str, id: &str) -> Result<Option<Base>> {
+        let here =
+            self.collection.as_deref().is_none_or(|name| name == collection && self.id == id);
+        Ok(here.then(|| Base::of(&self.row)))
     }
 }
 
@@ -113,7 +120,7 @@ impl Content for (&Fields, &Version) {
         self.0
     }
 
-    fn base(&self) -> Result<Option<Base>> {
+    fn base(&self, _: &str, _: &str) -> Result<Option<Base>> {
         Base::from_version(self.1).map(Some)
     }
 }

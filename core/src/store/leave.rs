@@ -34,7 +34,7 @@ impl Inner {
 
     fn leave(&self, collection: &str) -> Result<bool> {
         let _gate = self.gate.enter(PATIENCE)?;
-        // With the gate taken and the queue empty, no local transaction is on its way.
+        // What is queued here goes before: it continues a history that ends with the leaving.
         self.flush()?;
         let mut committer = lock(&self.committer);
         let Some(committer) = committer.as_mut() else {

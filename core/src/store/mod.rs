@@ -2,7 +2,7 @@
 //!
 //! `log/` is the write-ahead log ([`log`]), `state.redb` the state materialised from it
 //! ([`tables`]); one waist ([`apply`]) leads from one to the other, for local writes, for
-//! peers' transactions and for recovery alike. [`commit`] is the way in, [`read`] the way
+//! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
 mod apply;
@@ -47,7 +47,7 @@ pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
-use disk::{Disk, Freeze};
+use disk::{File, Freeze};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
@@ -61,7 +61,8 @@ pub struct Store {
 /// What all clones of a store share.
 pub(crate) struct Inner {
     path: Option<PathBuf>,
-    disk: Arc<dyn Disk>,
+    /// `state.redb`.
+    state: Arc<dyn File>,
     key: NodeKey,
     node: NodeId,
     network: NetworkId,
@@ -76,7 +77,7 @@ pub(crate) struct Inner {
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
-    /// Thrown at a failure, so that redb changes its file no more.
+    /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
     /// Held as long as the directory is ours: until the store is closed.
@@ -181,12 +182,12 @@ impl Inner {
 
     /// Bytes of state.redb; 0 if they can't be told.
     fn state_len(&self) -> u64 {
-        self.disk.open(open::STATE, false).and_then(|file| file.len()).unwrap_or(0)
+        self.state.len().unwrap_or(0)
     }
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
-        self.freeze.freeze();
+        self.freeze.set();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
@@ -209,7 +210,7 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
-        let stopped = self.stop_committing();
+        let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(database);
         drop(commit::lock(&self.lock).take());

@@ -14,7 +14,7 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use super::apply::{Admission, Waist};
 use super::commit::{Committer, Pending, Queue};
-use super::disk::{Disk, Freeze, RealDisk, RedbFile};
+use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Log, LogRecord, RecordKind};
@@ -102,7 +102,7 @@ impl Options {
             None => load_key(&path.join(KEY))?,
         };
         let disk = Arc::new(RealDisk::new(path.to_owned()));
-        self.recover(Some(path.to_owned()), disk, key, Some(lock))
+        self.start(Some(path.to_owned()), disk, key, Some(lock))
     }
 
     /// Opens the store on `disk`, which may be a simulated one. [`Options::key`] must be given.
@@ -110,7 +110,7 @@ impl Options {
         let key = self.key.clone().ok_or_else(|| {
             Error::invalid("a store on a disk of one's own needs a key of one's own")
         })?;
-        self.recover(None, disk, key, None)
+        self.start(None, disk, key, None)
     }
 
     /// Checks that the directory is ours or may become so; gives whether it is new.
@@ -142,7 +142,8 @@ impl Options {
         Ok(true)
     }
 
-    fn recover(
+    /// Opens the state and recovers it from the log.
+    fn start(
         self,
         path: Option<PathBuf>,
         disk: Arc<dyn Disk>,
@@ -150,23 +151,26 @@ impl Options {
         lock: Option<fs::File>,
     ) -> Result<Store> {
         let freeze = Freeze::default();
-        let file =
-            disk.open(STATE, self.create).map_err(|err| Error::io("open state.redb", err))?;
+        // A directory was claimed before; a state that is missing there is made from the log.
+        let create = self.create || path.is_some();
+        let state = disk.open(STATE, create).map_err(|err| Error::io("open state.redb", err))?;
+        disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
+        forget_unfinished(&*disk, &*state).map_err(|err| Error::io("make state.redb", err))?;
         let database = Builder::new()
             .set_cache_size(self.cache_bytes)
-            .create_with_backend(RedbFile::new(file, freeze.clone()))
+            .create_with_backend(RedbFile::new(state.clone(), freeze.clone()))
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
         let heads = Heads::load(&database, node)?;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
-        let (log, found) = Log::open(disk.clone(), heads.applied)?;
+        let (log, found) = Log::open(disk, heads.applied)?;
         let heads = replay(&database, heads, &log, found.end, network, node)?;
-        let state_len = disk.open(STATE, false).and_then(|file| file.len()).unwrap_or(0);
+        let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
             path,
-            disk,
+            state,
             key,
             node,
             network,
@@ -220,6 +224,21 @@ impl Options {
 impl Default for Options {
     fn default() -> Options {
         Options::new()
+    }
+}
+
+/// Empties a `state.redb` that lost power while it was made. redb writes its magic number last
+/// and takes a file without it for something else; there is no log before the state is whole.
+fn forget_unfinished(disk: &dyn Disk, state: &dyn File) -> std::io::Result<()> {
+    let mut magic = [0; 9];
+    let len = state.len()?;
+    if len >= magic.len() as u64 {
+        state.read_at(0, &mut magic)?;
+    }
+    let has_log = disk.list("log").is_ok_and(|segments| !segments.is_empty());
+    match len > 0 && magic == [0; 9] && !has_log {
+        true => state.set_len(0),
+        false => Ok(()),
     }
 }
 

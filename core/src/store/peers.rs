@@ -33,9 +33,10 @@ impl Store {
 
     /// Trusts a peer no longer. Gives whether it was trusted. Documents it wrote stay.
     pub fn distrust(&self, peer: NodeId) -> Result<bool> {
-        self.inner.change_beside(|txn| {
+        self.inner.commit_beside(|txn| {
             let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-            Ok(peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some())
+            let there = peers.remove(&peer.as_bytes()[..]).map_err(db)?.is_some();
+            Ok(there)
         })
     }
 
@@ -65,12 +66,16 @@ impl Store {
     fn note_peer(&self, peer: NodeId, address: Option<&str>) -> Result<()> {
         let mut value = Vec::new();
         put_bytes(&mut value, address.unwrap_or_default().as_bytes());
-        if self.stored_peer(&peer)?.is_some_and(|old| old == value || address.is_none()) {
+        let same = |old: Vec<u8>| old == value || address.is_none();
+        if self.stored_peer(&peer)?.is_some_and(same) {
             return Ok(());
         }
-        self.inner.change_beside(|txn| {
+        self.inner.commit_beside(|txn| {
             let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-            tables::set(&mut peers, peer.as_bytes(), &value)
+            match tables::get(&peers, peer.as_bytes())?.is_some_and(same) {
+                true => Ok(()),
+                false => tables::set(&mut peers, peer.as_bytes(), &value),
+            }
         })
     }
 

@@ -280,6 +280,9 @@ impl HeadRow {
 /// An error of redb as one of ours.
 pub(super) fn db(err: impl Into<redb::Error>) -> Error {
     match err.into() {
+        redb::Error::Io(err) if err.kind() == std::io::ErrorKind::InvalidData => {
+            Error::corrupt(format!("state.redb is damaged: {err}"))
+        }
         redb::Error::Io(err) => Error::io("read or write state.redb", err),
         redb::Error::DatabaseAlreadyOpen => {
             Error::new(ErrorKind::Locked, "the store's state.redb is open in another process")

@@ -109,13 +109,13 @@ impl Transaction {
     /// The document with this id, as this transaction leaves it.
     pub fn get(&mut self, collection: &str, id: &str) -> Result<Option<Document>> {
         let row = self.draft(collection, id)?.row().clone();
-        Ok(Document::of(id, row))
+        Ok(Document::of(&Arc::from(collection), id, row))
     }
 
     /// Replaces a document. Content that was read carries its version: then only the difference
     /// to what was read is written, and what came in between stays.
     pub fn put(&mut self, collection: &str, id: &str, content: impl Content) -> Result<()> {
-        let base = content.base()?;
+        let base = content.base(collection, id)?;
         self.draft(collection, id)?.put(content.fields(), base.as_ref())
     }
 
@@ -219,6 +219,11 @@ impl Transaction {
     /// Signs and commits; durable and visible when this returns.
     pub fn commit(self) -> Result<()> {
         self.finish(true)
+    }
+
+    /// Signs and commits; visible when this returns, durable as [`Store::write_deferred`] says.
+    pub fn commit_deferred(self) -> Result<()> {
+        self.finish(false)
     }
 
     /// Gives up everything that was written in the transaction.

@@ -17,16 +17,17 @@ use crate::error::{Error, Result};
 
 impl Store {
     /// Checks all that is kept beside the documents against the documents. Reads everything.
+    /// Gives how many counter rows are settled and wait for their origin to write again.
     ///
     /// Errors: [`Corrupt`](crate::ErrorKind::Corrupt) with the collection and what differs.
     #[doc(hidden)]
-    pub fn verify(&self) -> Result<()> {
+    pub fn verify(&self) -> Result<u64> {
         let (heads, read) = {
             let heads = self.inner.read_heads();
             let read = self.inner.database()?.begin_read().map_err(db)?;
             (heads.iter().cloned().collect::<Vec<_>>(), read)
         };
-        heads.iter().try_for_each(|head| Check::run(&self.inner, &read, head))
+        heads.iter().map(|head| Check::run(&self.inner, &read, head)).sum()
     }
 }
 
@@ -41,7 +42,7 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn run(inner: &Inner, read: &ReadTransaction, head: &CollectionHead) -> Result<()> {
+    fn run(inner: &Inner, read: &ReadTransaction, head: &CollectionHead) -> Result<u64> {
         let (conflicts, settled) = (BTreeSet::new(), BTreeSet::new());
         let mut check =
             Check { inner, head, documents: 0, cells: LtHash::new(), conflicts, settled };
@@ -56,7 +57,8 @@ impl Check<'_> {
             let range = table.range(&start[..]..&end[..]).map_err(db)?;
             range.map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(db)).collect()
         };
-        check.compare(&keys(tables::CONFLICTS)?, &keys(tables::SETTLED)?)
+        check.compare(&keys(tables::CONFLICTS)?, &keys(tables::SETTLED)?)?;
+        Ok(check.settled.len() as u64)
     }
 
     fn row(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! Invariants: decoding checks everything that does not need other transactions: form,
 //! limits, canonical values and keys, sorted ids, no put or clear that names its own or a
-//! later transaction of its author. Anything malformed is refused whole.
+//! later transaction of its author. Anything malformed is refused whole. Memory is taken for
+//! what was read, never for what a count announces.
 //!
 //! | part | bytes |
 //! | --- | --- |
@@ -188,7 +189,7 @@ pub fn decode(bytes: &[u8]) -> Result<Txn> {
     let origins = origins(&mut reader, dot.origin)?;
     let deps = deps(&mut reader, &origins)?;
     let count = reader.count()?;
-    let mut docs: Vec<DocOps> = Vec::with_capacity(count);
+    let mut docs: Vec<DocOps> = Vec::new();
     for _ in 0..count {
         let doc = document(&mut reader, &origins, dot.seq)?;
         if docs.last().is_some_and(|last| last.id >= doc.id) {
@@ -221,7 +222,7 @@ fn origin(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Origin> {
 
 fn deps(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Vec<Dep>> {
     let count = reader.count()?;
-    let mut deps: Vec<Dep> = Vec::with_capacity(count);
+    let mut deps: Vec<Dep> = Vec::with_capacity(count.min(origins.len()));
     for _ in 0..count {
         let origin = origin(reader, origins)?;
         let (seq, hash) = (reader.uint()?, ShortHash(reader.array()?));
@@ -289,7 +290,7 @@ fn clear(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Op> {
     let prefix = reader.bytes()?.to_vec();
     key::check_prefix(&prefix)?;
     let count = reader.count()?;
-    let mut upto: Vec<Dot> = Vec::with_capacity(count);
+    let mut upto: Vec<Dot> = Vec::with_capacity(count.min(origins.len()));
     for _ in 0..count {
         let dot = seen(reader, origins, own)?;
         if upto.last().is_some_and(|last| last.origin >= dot.origin) {

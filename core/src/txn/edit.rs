@@ -329,9 +329,11 @@ impl Draft {
         Ok(())
     }
 
-    /// Settles the conflict at `path` for one of its candidates: the others are cleared.
+    /// Settles the conflict at `path` for one of its candidates, or for something new: all else
+    /// that is there is cleared.
     pub fn resolve(&mut self, path: &Path, choice: &Field) -> Result<()> {
         let base = Base::of(&self.now);
+        self.open_way(path, &base)?;
         let prefix = key::prefix(path);
         let keep = match choice {
             Field::Map(_) => Slot::MapMarker,
@@ -345,7 +347,9 @@ impl Draft {
             }
         };
         self.clear_others(&prefix, keep, &base);
-        Ok(())
+        // Of a candidate, what is left; of something new, nothing or its difference to that.
+        let left = Base::of(&self.now);
+        self.put_field(&mut path.clone(), choice, &left, true)
     }
 
     fn want_kind(
@@ -368,7 +372,7 @@ impl Draft {
     /// Makes every node above `path` a map, clearing what else was seen there.
     fn open_way(&mut self, path: &Path, base: &Base) -> Result<()> {
         let names = parent_names(path)?;
-        check_depth(path)?;
+        check_path(path)?;
         for depth in 0..=names.len() {
             let prefix = key::prefix(&Path::from(names[..depth].to_vec()));
             self.open_map(&prefix, base);
@@ -394,7 +398,7 @@ impl Draft {
         base: &Base,
         replace: bool,
     ) -> Result<()> {
-        check_depth(path)?;
+        check_path(path)?;
         let prefix = key::prefix(path);
         let ops_before = self.ops.len();
         let was_map = base.shows(&prefix, Slot::MapMarker);
@@ -441,12 +445,7 @@ impl Draft {
         base: &Base,
         replace: bool,
     ) -> Result<()> {
-        let prefix = key::prefix(path);
-        if prefix.len() > MAX_KEY_BYTES {
-            return Err(Error::limit(format!(
-                "the names on the way to a field have over {MAX_KEY_BYTES} bytes together"
-            )));
-        }
+        check_path(path)?;
         match field {
             Field::Map(fields) => self.put_map(path, fields, base, replace),
             Field::Set(elements) => self.put_set(path, elements, base),
@@ -680,7 +679,8 @@ fn settle(cell: &Cell, base: &Base) -> Option<Op> {
     let Body::Counter(row) = &cell.body else { return None };
     let &(seq, total) = base.rows.get(&(short_hash(&cell.key), cell.stamp.dot))?;
     let (seq, total) = if seq >= row.seq { (row.seq, row.total) } else { (seq, total) };
-    (seq > row.settled_seq).then(|| Op::Settle {
+    let plausible = seq >= cell.stamp.dot.seq;
+    (plausible && seq > row.settled_seq).then(|| Op::Settle {
         key: cell.key.clone(),
         row: cell.stamp.dot,
         seq,
@@ -697,11 +697,17 @@ fn parent_names(path: &Path) -> Result<Vec<String>> {
     }
 }
 
-fn check_depth(path: &Path) -> Result<()> {
-    match path.depth() > MAX_DEPTH {
-        true => {
-            Err(Error::limit(format!("the document is nested deeper than {MAX_DEPTH} at '{path}'")))
-        }
+/// Checks that a cell may lie at `path`.
+fn check_path(path: &Path) -> Result<()> {
+    if path.depth() > MAX_DEPTH {
+        return Err(Error::limit(format!(
+            "the document is nested deeper than {MAX_DEPTH} at '{path}'"
+        )));
+    }
+    match key::prefix(path).len() > MAX_KEY_BYTES {
+        true => Err(Error::limit(format!(
+            "the names on the way to a field have over {MAX_KEY_BYTES} bytes together"
+        ))),
         false => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use super::{Txn, codec};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, NodeId, check_collection};
 
 /// Bytes of a signature.
@@ -77,26 +77,31 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Signs `txn` with its author's key.
+    /// Signs `txn` with its author's key. What no reader would accept is not signed: it would
+    /// enter the author's own log, and end it.
     pub fn sign(txn: Txn, scope: Scope<'_>, key: &NodeKey) -> Result<Signed> {
         debug_assert_eq!(txn.dot.origin.node, key.id());
         let mut bytes = codec::encode(&txn)?;
+        codec::decode(&bytes).map_err(|err| {
+            let what = format!("the transaction would not be readable ({err}); please report it");
+            Error::new(ErrorKind::Internal, what)
+        })?;
         let hash = hash(&bytes, scope);
         bytes.extend_from_slice(&key.0.sign(&hash.0).to_bytes());
         Ok(Signed { txn, hash, bytes })
     }
 
-    /// Reads a transaction that came from outside: checks its form and its signature.
+    /// Reads a transaction that came from outside: checks its signature, then its form. So only
+    /// what its author has signed is taken for something of a later version.
     pub fn verify(bytes: Vec<u8>, scope: Scope<'_>) -> Result<Signed> {
         check_collection(scope.collection)?;
         let (body, signature) = split(&bytes)?;
-        let txn = codec::decode(body)?;
+        let dot = codec::peek_dot(body)?;
         let hash = hash(body, scope);
-        VerifyingKey::from_bytes(txn.dot.origin.node.as_bytes())
+        VerifyingKey::from_bytes(dot.origin.node.as_bytes())
             .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
-            .map_err(|_| {
-                Error::bad_txn(format!("the signature of transaction {} is wrong", txn.dot))
-            })?;
+            .map_err(|_| Error::bad_txn(format!("the signature of transaction {dot} is wrong")))?;
+        let txn = codec::decode(body)?;
         Ok(Signed { txn, hash, bytes })
     }
 

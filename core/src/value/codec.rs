@@ -16,7 +16,7 @@ use crate::limits::{MAX_DEPTH, MAX_VALUE_BYTES};
 
 const EXT_TIME: i8 = 1;
 
-/// Checks that `value` may be stored at `path`: finite, not too deep, not too large.
+/// Checks that `value` may be stored at `path`: finite, canonical, not too deep, not too large.
 /// Returns its canonical bytes.
 pub fn encode_checked(value: &Value, path: &Path) -> Result<Vec<u8>> {
     check(value, path, path.depth())?;
@@ -40,6 +40,9 @@ fn check(value: &Value, path: &Path, depth: usize) -> Result<()> {
     match value {
         Value::Float(x) if !x.is_finite() => Err(Error::invalid(format!(
             "the value at '{path}' is NaN or infinite, which can't be stored; use null or text"
+        ))),
+        Value::Opaque { kind: EXT_TIME, .. } => Err(Error::invalid(format!(
+            "the opaque value at '{path}' has the kind of a time; put a time"
         ))),
         Value::Array(items) => items.iter().try_for_each(|item| check(item, path, depth + 1)),
         Value::Object(members) => {

@@ -230,7 +230,7 @@ impl Node {
         for (value, rank) in &self.values {
             sides.push((Field::Value(codec::decode(value).unwrap()), *rank));
         }
-        sides.sort_by(|a, b| b.1.cmp(&a.1));
+        sides.sort_by_key(|side| std::cmp::Reverse(side.1));
         if sides.first().is_some_and(|(field, _)| matches!(field, Field::Map(_))) {
             conflicts.append(&mut below);
         }

@@ -45,10 +45,17 @@ impl MemDisk {
     /// Lets `n` more mutating calls pass; all later ones fail, writes after half their bytes,
     /// syncs after half the writes.
     pub fn fail_after(&self, n: u64) {
-        self.state().calls_left = Some(n);
+        let mut state = self.state();
+        (state.calls_left, state.fault) = (Some(n), None);
     }
 
-    /// Ends what [`MemDisk::fail_after`] began.
+    /// As [`MemDisk::fail_after`], with the error of a disk that has no room left.
+    pub fn full_after(&self, n: u64) {
+        let mut state = self.state();
+        (state.calls_left, state.fault) = (Some(n), Some(io::ErrorKind::StorageFull));
+    }
+
+    /// Ends what [`MemDisk::fail_after`] or [`MemDisk::full_after`] began.
     pub fn fail_no_more(&self) {
         self.state().calls_left = None;
     }
@@ -174,6 +181,8 @@ struct State {
     name_ops: Vec<NameOp>,
     handles: u64,
     calls_left: Option<u64>,
+    /// What the failing calls say, if not just that they were made to fail.
+    fault: Option<io::ErrorKind>,
     syncs: u64,
 }
 
@@ -181,7 +190,9 @@ impl State {
     /// Counts a call that changes something; an error once they are used up.
     fn mutate(&mut self) -> io::Result<()> {
         match &mut self.calls_left {
-            Some(0) => Err(io::Error::other("injected fault")),
+            Some(0) => {
+                Err(self.fault.map_or_else(|| io::Error::other("injected fault"), Into::into))
+            }
             Some(n) => {
                 *n -= 1;
                 Ok(())

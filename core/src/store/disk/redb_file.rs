@@ -4,9 +4,9 @@
 //! one is offered, which is what a single writing process needs. redb calls `close` exactly
 //! once and syncs before it where it must; closing only gives the lock back.
 //!
-//! A [`Freeze`] stops all changes to the file. A store that failed needs it: redb, when it is
-//! closed, makes durable what was committed without durability, and that may be ahead of a
-//! log whose sync failed.
+//! A database that is dropped makes its last commits durable, also those that were not to be.
+//! After a failed write of the log that would put the state ahead of the log, and the store
+//! would not open again: so its owner can freeze the file.
 
 use std::fmt;
 use std::io;
@@ -22,31 +22,31 @@ use super::File;
 pub struct RedbFile {
     file: Arc<dyn File>,
     locked: AtomicBool,
-    freeze: Freeze,
+    frozen: Freeze,
 }
 
-/// A switch that stops all changes to a file, for good.
+/// Once it is set, redb can change its file no more. Clones are the same switch.
 #[derive(Debug, Clone, Default)]
 pub struct Freeze(Arc<AtomicBool>);
 
 impl Freeze {
-    /// From now on every change fails.
-    pub fn freeze(&self) {
+    /// Refuses every change from now on.
+    pub fn set(&self) {
         self.0.store(true, Ordering::Release);
-    }
-
-    fn check(&self) -> io::Result<()> {
-        match self.0.load(Ordering::Acquire) {
-            false => Ok(()),
-            true => Err(io::Error::other("the store failed, and changes nothing more")),
-        }
     }
 }
 
 impl RedbFile {
-    /// Lets redb keep its database in `file`, until `freeze` is thrown.
-    pub fn new(file: Arc<dyn File>, freeze: Freeze) -> RedbFile {
-        RedbFile { file, locked: AtomicBool::new(false), freeze }
+    /// Lets redb keep its database in `file`, until `frozen` is set.
+    pub fn new(file: Arc<dyn File>, frozen: Freeze) -> RedbFile {
+        RedbFile { file, locked: AtomicBool::new(false), frozen }
+    }
+
+    fn check_thawed(&self) -> io::Result<()> {
+        match self.frozen.0.load(Ordering::Acquire) {
+            true => Err(io::Error::other("the store refuses writes after a failed commit")),
+            false => Ok(()),
+        }
     }
 
     fn release(&self) -> io::Result<()> {
@@ -73,17 +73,17 @@ impl StorageBackend for RedbFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.freeze.check()?;
+        self.check_thawed()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.freeze.check()?;
+        self.check_thawed()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.freeze.check()?;
+        self.check_thawed()?;
         self.file.write_at(offset, data)
     }
 

@@ -1,0 +1,121 @@
+//! What has no struct in C: figures, conflicts and links as JSON.
+
+#[cfg(feature = "net")]
+use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
+use littoral::store::{Candidate, Conflict, Stats};
+use littoral::value::field_to_json;
+use serde_json::{Value, json};
+
+pub(crate) fn names(names: &[String]) -> String {
+    Value::from(names.to_vec()).to_string()
+}
+
+pub(crate) fn stats(stats: &Stats) -> String {
+    let collections = stats.collections.iter().map(|collection| {
+        json!({
+            "name": collection.name,
+            "documents": collection.documents,
+            "conflicts": collection.conflicts,
+            "transactions": collection.transactions,
+            "origins": collection.origins,
+        })
+    });
+    json!({
+        "node": stats.node.to_string(),
+        "collections": collections.collect::<Vec<_>>(),
+        "state_bytes": stats.state_bytes,
+        "log_bytes": stats.log_bytes,
+        "position": stats.position.0,
+        "log_syncs": stats.log_syncs,
+        "failure": stats.failure,
+    })
+    .to_string()
+}
+
+pub(crate) fn conflicts(conflicts: &[Conflict]) -> String {
+    Value::from_iter(conflicts.iter().map(conflict)).to_string()
+}
+
+fn conflict(conflict: &Conflict) -> Value {
+    json!({
+        "collection": conflict.collection,
+        "id": conflict.id,
+        "path": conflict.path.to_string(),
+        "candidates": conflict.candidates.iter().map(candidate).collect::<Vec<_>>(),
+    })
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    json!({
+        "value": field_to_json(&candidate.field),
+        "author": candidate.dot.origin.node.to_string(),
+        "time": candidate.time.to_string(),
+    })
+}
+
+#[cfg(feature = "net")]
+pub(crate) fn links(links: &[LinkStatus]) -> String {
+    Value::from_iter(links.iter().map(link)).to_string()
+}
+
+#[cfg(feature = "net")]
+pub(crate) fn link(status: &LinkStatus) -> Value {
+    let (state, reason) = match &status.state {
+        LinkState::Connecting => ("connecting", None),
+        LinkState::Connected => ("connected", None),
+        LinkState::Waiting => ("waiting", None),
+        LinkState::Refused(reason) => ("refused", Some(reason)),
+        LinkState::Standby => ("standby", None),
+        LinkState::Paused => ("paused", None),
+        LinkState::Closed => ("closed", None),
+        _ => ("unknown", None),
+    };
+    let direction = match status.direction {
+        Direction::Outgoing => "outgoing",
+        Direction::Incoming => "incoming",
+    };
+    let collections: serde_json::Map<String, Value> = status
+        .collections
+        .iter()
+        .map(|(name, collection)| (name.clone(), link_collection(collection)))
+        .collect();
+    json!({
+        "id": status.id,
+        "peer": status.peer.to_string(),
+        "address": status.address,
+        "direction": direction,
+        "state": state,
+        "reason": reason,
+        "last_error": status.last_error,
+        "connected_since_ms": status.connected_since_ms,
+        "rtt_ms": status.rtt_ms,
+        "received_bytes": status.received_bytes,
+        "sent_bytes": status.sent_bytes,
+        "synced": status.synced,
+        "collections": collections,
+    })
+}
+
+#[cfg(feature = "net")]
+fn link_collection(status: &CollectionStatus) -> Value {
+    let trouble = status.trouble.map(|trouble| match trouble {
+        Trouble::Diverged => "diverged",
+        Trouble::Forked(_) => "forked",
+        Trouble::Behind => "behind",
+        Trouble::PeerBehind => "peer_behind",
+        Trouble::Stuck => "stuck",
+        _ => "unknown",
+    });
+    let progress = &status.progress;
+    json!({
+        "sent_txns": progress.sent_txns,
+        "sent_bytes": progress.sent_bytes,
+        "received_txns": progress.received_txns,
+        "received_bytes": progress.received_bytes,
+        "unacked_bytes": progress.unacked_bytes,
+        "unapplied_bytes": progress.unapplied_bytes,
+        "caught_up": progress.caught_up,
+        "peer_caught_up": progress.peer_caught_up,
+        "trouble": trouble,
+    })
+}

@@ -1,0 +1,84 @@
+//! Whom this store trusts.
+
+use littoral::NodeId;
+use serde_json::{Value, json};
+
+use crate::collection::was_there;
+use crate::error::{LIT_OK, Outcome, guard, lit_error_t, lit_status_t};
+use crate::slices::{Out, lit_bytes_t, lit_slice_t};
+use crate::store::{STORES, lit_store_t};
+
+fn key(key: &lit_slice_t) -> Outcome<NodeId> {
+    Ok(key.text("key")?.parse()?)
+}
+
+/// Trusts the node with this public key (as lit_store_node_id gives it there) from now on: its
+/// links are accepted, and what it sends is checked and applied. Remembered by the store.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_INVALID_INPUT (key).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_trust(
+    store: *mut lit_store_t,
+    key: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (shared, node) = (STORES.get(store)?, self::key(&key)?);
+        shared.open()?.trust(node)?;
+        #[cfg(feature = "net")]
+        shared.net.trust(node);
+        Ok(LIT_OK)
+    })
+}
+
+/// Trusts a node no longer, and closes its links. LIT_NOT_FOUND if it was not trusted. What it
+/// wrote stays.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_INVALID_INPUT (key).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_distrust(
+    store: *mut lit_store_t,
+    key: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (shared, node) = (STORES.get(store)?, self::key(&key)?);
+        let there = shared.open()?.distrust(node)?;
+        #[cfg(feature = "net")]
+        shared.net.distrust(node);
+        was_there(there)
+    })
+}
+
+/// The nodes that are trusted, as a JSON array of objects of node (the key) and address (where
+/// it was last reached, or null).
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_trusted_json(
+    store: *mut lit_store_t,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (out, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let out = out.required("json")?;
+        let peers = STORES.get(store)?.open()?.trusted()?;
+        let peers = peers
+            .into_iter()
+            .map(|peer| json!({"node": peer.node.to_string(), "address": peer.address}));
+        out.set(Value::from_iter(peers).to_string().into());
+        Ok(LIT_OK)
+    })
+}

@@ -1,0 +1,295 @@
+//! Stores: opening, closing, and what concerns the store as a whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use littoral::{Options, Store};
+
+use crate::error::{Fault, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t};
+use crate::handles::Registry;
+use crate::json;
+use crate::slices::{Grows, Out, Zeroed, lit_bytes_t, lit_slice_t, options};
+
+/// An open store: documents on this device, in one directory.
+pub struct lit_store_t(());
+
+/// Open only a store that is there; without it a new one is made in an empty directory.
+pub const LIT_OPEN_EXISTING: u32 = 1;
+
+/// How to open a store. Initialise it with lit_options_init, then set what you need; all zero
+/// but struct_size are the defaults. Fields are only ever added, at the end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct lit_options_t {
+    /// Bytes of this struct in the header that you compiled with; lit_options_init sets it.
+    pub struct_size: usize,
+    /// LIT_OPEN_EXISTING, or 0.
+    pub flags: u32,
+    /// Must be 0.
+    pub reserved: u32,
+    /// How much of the state to keep in memory, in bytes; 0 is 32 MiB.
+    pub cache_bytes: u64,
+    /// The name of the network that a new store belongs to: only stores of one network sync.
+    /// Empty is "default". A store keeps its network; opening it for another one is an error.
+    pub network: lit_slice_t,
+}
+
+impl Zeroed for lit_options_t {
+    const ZEROED: lit_options_t = lit_options_t {
+        struct_size: 0,
+        flags: 0,
+        reserved: 0,
+        cache_bytes: 0,
+        network: lit_slice_t::ZEROED,
+    };
+}
+
+// SAFETY: it is repr(C), begins with its size, and is made of integers and a raw pointer.
+unsafe impl Grows for lit_options_t {
+    const FIRST_BYTES: usize = size_of::<lit_options_t>();
+}
+
+/// A store and what depends on it: all handles of one lit_store_t share it.
+pub(crate) struct Shared {
+    store: Store,
+    closed: AtomicBool,
+    #[cfg(feature = "net")]
+    pub(crate) net: crate::link::Net,
+}
+
+pub(crate) static STORES: Registry<lit_store_t, Shared> = Registry::new("store");
+
+impl Shared {
+    /// The store, if it is open.
+    pub(crate) fn open(&self) -> Outcome<&Store> {
+        match self.closed.load(Ordering::Acquire) {
+            false => Ok(&self.store),
+            true => Err(Fault::closed("the store is closed")),
+        }
+    }
+
+    fn close(&self) -> Outcome<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        #[cfg(feature = "net")]
+        self.net.close();
+        Ok(self.store.close()?)
+    }
+}
+
+/// The store behind a handle, for those who keep it.
+pub(crate) fn shared(store: *mut lit_store_t) -> Outcome<Arc<Shared>> {
+    let shared = STORES.get(store)?;
+    shared.open()?;
+    Ok(shared)
+}
+
+/// Opens the store in the directory `path`, or makes a new one there; missing directories on
+/// the way are made too.
+///
+/// `*store` is yours: free it with lit_store_free. `options` may be NULL for the defaults.
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_LOCKED if it is open already, here or in another process;
+/// LIT_ERR_NOT_A_STORE if something else is in the directory, or nothing with
+/// LIT_OPEN_EXISTING; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_CORRUPT; LIT_ERR_INVALID_INPUT for
+/// options of an impossible size and for a store of another network.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_open(
+    path: lit_slice_t,
+    options: *const lit_options_t,
+    store: *mut *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (store, err) = unsafe { (Out::new(store), Out::new(err)) };
+    guard(err, || {
+        let store = store.required("store")?;
+        // SAFETY: `options` is NULL or points to the bytes that its struct_size says.
+        let options = unsafe { self::options(options, "lit_options") }?;
+        let path = PathBuf::from(path.text("path")?);
+        if path.as_os_str().is_empty() {
+            return Err(Fault::invalid("path is empty; '.' is the current directory"));
+        }
+        let shared = Shared {
+            store: configure(&options)?.open(&path)?,
+            closed: AtomicBool::new(false),
+            #[cfg(feature = "net")]
+            net: crate::link::Net::default(),
+        };
+        store.set(STORES.insert(shared));
+        Ok(LIT_OK)
+    })
+}
+
+fn configure(options: &lit_options_t) -> Outcome<Options> {
+    if options.flags & !LIT_OPEN_EXISTING != 0 || options.reserved != 0 {
+        return Err(Fault::invalid("lit_options: a flag is set that this library does not know"));
+    }
+    let mut configured = Options::new().create(options.flags & LIT_OPEN_EXISTING == 0);
+    if options.cache_bytes > 0 {
+        configured =
+            configured.cache_bytes(usize::try_from(options.cache_bytes).unwrap_or(usize::MAX));
+    }
+    match options.network.text("network")? {
+        "" => Ok(configured),
+        name => Ok(configured.network(name)),
+    }
+}
+
+/// Ends the use of a store: links end, everything is written out. The handle stays yours and
+/// is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
+/// and who waits in lit_changes_next gets it at once. Closing twice is harmless.
+///
+/// The directory can be opened again when the store and all handles that came from it
+/// (collections, scans, transactions, changes, links) are freed.
+/// Thread-safe. Blocks: commit. `store` stays yours.
+/// Errors: of the last write to disk. The store is closed all the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_close(
+    store: *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        STORES.get(store)?.close()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Closes the store if it is open, and frees the handle. Whoever wants to hear of errors calls
+/// lit_store_close before; nothing that was acknowledged is lost either way. Harmless for NULL.
+///
+/// Thread-safe. Blocks: commit.
+#[unsafe(no_mangle)]
+pub extern "C" fn lit_store_free(store: *mut lit_store_t) {
+    guard_free(|| {
+        if let Some(shared) = STORES.remove(store) {
+            // As documented, errors of closing are for lit_store_close.
+            let _ = shared.close();
+        }
+    });
+}
+
+/// Makes everything written so far durable, deferred writes included.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_flush(
+    store: *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        STORES.get(store)?.open()?.flush()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// This node's public key, as text of 52 letters and digits: what peers trust and connect to.
+///
+/// `*key` is yours: free it with lit_bytes_free.
+/// Thread-safe. Does not block.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_node_id(
+    store: *mut lit_store_t,
+    key: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (key, err) = unsafe { (Out::new(key), Out::new(err)) };
+    guard(err, || {
+        let key = key.required("key")?;
+        key.set(STORES.get(store)?.open()?.node_id().to_string().into());
+        Ok(LIT_OK)
+    })
+}
+
+/// Figures of the store as a JSON object: node, position, state_bytes, log_bytes, log_syncs,
+/// failure (a sentence, or null), and of each of collections its name, documents, conflicts,
+/// transactions and origins. Names are only ever added.
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_stats_json(
+    store: *mut lit_store_t,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let json = json.required("json")?;
+        json.set(json::stats(&STORES.get(store)?.open()?.stats()?).into());
+        Ok(LIT_OK)
+    })
+}
+
+/// The names of the collections, in order, as a JSON array of strings.
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Does not block.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_collections_json(
+    store: *mut lit_store_t,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let json = json.required("json")?;
+        json.set(json::names(&STORES.get(store)?.open()?.collections()).into());
+        Ok(LIT_OK)
+    })
+}
+
+/// All conflicts of the store, as lit_collection_conflicts_json has those of one collection.
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_conflicts_json(
+    store: *mut lit_store_t,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let json = json.required("json")?;
+        json.set(json::conflicts(&STORES.get(store)?.open()?.conflicts()?).into());
+        Ok(LIT_OK)
+    })
+}
+
+/// The position of this moment in the store's log: lit_changes_open with it gives what is yet
+/// to come. Positions grow, and mean something in this store only.
+///
+/// Thread-safe. Does not block.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_position(
+    store: *mut lit_store_t,
+    position: *mut u64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (position, err) = unsafe { (Out::new(position), Out::new(err)) };
+    guard(err, || {
+        let position = position.required("position")?;
+        position.set(STORES.get(store)?.open()?.position().0);
+        Ok(LIT_OK)
+    })
+}

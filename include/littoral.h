@@ -1,0 +1,1689 @@
+/*
+ * Littoral: an edge-replicated document store.
+ * Generated from ffi/src: do not edit; tests/header.rs in ffi/ tells how to make it anew.
+ *
+ * Documents live in a directory on this device. Reading and writing never wait for a network;
+ * stores that are linked converge. A store has collections, a collection has documents by id
+ * (UTF-8, 1 to 512 bytes), a document is a tree of fields: registers (any value), maps, sets of
+ * scalars and counters.
+ *
+ * JSON     An object is a map of fields, an array one value. What JSON has no word for is an object
+ *          of one special name: {"$bytes": base64}, {"$time": RFC 3339}, {"$set": [..]},
+ *          {"$counter": 3}; {"$literal": {..}} is the object inside, whose name is not special.
+ * Paths    JSON Pointers: "/address/city", with ~0 for ~ and ~1 for /.
+ *
+ * OWNERSHIP
+ *  - What you pass in stays yours, and is read during the call only.
+ *  - A handle (lit_store_t *, lit_doc_t *, ...) that a function puts in an out-parameter is yours.
+ *    Free it with the one function of its kind: lit_store_free, lit_doc_free, ... Order does not
+ *    matter. NULL is harmless.
+ *  - A lit_bytes_t in an out-parameter is yours: free it with lit_bytes_free, never with free().
+ *  - A lit_slice_t in an out-parameter belongs to the handle that gave it, for as long as the
+ *    function says. Copy what you need longer.
+ *  - Out-parameters are overwritten without being freed, and are NULL or zero when the status is
+ *    not LIT_OK. They may not be NULL where nothing else is said.
+ *  - A handle is a number, not an address: using one after it was freed, freeing it twice, or
+ *    giving one of another kind is LIT_ERR_HANDLE in every build, never undefined behaviour.
+ *
+ * THREADS
+ *  - "Thread-safe": any number of threads may call it at the same time, on the same handle.
+ *  - "One thread at a time": from any thread, but not from two at the same time on the same handle.
+ *  - The library has no thread-local state, so a handle may move between threads at will. It calls
+ *    none of your functions. After fork(), the child must not use handles of the parent.
+ *
+ * BLOCKING
+ *  - "Does not block": memory only.
+ *  - "Blocks: disk": may read or write files.
+ *  - "Blocks: commit": waits for other writes of this store, for 30 seconds at most, and until the
+ *    disk has taken the write. Many threads that write share one sync of the disk.
+ *
+ * ERRORS
+ *  - Functions that can fail return a lit_status_t: 0 is success, positive is an answer that is not
+ *    an error (nothing there, at the end, time is over), negative is an error.
+ *  - The last argument, `err`, is a lit_error_t of yours with code and sentence, or NULL.
+ *  - Any function may return LIT_ERR_NULL, LIT_ERR_HANDLE, LIT_ERR_INVALID_INPUT (text that is not
+ *    UTF-8), LIT_ERR_CLOSED, and those that block LIT_ERR_IO and LIT_ERR_CORRUPT. Each names those
+ *    that are its own. LIT_ERR_PANIC and LIT_ERR_INTERNAL are mistakes of the library.
+ *  - After any error nothing was changed, unless the function says otherwise.
+ *
+ * VERSIONS
+ *  - Statuses, constants and functions are never renumbered or changed, only added. Structs of
+ *    options begin with their size and grow at the end. What breaks a compiled program raises
+ *    LIT_ABI_VERSION and the number in the name liblittoral.so.N.
+ *  - The functions of the network are declared where LIT_NET is defined: everywhere, unless you
+ *    define LIT_NO_NET, for a library that was built without it.
+ *
+ * A program:
+ *
+ *     #include <littoral.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void) {
+ *         lit_error_t err;
+ *         lit_store_t *store = NULL;
+ *         lit_collection_t *notes = NULL;
+ *         lit_bytes_t json = {0};
+ *         int ok = lit_store_open(LIT_STR("data"), NULL, &store, &err) == LIT_OK
+ *             && lit_collection_open(store, LIT_STR("notes"), &notes, &err) == LIT_OK
+ *             && lit_collection_put_json(notes, LIT_STR("n1"), LIT_STR("{\"x\": 1}"), &err) == LIT_OK
+ *             && lit_collection_get_json(notes, LIT_STR("n1"), &json, &err) == LIT_OK;
+ *         puts(ok ? (const char *)json.ptr : err.message);
+ *         lit_bytes_free(&json);
+ *         lit_collection_free(notes);
+ *         lit_store_free(store);
+ *         return ok ? 0 : 1;
+ *     }
+ */
+
+#ifndef LITTORAL_H
+#define LITTORAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------------------------------
+ * Versions of this header
+ */
+
+/** The version of this header. */
+#define LIT_VERSION "0.1.0"
+#define LIT_VERSION_MAJOR 0
+#define LIT_VERSION_MINOR 1
+#define LIT_VERSION_PATCH 0
+#define LIT_VERSION_NUMBER (LIT_VERSION_MAJOR * 1000000 + LIT_VERSION_MINOR * 1000 + LIT_VERSION_PATCH)
+
+#if !defined(LIT_NO_NET) && !defined(LIT_NET)
+#define LIT_NET
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define LIT_MUST_USE __attribute__((warn_unused_result))
+#else
+#define LIT_MUST_USE
+#endif
+
+/* ---------------------------------------------------------------------------------------------
+ * Constants
+ */
+
+/** The number of the binary interface that this header describes; also the library's SONAME. */
+#define LIT_ABI_VERSION 0
+
+/** Bytes of the message in a lit_error_t, the final NUL included. */
+#define LIT_ERROR_MESSAGE_BYTES 256
+
+/** Open only a store that is there; without it a new one is made in an empty directory. */
+#define LIT_OPEN_EXISTING 1
+
+/** From the last id to the first. */
+#define LIT_SCAN_REVERSE 1
+
+/** Follow from now on. */
+#define LIT_SINCE_NOW UINT64_MAX
+
+/** Follow from the oldest change that the log holds. */
+#define LIT_SINCE_START 0
+
+/** Wait without a limit. */
+#define LIT_FOREVER (-1)
+
+/* ---------------------------------------------------------------------------------------------
+ * Types
+ */
+
+/** The changes of a store from a position on. */
+typedef struct lit_changes_t lit_changes_t;
+
+/** A collection of a store: documents by id. */
+typedef struct lit_collection_t lit_collection_t;
+
+/** A document as it was read: it never changes, and lives on when its store is closed. */
+typedef struct lit_doc_t lit_doc_t;
+
+#if defined(LIT_NET)
+/** A link to a peer, which the library keeps up: it reconnects by itself after every cut. */
+typedef struct lit_link_t lit_link_t;
+#endif
+
+/** A scan in progress, over the documents as they were when it began. */
+typedef struct lit_scan_t lit_scan_t;
+
+/** An open store: documents on this device, in one directory. */
+typedef struct lit_store_t lit_store_t;
+
+/** An open transaction: all of it happens, or nothing. */
+typedef struct lit_txn_t lit_txn_t;
+
+/**
+ * What a call came to. 0 is success, a positive number is an answer that is not an error, a
+ * negative number is an error. The numbers never change; new ones may be added, so treat an
+ * unknown negative number as an error.
+ */
+typedef int32_t lit_status_t;
+
+/**
+ * Bytes of yours, made by the library: free them with lit_bytes_free.
+ *
+ * `ptr[len]` is always a NUL that does not count, so JSON can be printed as a C string.
+ */
+typedef struct lit_bytes_t {
+    /** The first byte. NULL after a call that failed, and after lit_bytes_free. */
+    uint8_t *ptr;
+    /** How many bytes, without the final NUL. */
+    size_t len;
+} lit_bytes_t;
+
+/**
+ * Bytes of somebody else: text (UTF-8, need not end with NUL, may hold NUL) or data.
+ *
+ * As an argument it is yours and is read during the call only. As a result it belongs to
+ * the handle that gave it, for as long as the function says. {NULL, 0} is empty. See
+ * LIT_STR, lit_cstr and lit_slice at the end of this header.
+ */
+typedef struct lit_slice_t {
+    /** The first byte. */
+    const uint8_t *ptr;
+    /** How many bytes. */
+    size_t len;
+} lit_slice_t;
+
+/**
+ * How to open a store. Initialise it with lit_options_init, then set what you need; all zero
+ * but struct_size are the defaults. Fields are only ever added, at the end.
+ */
+typedef struct lit_options_t {
+    /** Bytes of this struct in the header that you compiled with; lit_options_init sets it. */
+    size_t struct_size;
+    /** LIT_OPEN_EXISTING, or 0. */
+    uint32_t flags;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** How much of the state to keep in memory, in bytes; 0 is 32 MiB. */
+    uint64_t cache_bytes;
+    /**
+     * The name of the network that a new store belongs to: only stores of one network sync.
+     * Empty is "default". A store keeps its network; opening it for another one is an error.
+     */
+    struct lit_slice_t network;
+} lit_options_t;
+
+/**
+ * What went wrong, for programs and for people. Yours: put it on the stack and give its
+ * address, or NULL if the status is enough. Each call that takes one fills it: after a call
+ * without error `code` is the status (0 or positive) and `message` is empty, or tells more.
+ */
+typedef struct lit_error_t {
+    /** The status that the call returned. */
+    lit_status_t code;
+    /**
+     * A sentence: what was wanted, what was found, what to do. UTF-8, ended by NUL, cut at
+     * a character if it is too long. Never holds data of the documents.
+     */
+    char message[LIT_ERROR_MESSAGE_BYTES];
+} lit_error_t;
+
+/**
+ * Which documents to scan: those for which all of it holds, in the order of the bytes of their
+ * ids. Initialise it with lit_scan_options_init. A slice of {NULL, 0} asks for nothing.
+ */
+typedef struct lit_scan_options_t {
+    /**
+     * Bytes of this struct in the header that you compiled with; lit_scan_options_init sets it.
+     */
+    size_t struct_size;
+    /** LIT_SCAN_REVERSE, or 0. */
+    uint32_t flags;
+    /** Must be 0. */
+    uint32_t reserved;
+    /** At most so many documents; 0 is all. */
+    uint64_t limit;
+    /** Only ids that begin so. */
+    struct lit_slice_t prefix;
+    /** Only ids from this one on. */
+    struct lit_slice_t start;
+    /** Only ids after this one, in the direction of the scan: where an earlier page ended. */
+    struct lit_slice_t after;
+    /** Only ids before this one. */
+    struct lit_slice_t end;
+} lit_scan_options_t;
+
+/**
+ * A document was written by a transaction. What it holds now is to be read; it may be gone.
+ * The slices belong to the lit_changes_t: valid until the next call on it.
+ */
+typedef struct lit_change_t {
+    /**
+     * Where to resume after this change: keep it, and give it to lit_changes_open. Within a
+     * transaction of several documents resuming repeats some rather than losing one.
+     */
+    uint64_t position;
+    /** When, in milliseconds since 1970, by its author's clock. */
+    uint64_t time_ms;
+    /** The number of the transaction among its author's in the collection. */
+    uint64_t seq;
+    /** The collection's name. */
+    struct lit_slice_t collection;
+    /** The document's id. */
+    struct lit_slice_t id;
+    /** Who wrote it: the node's key. */
+    struct lit_slice_t origin;
+    /** Whether this node wrote it. */
+    bool local;
+} lit_change_t;
+
+/* ---------------------------------------------------------------------------------------------
+ * Statuses
+ */
+
+/** Done. */
+#define LIT_OK 0
+
+/** Not an error: there is no such document, field or element. Nothing was read or removed. */
+#define LIT_NOT_FOUND 1
+
+/** Not an error: the iterator is at its end. */
+#define LIT_END 2
+
+/** Not an error: the time allowed ran out and what was waited for has not come yet. */
+#define LIT_TIMEOUT 3
+
+/**
+ * An argument is not of the required form: id, path, value, JSON, UTF-8. Nothing was changed.
+ */
+#define LIT_ERR_INVALID_INPUT (-1)
+
+/** An argument is larger or deeper than a limit allows. Nothing was changed. */
+#define LIT_ERR_LIMIT_EXCEEDED (-2)
+
+/** The field holds another kind than asked for. Nothing was changed. */
+#define LIT_ERR_WRONG_KIND (-3)
+
+/** The store has no such collection. Nothing was changed. */
+#define LIT_ERR_UNKNOWN_COLLECTION (-4)
+
+/** What the call builds on is not there, for instance a log position that is pruned. */
+#define LIT_ERR_NOT_FOUND (-5)
+
+/** The document is no longer at the version that the caller requires. Nothing was changed. */
+#define LIT_ERR_VERSION_MISMATCH (-6)
+
+/** Another process, or another handle of this one, has the store open. */
+#define LIT_ERR_LOCKED (-10)
+
+/** The directory holds something that is not a store. */
+#define LIT_ERR_NOT_A_STORE (-11)
+
+/** A file or a peer speaks a newer format than this library. */
+#define LIT_ERR_FORMAT_TOO_NEW (-12)
+
+/** The files contradict themselves. The store does not open; nothing was changed. */
+#define LIT_ERR_CORRUPT (-13)
+
+/** The disk is full. The transaction was not committed. */
+#define LIT_ERR_DISK_FULL (-14)
+
+/** The operating system refused a file operation. */
+#define LIT_ERR_IO (-15)
+
+/**
+ * An earlier commit failed with an unknown outcome: the store refuses writes until it is opened again.
+ */
+#define LIT_ERR_POISONED (-16)
+
+/** The store, transaction or link has ended. */
+#define LIT_ERR_CLOSED (-17)
+
+/** Another write has been open for too long. Nothing was changed. */
+#define LIT_ERR_TIMEOUT (-18)
+
+/** A transaction of a peer or a file is invalid. Nothing of it was applied. */
+#define LIT_ERR_INVALID_TRANSACTION (-20)
+
+/** A transaction builds on others that are not here. Nothing of it was applied. */
+#define LIT_ERR_MISSING_DEPENDENCY (-21)
+
+/** The peer is not known, or it refused us. */
+#define LIT_ERR_REFUSED (-30)
+
+/** The network failed: address, connection, handshake. */
+#define LIT_ERR_NETWORK (-31)
+
+/** The peer broke the protocol. */
+#define LIT_ERR_PROTOCOL (-32)
+
+/** A write gave up; it was rolled back. */
+#define LIT_ERR_ABORTED (-40)
+
+/** A required pointer is NULL. Nothing was changed. */
+#define LIT_ERR_NULL (-60)
+
+/** A handle is not live: it was freed before, or it is of another kind. Nothing was changed. */
+#define LIT_ERR_HANDLE (-61)
+
+/**
+ * A mistake of ours was caught at the border: please report it. Free the handles of the call.
+ */
+#define LIT_ERR_PANIC (-98)
+
+/** A mistake of ours: please report it. */
+#define LIT_ERR_INTERNAL (-99)
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/* ---------------------------------------------------------------------------------------------
+ * Versions and statuses
+ */
+
+/**
+ * The version of the library that is running, for instance "0.1.0". Static: do not free it.
+ *
+ * Thread-safe. Does not block.
+ */
+const char *lit_version(void);
+
+/**
+ * The same as a number that can be compared with LIT_VERSION_NUMBER of the header:
+ * major * 1000000 + minor * 1000 + patch.
+ *
+ * Thread-safe. Does not block.
+ */
+uint32_t lit_version_number(void);
+
+/**
+ * The binary interface of the library that is running. A program may use a library whose
+ * number equals the LIT_ABI_VERSION that it was compiled with, and no other.
+ *
+ * Thread-safe. Does not block.
+ */
+uint32_t lit_abi_version(void);
+
+/**
+ * The name of a status, for instance "LIT_ERR_LOCKED"; "LIT_ERR_UNKNOWN" for a number that
+ * this library does not know. Static: do not free it.
+ *
+ * Thread-safe. Does not block.
+ */
+const char *lit_status_name(lit_status_t status);
+
+/* ---------------------------------------------------------------------------------------------
+ * Bytes
+ */
+
+/**
+ * Frees bytes that the library made, and sets `*bytes` to {NULL, 0}. Harmless for NULL, for
+ * {NULL, 0}, and when called again on the same lit_bytes_t. A copy of it dangles.
+ *
+ * Thread-safe for different bytes. Does not block.
+ */
+void lit_bytes_free(struct lit_bytes_t *bytes);
+
+/* ---------------------------------------------------------------------------------------------
+ * Stores
+ */
+
+/**
+ * Opens the store in the directory `path`, or makes a new one there; missing directories on
+ * the way are made too.
+ *
+ * `*store` is yours: free it with lit_store_free. `options` may be NULL for the defaults.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_LOCKED if it is open already, here or in another process;
+ * LIT_ERR_NOT_A_STORE if something else is in the directory, or nothing with
+ * LIT_OPEN_EXISTING; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_CORRUPT; LIT_ERR_INVALID_INPUT for
+ * options of an impossible size and for a store of another network.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_open(struct lit_slice_t path,
+                            const struct lit_options_t *options,
+                            struct lit_store_t **store,
+                            struct lit_error_t *err);
+
+/**
+ * Ends the use of a store: links end, everything is written out. The handle stays yours and
+ * is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
+ * and who waits in lit_changes_next gets it at once. Closing twice is harmless.
+ *
+ * The directory can be opened again when the store and all handles that came from it
+ * (collections, scans, transactions, changes, links) are freed.
+ * Thread-safe. Blocks: commit. `store` stays yours.
+ * Errors: of the last write to disk. The store is closed all the same.
+ */
+lit_status_t lit_store_close(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
+ * Closes the store if it is open, and frees the handle. Whoever wants to hear of errors calls
+ * lit_store_close before; nothing that was acknowledged is lost either way. Harmless for NULL.
+ *
+ * Thread-safe. Blocks: commit.
+ */
+void lit_store_free(struct lit_store_t *store);
+
+/**
+ * Makes everything written so far durable, deferred writes included.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE lit_status_t lit_store_flush(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
+ * This node's public key, as text of 52 letters and digits: what peers trust and connect to.
+ *
+ * `*key` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_node_id(struct lit_store_t *store,
+                               struct lit_bytes_t *key,
+                               struct lit_error_t *err);
+
+/**
+ * Figures of the store as a JSON object: node, position, state_bytes, log_bytes, log_syncs,
+ * failure (a sentence, or null), and of each of collections its name, documents, conflicts,
+ * transactions and origins. Names are only ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_stats_json(struct lit_store_t *store,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
+
+/**
+ * The names of the collections, in order, as a JSON array of strings.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_collections_json(struct lit_store_t *store,
+                                        struct lit_bytes_t *json,
+                                        struct lit_error_t *err);
+
+/**
+ * All conflicts of the store, as lit_collection_conflicts_json has those of one collection.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_conflicts_json(struct lit_store_t *store,
+                                      struct lit_bytes_t *json,
+                                      struct lit_error_t *err);
+
+/**
+ * The position of this moment in the store's log: lit_changes_open with it gives what is yet
+ * to come. Positions grow, and mean something in this store only.
+ *
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_position(struct lit_store_t *store,
+                                uint64_t *position,
+                                struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Collections: whole documents
+ */
+
+/**
+ * The collection `name` of a store. It need not exist: it begins with its first write, here or
+ * at a peer. A name has 1 to 128 letters, digits, '_', '-' and '.', and starts with none of
+ * '-' and '.'.
+ *
+ * `*collection` is yours: free it with lit_collection_free. It keeps what it needs of the
+ * store, but works only until the store is closed.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (name).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_open(struct lit_store_t *store,
+                                 struct lit_slice_t name,
+                                 struct lit_collection_t **collection,
+                                 struct lit_error_t *err);
+
+/**
+ * Frees a collection's handle; its documents stay. Harmless for NULL.
+ *
+ * Thread-safe. Does not block.
+ */
+void lit_collection_free(struct lit_collection_t *collection);
+
+/**
+ * How many documents there are. Counted, not computed: cheap however many.
+ *
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_len(struct lit_collection_t *collection,
+                                uint64_t *len,
+                                struct lit_error_t *err);
+
+/**
+ * Reads a document, with its version. LIT_NOT_FOUND if there is none; then `*doc` is NULL.
+ *
+ * `*doc` is yours: free it with lit_doc_free. It shows this moment for as long as it lives.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get(struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_doc_t **doc,
+                                struct lit_error_t *err);
+
+/**
+ * Reads a document as JSON. LIT_NOT_FOUND if there is none; then `*json` is {NULL, 0}.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_bytes_t *json,
+                                     struct lit_error_t *err);
+
+/**
+ * Replaces the document that is there now, or begins one. Written is the difference only. To
+ * put back what you read and changed, see lit_collection_put_json_version.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (id, JSON), LIT_ERR_LIMIT_EXCEEDED, LIT_ERR_WRONG_KIND (a plain
+ * number over a counter), LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_put_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t json,
+                                     struct lit_error_t *err);
+
+/**
+ * Puts back a document that was read at `version` and changed since: writes the difference
+ * between `json` and what was read, so that what came in between, from here or from peers,
+ * stays. An empty version means that you saw no document.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json; LIT_ERR_INVALID_INPUT for a version that no
+ * lit_doc_version gave.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_put_json_version(struct lit_collection_t *collection,
+                                             struct lit_slice_t id,
+                                             struct lit_slice_t json,
+                                             struct lit_slice_t version,
+                                             struct lit_error_t *err);
+
+/**
+ * Writes the fields given in `json`, at every depth, and leaves the others alone.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_merge_json(struct lit_collection_t *collection,
+                                       struct lit_slice_t id,
+                                       struct lit_slice_t json,
+                                       struct lit_error_t *err);
+
+/**
+ * Deletes a document. LIT_NOT_FOUND if there was none. An edit by a peer that had not seen
+ * the deletion keeps the document alive with that edit.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_delete(struct lit_collection_t *collection,
+                                   struct lit_slice_t id,
+                                   struct lit_error_t *err);
+
+/**
+ * Deletes what the reader of `version` had seen of a document; what came in between stays.
+ * LIT_NOT_FOUND if nothing was left of that.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json_version.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_delete_version(struct lit_collection_t *collection,
+                                           struct lit_slice_t id,
+                                           struct lit_slice_t version,
+                                           struct lit_error_t *err);
+
+/**
+ * The conflicts of a collection, as a JSON array: fields that several replicas wrote without
+ * having seen each other's writes. Each is an object of collection, id, path (a JSON Pointer)
+ * and candidates; the first candidate is the one that reads show, everywhere. A candidate has
+ * value, author (the node's key) and time (by the author's clock, RFC 3339).
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_conflicts_json(struct lit_collection_t *collection,
+                                           struct lit_bytes_t *json,
+                                           struct lit_error_t *err);
+
+/**
+ * Settles the conflict at `path` for `choice`, JSON: one of the candidates' values or a new one.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json; LIT_ERR_INVALID_INPUT (path).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_resolve(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    struct lit_slice_t choice,
+                                    struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Collections: single fields, sets and counters
+ */
+
+/**
+ * Reads one field of a document as JSON. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_field_json(struct lit_collection_t *collection,
+                                           struct lit_slice_t id,
+                                           struct lit_slice_t path,
+                                           struct lit_bytes_t *value,
+                                           struct lit_error_t *err);
+
+/**
+ * Reads an integer, or the sum of a counter. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND, also for an integer beyond 64
+ * bits with sign.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_i64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    int64_t *value,
+                                    struct lit_error_t *err);
+
+/**
+ * Reads a float, or an integer that a double holds exactly. LIT_NOT_FOUND if there is no such
+ * document or field.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_f64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    double *value,
+                                    struct lit_error_t *err);
+
+/**
+ * Reads a truth value. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_bool(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     bool *value,
+                                     struct lit_error_t *err);
+
+/**
+ * Reads text. LIT_NOT_FOUND if there is no such document or field. Text may hold NUL: go by
+ * its length.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_bytes_t *value,
+                                     struct lit_error_t *err);
+
+/**
+ * Reads bytes. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: as lit_collection_get_field_json; LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_bytes(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      struct lit_bytes_t *value,
+                                      struct lit_error_t *err);
+
+/**
+ * Writes one field, from JSON: any kind, null included. Maps on the way to it are made.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (id, path, JSON), LIT_ERR_LIMIT_EXCEEDED, LIT_ERR_WRONG_KIND (a
+ * plain number over a counter), LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_json(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t json,
+                                     struct lit_error_t *err);
+
+/**
+ * Writes an integer. For counters, see lit_collection_increment.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_i64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    int64_t value,
+                                    struct lit_error_t *err);
+
+/**
+ * Writes a float. NaN and infinities are refused with LIT_ERR_INVALID_INPUT.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_f64(struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    double value,
+                                    struct lit_error_t *err);
+
+/**
+ * Writes a truth value.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_bool(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     bool value,
+                                     struct lit_error_t *err);
+
+/**
+ * Writes text.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json; LIT_ERR_INVALID_INPUT for what is not UTF-8.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t value,
+                                     struct lit_error_t *err);
+
+/**
+ * Writes bytes.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_set_bytes(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      struct lit_slice_t value,
+                                      struct lit_error_t *err);
+
+/**
+ * Removes one field. LIT_NOT_FOUND if there was none.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_unset(struct lit_collection_t *collection,
+                                  struct lit_slice_t id,
+                                  struct lit_slice_t path,
+                                  struct lit_error_t *err);
+
+/**
+ * Adds an element to the set at `path`, which is made if nothing is there. `element` is JSON of
+ * a scalar: "\"sea\"", "3". For text there is lit_collection_add_text.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json; LIT_ERR_WRONG_KIND if something else is there.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_add(struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_slice_t path,
+                                struct lit_slice_t element,
+                                struct lit_error_t *err);
+
+/**
+ * Adds text to the set at `path`, which is made if nothing is there.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_add.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_add_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t element,
+                                     struct lit_error_t *err);
+
+/**
+ * Removes an element, JSON of a scalar, from the set at `path`. LIT_NOT_FOUND if it was not in
+ * it. An addition by a peer that had not seen the removal wins over it.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_add.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_remove(struct lit_collection_t *collection,
+                                   struct lit_slice_t id,
+                                   struct lit_slice_t path,
+                                   struct lit_slice_t element,
+                                   struct lit_error_t *err);
+
+/**
+ * Removes text from the set at `path`. LIT_NOT_FOUND if it was not in it.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_add.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_remove_text(struct lit_collection_t *collection,
+                                        struct lit_slice_t id,
+                                        struct lit_slice_t path,
+                                        struct lit_slice_t element,
+                                        struct lit_error_t *err);
+
+/**
+ * Adds `by`, which may be negative, to the counter at `path`, which is made if nothing is
+ * there. Concurrent increments add up.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_set_json; LIT_ERR_WRONG_KIND if something else is there.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_increment(struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      int64_t by,
+                                      struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Documents as they were read
+ */
+
+/**
+ * Frees a document's handle; the document in the store stays. Harmless for NULL.
+ *
+ * Thread-safe. Does not block.
+ */
+void lit_doc_free(struct lit_doc_t *doc);
+
+/**
+ * The document's id. `*id` belongs to `doc`: valid until lit_doc_free.
+ *
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_id(struct lit_doc_t *doc,
+                        struct lit_slice_t *id,
+                        struct lit_error_t *err);
+
+/**
+ * The document as JSON.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_json(struct lit_doc_t *doc,
+                          struct lit_bytes_t *json,
+                          struct lit_error_t *err);
+
+/**
+ * What its reader has seen, as opaque bytes: hand them to lit_collection_put_json_version or
+ * lit_collection_delete_version, now or after a restart. Not for comparing: two readers of the
+ * same document may get different bytes.
+ *
+ * `*version` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_version(struct lit_doc_t *doc,
+                             struct lit_bytes_t *version,
+                             struct lit_error_t *err);
+
+/**
+ * The document's conflicts, as lit_collection_conflicts_json has them, but with an empty
+ * collection.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_conflicts_json(struct lit_doc_t *doc,
+                                    struct lit_bytes_t *json,
+                                    struct lit_error_t *err);
+
+/**
+ * One field as JSON. LIT_NOT_FOUND if there is none.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path).
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_field_json(struct lit_doc_t *doc,
+                                    struct lit_slice_t path,
+                                    struct lit_bytes_t *value,
+                                    struct lit_error_t *err);
+
+/**
+ * An integer, or the sum of a counter. LIT_NOT_FOUND if there is no such field.
+ *
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_i64(struct lit_doc_t *doc,
+                             struct lit_slice_t path,
+                             int64_t *value,
+                             struct lit_error_t *err);
+
+/**
+ * A float, or an integer that a double holds exactly. LIT_NOT_FOUND if there is no such field.
+ *
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_f64(struct lit_doc_t *doc,
+                             struct lit_slice_t path,
+                             double *value,
+                             struct lit_error_t *err);
+
+/**
+ * A truth value. LIT_NOT_FOUND if there is no such field.
+ *
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_bool(struct lit_doc_t *doc,
+                              struct lit_slice_t path,
+                              bool *value,
+                              struct lit_error_t *err);
+
+/**
+ * Text. LIT_NOT_FOUND if there is no such field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_text(struct lit_doc_t *doc,
+                              struct lit_slice_t path,
+                              struct lit_bytes_t *value,
+                              struct lit_error_t *err);
+
+/**
+ * Bytes. LIT_NOT_FOUND if there is no such field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT (path), LIT_ERR_WRONG_KIND.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_get_bytes(struct lit_doc_t *doc,
+                               struct lit_slice_t path,
+                               struct lit_bytes_t *value,
+                               struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Scans
+ */
+
+/**
+ * Begins a scan of a collection, over the documents as they are at this moment. It holds up
+ * nobody; the disk space of what is deleted meanwhile is kept for it.
+ *
+ * `*scan` is yours: free it with lit_scan_free. `options` may be NULL for all documents.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT (options).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_scan(struct lit_collection_t *collection,
+                                 const struct lit_scan_options_t *options,
+                                 struct lit_scan_t **scan,
+                                 struct lit_error_t *err);
+
+/**
+ * Goes to the next document. LIT_END if there is none.
+ *
+ * `id` and `json` may each be NULL if you don't want it. They belong to `scan`: valid until
+ * the next call on it.
+ * One thread at a time. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_scan_next(struct lit_scan_t *scan,
+                           struct lit_slice_t *id,
+                           struct lit_slice_t *json,
+                           struct lit_error_t *err);
+
+/**
+ * The document that the scan is at, to read typed fields or its version. LIT_NOT_FOUND before
+ * the first lit_scan_next and after the last.
+ *
+ * `*doc` is yours: free it with lit_doc_free. It outlives the scan.
+ * One thread at a time. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_scan_doc(struct lit_scan_t *scan,
+                          struct lit_doc_t **doc,
+                          struct lit_error_t *err);
+
+/**
+ * Ends a scan and frees its handle. Harmless for NULL.
+ *
+ * One thread at a time. Does not block.
+ */
+void lit_scan_free(struct lit_scan_t *scan);
+
+/* ---------------------------------------------------------------------------------------------
+ * Transactions
+ */
+
+/**
+ * Begins a transaction. One is open at a time in a store: others, and the single writes of
+ * lit_collection_*, wait for it, and give LIT_ERR_TIMEOUT after 30 seconds; so don't use those
+ * in the thread that has a transaction open. Reads and sync don't wait. Reads in the
+ * transaction (lit_txn_get_json) see what it has written, reads outside don't.
+ *
+ * `timeout_ms` is how long to wait for another write to end, for instance 30000; 0 is not at all.
+ * `*txn` is yours: free it with lit_txn_free, which rolls back what was not committed.
+ * Thread-safe. Blocks: for another write, for the time given.
+ * Errors: LIT_ERR_TIMEOUT, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_begin(struct lit_store_t *store,
+                           int64_t timeout_ms,
+                           struct lit_txn_t **txn,
+                           struct lit_error_t *err);
+
+/**
+ * Commits: when it returns LIT_OK, all of it is durable and visible. The transaction has ended
+ * either way; the handle is still to be freed.
+ *
+ * One thread at a time. Blocks: commit.
+ * Errors: LIT_ERR_CLOSED if it has ended before; LIT_ERR_LIMIT_EXCEEDED over 16 MiB;
+ * LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED. After any of them nothing of it is visible.
+ */
+LIT_MUST_USE lit_status_t lit_txn_commit(struct lit_txn_t *txn, struct lit_error_t *err);
+
+/**
+ * Commits as lit_txn_commit, but returns when it is visible here. It is durable, and goes to
+ * peers, with the next lit_store_flush or durable write; a crash before loses it whole. For
+ * bulk loads.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_txn_commit.
+ */
+LIT_MUST_USE lit_status_t lit_txn_commit_deferred(struct lit_txn_t *txn, struct lit_error_t *err);
+
+/**
+ * Gives up all of it. The handle is still to be freed.
+ *
+ * One thread at a time. Does not block.
+ * Errors: LIT_ERR_CLOSED if it has ended before.
+ */
+lit_status_t lit_txn_rollback(struct lit_txn_t *txn, struct lit_error_t *err);
+
+/**
+ * Frees the handle, and rolls back if the transaction has not ended. Harmless for NULL.
+ *
+ * One thread at a time. Does not block.
+ */
+void lit_txn_free(struct lit_txn_t *txn);
+
+/**
+ * Reads a document as the transaction leaves it, as lit_collection_get_json.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * One thread at a time. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_bytes_t *json,
+                              struct lit_error_t *err);
+
+/**
+ * Replaces a document, as lit_collection_put_json.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_put_json, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_put_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t json,
+                              struct lit_error_t *err);
+
+/**
+ * Puts back a document that was read at `version`, as lit_collection_put_json_version.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_put_json_version, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_put_json_version(struct lit_txn_t *txn,
+                                      struct lit_collection_t *collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t json,
+                                      struct lit_slice_t version,
+                                      struct lit_error_t *err);
+
+/**
+ * Writes the fields given, as lit_collection_merge_json.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_merge_json, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_merge_json(struct lit_txn_t *txn,
+                                struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_slice_t json,
+                                struct lit_error_t *err);
+
+/**
+ * Deletes a document, as lit_collection_delete. LIT_NOT_FOUND if there was none.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_delete, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_delete(struct lit_txn_t *txn,
+                            struct lit_collection_t *collection,
+                            struct lit_slice_t id,
+                            struct lit_error_t *err);
+
+/**
+ * Deletes what the reader of `version` had seen, as lit_collection_delete_version.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_delete_version, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_delete_version(struct lit_txn_t *txn,
+                                    struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t version,
+                                    struct lit_error_t *err);
+
+/**
+ * Writes one field, from JSON.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_json, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_json(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t json,
+                              struct lit_error_t *err);
+
+/**
+ * Writes an integer.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_i64, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_i64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             int64_t value,
+                             struct lit_error_t *err);
+
+/**
+ * Writes a float.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_f64, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_f64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             double value,
+                             struct lit_error_t *err);
+
+/**
+ * Writes a truth value.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_bool, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_bool(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              bool value,
+                              struct lit_error_t *err);
+
+/**
+ * Writes text.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_text, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t value,
+                              struct lit_error_t *err);
+
+/**
+ * Writes bytes.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_set_bytes, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_set_bytes(struct lit_txn_t *txn,
+                               struct lit_collection_t *collection,
+                               struct lit_slice_t id,
+                               struct lit_slice_t path,
+                               struct lit_slice_t value,
+                               struct lit_error_t *err);
+
+/**
+ * Removes one field. LIT_NOT_FOUND if there was none.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_unset, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_unset(struct lit_txn_t *txn,
+                           struct lit_collection_t *collection,
+                           struct lit_slice_t id,
+                           struct lit_slice_t path,
+                           struct lit_error_t *err);
+
+/**
+ * Adds an element, JSON of a scalar, to the set at `path`.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_add, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_add(struct lit_txn_t *txn,
+                         struct lit_collection_t *collection,
+                         struct lit_slice_t id,
+                         struct lit_slice_t path,
+                         struct lit_slice_t element,
+                         struct lit_error_t *err);
+
+/**
+ * Adds text to the set at `path`.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_add_text, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_add_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t element,
+                              struct lit_error_t *err);
+
+/**
+ * Removes an element, JSON of a scalar, from the set at `path`. LIT_NOT_FOUND if it was not in it.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_remove, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_remove(struct lit_txn_t *txn,
+                            struct lit_collection_t *collection,
+                            struct lit_slice_t id,
+                            struct lit_slice_t path,
+                            struct lit_slice_t element,
+                            struct lit_error_t *err);
+
+/**
+ * Removes text from the set at `path`. LIT_NOT_FOUND if it was not in it.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_remove_text, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_remove_text(struct lit_txn_t *txn,
+                                 struct lit_collection_t *collection,
+                                 struct lit_slice_t id,
+                                 struct lit_slice_t path,
+                                 struct lit_slice_t element,
+                                 struct lit_error_t *err);
+
+/**
+ * Adds `by` to the counter at `path`.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_increment, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_increment(struct lit_txn_t *txn,
+                               struct lit_collection_t *collection,
+                               struct lit_slice_t id,
+                               struct lit_slice_t path,
+                               int64_t by,
+                               struct lit_error_t *err);
+
+/**
+ * Settles the conflict at `path` for `choice`, JSON.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_resolve, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_resolve(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             struct lit_slice_t choice,
+                             struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Changes
+ */
+
+/**
+ * Follows the changes of a store after the position `since`: LIT_SINCE_NOW, LIT_SINCE_START,
+ * or a position that a change or lit_store_position gave, also before a restart. It costs
+ * nothing while nobody asks for the next one.
+ *
+ * `*changes` is yours: free it with lit_changes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_changes_open(struct lit_store_t *store,
+                              uint64_t since,
+                              struct lit_changes_t **changes,
+                              struct lit_error_t *err);
+
+/**
+ * Waits for the next change, at most `timeout_ms` milliseconds: 0 looks without waiting,
+ * LIT_FOREVER waits without a limit. LIT_TIMEOUT if none came. Changes come when they are
+ * durable, in the order in which they came into this store, this node's own included.
+ *
+ * One thread at a time. Blocks: for the time given. lit_store_close from another thread ends it.
+ * Errors: LIT_ERR_NOT_FOUND if the log no longer reaches back to the position: read the
+ * documents anew and follow from lit_store_position; LIT_ERR_CLOSED.
+ */
+LIT_MUST_USE
+lit_status_t lit_changes_next(struct lit_changes_t *changes,
+                              int64_t timeout_ms,
+                              struct lit_change_t *change,
+                              struct lit_error_t *err);
+
+/**
+ * Frees the handle. A lit_changes_next of another thread that is waiting on it goes on to its
+ * end. Harmless for NULL.
+ *
+ * Thread-safe. Does not block.
+ */
+void lit_changes_free(struct lit_changes_t *changes);
+
+/* ---------------------------------------------------------------------------------------------
+ * Trust
+ */
+
+/**
+ * Trusts the node with this public key (as lit_store_node_id gives it there) from now on: its
+ * links are accepted, and what it sends is checked and applied. Remembered by the store.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (key).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_trust(struct lit_store_t *store,
+                             struct lit_slice_t key,
+                             struct lit_error_t *err);
+
+/**
+ * Trusts a node no longer, and closes its links. LIT_NOT_FOUND if it was not trusted. What it
+ * wrote stays.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (key).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_distrust(struct lit_store_t *store,
+                                struct lit_slice_t key,
+                                struct lit_error_t *err);
+
+/**
+ * The nodes that are trusted, as a JSON array of objects of node (the key) and address (where
+ * it was last reached, or null).
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_trusted_json(struct lit_store_t *store,
+                                    struct lit_bytes_t *json,
+                                    struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Network
+ */
+
+#if defined(LIT_NET)
+/**
+ * Listens for trusted peers at `address`, "host:port" with an IP address as host, IPv6 in
+ * brackets: "0.0.0.0:4433", "[::]:4433"; port 0 takes any. Listens at each address it is called
+ * with. What peers connect to is such an address, '#' and this node's key.
+ *
+ * `*bound` is the address taken, as text, and yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_INVALID_INPUT (address); LIT_ERR_NETWORK if it is in use or not of this device.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_listen(struct lit_store_t *store,
+                              struct lit_slice_t address,
+                              struct lit_bytes_t *bound,
+                              struct lit_error_t *err);
+
+/**
+ * Keeps up a link to the peer at "host:port#KEY", whose key is trusted from now on: dials, and
+ * dials again with growing waits, until lit_link_close or the store is closed. It does not wait
+ * for the connection: see lit_link_wait_synced and lit_link_status_json. The peer has to trust
+ * this node's key too. For an address that is dialled already it gives that link.
+ *
+ * `*link` is yours: free it with lit_link_free; the link goes on without it.
+ * Thread-safe. Does not block. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_INVALID_INPUT (address, this node's own key); LIT_ERR_LIMIT_EXCEEDED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_connect(struct lit_store_t *store,
+                               struct lit_slice_t address,
+                               struct lit_link_t **link,
+                               struct lit_error_t *err);
+
+/**
+ * Waits until this store and all peers that it is linked with hold the same, at most
+ * `timeout_ms`: all that was written here before this call is durable there, and all that they
+ * have told to hold is durable here. At least one link must be connected; links that are cut or
+ * refused are not waited for. LIT_TIMEOUT if it did not come to that; then `err` tells what is
+ * missing.
+ *
+ * Thread-safe. Blocks: for the time given.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_wait_synced(struct lit_store_t *store,
+                                   int64_t timeout_ms,
+                                   struct lit_error_t *err);
+
+/**
+ * All links of the store, those that peers made included, as a JSON array of what
+ * lit_link_status_json gives.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_links_json(struct lit_store_t *store,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
+
+/**
+ * How a link stands, as a JSON object: id, peer (its key), address, direction ("outgoing",
+ * "incoming"), state ("connecting", "connected", "waiting" for the next attempt, "refused",
+ * "standby" while a link that the peer made serves, "paused", "closed"), reason (why it is
+ * refused, or null), last_error, connected_since_ms, rtt_ms, received_bytes, sent_bytes, synced,
+ * and by name of collections: sent_txns, sent_bytes, received_txns, received_bytes,
+ * unacked_bytes, unapplied_bytes, caught_up, peer_caught_up and trouble (null, or a word).
+ * Names are only ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_link_status_json(struct lit_link_t *link,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
+
+/**
+ * As lit_store_wait_synced, for the peer of this link only.
+ *
+ * Thread-safe. Blocks: for the time given.
+ */
+LIT_MUST_USE
+lit_status_t lit_link_wait_synced(struct lit_link_t *link,
+                                  int64_t timeout_ms,
+                                  struct lit_error_t *err);
+
+/**
+ * Cuts all connections with this peer and turns its own away (false), or takes them up again
+ * (true), for tests and for apps that sync when they choose to.
+ *
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_link_set_enabled(struct lit_link_t *link,
+                                  bool enabled,
+                                  struct lit_error_t *err);
+
+/**
+ * Ends a link for good, with a goodbye. What was not sent yet is sent by the next link with
+ * that peer. The handle is still to be freed. Closing twice is harmless.
+ *
+ * Thread-safe. Blocks: for the goodbye, some seconds at most.
+ */
+lit_status_t lit_link_close(struct lit_link_t *link, struct lit_error_t *err);
+
+/**
+ * Frees the handle. The link goes on until the store is closed; to end it, lit_link_close.
+ * Harmless for NULL.
+ *
+ * Thread-safe. Does not block.
+ */
+void lit_link_free(struct lit_link_t *link);
+#endif
+
+/* ---------------------------------------------------------------------------------------------
+ * For tests
+ */
+
+/**
+ * How many handles are live in this process: 0 when everything was freed. For tests.
+ *
+ * Thread-safe. Does not block.
+ */
+uint64_t lit_debug_live_handles(void);
+
+/**
+ * How many times a handle was freed that was not live: 0 in a program without mistakes. For
+ * tests; debug builds of the library also say so on standard error.
+ *
+ * Thread-safe. Does not block.
+ */
+uint64_t lit_debug_stale_frees(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+/* ---------------------------------------------------------------------------------------------
+ * Small things for C and C++, all inline.
+ */
+
+/** `len` bytes at `ptr` as a slice. */
+static inline lit_slice_t lit_slice(const void *ptr, size_t len) {
+    lit_slice_t slice;
+    slice.ptr = (const uint8_t *)ptr;
+    slice.len = len;
+    return slice;
+}
+
+/** A C string as a slice; NULL is empty. */
+static inline lit_slice_t lit_cstr(const char *text) {
+    return lit_slice(text, text == NULL ? 0 : strlen(text));
+}
+
+/** Bytes that the library gave, as a slice to pass back in. */
+static inline lit_slice_t lit_bytes_slice(lit_bytes_t bytes) {
+    return lit_slice(bytes.ptr, bytes.len);
+}
+
+/** A string literal as a slice; it may hold NUL. */
+#define LIT_STR(literal) lit_slice("" literal "", sizeof(literal) - 1)
+
+/** The defaults: all zero but struct_size, which is that of your header. */
+static inline void lit_options_init(lit_options_t *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+}
+
+/** The defaults: all documents, in order. */
+static inline void lit_scan_options_init(lit_scan_options_t *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+}
+
+#endif  /* LITTORAL_H */
