@@ -24,12 +24,8 @@ def main(directory: str) -> None:
             "views": littoral.Counter(0),
             "place": {"name": "Strand", "lat": 53.2},
         }
-        notes.put_many(
-            (f"day-{day:02}", {"title": f"Day {day}"}) for day in range(1, 31)
-        )
-        print(
-            f"{len(notes)} notes; {[note.id for note in notes.scan(prefix='day-', limit=3)]}"
-        )
+        notes.put_many((f"day-{day:02}", {"title": f"Day {day}"}) for day in range(1, 31))
+        print(f"{len(notes)} notes; {[note.id for note in notes.scan(prefix='day-', limit=3)]}")
 
         # Read, change and put in one.
         with notes.edit("low-tide") as note:
@@ -50,9 +46,7 @@ def main(directory: str) -> None:
 
         first = changes.next(timeout=1)
         assert first is not None
-        print(
-            f"the first change: {first.collection}/{first.id}, by this node: {first.local}"
-        )
+        print(f"the first change: {first.collection}/{first.id}, by this node: {first.local}")
 
 
 if __name__ == "__main__":

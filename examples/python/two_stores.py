@@ -42,9 +42,7 @@ def main(directory: Path) -> None:
         for conflict in phone.conflicts():
             for candidate in conflict.candidates:
                 print("  ", conflict.path, candidate.value, "by", candidate.author[:10])
-            phone.resolve(
-                conflict.collection, conflict.id, conflict.path, "Low and high tides"
-            )
+            phone.resolve(conflict.collection, conflict.id, conflict.path, "Low and high tides")
         wait_equal(phone, laptop)
         print("resolved:", laptop["notes"]["n1"]["title"], laptop.conflicts())
 
