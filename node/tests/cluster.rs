@@ -31,8 +31,12 @@ fn documents(count: usize) -> String {
     let mut lines = String::new();
     for n in 0..count {
         let tags = ["sea", "moon", "tide"][n % 3];
-        writeln!(lines, r#"{{"id":"n{n:06}","title":"note {n}","tags":["{tags}"],"rank":{}}}"#, n % 7)
-            .unwrap();
+        writeln!(
+            lines,
+            r#"{{"id":"n{n:06}","title":"note {n}","tags":["{tags}"],"rank":{}}}"#,
+            n % 7
+        )
+        .unwrap();
     }
     lines
 }
@@ -77,7 +81,8 @@ fn a_hundred_thousand_documents_sync_and_then_both_sides_edit() {
 
     std::thread::scope(|scope| {
         scope.spawn(|| (0..1000).for_each(|n| patch(&a, n, &format!(r#"{{"title":"a {n}"}}"#))));
-        scope.spawn(|| (900..1900).for_each(|n| patch(&b, n, &format!(r#"{{"rank":{}}}"#, n + 10))));
+        scope
+            .spawn(|| (900..1900).for_each(|n| patch(&b, n, &format!(r#"{{"rank":{}}}"#, n + 10))));
     });
     let all = |node: &Running| figure(node, "transactions") == 2100;
     until("the edits of both sides", || all(&a) && all(&b));
