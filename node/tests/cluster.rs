@@ -109,7 +109,7 @@ fn nodes_killed_in_the_middle_of_a_sync_converge_after_restart() {
         let store = Store::open(here.path("b")).unwrap();
         let notes = store.collection("notes").unwrap();
         assert!(notes.len() > part * 3_000, "what was shown is still there");
-        assert_eq!(notes.len() % 20, 0, "whole transactions");
+        assert!(notes.len().is_multiple_of(20), "whole transactions");
         store.verify().unwrap();
     }
     let b = here.run("b", &["--peer", &a.address()]);
@@ -133,7 +133,7 @@ fn an_import_that_is_killed_leaves_whole_batches_and_can_be_done_again() {
     import.wait().unwrap();
     let store = Store::open(here.path("a")).unwrap();
     let notes = store.collection("notes").unwrap();
-    assert!(notes.len() > 0 && notes.len() % 500 == 0, "{}", notes.len());
+    assert!(!notes.is_empty() && notes.len().is_multiple_of(500), "{}", notes.len());
     store.verify().unwrap();
     drop((notes, store));
     here.ok(&args);
