@@ -1,6 +1,6 @@
 //! Documents in files: JSON Lines, a JSON array, CSV.
 //!
-//! Reading goes from file to [`Raw`] records ([`jsonl`], [`array`], [`csv`]), from those to
+//! Reading goes from file to [`Raw`] records ([`jsonl`], [`mod@array`], [`csv`]), from those to
 //! documents with ids ([`record`]), and from those to transactions (the command `import`).
 //! Every record knows its place, so that an error can name it.
 
