@@ -11,6 +11,7 @@ import littoral
 
 
 def main(data: str, address: str | None = None, id: str = "from-python") -> None:
+    """Print the key, or sync with the node at the address."""
     with littoral.open(data) as store:
         if address is None:
             print(store.id)
