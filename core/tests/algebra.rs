@@ -165,8 +165,13 @@ impl World {
                 assert_eq!(get(txn, name, id, &path)?, Some(field), "a set shows what was set");
             }
             7 => {
-                txn.unset(name, id, &path)?;
+                let there = txn.unset(name, id, &path)?;
                 assert_eq!(get(txn, name, id, &path)?, None, "an unset removes what is there");
+                let parent = Path::from(path.names()[..path.depth() - 1].to_vec());
+                if there && parent.depth() > 0 {
+                    let parent = get(txn, name, id, &parent)?;
+                    assert!(matches!(parent, Some(Field::Map(_))), "and nothing else: {parent:?}");
+                }
             }
             8 | 9 => {
                 let element = self.scalar();
@@ -177,8 +182,10 @@ impl World {
             10 => {
                 let element = self.scalar();
                 let path = self.path_of("s");
-                txn.remove(name, id, &path, element.clone())?;
-                assert!(!elements(get(txn, name, id, &path)?).contains(&element));
+                let there = txn.remove(name, id, &path, element.clone())?;
+                let left = get(txn, name, id, &path)?;
+                assert!(!there || matches!(left, Some(Field::Set(_))), "{left:?}");
+                assert!(!elements(left).contains(&element));
             }
             11 | 12 => {
                 let path = self.path_of("c");

@@ -699,6 +699,45 @@ fn what_is_put_over_a_conflict_replaces_also_the_side_that_was_not_shown() {
 }
 
 #[test]
+fn taking_something_out_does_not_bring_up_the_other_side_of_a_conflict() {
+    type Take = fn(&Replica);
+    let ways: [(Field, Field, Take); 4] = [
+        (Field::set(["old", "t"]), Field::set(["old"]), |r| {
+            r.notes().remove("n", "x", "t").map(drop).unwrap();
+        }),
+        (Field::set(["old", "t"]), Field::set(["old"]), |r| {
+            r.notes().put("n", &fields([("x", Field::set(["old"]))])).unwrap();
+        }),
+        (Field::map([("old", 1i64), ("t", 1)]), Field::map([("old", 1i64)]), |r| {
+            r.notes().unset("n", ("x", "t")).map(drop).unwrap();
+        }),
+        (Field::map([("old", 1i64), ("t", 1)]), Field::map([("old", 1i64)]), |r| {
+            r.notes().put("n", &fields([("x", Field::map([("old", 1i64)]))])).unwrap();
+        }),
+    ];
+    for (shown, left, take) in ways {
+        let [a, b, c] = three();
+        // A's is shown only for what it holds newest: B's lies between that and the rest.
+        a.notes().set("n", "x", left.clone()).unwrap();
+        b.wall.set(common::NOON + 1000);
+        b.notes().set("n", "x", "between").unwrap();
+        a.wall.set(common::NOON + 2000);
+        match shown {
+            Field::Set(_) => a.notes().add("n", "x", "t").unwrap(),
+            _ => a.notes().set("n", ("x", "t"), 1i64).unwrap(),
+        }
+        meet(&[&a, &b, &c]);
+        assert_eq!(field(&c, "n", "x"), Some(shown));
+        c.wall.set(0);
+        take(&c);
+        meet(&[&a, &b, &c]);
+        assert_same(&[&a, &b, &c]);
+        assert_eq!(field(&a, "n", "x"), Some(left));
+        assert_eq!(a.notes().conflicts().unwrap(), []);
+    }
+}
+
+#[test]
 fn leaving_while_others_write_refuses_nobody() {
     let replica = Replica::new(0);
     std::thread::scope(|scope| {

@@ -8,7 +8,9 @@
 //! the base has seen; cells of unknown slots are never cleared by a `put`; every map and
 //! set that an edit creates has a marker, so that it stays when its content goes; what is put
 //! over something of another kind replaces all that was seen there, also the sides of a
-//! conflict that were not shown.
+//! conflict that were not shown; and a change inside a map, set or counter clears what was
+//! seen of other kinds at its place and on the way there, so that taking something out never
+//! brings up another side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -284,6 +286,7 @@ impl Draft {
         let parent = key::prefix(&Path::from(parent_names(path)?));
         let cleared = self.clear(&key::prefix(path), &base, true);
         if cleared {
+            self.open_way(path, &base)?;
             self.keep_container(&parent, Slot::MapMarker);
         }
         Ok(cleared)
@@ -297,8 +300,8 @@ impl Draft {
             matches!(field, Field::Set(_))
         })?;
         self.open_way(path, &base)?;
+        self.clear_others(&prefix, Slot::SetMarker, &base);
         if !base.shows(&prefix, Slot::SetMarker) {
-            self.clear_others(&prefix, Slot::SetMarker, &base);
             self.put_cell(key::slot(&prefix, Slot::SetMarker), Vec::new());
         }
         self.put_element(&prefix, element, path, &base)
@@ -313,6 +316,8 @@ impl Draft {
         })?;
         let cleared = self.clear(&element_key(&prefix, element), &base, true);
         if cleared {
+            self.open_way(path, &base)?;
+            self.clear_others(&prefix, Slot::SetMarker, &base);
             self.keep_container(&prefix, Slot::SetMarker);
         }
         Ok(cleared)
@@ -499,7 +504,8 @@ impl Draft {
             })
             .map(|cell| cell.key.clone())
             .collect();
-        let changed = !gone.is_empty();
+        let ops_before = self.ops.len();
+        let emptied = elements.is_empty() && !gone.is_empty();
         for element in gone {
             self.clear(&element, base, false);
         }
@@ -508,7 +514,10 @@ impl Draft {
                 self.put_element(&prefix, element, path, base)?;
             }
         }
-        if changed && elements.is_empty() {
+        if was_set && self.ops.len() > ops_before {
+            self.clear_others(&prefix, Slot::SetMarker, base);
+        }
+        if emptied {
             self.keep_container(&prefix, Slot::SetMarker);
         }
         Ok(())
@@ -544,6 +553,7 @@ impl Draft {
                         "the counter at '{path}' would change by more than 64 bits"
                     ))
                 })?;
+                self.clear_others(&prefix, Slot::Counter, base);
                 self.add_to_row(counter, by);
             }
             None => {

@@ -96,7 +96,7 @@ impl History {
                             });
                         }
                         Op::Add { key, birth, by, .. } if !dead(key, Some(*birth)) => {
-                            node.at(key, |node, _, _| node.add(*by, rank));
+                            node.at(key, |node, _, _| node.add(*by, *birth, rank));
                         }
                         _ => {}
                     }
@@ -149,7 +149,10 @@ struct Node {
     values: BTreeMap<Vec<u8>, Rank>,
     map: Option<Rank>,
     set: Option<(Rank, Vec<Vec<u8>>)>,
-    counter: Option<(Rank, i128)>,
+    /// The sum, and of each author's row the newest addition: that one is its rank, also if the
+    /// author's clock was put back since an earlier one.
+    sum: i128,
+    rows: BTreeMap<(Origin, Seq), Rank>,
     children: BTreeMap<String, Node>,
 }
 
@@ -186,10 +189,16 @@ impl Node {
         }
     }
 
-    fn add(&mut self, by: i64, rank: Rank) {
-        let (highest, sum) = self.counter.get_or_insert((rank, 0));
-        *highest = rank.max(*highest);
-        *sum += i128::from(by);
+    fn add(&mut self, by: i64, birth: Seq, rank: Rank) {
+        let newest = self.rows.entry((rank.1, birth)).or_insert(rank);
+        if newest.2 < rank.2 {
+            *newest = rank;
+        }
+        self.sum += i128::from(by);
+    }
+
+    fn counter_rank(&self) -> Option<Rank> {
+        self.rows.values().copied().max()
     }
 
     /// The highest put at or below this place.
@@ -198,7 +207,7 @@ impl Node {
             self.values.values().copied().max(),
             self.map,
             self.set.as_ref().map(|set| set.0),
-            self.counter.map(|counter| counter.0),
+            self.counter_rank(),
         ];
         own.into_iter().chain(self.children.values().map(Node::highest)).flatten().max()
     }
@@ -223,10 +232,8 @@ impl Node {
             let elements = elements.iter().map(|bytes| codec::decode(bytes).unwrap());
             (Field::Set(elements.collect()), *rank)
         }));
-        sides.extend(self.counter.map(|(rank, sum)| {
-            let sum = sum.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-            (Field::Counter(sum), rank)
-        }));
+        let sum = self.sum.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        sides.extend(self.counter_rank().map(|rank| (Field::Counter(sum), rank)));
         for (value, rank) in &self.values {
             sides.push((Field::Value(codec::decode(value).unwrap()), *rank));
         }
