@@ -1123,7 +1123,7 @@ void lit_scan_free(struct lit_scan_t *scan);
  * in the thread that has a transaction open. Reads and sync don't wait. Reads in the
  * transaction (lit_txn_get_json) see what it has written, reads outside don't.
  *
- * `timeout_ms` is how long to wait for another write, LIT_FOREVER the usual 30 seconds.
+ * `timeout_ms` is how long to wait for another write to end, for instance 30000; 0 is not at all.
  * `*txn` is yours: free it with lit_txn_free, which rolls back what was not committed.
  * Thread-safe. Blocks: for another write, for the time given.
  * Errors: LIT_ERR_TIMEOUT, LIT_ERR_POISONED.

@@ -223,6 +223,28 @@ fn a_disabled_link_carries_nothing_until_it_is_enabled() {
     }
 }
 
+/// Cut means cut when the call returns: nobody has to wait for a state before writing.
+#[test]
+fn what_is_written_after_a_link_was_disabled_is_written_apart() {
+    let (a, b) = (Node::new(), Node::new());
+    let link = a.joins(&b);
+    a.put("x", 0);
+    link.wait_synced(LONG).unwrap();
+    for round in 1..20 {
+        link.set_enabled(false);
+        assert_eq!(link.status().state, LinkState::Paused, "round {round}");
+        a.put("x", 2 * round);
+        b.put("x", 2 * round + 1);
+        link.set_enabled(true);
+        link.wait_synced(LONG).unwrap();
+        let conflicts = b.store.conflicts().unwrap();
+        assert_eq!(conflicts.len(), 1, "round {round}: neither saw what the other wrote");
+        b.put("x", 0);
+        b.network.wait_synced(LONG).unwrap();
+        assert!(a.store.conflicts().unwrap().is_empty());
+    }
+}
+
 #[test]
 fn the_side_that_was_dialled_can_cut_the_link_too() {
     let (a, b) = (Node::new(), Node::new());

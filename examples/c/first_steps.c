@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
 
     /* Several writes, all or nothing. */
     lit_txn_t *txn;
-    check(lit_txn_begin(store, LIT_FOREVER, &txn, &err));
+    check(lit_txn_begin(store, 30000, &txn, &err));
     check(lit_txn_set_text(txn, notes, LIT_STR("harbour"), LIT_STR("/title"), LIT_STR("Harbour"), &err));
     check(lit_txn_set_bool(txn, notes, LIT_STR("tides"), LIT_STR("/checked"), true, &err));
     check(lit_txn_commit(txn, &err));

@@ -56,7 +56,8 @@ fn story(phone: &Store, hub: &Store) -> Result<()> {
         let both = Field::from("Low tide at noon, bring boots");
         hub.resolve(&conflict.collection, &conflict.id, conflict.path, &both)?;
     }
-    link.wait_synced(PATIENCE)?;
+    // It was written at the hub, so it is the hub that knows when the phone has it.
+    listening.wait_synced(PATIENCE)?;
     dialling.close();
     listening.close();
 

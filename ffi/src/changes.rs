@@ -21,8 +21,8 @@ pub const LIT_SINCE_START: u64 = 0;
 /// Wait without a limit.
 pub const LIT_FOREVER: i64 = -1;
 
-/// No wait is longer, so that no clock overflows; LIT_FOREVER is this long, again and again.
-const LONGEST_MS: u64 = 24 * 60 * 60 * 1000;
+/// Ten years: no wait is longer, so that no clock overflows.
+const LONGEST_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// A document was written by a transaction. What it holds now is to be read; it may be gone.
 /// The slices belong to the lit_changes_t: valid until the next call on it.
@@ -127,12 +127,7 @@ pub unsafe extern "C" fn lit_changes_next(
         following.shared.open()?;
         let mut cursor = following.state.lock().map_err(|_| Fault::panicked("changes"))?;
         cursor.lent = None;
-        let next = loop {
-            match cursor.changes.next(wait(timeout_ms))? {
-                None if timeout_ms < 0 => continue,
-                next => break next,
-            }
-        };
+        let next = cursor.changes.next(wait(timeout_ms))?;
         let Some(next) = next else { return Ok(LIT_TIMEOUT) };
         let lent = cursor.lent.insert(Lent {
             collection: next.collection,
@@ -152,7 +147,7 @@ pub unsafe extern "C" fn lit_changes_next(
     })
 }
 
-/// A time given by C; negative is the longest.
+/// A time given by C; negative is without a limit.
 pub(crate) fn wait(timeout_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(LONGEST_MS).min(LONGEST_MS))
 }

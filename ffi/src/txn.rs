@@ -1,11 +1,11 @@
 //! Transactions: several writes together, over any collections of a store.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use littoral::value::{fields_to_json, parse_field, parse_fields, parse_value};
 use littoral::{Field, Transaction, Value, Version};
 
+use crate::changes::wait;
 use crate::collection::{COLLECTIONS, lit_collection_t, was_there};
 use crate::error::{
     Fault, LIT_NOT_FOUND, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t,
@@ -16,9 +16,6 @@ use crate::store::{Shared, lit_store_t, shared};
 
 /// An open transaction: all of it happens, or nothing.
 pub struct lit_txn_t(());
-
-/// How long lit_txn_begin waits if it is not told.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A transaction until it ends.
 struct Writing {
@@ -65,7 +62,7 @@ fn with<T>(
 /// in the thread that has a transaction open. Reads and sync don't wait. Reads in the
 /// transaction (lit_txn_get_json) see what it has written, reads outside don't.
 ///
-/// `timeout_ms` is how long to wait for another write, LIT_FOREVER the usual 30 seconds.
+/// `timeout_ms` is how long to wait for another write to end, for instance 30000; 0 is not at all.
 /// `*txn` is yours: free it with lit_txn_free, which rolls back what was not committed.
 /// Thread-safe. Blocks: for another write, for the time given.
 /// Errors: LIT_ERR_TIMEOUT, LIT_ERR_POISONED.
@@ -82,11 +79,7 @@ pub unsafe extern "C" fn lit_txn_begin(
     guard(err, || {
         let out = out.required("txn")?;
         let shared = shared(store)?;
-        let patience = match timeout_ms {
-            ..0 => PATIENCE,
-            _ => crate::changes::wait(timeout_ms),
-        };
-        let state = Mutex::new(Some(shared.open()?.begin_within(patience)?));
+        let state = Mutex::new(Some(shared.open()?.begin_within(wait(timeout_ms))?));
         out.set(TXNS.insert(Writing { shared, state }));
         Ok(LIT_OK)
     })

@@ -52,12 +52,14 @@ impl Link {
     }
 
     /// Cuts all connections with this peer and turns its own away, or takes them up again.
-    /// The rest of the network goes on.
+    /// The rest of the network goes on. Cutting returns when it is done, after at most some
+    /// seconds: what is written after it stays here until the link is enabled again.
     pub fn set_enabled(&self, enabled: bool) {
         self.shared.set_enabled(self.entry.peer, enabled);
     }
 
-    /// Waits until this peer and we hold the same; see `Network::wait_synced`.
+    /// Waits until this peer holds what was written here; see `Network::wait_synced`, also for
+    /// what was written there.
     pub fn wait_synced(&self, timeout: Duration) -> Result<()> {
         self.shared.wait_synced(Some(self.entry.peer), timeout)
     }
@@ -227,6 +229,13 @@ impl Entry {
     /// Whether both sides have said hello on the present connection.
     pub(super) fn is_connected(&self) -> bool {
         self.face().state == LinkState::Connected
+    }
+
+    /// Whether it is wished to run, or has no connection and makes none.
+    pub(super) fn is_cut(&self) -> bool {
+        let state = &self.face().state;
+        let off = matches!(state, LinkState::Paused | LinkState::Closed);
+        off || matches!(self.wish(), Wish::Run | Wish::Yield)
     }
 
     /// Whether there is, or is about to be, a connection that shall go on.

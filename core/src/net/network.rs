@@ -128,7 +128,8 @@ impl Network {
         self.shared.trust.trust(node);
     }
 
-    /// Accepts links of this node no more, and closes those there are, in both directions.
+    /// Accepts links of this node no more, and closes those there are, in both directions;
+    /// returns when they are closed, after at most some seconds.
     pub fn distrust(&self, node: NodeId) {
         self.shared.distrust(node);
     }
@@ -159,8 +160,11 @@ impl Network {
     /// That is: every link that is connected, or is being connected, has no collection in which
     /// the peer has yet to acknowledge, as durably applied, something that was written here
     /// before this call; and none in which something that the peer has told to hold is not
-    /// durably applied here. At least one link must be connected. What a peer writes meanwhile
-    /// and has not yet told is not covered, nor are links that wait, are refused or paused.
+    /// durably applied here. At least one link must be connected. Links that wait, are refused
+    /// or paused are not covered.
+    ///
+    /// **Wait where it was written.** What a peer has written and not yet told is not covered:
+    /// to be sure of it, wait on the peer's side.
     ///
     /// Errors: [`ErrorKind::Timeout`], with what it was waiting for.
     pub fn wait_synced(&self, timeout: Duration) -> Result<()> {
@@ -314,11 +318,26 @@ impl Shared {
         let mut links = self.links();
         links.set_paused(peer, !enabled);
         links.revise(&self.site.us, &peer);
+        drop(links);
+        if !enabled {
+            self.wait_cut(peer);
+        }
     }
 
     fn distrust(&self, node: NodeId) {
         self.trust.distrust(node);
         self.links().of(&node).for_each(|entry| entry.set_wish(Wish::Close));
+        self.wait_cut(node);
+    }
+
+    /// Waits until no link with a peer that shall not run has a connection: only then can the
+    /// caller count on it that what it writes next does not get there.
+    fn wait_cut(&self, peer: NodeId) {
+        let deadline = Instant::now() + Duration::from_millis(CLOSE_TIMEOUT_MS);
+        let cut = || self.links().of(&peer).all(|entry| entry.is_cut()).then_some(());
+        if self.bell.wait(deadline, cut).is_none() {
+            tracing::warn!(peer = %peer.short(), "a link takes long to end");
+        }
     }
 
     /// Ends one link and waits until it is gone.

@@ -1,0 +1,364 @@
+//! The command line: what can be typed, and what `--help` says about it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use littoral::net::PeerAddress;
+use littoral::{NodeId, Path};
+
+use crate::kinds::EXIT_CODES;
+
+/// An edge-replicated document store: edit offline, sync over QUIC, converge.
+///
+/// Commands work on the store in the data directory. While a node runs on it, they go through
+/// that node over HTTP, and say so.
+#[derive(Debug, Parser)]
+#[command(name = "littoral", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The store's directory.
+    #[arg(
+        long,
+        global = true,
+        env = "LITTORAL_DATA",
+        value_name = "DIR",
+        default_value = "littoral-data"
+    )]
+    pub(crate) data: PathBuf,
+    /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node on the store: accept and keep up links to peers, answer HTTP.
+    Run(RunArgs),
+    /// Print this node's key; of a running node, also its address for --peer.
+    Id,
+    /// Replace a document, or make one.
+    Put(PutArgs),
+    /// Write some fields of a document and leave the others alone.
+    Merge(MergeArgs),
+    /// Change a document in $EDITOR.
+    Edit(Document),
+    /// Print a document, or one field of it.
+    Get(DocumentField),
+    /// List the documents of a collection, in the order of their ids.
+    #[command(visible_alias = "ls")]
+    Scan(ScanArgs),
+    /// Delete a document, or one field of it.
+    #[command(visible_alias = "rm")]
+    Delete(DeleteArgs),
+    /// Add an element to a set.
+    Add(Element),
+    /// Remove an element from a set.
+    Remove(Element),
+    /// Add to a counter.
+    Increment(IncrementArgs),
+    /// Put the documents of a file.
+    Import(ImportArgs),
+    /// Write all documents of a collection to a file.
+    Export(ExportArgs),
+    /// List what changed, in the order in which it came into the store.
+    Changes(ChangesArgs),
+    /// List what replicas wrote without having seen each other's writes.
+    Conflicts(ConflictsArgs),
+    /// Settle a conflict.
+    Resolve(ResolveArgs),
+    /// Show what the store holds and how its links are doing.
+    Status(StatusArgs),
+    /// Sync once with a peer: connect, wait until both hold the same, report.
+    Sync(SyncArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Watch three nodes sync real data, lose a link, diverge and converge.
+    Demo(DemoArgs),
+}
+
+/// Which document.
+#[derive(Debug, Args)]
+pub(crate) struct Document {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The document's id.
+    pub(crate) id: String,
+}
+
+/// Which document, or which field of it.
+#[derive(Debug, Args)]
+pub(crate) struct DocumentField {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// One field, as a JSON Pointer: /address/city.
+    #[arg(value_parser = Path::parse_pointer)]
+    pub(crate) path: Option<Path>,
+}
+
+/// What must hold of the version.
+#[derive(Debug, Args)]
+pub(crate) struct VersionArgs {
+    /// The version that was read (`get --json` prints it): overwrite only what it saw.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) version: Option<String>,
+    /// With --version: fail, with exit code 4, if the document is no longer at that version.
+    #[arg(long, requires = "version")]
+    pub(crate) strict: bool,
+}
+
+/// Of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Where to accept links (UDP). Peers prove their keys; others are turned away.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4433")]
+    pub(crate) listen: SocketAddr,
+    /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
+    #[arg(long, value_name = "PEER")]
+    pub(crate) peer: Vec<Peer>,
+    /// Where to answer HTTP.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub(crate) http: SocketAddr,
+    /// Answer HTTP on an address that others can reach, without any authentication.
+    #[arg(long)]
+    pub(crate) http_unprotected: bool,
+}
+
+/// A peer of `run`.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// Connect to it.
+    Connect(PeerAddress),
+    /// Accept its links.
+    Accept(NodeId),
+}
+
+impl std::str::FromStr for Peer {
+    type Err = littoral::Error;
+
+    fn from_str(text: &str) -> littoral::Result<Peer> {
+        match text.contains('#') {
+            true => text.parse().map(Peer::Connect),
+            false => text.parse().map(Peer::Accept),
+        }
+    }
+}
+
+/// Of `put`.
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The document as JSON; `-` or nothing reads standard input.
+    #[arg(default_value = "-")]
+    pub(crate) json_text: String,
+    /// Fail, with exit code 4, if the document exists.
+    #[arg(long, conflicts_with = "version")]
+    pub(crate) new: bool,
+    #[command(flatten)]
+    pub(crate) version: VersionArgs,
+}
+
+/// Of `merge`.
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The fields as JSON; `-` or nothing reads standard input.
+    #[arg(default_value = "-")]
+    pub(crate) json_text: String,
+}
+
+/// Of `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) field: DocumentField,
+    #[command(flatten)]
+    pub(crate) version: VersionArgs,
+}
+
+/// Of `scan`.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArgs {
+    /// The collection; without one, the collections are listed.
+    pub(crate) collection: Option<String>,
+    /// Only ids that begin so.
+    #[arg(long, default_value = "")]
+    pub(crate) prefix: String,
+    /// Only ids from this one on.
+    #[arg(long, value_name = "ID")]
+    pub(crate) start: Option<String>,
+    /// Only ids before this one.
+    #[arg(long, value_name = "ID")]
+    pub(crate) end: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// From the last to the first.
+    #[arg(long)]
+    pub(crate) reverse: bool,
+}
+
+/// An element of a set.
+#[derive(Debug, Args)]
+pub(crate) struct Element {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The set, as a JSON Pointer: /tags.
+    #[arg(value_parser = Path::parse_pointer)]
+    pub(crate) path: Path,
+    /// The element: what is JSON is that value, anything else is text.
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+}
+
+/// Of `increment`.
+#[derive(Debug, Args)]
+pub(crate) struct IncrementArgs {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The counter, as a JSON Pointer: /views.
+    #[arg(value_parser = Path::parse_pointer)]
+    pub(crate) path: Path,
+    /// How much to add.
+    #[arg(default_value_t = 1, allow_negative_numbers = true)]
+    pub(crate) by: i64,
+}
+
+/// How the documents of a file are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON array of objects.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+/// Of `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The file; `-` is standard input.
+    pub(crate) file: PathBuf,
+    /// How it is written down; without this, its name decides (.jsonl, .ndjson, .json, .csv).
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// The field that holds the id; without this, ids are made that sort by time.
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) id: Option<String>,
+    /// Fields to read as sets: an array, or in CSV also parts separated by ';'.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) set: Vec<String>,
+    /// Fields to read as counters: an integer.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) counter: Vec<String>,
+    /// Documents of a transaction: each is applied as a whole or not at all.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: u32,
+    /// CSV: take every cell as text.
+    #[arg(long)]
+    pub(crate) text: bool,
+}
+
+/// Of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The file; `-` or nothing is standard output.
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// How to write them down; without this, the file's name decides, else JSON Lines.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// The field to write the id to.
+    #[arg(long, value_name = "FIELD", default_value = "id")]
+    pub(crate) id: String,
+}
+
+/// Of `changes`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangesArgs {
+    /// Go on as changes come in; from now on, unless --since says otherwise.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// After this position; 0 is the oldest that the log holds.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) since: Option<u64>,
+}
+
+/// Of `conflicts`.
+#[derive(Debug, Args)]
+pub(crate) struct ConflictsArgs {
+    /// Only of this collection.
+    pub(crate) collection: Option<String>,
+    /// Only of this document.
+    pub(crate) id: Option<String>,
+}
+
+/// Of `resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    #[command(flatten)]
+    pub(crate) document: Document,
+    /// The field, as a JSON Pointer.
+    #[arg(value_parser = Path::parse_pointer)]
+    pub(crate) path: Path,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+}
+
+/// How to settle it.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ChoiceArgs {
+    /// Take the candidate of this number, as `littoral conflicts` counts them.
+    #[arg(long, value_name = "N")]
+    pub(crate) take: Option<usize>,
+    /// Write this: what is JSON is that field, anything else is text.
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+}
+
+/// Of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Also the digests of what is shown: equal digests are equal documents. Reads all documents.
+    #[arg(long)]
+    pub(crate) digests: bool,
+}
+
+/// Of `sync`.
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// The peer.
+    #[arg(value_name = "ADDR#KEY")]
+    pub(crate) peer: PeerAddress,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) timeout: u64,
+}
+
+/// Of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after the show: with exit code 0 only if every replica shows the same documents.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Keep the stores in this directory; without it, they are removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}

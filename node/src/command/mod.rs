@@ -1,0 +1,108 @@
+//! The commands: one file for each group, all over [`Target`].
+
+mod changes;
+mod completions;
+mod conflicts;
+mod document;
+mod edit;
+mod export;
+mod field;
+mod id;
+mod import;
+mod run;
+mod scan;
+mod status;
+mod sync;
+
+use std::io::Read as _;
+
+use littoral::{Error, ErrorKind, Fields, Result};
+
+pub(crate) use conflicts::describe;
+
+use crate::cli::{Cli, Command, Document};
+use crate::demo;
+use crate::output::Output;
+use crate::shape::{Entry, raw};
+use crate::target::{Opening, Read, Target, Wanted, version_text};
+
+/// What every command gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// Where the documents are.
+    pub(crate) opening: Opening,
+    /// Where results go.
+    pub(crate) output: Output,
+}
+
+/// Carries out a command.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    let opening = Opening { data: cli.data, url: cli.url };
+    let context = Context { opening, output: Output { json: cli.json } };
+    match cli.command {
+        Command::Run(args) => run::run(&context, &args),
+        Command::Id => id::id(&context),
+        Command::Put(args) => document::put(&context, &args),
+        Command::Merge(args) => document::merge(&context, &args),
+        Command::Edit(args) => edit::edit(&context, &args),
+        Command::Get(args) => document::get(&context, &args),
+        Command::Scan(args) => scan::scan(&context, args),
+        Command::Delete(args) => document::delete(&context, &args),
+        Command::Add(args) => field::add(&context, &args),
+        Command::Remove(args) => field::remove(&context, &args),
+        Command::Increment(args) => field::increment(&context, &args),
+        Command::Import(args) => import::import(&context, &args),
+        Command::Export(args) => export::export(&context, &args),
+        Command::Changes(args) => changes::changes(&context, &args),
+        Command::Conflicts(args) => conflicts::conflicts(&context, &args),
+        Command::Resolve(args) => conflicts::resolve(&context, &args),
+        Command::Status(args) => status::status(&context, &args),
+        Command::Sync(args) => sync::sync(&context, &args),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Demo(args) => demo::demo(&context, &args),
+    }
+}
+
+impl Context {
+    fn target(&self, wanted: Wanted) -> Result<Box<dyn Target>> {
+        self.opening.open(wanted)
+    }
+
+    /// Prints that a document was written.
+    fn written(&self, verb: &str, document: &Document, left: Option<&Read>) -> Result<()> {
+        let place = crate::output::plain(&format!("{}/{}", document.collection, document.id));
+        match left {
+            Some(read) => self.output.done(format!("{verb} {place}"), &entry(&document.id, read)),
+            None => self.output.done(
+                format!("{verb} {place}"),
+                &serde_json::json!({"id": document.id, "doc": null}),
+            ),
+        }
+    }
+}
+
+/// A document that was read, with its version.
+fn entry(id: &str, read: &Read) -> Entry {
+    Entry { id: id.to_owned(), version: Some(version_text(&read.version)), doc: raw(&read.fields) }
+}
+
+/// The fields of a document given as an argument, or `-` for standard input.
+fn fields_of(argument: &str) -> Result<Fields> {
+    if argument != "-" {
+        return littoral::value::parse_fields(argument.as_bytes());
+    }
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text).map_err(|err| {
+        Error::new(ErrorKind::Io, format!("could not read standard input: {err}"))
+    })?;
+    littoral::value::parse_fields(&text)
+}
+
+/// Whether a text is JSON; what is not is taken as text where a value is wanted.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+fn invalid(sentence: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput, sentence)
+}

@@ -1,0 +1,56 @@
+//! `run`: a node, until Ctrl-C.
+
+use littoral::{Error, ErrorKind, Result};
+use serde_json::json;
+
+use super::Context;
+use crate::cli::{Peer, RunArgs};
+use crate::http::check_address;
+use crate::node::{Node, NodeOptions};
+use crate::signals::Signals;
+use crate::target::{Wanted, running_node};
+
+/// `littoral run`
+pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
+    check_address(args.http, args.http_unprotected)?;
+    let data = context.opening.data.clone();
+    let store =
+        context.opening.open_store(Wanted::Made).map_err(|err| match running_node(&data) {
+            Some(node) if err.kind() == ErrorKind::Locked => Error::new(
+                err.kind(),
+                format!("a node runs on this store already, at {}", node.url()),
+            ),
+            _ => err,
+        })?;
+    let options = NodeOptions {
+        data,
+        listen: args.listen,
+        http: args.http,
+        http_unprotected: args.http_unprotected,
+    };
+    let signals = Signals::catch()?;
+    let node = Node::start(store, &options)?;
+    for peer in &args.peer {
+        match peer {
+            Peer::Connect(address) => drop(node.connect(address)?),
+            Peer::Accept(key) => node.accept(*key)?,
+        }
+    }
+    announce(context, &node, args)?;
+    signals.wait();
+    eprintln!("littoral: stopping");
+    node.stop()
+}
+
+fn announce(context: &Context, node: &Node, args: &RunArgs) -> Result<()> {
+    let key = node.store().node_id();
+    let sentence = format!(
+        "node      {key}\nlinks at  {}\nHTTP at   {}\npeers     {}\nCtrl-C ends it.",
+        node.listen(),
+        node.url(),
+        args.peer.len()
+    );
+    let shape =
+        json!({"key": key.to_string(), "listen": node.listen().to_string(), "http": node.url()});
+    context.output.done(sentence, &shape)
+}

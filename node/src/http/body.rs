@@ -1,0 +1,69 @@
+//! Bodies of requests: JSON, said to be JSON, and not too large.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use littoral::limits::MAX_TXN_BYTES;
+use littoral::{Error, ErrorKind};
+use serde::de::DeserializeOwned;
+
+use super::failure::{Answer, Refusal};
+
+/// The largest body: one that holds a largest transaction.
+const MAX_BODY_BYTES: usize = MAX_TXN_BYTES;
+
+/// How the JSON of a body is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One JSON text.
+    One,
+    /// One JSON text a line.
+    Lines,
+}
+
+/// The text of a body.
+pub(super) struct JsonText {
+    /// Its bytes; nobody has looked at them yet.
+    pub(super) bytes: Vec<u8>,
+    /// How it is laid out.
+    pub(super) layout: Layout,
+}
+
+impl JsonText {
+    /// What the body says, for bodies of a fixed shape.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Answer<T> {
+        serde_json::from_slice(&self.bytes).map_err(|err| {
+            Refusal::malformed(format!("the body is not of the form asked for: {err}"))
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Answer<JsonText> {
+        let layout = layout(request.headers())?;
+        let bytes = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| {
+            Refusal::from(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the body has over {MAX_BODY_BYTES} bytes, or its sender broke off; send smaller parts"),
+            ))
+        })?;
+        Ok(JsonText { bytes: bytes.into(), layout })
+    }
+}
+
+/// A page of a browser can't send these types without being allowed to, and nobody allows it.
+fn layout(headers: &HeaderMap) -> Answer<Layout> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match kind.to_ascii_lowercase().as_str() {
+        "application/json" => Ok(Layout::One),
+        "application/x-ndjson" | "application/jsonl" => Ok(Layout::Lines),
+        _ => Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not-json",
+            "a write is JSON and says so: Content-Type: application/json",
+        )),
+    }
+}

@@ -1,0 +1,72 @@
+//! The node over HTTP: documents as JSON, for programs on this machine.
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `GET /health` | whether it is there, and who it is |
+//! | `GET /status`, `/state` | figures and links; digests of what is shown |
+//! | `GET /collections` | the collections |
+//! | `GET /collections/{c}/docs` | a page: `prefix`, `start`, `end`, `after`, `limit`, `reverse`, `versions` |
+//! | `POST /collections/{c}/docs` | puts `[{"id", "doc"}, ..]`, or one such object a line: all or none |
+//! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
+//! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
+//! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
+//! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
+//!
+//! Ids are percent-encoded; one that can't be a segment of a path is given as `docs?id=`. A
+//! document answers with its version as ETag. `If-Match` on a put or delete overwrites only
+//! what that version saw, and merges with the rest; with `strict=true`, and on all other
+//! writes, the version must be the newest, or the answer is 412. `If-None-Match: *` is for
+//! documents that must not exist, `If-Match: *` for those that must.
+//!
+//! An error is `{"error": {"code", "message"}}`; the codes are those of [`crate::kinds`].
+//! Store calls block, so they run beside the async threads ([`service`]); who may ask at
+//! all is decided by [`guard`].
+
+mod batch;
+mod body;
+mod changes;
+mod conflicts;
+mod documents;
+mod failure;
+mod guard;
+mod json;
+mod service;
+mod status;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use failure::{no_method, no_route};
+
+pub(crate) use guard::check_address;
+pub(crate) use service::{Facts, Service};
+
+/// The routes over a service.
+pub(crate) fn router(service: Service) -> Router {
+    let document =
+        get(documents::read).put(documents::put).patch(documents::merge).delete(documents::delete);
+    let documents = get(documents::read_or_page)
+        .post(batch::put_all)
+        .put(documents::put)
+        .patch(documents::merge)
+        .delete(documents::delete);
+    Router::new()
+        .route("/health", get(status::health))
+        .route("/status", get(status::status))
+        .route("/state", get(status::state))
+        .route("/collections", get(status::collections))
+        .route("/collections/{collection}/docs", documents)
+        .route("/collections/{collection}/docs/{id}", document)
+        .route("/collections/{collection}/docs/{id}/add", post(documents::add))
+        .route("/collections/{collection}/docs/{id}/remove", post(documents::remove))
+        .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/changes", get(changes::changes))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(service.exposure(), guard::admit))
+        .with_state(service)
+}

@@ -1,0 +1,54 @@
+//! What the node says about itself and its store.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::failure::Answer;
+use super::json::Json;
+use super::service::Service;
+use crate::shape::{Collections, Health, State as StateShape};
+use crate::target::{Target, collections as collections_of};
+
+/// `GET /health`
+pub(super) async fn health(State(service): State<Service>) -> Answer {
+    service
+        .call(|local| {
+            let status = local.status()?;
+            let word = if status.failure.is_none() { "ok" } else { "failing" };
+            let (node, version) = (status.node, status.version);
+            Ok(Json(Health { status: word.to_owned(), node, version }).into_response())
+        })
+        .await
+}
+
+/// `GET /status`
+pub(super) async fn status(State(service): State<Service>) -> Answer {
+    let running = service.running();
+    service
+        .call(move |local| {
+            let mut status = local.status()?;
+            status.running = Some(running);
+            Ok(Json(status).into_response())
+        })
+        .await
+}
+
+/// `GET /state`
+pub(super) async fn state(State(service): State<Service>) -> Answer {
+    service
+        .call(|local| {
+            let node = local.store().node_id().to_string();
+            Ok(Json(StateShape { node, collections: local.state()? }).into_response())
+        })
+        .await
+}
+
+/// `GET /collections`
+pub(super) async fn collections(State(service): State<Service>) -> Answer {
+    service
+        .call(|local| {
+            let collections = collections_of(local.store())?;
+            Ok(Json(Collections { collections }).into_response())
+        })
+        .await
+}

@@ -1,0 +1,81 @@
+//! The links of a node as JSON shapes.
+
+use littoral::clock::Timestamp;
+use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Network, Trouble};
+
+use crate::shape::{LinkCollection, LinkShape, RefusalShape};
+
+/// All links of a network, in the order in which they came.
+pub(crate) fn shapes(network: &Network) -> Vec<LinkShape> {
+    network.links().iter().map(LinkShape::from).collect()
+}
+
+/// Nodes that a network turned away, newest first.
+pub(crate) fn refused(network: &Network) -> Vec<RefusalShape> {
+    let shape = |refusal: &littoral::net::Refusal| RefusalShape {
+        node: refusal.node.to_string(),
+        time: Timestamp::from_millis(refusal.at_ms).to_string(),
+    };
+    network.refusals().nodes.iter().map(shape).collect()
+}
+
+impl From<&LinkStatus> for LinkShape {
+    fn from(link: &LinkStatus) -> LinkShape {
+        let (state, refused) = word(&link.state);
+        LinkShape {
+            peer: link.peer.to_string(),
+            address: link.address.clone(),
+            incoming: link.direction == Direction::Incoming,
+            state: state.to_owned(),
+            reason: refused.or_else(|| link.last_error.clone()),
+            synced: link.synced,
+            rtt_ms: link.rtt_ms,
+            received_bytes: link.received_bytes,
+            sent_bytes: link.sent_bytes,
+            collections: link.collections.iter().map(collection).collect(),
+        }
+    }
+}
+
+fn word(state: &LinkState) -> (&'static str, Option<String>) {
+    match state {
+        LinkState::Connecting => ("connecting", None),
+        LinkState::Connected => ("connected", None),
+        LinkState::Waiting => ("waiting", None),
+        LinkState::Refused(why) => ("refused", Some(why.clone())),
+        LinkState::Standby => ("standby", None),
+        LinkState::Paused => ("paused", None),
+        LinkState::Closed => ("closed", None),
+        _ => ("unknown", None),
+    }
+}
+
+fn collection((name, status): (&String, &CollectionStatus)) -> LinkCollection {
+    LinkCollection {
+        name: name.clone(),
+        sent: status.progress.sent_txns,
+        received: status.progress.received_txns,
+        unacked_bytes: status.progress.unacked_bytes,
+        trouble: status.trouble.map(trouble),
+    }
+}
+
+fn trouble(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Diverged => {
+            "diverged: both hold the same transactions but not the same content; please report it"
+                .to_owned()
+        }
+        Trouble::Forked(dot) => format!("forked: two transactions are called {dot}"),
+        Trouble::Behind => {
+            "behind: the peer's log no longer reaches back to what is here".to_owned()
+        }
+        Trouble::PeerBehind => {
+            "peer behind: the log here no longer reaches back to what the peer holds".to_owned()
+        }
+        Trouble::Stuck => {
+            "stuck: the peer sends what builds on transactions it does not tell".to_owned()
+        }
+        _ => "in trouble".to_owned(),
+    }
+}

@@ -1,0 +1,60 @@
+//! `node.json` in the data directory: that a node runs on the store, and where it answers.
+//!
+//! Written when the node is ready, removed when it ends. One that a killed node left behind
+//! does no harm: it is only looked at when the store is locked, and only believed when the
+//! node that answers there has the key it names.
+
+use std::io::ErrorKind as IoKind;
+use std::path::{Path, PathBuf};
+
+use littoral::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "node.json";
+
+/// Where a running node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeFile {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Where it answers HTTP, `http://127.0.0.1:8090`.
+    pub(crate) http: String,
+    /// Where it accepts links, if it does.
+    pub(crate) listen: Option<String>,
+    /// Its key.
+    pub(crate) key: String,
+}
+
+impl NodeFile {
+    /// Reads it; none if there is none, or one that makes no sense.
+    pub(crate) fn read(data: &Path) -> Option<NodeFile> {
+        let text = std::fs::read(data.join(NAME)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Writes it, as a whole: nobody reads half of it.
+    pub(crate) fn write(&self, data: &Path) -> Result<Written> {
+        let path = data.join(NAME);
+        let draft = data.join("node.json.new");
+        let text = serde_json::to_string_pretty(self).expect("a shape is JSON");
+        std::fs::write(&draft, text + "\n").and_then(|()| std::fs::rename(&draft, &path)).map_err(
+            |err| Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display())),
+        )?;
+        Ok(Written(path))
+    }
+}
+
+/// The file of this process; removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Written(PathBuf);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            Err(err) if err.kind() != IoKind::NotFound => {
+                tracing::warn!(path = %self.0.display(), %err, "the file could not be removed");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The JSON that the node speaks: the same over HTTP and from `--json`.
+//!
+//! Documents and fields inside are JSON as the core defines it. Fields are added to these
+//! shapes, never renamed; readers ignore what they don't know.
+
+use littoral::store::Candidate;
+use littoral::value::{field_to_json, fields_to_json};
+use littoral::{Change, Conflict, Fields};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+/// A document in a page, a listing or a batch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its version, opaque, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Its fields. Raw, so that the core's parser sees every digit and every name given twice.
+    pub(crate) doc: Box<RawValue>,
+}
+
+impl Entry {
+    /// An entry without version.
+    pub(crate) fn new(id: &str, fields: &Fields) -> Entry {
+        Entry { id: id.to_owned(), version: None, doc: raw(fields) }
+    }
+}
+
+/// A document's fields as JSON text.
+pub(crate) fn raw(fields: &Fields) -> Box<RawValue> {
+    RawValue::from_string(fields_to_json(fields).to_string()).expect("JSON is JSON")
+}
+
+/// A page of documents.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Page {
+    /// The documents, in the order of their ids.
+    pub(crate) documents: Vec<Entry>,
+    /// What to give as `after` for the next page; none after the last.
+    pub(crate) next: Option<String>,
+}
+
+/// What a batch did.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BatchWritten {
+    /// How many documents were written.
+    pub(crate) written: usize,
+}
+
+/// A conflict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ConflictShape {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The document.
+    pub(crate) id: String,
+    /// The field, as a JSON Pointer.
+    pub(crate) path: String,
+    /// What was written; the first is shown.
+    pub(crate) candidates: Vec<CandidateShape>,
+}
+
+/// One side of a conflict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CandidateShape {
+    /// What it would show.
+    pub(crate) value: Json,
+    /// The key of the node that wrote it.
+    pub(crate) author: String,
+    /// When, by its author's clock, RFC 3339.
+    pub(crate) time: String,
+}
+
+impl From<&Conflict> for ConflictShape {
+    fn from(conflict: &Conflict) -> ConflictShape {
+        ConflictShape {
+            collection: conflict.collection.clone(),
+            id: conflict.id.clone(),
+            path: conflict.path.to_string(),
+            candidates: conflict.candidates.iter().map(CandidateShape::from).collect(),
+        }
+    }
+}
+
+impl From<&Candidate> for CandidateShape {
+    fn from(candidate: &Candidate) -> CandidateShape {
+        CandidateShape {
+            value: field_to_json(&candidate.field),
+            author: candidate.dot.origin.node.to_string(),
+            time: candidate.time.to_string(),
+        }
+    }
+}
+
+/// All conflicts asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Conflicts {
+    /// By collection, id and path.
+    pub(crate) conflicts: Vec<ConflictShape>,
+}
+
+/// A document was written.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChangeShape {
+    /// Where to resume after this change.
+    pub(crate) position: u64,
+    /// The collection.
+    pub(crate) collection: String,
+    /// The document.
+    pub(crate) id: String,
+    /// The key of the node that wrote it.
+    pub(crate) author: String,
+    /// The number of the transaction among its author's in the collection.
+    pub(crate) seq: u64,
+    /// When, by its author's clock, RFC 3339.
+    pub(crate) time: String,
+    /// Whether this node wrote it.
+    pub(crate) local: bool,
+}
+
+impl From<&Change> for ChangeShape {
+    fn from(change: &Change) -> ChangeShape {
+        ChangeShape {
+            position: change.position.0,
+            collection: change.collection.to_string(),
+            id: change.id.clone(),
+            author: change.dot.origin.node.to_string(),
+            seq: change.dot.seq,
+            time: change.time.to_string(),
+            local: change.local,
+        }
+    }
+}
+
+/// Changes from a position on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChangesPage {
+    /// In the order in which they came into the store.
+    pub(crate) changes: Vec<ChangeShape>,
+    /// Where to resume.
+    pub(crate) next: u64,
+}
+
+/// What a store holds and what its node does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The node's key.
+    pub(crate) node: String,
+    /// The version of Littoral.
+    pub(crate) version: String,
+    /// By collection, in the order of names.
+    pub(crate) collections: Vec<CollectionStatus>,
+    /// Bytes of the materialised state.
+    pub(crate) state_bytes: u64,
+    /// Bytes of transactions in the log.
+    pub(crate) log_bytes: u64,
+    /// The end of the log: a position for `changes`.
+    pub(crate) position: u64,
+    /// Why the store refuses writes, if it does.
+    pub(crate) failure: Option<String>,
+    /// The running node; none for a store that no node runs on.
+    pub(crate) running: Option<Running>,
+}
+
+/// A node that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Seconds since its start.
+    pub(crate) uptime_s: u64,
+    /// The address where it accepts links, if it does.
+    pub(crate) listen: Option<String>,
+    /// Its links.
+    pub(crate) links: Vec<LinkShape>,
+    /// Nodes that were turned away, newest first.
+    pub(crate) refused: Vec<RefusalShape>,
+}
+
+/// A link to a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LinkShape {
+    /// The peer's key.
+    pub(crate) peer: String,
+    /// Where it is: as told to `--peer`, or where it dialled from.
+    pub(crate) address: String,
+    /// Whether the peer dialled.
+    pub(crate) incoming: bool,
+    /// How it stands, in a word: connecting, connected, waiting, refused, standby, paused, closed.
+    pub(crate) state: String,
+    /// Why it was refused, or why the last connection or attempt ended.
+    pub(crate) reason: Option<String>,
+    /// Whether nothing was left to send or receive when it was last looked at.
+    pub(crate) synced: bool,
+    /// The time of a round trip, in milliseconds, while there is a connection.
+    pub(crate) rtt_ms: Option<f64>,
+    /// UDP bytes received.
+    pub(crate) received_bytes: u64,
+    /// UDP bytes sent.
+    pub(crate) sent_bytes: u64,
+    /// By collection, in the order of names, on the present connection.
+    pub(crate) collections: Vec<LinkCollection>,
+}
+
+/// A collection on a link.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LinkCollection {
+    /// Its name.
+    pub(crate) name: String,
+    /// Transactions sent.
+    pub(crate) sent: u64,
+    /// Transactions received.
+    pub(crate) received: u64,
+    /// Bytes sent that the peer has yet to acknowledge.
+    pub(crate) unacked_bytes: u64,
+    /// What keeps it from going on, if something does.
+    pub(crate) trouble: Option<String>,
+}
+
+/// A node that was turned away, because its key is not trusted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RefusalShape {
+    /// Its key, which it proved to hold.
+    pub(crate) node: String,
+    /// When it knocked last, RFC 3339.
+    pub(crate) time: String,
+}
+
+/// What a collection holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CollectionStatus {
+    /// Its name.
+    pub(crate) name: String,
+    /// Documents.
+    pub(crate) documents: u64,
+    /// Documents in conflict.
+    pub(crate) conflicts: u64,
+    /// Transactions applied.
+    pub(crate) transactions: u64,
+    /// Origins in its vector.
+    pub(crate) origins: u64,
+}
+
+/// What a store shows, by digest: equal digests are equal documents.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The node's key.
+    pub(crate) node: String,
+    /// By collection, in the order of names.
+    pub(crate) collections: Vec<CollectionState>,
+}
+
+/// What a collection shows.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CollectionState {
+    /// Its name.
+    pub(crate) name: String,
+    /// Documents.
+    pub(crate) documents: u64,
+    /// Digest of ids and shown values, hexadecimal.
+    pub(crate) shown: String,
+    /// Digest of the cells behind them, hexadecimal.
+    pub(crate) cells: String,
+}
+
+/// The collections of a store.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Collections {
+    /// In the order of names.
+    pub(crate) collections: Vec<CollectionStatus>,
+}
+
+/// What a node says about itself to whoever asks whether it is there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// `ok`, or `failing` if the store refuses writes.
+    pub(crate) status: String,
+    /// The node's key.
+    pub(crate) node: String,
+    /// The version of Littoral.
+    pub(crate) version: String,
+}
+
+/// An error.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// What went wrong.
+    pub(crate) error: ErrorShape,
+}
+
+/// A stable code and a sentence.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ErrorShape {
+    /// For programs.
+    pub(crate) code: String,
+    /// For people.
+    pub(crate) message: String,
+}

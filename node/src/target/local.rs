@@ -1,0 +1,252 @@
+//! The target that is a store in this process.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use littoral::{
+    Document, Error, ErrorKind, Fields, Path, Position, Result, ScanRange, Store, Transaction,
+};
+
+use super::{Choice, Condition, Read, Scan, Target, Write};
+use crate::shape::{
+    ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, Status,
+};
+
+/// Changes given at once, at most.
+const CHANGES_PER_PAGE: usize = 1000;
+
+/// A store in this process.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    store: Store,
+}
+
+impl Local {
+    /// Over an open store.
+    pub(crate) fn new(store: Store) -> Local {
+        Local { store }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn read(&self, collection: &str, id: &str) -> Result<Document> {
+        let found = self.store.existing_collection(collection)?.get(id)?;
+        found.ok_or_else(|| no_document(collection, id))
+    }
+}
+
+impl Target for Local {
+    fn get(&self, collection: &str, id: &str) -> Result<Read> {
+        self.read(collection, id).map(Read::from)
+    }
+
+    fn scan(&self, collection: &str, range: &ScanRange) -> Result<Scan<'_>> {
+        let documents = self.store.existing_collection(collection)?.scan(range)?;
+        Ok(Box::new(documents.map(|document| {
+            document.map(|document| (document.id().to_owned(), document.into_fields()))
+        })))
+    }
+
+    fn write(
+        &self,
+        collection: &str,
+        id: &str,
+        write: &Write,
+        condition: &Condition,
+    ) -> Result<Option<Read>> {
+        self.store.write(|txn| {
+            check(txn, collection, id, condition)?;
+            apply(txn, collection, id, write, condition)?;
+            Ok(txn.get(collection, id)?.map(Read::from))
+        })
+    }
+
+    fn put_all(&self, collection: &str, documents: &[(String, Fields)]) -> Result<()> {
+        self.store.write(|txn| {
+            documents.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))
+        })
+    }
+
+    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage> {
+        let mut feed = self.store.changes(since);
+        let mut changes = Vec::new();
+        let mut patience = wait;
+        while changes.len() < CHANGES_PER_PAGE {
+            let Some(change) = feed.next(patience)? else { break };
+            changes.push(ChangeShape::from(&change));
+            patience = Duration::ZERO;
+        }
+        Ok(ChangesPage { changes, next: feed.position().0 })
+    }
+
+    fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {
+        let found = match (collection, id) {
+            (None, _) => self.store.conflicts()?,
+            (Some(name), None) => self.store.existing_collection(name)?.conflicts()?,
+            (Some(name), Some(id)) => self.read(name, id)?.conflicts(),
+        };
+        let mut shapes: Vec<_> = found.iter().map(ConflictShape::from).collect();
+        if let (Some(name), Some(_)) = (collection, id) {
+            shapes.iter_mut().for_each(|shape| name.clone_into(&mut shape.collection));
+        }
+        Ok(shapes)
+    }
+
+    fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()> {
+        let missing = || no_document(collection, id);
+        self.store.existing_collection(collection)?;
+        self.store.write(|txn| {
+            let document = txn.get(collection, id)?.ok_or_else(missing)?;
+            let field = match choice {
+                Choice::Value(field) => field.clone(),
+                Choice::Take(number) => candidate(&document, path, *number)?,
+            };
+            txn.resolve(collection, id, path, &field)
+        })
+    }
+
+    fn status(&self) -> Result<Status> {
+        let stats = self.store.stats()?;
+        Ok(Status {
+            node: stats.node.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            collections: collections(&self.store)?,
+            state_bytes: stats.state_bytes,
+            log_bytes: stats.log_bytes,
+            position: stats.position.0,
+            failure: stats.failure,
+            running: None,
+        })
+    }
+
+    fn state(&self) -> Result<Vec<CollectionState>> {
+        collections(&self.store)?.into_iter().map(|known| digest(&self.store, known)).collect()
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl From<Document> for Read {
+    fn from(document: Document) -> Read {
+        Read { version: document.version(), fields: document.into_fields() }
+    }
+}
+
+/// The collections of a store.
+pub(crate) fn collections(store: &Store) -> Result<Vec<CollectionStatus>> {
+    let of = |stats: &littoral::store::CollectionStats| CollectionStatus {
+        name: stats.name.clone(),
+        documents: stats.documents,
+        conflicts: stats.conflicts,
+        transactions: stats.transactions,
+        origins: stats.origins,
+    };
+    Ok(store.stats()?.collections.iter().map(of).collect())
+}
+
+fn digest(store: &Store, known: CollectionStatus) -> Result<CollectionState> {
+    let digests = store.digests(&known.name)?;
+    Ok(CollectionState {
+        documents: known.documents,
+        shown: HEXLOWER.encode(&digests.shown.0),
+        cells: HEXLOWER.encode(&digests.cells.0),
+        name: known.name,
+    })
+}
+
+/// Whether `condition` lets a write happen.
+fn check(txn: &mut Transaction, collection: &str, id: &str, condition: &Condition) -> Result<()> {
+    let mismatch = |sentence: &str| {
+        let place = format!("the document '{id}' of '{collection}' {sentence}");
+        Err(Error::new(ErrorKind::VersionMismatch, place))
+    };
+    let there = match condition {
+        Condition::Always | Condition::Based(_) => return Ok(()),
+        _ => txn.get(collection, id)?,
+    };
+    match (condition, there) {
+        (Condition::Absent, Some(_)) => mismatch("exists already"),
+        (Condition::Exists, None) => mismatch("does not exist"),
+        (Condition::Exactly(wanted), there)
+            if there.as_ref().map(Document::version).as_ref() != Some(wanted) =>
+        {
+            mismatch("is no longer at the version required; read it again")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn apply(
+    txn: &mut Transaction,
+    collection: &str,
+    id: &str,
+    write: &Write,
+    condition: &Condition,
+) -> Result<()> {
+    match (write, condition) {
+        (Write::Put(fields), Condition::Based(version)) => {
+            txn.put(collection, id, (fields, version))
+        }
+        (Write::Put(fields), _) => txn.put(collection, id, fields),
+        (Write::Merge(fields), _) => txn.merge(collection, id, fields),
+        (Write::Delete(path), Condition::Based(version)) if path.depth() == 0 => {
+            must(txn.delete_version(collection, id, version)?, || no_document(collection, id))
+        }
+        (Write::Delete(path), _) if path.depth() == 0 => {
+            must(txn.delete(collection, id)?, || no_document(collection, id))
+        }
+        (Write::Delete(path), _) => {
+            must(txn.unset(collection, id, path)?, || no_field(collection, id, path))
+        }
+        (Write::Add(path, element), _) => txn.add(collection, id, path, element.clone()),
+        (Write::Remove(path, element), _) => {
+            must(txn.remove(collection, id, path, element.clone())?, || {
+                not_found(format!(
+                    "the set '{path}' of '{id}' in '{collection}' has no such element"
+                ))
+            })
+        }
+        (Write::Increment(path, by), _) => txn.increment(collection, id, path, *by),
+    }
+}
+
+fn must(there: bool, missing: impl FnOnce() -> Error) -> Result<()> {
+    if there { Ok(()) } else { Err(missing()) }
+}
+
+fn candidate(document: &Document, path: &Path, number: usize) -> Result<littoral::Field> {
+    let conflicts = document.conflicts();
+    let conflict = conflicts.iter().find(|conflict| conflict.path == *path).ok_or_else(|| {
+        not_found(format!(
+            "the field '{path}' of '{}' is not in conflict; `littoral conflicts` lists those that are",
+            document.id()
+        ))
+    })?;
+    let sides = &conflict.candidates;
+    let side = number.checked_sub(1).and_then(|at| sides.get(at)).ok_or_else(|| {
+        not_found(format!(
+            "the conflict at '{path}' has {} candidates, counted from 1; there is no number {number}",
+            sides.len()
+        ))
+    })?;
+    Ok(side.field.clone())
+}
+
+/// The error for a document that is not there.
+fn no_document(collection: &str, id: &str) -> Error {
+    not_found(format!("there is no document '{id}' in '{collection}'"))
+}
+
+/// The error for a field that is not there.
+pub(super) fn no_field(collection: &str, id: &str, path: &Path) -> Error {
+    not_found(format!("the document '{id}' of '{collection}' has no field '{path}'"))
+}
+
+fn not_found(sentence: String) -> Error {
+    Error::new(ErrorKind::NotFound, sentence)
+}

@@ -1,0 +1,132 @@
+//! What commands talk to: a store on this disk, or a node over HTTP.
+//!
+//! Both answer alike, in values and in errors, so that a command neither knows nor cares
+//! which one it has. The HTTP service stands on the same trait, over the local store.
+
+mod etag;
+mod local;
+mod open;
+mod remote;
+
+use std::time::Duration;
+
+use littoral::value::Value;
+use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
+
+use crate::shape::{ChangesPage, CollectionState, ConflictShape, Status};
+
+pub(crate) use etag::{parse_version, version_text};
+pub(crate) use local::{Local, collections};
+pub(crate) use open::{Opening, Wanted, running_node};
+pub(crate) use remote::Remote;
+
+/// A document that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// Its fields.
+    pub(crate) fields: Fields,
+    /// What its reader has thereby seen.
+    pub(crate) version: Version,
+}
+
+/// A change of one document.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    /// Replace it.
+    Put(Fields),
+    /// Write these fields and leave the others alone.
+    Merge(Fields),
+    /// Delete it, or one field of it.
+    Delete(Path),
+    /// Add an element to a set.
+    Add(Path, Value),
+    /// Remove an element from a set.
+    Remove(Path, Value),
+    /// Add to a counter.
+    Increment(Path, i64),
+}
+
+/// What must hold for a write to happen.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Condition {
+    /// Nothing.
+    #[default]
+    Always,
+    /// There is no such document.
+    Absent,
+    /// There is one.
+    Exists,
+    /// Nothing; but only what a reader of this version saw is overwritten. For put and delete;
+    /// other writes overwrite nothing else anyway.
+    Based(Version),
+    /// The document is at this version.
+    Exactly(Version),
+}
+
+/// How a conflict is settled.
+#[derive(Debug, Clone)]
+pub(crate) enum Choice {
+    /// For the candidate of this number, from 1, as they are listed.
+    Take(usize),
+    /// For this field.
+    Value(Field),
+}
+
+/// Documents, one by one.
+pub(crate) type Scan<'a> = Box<dyn Iterator<Item = Result<(String, Fields)>> + 'a>;
+
+/// A store, near or far.
+pub(crate) trait Target: Send + Sync {
+    /// A document.
+    ///
+    /// Errors: `UnknownCollection`, `NotFound`.
+    fn get(&self, collection: &str, id: &str) -> Result<Read>;
+
+    /// The documents of a range of an existing collection.
+    fn scan(&self, collection: &str, range: &ScanRange) -> Result<Scan<'_>>;
+
+    /// Changes a document, if `condition` holds, and gives it as it then is; none if it is gone.
+    ///
+    /// Errors: `VersionMismatch` if the condition does not hold; `NotFound` if there is nothing
+    /// to delete or remove.
+    fn write(
+        &self,
+        collection: &str,
+        id: &str,
+        write: &Write,
+        condition: &Condition,
+    ) -> Result<Option<Read>>;
+
+    /// Puts documents in one transaction: all of them, or none.
+    fn put_all(&self, collection: &str, documents: &[(String, Fields)]) -> Result<()>;
+
+    /// Changes after `since`, waiting up to `wait` for the first; `None` is from now on.
+    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage>;
+
+    /// The conflicts of the store, of a collection, or of a document.
+    fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>>;
+
+    /// Settles a conflict.
+    fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()>;
+
+    /// Figures.
+    fn status(&self) -> Result<Status>;
+
+    /// What is shown, by digest. Reads all documents.
+    fn state(&self) -> Result<Vec<CollectionState>>;
+
+    /// Whether others can write while this is open, so that waiting for changes makes sense.
+    fn is_shared(&self) -> bool;
+}
+
+/// The field at `path` of a document that was read.
+pub(crate) fn field_at<'a>(
+    (collection, id): (&str, &str),
+    fields: &'a Fields,
+    path: &Path,
+) -> Result<&'a Field> {
+    let found = path.names().split_last().and_then(|(last, way)| {
+        way.iter().try_fold(fields, |at, name| at.get(name)?.as_map())?.get(last)
+    });
+    found.ok_or_else(|| local::no_field(collection, id, path))
+}

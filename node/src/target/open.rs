@@ -1,0 +1,92 @@
+//! Which target a command gets: the store in the data directory, or the node on it.
+//!
+//! A store is open in one process only. When it is locked and `node.json` names a node that
+//! answers with the store's key, the command goes through that node and says so.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use littoral::{Error, ErrorKind, Result, Store};
+
+use super::{Local, Remote, Target};
+use crate::node_file::NodeFile;
+
+/// How long to wait for another command to finish with the store.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often to look meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Whether a store is made where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// It must be there: for reading.
+    Existing,
+    /// It is made if need be: for writing.
+    Made,
+}
+
+/// Where the command line says the documents are.
+#[derive(Debug, Clone)]
+pub(crate) struct Opening {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// The node to talk to instead.
+    pub(crate) url: Option<String>,
+}
+
+impl Opening {
+    /// The target.
+    pub(crate) fn open(&self, wanted: Wanted) -> Result<Box<dyn Target>> {
+        if let Some(url) = &self.url {
+            return Ok(Box::new(Remote::connect(url)?));
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let locked = match open_store(&self.data, wanted) {
+                Ok(store) => return Ok(Box::new(Local::new(store))),
+                Err(err) if err.kind() == ErrorKind::Locked => err,
+                Err(err) => return Err(err),
+            };
+            if let Some(node) = running_node(&self.data) {
+                eprintln!("littoral: through the node at {}", node.url());
+                return Ok(Box::new(node));
+            }
+            if Instant::now() >= deadline {
+                return Err(locked);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The store itself, for commands that a running node can't do for another.
+    pub(crate) fn open_store(&self, wanted: Wanted) -> Result<Store> {
+        match self.url {
+            None => open_store(&self.data, wanted),
+            Some(_) => Err(Error::new(
+                ErrorKind::InvalidInput,
+                "this command works on a data directory, not through --url",
+            )),
+        }
+    }
+}
+
+/// The node that runs on the store in `data`, if one answers there with that store's key.
+pub(crate) fn running_node(data: &Path) -> Option<Remote> {
+    let file = NodeFile::read(data)?;
+    let node = Remote::connect(&file.http).ok()?;
+    (node.health().ok()?.node == file.key).then_some(node)
+}
+
+fn open_store(data: &Path, wanted: Wanted) -> Result<Store> {
+    let opened = Store::options().create(wanted == Wanted::Made).open(data);
+    opened.map_err(|err| match err.kind() == ErrorKind::NotAStore && !data.exists() {
+        true => Error::new(
+            ErrorKind::NotAStore,
+            format!(
+                "there is no store in {}; name one with --data, or make one with `littoral put`, `import` or `run`",
+                data.display()
+            ),
+        ),
+        false => err,
+    })
+}

@@ -1,0 +1,117 @@
+"""Littoral: an edge-replicated document store.
+
+Edit offline, sync over QUIC, converge without losing a write.
+
+>>> import littoral, tempfile
+>>> directory = tempfile.mkdtemp()
+>>> with littoral.open(directory) as store:
+...     notes = store["notes"]
+...     notes["n1"] = {"title": "Tide table", "tags": {"sea"}, "views": littoral.Counter(1)}
+...     with notes.edit("n1") as note:
+...         note["tags"].add("moon")
+...         note["views"] += 1
+...     notes["n1"]["views"], sorted(notes["n1"]["tags"])
+(Counter(2), ['moon', 'sea'])
+"""
+
+import atexit as _atexit
+
+from littoral import _native
+from littoral._collection import Collection, TransactionCollection
+from littoral._document import Document, Version
+from littoral._errors import (
+    AbortedError,
+    ClosedError,
+    CorruptError,
+    DiskFullError,
+    Error,
+    FieldTypeError,
+    ForkError,
+    FormatTooNewError,
+    InternalError,
+    InvalidInputError,
+    InvalidTransactionError,
+    LimitError,
+    LockedError,
+    MissingDependencyError,
+    NestedWriteError,
+    NetworkError,
+    NotAStoreError,
+    NotFoundError,
+    OverflowError,
+    PoisonedError,
+    ProtocolError,
+    RefusedError,
+    StorageError,
+    TimeoutError,
+    UnknownCollectionError,
+    VersionMismatchError,
+    WrongKindError,
+)
+from littoral._records import (
+    Candidate,
+    Change,
+    CollectionStats,
+    Conflict,
+    Digests,
+    LinkProgress,
+    LinkStatus,
+    Stats,
+)
+from littoral._store import Changes, Link, Store, Transaction, open
+from littoral._values import Counter, Moment, Opaque
+
+__version__ = _native.__version__
+
+__all__ = [
+    "AbortedError",
+    "Candidate",
+    "Change",
+    "Changes",
+    "ClosedError",
+    "Collection",
+    "CollectionStats",
+    "Conflict",
+    "CorruptError",
+    "Counter",
+    "Digests",
+    "DiskFullError",
+    "Document",
+    "Error",
+    "FieldTypeError",
+    "ForkError",
+    "FormatTooNewError",
+    "InternalError",
+    "InvalidInputError",
+    "InvalidTransactionError",
+    "LimitError",
+    "Link",
+    "LinkProgress",
+    "LinkStatus",
+    "LockedError",
+    "MissingDependencyError",
+    "Moment",
+    "NestedWriteError",
+    "NetworkError",
+    "NotAStoreError",
+    "NotFoundError",
+    "Opaque",
+    "OverflowError",
+    "PoisonedError",
+    "ProtocolError",
+    "RefusedError",
+    "Stats",
+    "StorageError",
+    "Store",
+    "TimeoutError",
+    "Transaction",
+    "TransactionCollection",
+    "UnknownCollectionError",
+    "Version",
+    "VersionMismatchError",
+    "WrongKindError",
+    "open",
+]
+
+# Whatever is still open when the interpreter exits is closed then, in order.
+_atexit.register(_native.close_all)

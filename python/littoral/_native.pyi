@@ -1,0 +1,280 @@
+"""The native half of `littoral`: use the classes of the package, which are built on it."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, final
+
+from littoral._document import Document
+from littoral._records import Change, Conflict
+
+__all__ = [
+    "Changes",
+    "Link",
+    "Scan",
+    "Store",
+    "Transaction",
+    "Version",
+    "__version__",
+    "close_all",
+    "open",
+]
+
+__version__: str
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    network: str | None = None,
+    cache_bytes: int | None = None,
+) -> Store:
+    """Opens the store in a directory, or makes a new one there."""
+
+def close_all() -> None:
+    """Closes all stores of this process: called when the interpreter exits."""
+
+@final
+class Version:
+    """What the reader of a document had seen of it. Opaque; handed back with a put or a delete."""
+
+    def __new__(cls, store: str, collection: str, id: str, data: bytes) -> Version:
+        """From the parts that pickling took it apart into."""
+
+    @property
+    def id(self) -> str:
+        """The id of the document."""
+
+    @property
+    def collection(self) -> str:
+        """The collection of the document."""
+
+    def __bytes__(self) -> bytes: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __copy__(self) -> Version: ...
+    def __deepcopy__(self, _memo: Any) -> Version: ...
+    def __reduce__(self) -> tuple[type[Version], tuple[str, str, str, bytes]]: ...
+
+@final
+class Scan:
+    """The documents of a scan, or only their ids."""
+
+    def __iter__(self) -> Scan: ...
+    def __next__(self) -> Any: ...
+
+@final
+class Changes:
+    """The changes of a store from a position on."""
+
+    def next(self, timeout: float | None = None) -> Change | None:
+        """The next change; waits for it, at most `timeout` seconds if that is given.
+
+        None is "nothing in that time".
+        """
+
+    @property
+    def position(self) -> int:
+        """Where to resume: after the last change that was given."""
+
+    def __iter__(self) -> Changes: ...
+    def __next__(self) -> Change:
+        """Waits for the next change; ends when the store is closed."""
+
+@final
+class Link:
+    """A link that this store keeps up."""
+
+    @property
+    def peer(self) -> str:
+        """The key of the node at the other end."""
+
+    def status(self) -> dict[str, Any]:
+        """How it stands, as keywords of `littoral.LinkStatus`."""
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Cuts all connections with this peer, or takes them up again."""
+
+    def wait_synced(self, timeout: float) -> None:
+        """Waits until this peer and we hold the same."""
+
+    def close(self) -> None:
+        """Closes it for good."""
+
+@final
+class Transaction:
+    """A local write over any number of collections: all of it happens, or nothing."""
+
+    @property
+    def over(self) -> bool:
+        """Whether it was committed or rolled back."""
+
+    def commit(self) -> None:
+        """Commits: durable and visible when this returns."""
+
+    def rollback(self) -> None:
+        """Gives up everything that was written; harmless if the transaction is over."""
+
+    def touched(self, collection: str) -> list[str]:
+        """The ids of the documents that were written here, in order."""
+
+    def get(self, collection: str, id: str) -> Document | None:
+        """The document as this transaction leaves it."""
+
+    def get_or_absent(self, collection: str, id: str) -> Document:
+        """The document, or an empty one that a put begins."""
+
+    def contains(self, collection: str, id: str) -> bool:
+        """Whether there is a document with this id."""
+
+    def put(
+        self, collection: str, id: str, fields: dict[str, Any], version: Version | None = None
+    ) -> None:
+        """Replaces a document."""
+
+    def merge(self, collection: str, id: str, fields: dict[str, Any]) -> None:
+        """Writes the fields given and leaves the others alone."""
+
+    def delete(self, collection: str, id: str, version: Version | None = None) -> bool:
+        """Deletes a document; gives whether it was there."""
+
+    def set(self, collection: str, id: str, path: Any, field: Any) -> None:
+        """Writes one field."""
+
+    def unset(self, collection: str, id: str, path: Any) -> bool:
+        """Removes one field; gives whether it was there."""
+
+    def add(self, collection: str, id: str, path: Any, element: Any) -> None:
+        """Adds an element to a set."""
+
+    def remove(self, collection: str, id: str, path: Any, element: Any) -> bool:
+        """Removes an element from a set; gives whether it was there."""
+
+    def increment(self, collection: str, id: str, path: Any, by: Any) -> None:
+        """Adds to a counter."""
+
+    def resolve(self, collection: str, id: str, path: Any, choice: Any) -> None:
+        """Settles a conflict."""
+
+@final
+class Store:
+    """An open store."""
+
+    @property
+    def id(self) -> str:
+        """This node's public key."""
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store is closed."""
+
+    @property
+    def position(self) -> int:
+        """The position of this moment."""
+
+    def close(self) -> None:
+        """Writes everything out and ends the use of the store."""
+
+    def collections(self) -> list[str]:
+        """The names of the collections, in order."""
+
+    def check_collection(self, collection: str, must_exist: bool) -> None:
+        """Checks the name of a collection; with `must_exist`, also that it is there."""
+
+    def flush(self) -> None:
+        """Makes everything written so far durable."""
+
+    def stats(self) -> dict[str, Any]:
+        """Figures, as nested dicts."""
+
+    def digests(self, collection: str) -> tuple[str, str]:
+        """The two digests of a collection, in hexadecimal: shown, cells."""
+
+    def conflicts(self, collection: str | None = None) -> list[Conflict]:
+        """All conflicts, or those of one collection."""
+
+    def changes(self, since: int | None = None) -> Changes:
+        """The changes after a position; None is from now on, 0 from the oldest in the log."""
+
+    def begin(self, timeout: float) -> Transaction:
+        """Opens a transaction; waits up to `timeout` seconds for another one that is open."""
+
+    def len(self, collection: str) -> int:
+        """How many documents a collection has."""
+
+    def get(self, collection: str, id: str) -> Document | None:
+        """The document with this id."""
+
+    def contains(self, collection: str, id: str) -> bool:
+        """Whether there is a document with this id."""
+
+    def scan(
+        self,
+        collection: str,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        ids_only: bool = False,
+    ) -> Scan:
+        """The documents of a range in the order of their ids, or only the ids."""
+
+    def put(
+        self, collection: str, id: str, fields: dict[str, Any], version: Version | None = None
+    ) -> None:
+        """Replaces a document."""
+
+    def put_many(self, collection: str, pairs: Iterable[tuple[str, Any]], batch: int) -> int:
+        """Puts pairs of id and fields, `batch` at a time; gives how many there were."""
+
+    def merge(self, collection: str, id: str, fields: dict[str, Any]) -> None:
+        """Writes the fields given and leaves the others alone."""
+
+    def delete(self, collection: str, id: str, version: Version | None = None) -> bool:
+        """Deletes a document; gives whether it was there."""
+
+    def set(self, collection: str, id: str, path: Any, field: Any) -> None:
+        """Writes one field."""
+
+    def unset(self, collection: str, id: str, path: Any) -> bool:
+        """Removes one field; gives whether it was there."""
+
+    def add(self, collection: str, id: str, path: Any, element: Any) -> None:
+        """Adds an element to a set."""
+
+    def remove(self, collection: str, id: str, path: Any, element: Any) -> bool:
+        """Removes an element from a set; gives whether it was there."""
+
+    def increment(self, collection: str, id: str, path: Any, by: Any) -> None:
+        """Adds to a counter."""
+
+    def resolve(self, collection: str, id: str, path: Any, choice: Any) -> None:
+        """Settles a conflict."""
+
+    def trust(self, key: str) -> None:
+        """Trusts a peer from now on."""
+
+    def distrust(self, key: str) -> bool:
+        """Trusts a peer no longer; gives whether it was trusted."""
+
+    def trusted(self) -> list[str]:
+        """The keys of the peers that are trusted."""
+
+    def listen(self, address: str) -> str:
+        """Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them."""
+
+    def connect(self, address: str) -> Link:
+        """Keeps up a link to the peer at `host:port#KEY`, and trusts it."""
+
+    def links(self) -> list[dict[str, Any]]:
+        """How all links stand, each as keywords of `littoral.LinkStatus`."""
+
+    def wait_synced(self, timeout: float) -> None:
+        """Waits until this store and its peers hold the same."""

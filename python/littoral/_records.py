@@ -1,0 +1,154 @@
+"""What the store reports: changes, conflicts, figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A document was written by a transaction."""
+
+    position: int
+    """Where to resume after this change: ``store.changes(since=position)``."""
+    collection: str
+    """The collection."""
+    id: str
+    """The document; what it holds now is to be read."""
+    author: str
+    """The key of the node that wrote it."""
+    time: datetime
+    """When, by its author's clock."""
+    local: bool
+    """Whether this node wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One side of a conflict."""
+
+    value: Any
+    """What it would show."""
+    author: str
+    """The key of the node that wrote it."""
+    time: datetime
+    """When, by its author's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that replicas wrote without having seen each other's writes."""
+
+    collection: str
+    """The collection."""
+    id: str
+    """The document."""
+    path: tuple[str, ...]
+    """The field."""
+    candidates: tuple[Candidate, ...]
+    """What was written, by whom and when; the first is shown, everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """What a collection holds."""
+
+    documents: int
+    """Documents."""
+    conflicts: int
+    """Documents in conflict."""
+    transactions: int
+    """Transactions applied."""
+    origins: int
+    """Writers, counted by incarnation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds and has done."""
+
+    id: str
+    """This node."""
+    state_bytes: int
+    """Bytes of the materialised state."""
+    log_bytes: int
+    """Bytes of transactions that the log holds."""
+    log_syncs: int
+    """Syncs of the log to disk since the store was opened."""
+    position: int
+    """The end of the log."""
+    failure: str | None
+    """Why the store refuses writes, if it does."""
+    collections: Mapping[str, CollectionStats] = field(default_factory=dict)
+    """By collection, in the order of names."""
+
+
+class Digests(NamedTuple):
+    """Two digests of a collection, in hexadecimal."""
+
+    shown: str
+    """Of what readers see: equal where the documents are."""
+    cells: str
+    """Of the cells behind it, which sync compares."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkProgress:
+    """A collection on a link."""
+
+    sent_transactions: int
+    """Transactions sent on this connection."""
+    received_transactions: int
+    """Transactions received on this connection."""
+    unacked_bytes: int
+    """Bytes of transactions sent and not acknowledged."""
+    unapplied_bytes: int
+    """Bytes of transactions received and not applied."""
+    peer_caught_up: bool
+    """Whether the peer holds all that our log held when it was last read."""
+    caught_up: bool
+    """Whether we hold all that the peer last said to hold."""
+    trouble: str | None
+    """What keeps it from going on: diverged, forked, behind, peer behind, stuck."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A link, at one moment."""
+
+    peer: str
+    """The key of the node at the other end."""
+    address: str
+    """Where it is, or where it dialled from."""
+    direction: str
+    """Who dialled: outgoing is us, incoming is the peer."""
+    state: str
+    """connecting, connected, waiting, refused, standby, paused or closed."""
+    reason: str | None
+    """Why it waits, is refused or closed."""
+    synced: bool
+    """Whether nothing was left to send or receive."""
+    connected_since: datetime | None
+    """Since when it is connected."""
+    rtt_ms: float | None
+    """The time of a round trip, in milliseconds, while there is a connection."""
+    received_bytes: int
+    """Bytes received, over all connections of this link."""
+    sent_bytes: int
+    """Bytes sent, over all connections of this link."""
+    collections: Mapping[str, LinkProgress] = field(default_factory=dict)
+    """How far each collection is on the present connection."""
+
+
+for _class in (
+    Change,
+    Candidate,
+    Conflict,
+    CollectionStats,
+    Stats,
+    Digests,
+    LinkProgress,
+    LinkStatus,
+):
+    _class.__module__ = "littoral"

@@ -1,0 +1,328 @@
+"""Stores, transactions, changes and links."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from littoral import _native
+from littoral._collection import Collection, Path, TransactionCollection
+from littoral._errors import ClosedError
+from littoral._native import Changes
+from littoral._records import (
+    CollectionStats,
+    Conflict,
+    Digests,
+    LinkProgress,
+    LinkStatus,
+    Stats,
+)
+
+__all__ = ["Changes", "Link", "Store", "Transaction", "open"]
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    network: str | None = None,
+    cache_bytes: int | None = None,
+) -> "Store":
+    """Open the store in the directory at ``path``, or make a new one there.
+
+    Args:
+        path: the directory.
+        create: whether to make a store where there is none.
+        network: the name of the network that a new store belongs to; only stores of one
+            network sync. A store keeps the network it was made for.
+        cache_bytes: how much of the store to keep in memory; 32 MiB if not given.
+
+    Raises:
+        LockedError: it is open already, here or in another process.
+        NotAStoreError: something else is in the directory.
+
+    """
+    return Store(_native.open(path, create=create, network=network, cache_bytes=cache_bytes))
+
+
+class Store:
+    """An open store: ``store["notes"]`` is the collection of that name.
+
+    Any thread may use it. It is closed by `close`, at the end of a ``with`` block, and at the
+    latest when the interpreter exits. A process that was forked while it was open can't use it.
+    """
+
+    __slots__ = ("__weakref__", "_store")
+    __module__ = "littoral"
+
+    def __init__(self, store: _native.Store) -> None:
+        """Use `littoral.open` instead."""
+        self._store = store
+
+    @property
+    def id(self) -> str:
+        """This node's public key, which peers know it by."""
+        return self._store.id
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return os.fspath(self._store.path)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._store.closed
+
+    @property
+    def position(self) -> int:
+        """The position of this moment in the change feed."""
+        return self._store.position
+
+    def close(self) -> None:
+        """Write everything out, end all links and the use of the store. Twice is harmless."""
+        self._store.close()
+
+    def __enter__(self) -> "Store":
+        if self.closed:
+            raise ClosedError("the store is closed; open it again")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def collections(self) -> list[str]:
+        """List the names of the collections, in order."""
+        return self._store.collections()
+
+    def collection(self, name: str, *, must_exist: bool = False) -> Collection:
+        """Give the collection with this name; it begins with its first write.
+
+        With ``must_exist``, `UnknownCollectionError` if there is none yet.
+        """
+        self._store.check_collection(name, must_exist)
+        return Collection(self._store, name)
+
+    def __getitem__(self, name: str) -> Collection:
+        return self.collection(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.collections()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.collections())
+
+    def write(self, *, timeout: float = 30.0) -> "Transaction":
+        """Give a transaction to use with ``with``: all of the block is committed, or nothing.
+
+            with store.write() as tx:
+                tx["notes"]["n1"] = {"title": "Low tide"}
+                tx["log"]["l1"] = {"about": "n1"}
+
+        An exception in the block rolls everything back. Only one is open at a time: other
+        local writes wait, this one too, for at most ``timeout`` seconds; then it is a
+        `TimeoutError`. Sync does not wait for it.
+        """
+        return Transaction(self._store, timeout)
+
+    def changes(self, since: int | None = None) -> Changes:
+        """Follow what changes: here and, by sync, elsewhere.
+
+            for change in store.changes():
+                print(change.collection, change.id)
+
+        Args:
+            since: the position after which to begin, as `Change.position` and `position` have
+                it; None is from now on, 0 from the oldest that the log holds.
+
+        """
+        return self._store.changes(since)
+
+    def conflicts(self) -> list[Conflict]:
+        """List all fields that replicas wrote without having seen each other's writes."""
+        return self._store.conflicts()
+
+    def resolve(self, collection: str, id: str, path: Path, choice: Any) -> None:
+        """Settle the conflict at ``path`` for ``choice``: a `Candidate` of it, or a value."""
+        self._store.resolve(collection, id, path, choice)
+
+    def flush(self) -> None:
+        """Make everything written so far durable."""
+        self._store.flush()
+
+    def stats(self) -> Stats:
+        """Give figures for operators."""
+        found = self._store.stats()
+        collections = {
+            name: CollectionStats(**one) for name, one in found.pop("collections").items()
+        }
+        return Stats(**found, collections=collections)
+
+    def digests(self, collection: str) -> Digests:
+        """Give the digests of a collection; equal ones mean equal documents. Reads them all."""
+        return Digests(*self._store.digests(collection))
+
+    def trust(self, key: str) -> None:
+        """Trust a peer from now on: its links are accepted."""
+        self._store.trust(key)
+
+    def distrust(self, key: str) -> bool:
+        """Trust a peer no longer, and close its links; give whether it was trusted.
+
+        What it wrote stays.
+        """
+        return self._store.distrust(key)
+
+    def trusted(self) -> list[str]:
+        """List the keys of the peers that are trusted."""
+        return self._store.trusted()
+
+    def listen(self, address: str = "0.0.0.0:0") -> str:
+        """Accept links of trusted peers at ``host:port``; port 0 takes any.
+
+        Give ``host:port#KEY``, which peers connect to.
+        """
+        return self._store.listen(address)
+
+    def connect(self, address: str) -> "Link":
+        """Keep up a link to the peer at ``host:port#KEY``, and trust it.
+
+        Returns at once; the link is made, and made again after every cut, until it is closed.
+        """
+        return Link(self._store.connect(address))
+
+    def links(self) -> list[LinkStatus]:
+        """List how all links stand, also those that peers made."""
+        return [_link_status(one) for one in self._store.links()]
+
+    def wait_synced(self, timeout: float = 30.0) -> None:
+        """Wait until this store and its connected peers hold the same.
+
+        What was written here before is then durable at them, and what they told to have is
+        here. `TimeoutError` after ``timeout`` seconds.
+        """
+        self._store.wait_synced(timeout)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<littoral.Store {self.path!r}, closed>"
+        return f"<littoral.Store {self.path!r}, id={self.id[:10]}, {self.collections()}>"
+
+
+class Transaction:
+    """A local write over any number of collections: all of it happens, or nothing.
+
+    Begins with its ``with`` block. Reads see what it wrote.
+    """
+
+    __slots__ = ("_store", "_timeout", "_txn")
+    __module__ = "littoral"
+
+    def __init__(self, store: _native.Store, timeout: float) -> None:
+        """Use `Store.write` instead."""
+        self._store = store
+        self._timeout = timeout
+        self._txn: _native.Transaction | None = None
+
+    def __enter__(self) -> "Transaction":
+        if self._txn is not None:
+            raise ClosedError("the transaction was used; open another one with store.write()")
+        self._txn = self._store.begin(self._timeout)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        txn = self._begun()
+        if kind is None:
+            if not txn.over:
+                txn.commit()
+        else:
+            txn.rollback()
+
+    def _begun(self) -> _native.Transaction:
+        if self._txn is None:
+            raise ClosedError("the transaction begins with a block: with store.write() as tx")
+        return self._txn
+
+    def collection(self, name: str) -> TransactionCollection:
+        """Give the collection with this name, as this transaction leaves it."""
+        txn = self._begun()
+        self._store.check_collection(name, False)
+        return TransactionCollection(self._store, txn, name)
+
+    def __getitem__(self, name: str) -> TransactionCollection:
+        return self.collection(name)
+
+    def rollback(self) -> None:
+        """Give up everything that was written; what is left of the block can't write."""
+        self._begun().rollback()
+
+    def __repr__(self) -> str:
+        state = "not begun" if self._txn is None else "over" if self._txn.over else "open"
+        return f"<littoral.Transaction, {state}>"
+
+
+class Link:
+    """A link that a store keeps up, from `Store.connect`. Dropping it leaves it as it is."""
+
+    __slots__ = ("_link",)
+    __module__ = "littoral"
+
+    def __init__(self, link: _native.Link) -> None:
+        """Use `Store.connect` instead."""
+        self._link = link
+
+    @property
+    def peer(self) -> str:
+        """The key of the node at the other end."""
+        return self._link.peer
+
+    def status(self) -> LinkStatus:
+        """Tell how it stands."""
+        return _link_status(self._link.status())
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Cut all connections with this peer for now, or take them up again."""
+        self._link.set_enabled(enabled)
+
+    def wait_synced(self, timeout: float = 30.0) -> None:
+        """Wait until this peer and we hold the same; see `Store.wait_synced`."""
+        self._link.wait_synced(timeout)
+
+    def close(self) -> None:
+        """Close it for good. What was not yet sent is sent by the next link."""
+        self._link.close()
+
+    def __enter__(self) -> "Link":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        try:
+            status = self.status()
+        except ClosedError:
+            return "<littoral.Link, closed>"
+        return f"<littoral.Link to {status.address!r}, {status.state}>"
+
+
+def _link_status(found: dict[str, Any]) -> LinkStatus:
+    collections = {name: LinkProgress(**one) for name, one in found.pop("collections").items()}
+    since: datetime | None = found.pop("connected_since")
+    return LinkStatus(**found, connected_since=since, collections=collections)

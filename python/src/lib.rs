@@ -1,0 +1,47 @@
+//! The native half of the Python package `littoral`.
+//!
+//! It translates: Python values into fields and back ([`value`]), errors into exceptions
+//! ([`error`]), calls into the store ([`store`], [`transaction`]). The classes that people
+//! see, with their mapping protocol, are Python, in `littoral/`. Invariants: whatever can
+//! block runs detached from the interpreter; no panic leaves; no Rust thread calls Python;
+//! a forked child touches nothing of its parent's stores.
+#![forbid(unsafe_code)]
+
+mod changes;
+mod classes;
+mod error;
+mod link;
+mod open_store;
+mod ops;
+mod scan;
+mod store;
+mod transaction;
+mod value;
+mod version;
+
+use pyo3::prelude::*;
+
+/// The native half of `littoral`: use the classes of the package, which are built on it.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use super::changes::Changes;
+    #[pymodule_export]
+    use super::link::Link;
+    #[pymodule_export]
+    use super::open_store::close_all;
+    #[pymodule_export]
+    use super::scan::Scan;
+    #[pymodule_export]
+    use super::store::{Store, open};
+    #[pymodule_export]
+    use super::transaction::Transaction;
+    #[pymodule_export]
+    use super::version::Version;
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,410 @@
+//! A store, opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use littoral::{Fields, NodeId, Options, ScanRange};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::changes::{Changes, seconds_to_duration};
+use crate::error::raise;
+use crate::link::{self, Link};
+use crate::open_store::{OpenStore, PATIENCE, detached};
+use crate::ops::{self, Door};
+use crate::scan::Scan;
+use crate::transaction::Transaction;
+use crate::value;
+use crate::version::Version;
+
+/// Bytes of documents, about, after which a batch is written though it has room for more.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// An open store.
+#[pyclass(frozen, module = "littoral._native")]
+pub(crate) struct Store {
+    open: Arc<OpenStore>,
+}
+
+/// Opens the store in a directory, or makes a new one there.
+#[pyfunction]
+#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None))]
+pub(crate) fn open(
+    py: Python<'_>,
+    path: PathBuf,
+    create: bool,
+    network: Option<&str>,
+    cache_bytes: Option<usize>,
+) -> PyResult<Store> {
+    let mut options = Options::new().create(create);
+    if let Some(network) = network {
+        options = options.network(network);
+    }
+    if let Some(bytes) = cache_bytes {
+        options = options.cache_bytes(bytes);
+    }
+    let store = detached(py, || options.open(&path))?;
+    Ok(Store { open: OpenStore::new(store, path) })
+}
+
+impl Door for Store {
+    fn node(&self) -> NodeId {
+        self.open.node
+    }
+
+    fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&mut littoral::Transaction) -> littoral::Result<T> + Send,
+    ) -> PyResult<T> {
+        self.open.begin(py, PATIENCE, |mut txn| {
+            let result = call(&mut txn)?;
+            txn.commit()?;
+            Ok(result)
+        })
+    }
+}
+
+#[pymethods]
+impl Store {
+    /// This node's public key.
+    #[getter]
+    fn id(&self) -> String {
+        self.open.node.to_string()
+    }
+
+    /// The directory.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.open.path.clone()
+    }
+
+    /// Whether the store is closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open.check_process(py)?;
+        Ok(self.open.is_closed())
+    }
+
+    /// Writes everything out and ends the use of the store.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.open.close(py)
+    }
+
+    /// The names of the collections, in order.
+    fn collections(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.open.run(py, |store| Ok(store.collections()))
+    }
+
+    /// Checks the name of a collection; with `must_exist`, also that it is there.
+    fn check_collection(&self, py: Python<'_>, collection: &str, must_exist: bool) -> PyResult<()> {
+        self.open.run(py, |store| match must_exist {
+            true => store.existing_collection(collection).map(drop),
+            false => store.collection(collection).map(drop),
+        })
+    }
+
+    /// Makes everything written so far durable.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.open.run(py, |store| store.flush())
+    }
+
+    /// Figures, as nested dicts.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.open.run(py, |store| store.stats())?;
+        let collections = PyDict::new(py);
+        for found in &stats.collections {
+            let one = PyDict::new(py);
+            one.set_item("documents", found.documents)?;
+            one.set_item("conflicts", found.conflicts)?;
+            one.set_item("transactions", found.transactions)?;
+            one.set_item("origins", found.origins)?;
+            collections.set_item(&found.name, one)?;
+        }
+        let all = PyDict::new(py);
+        all.set_item("id", stats.node.to_string())?;
+        all.set_item("collections", collections)?;
+        all.set_item("state_bytes", stats.state_bytes)?;
+        all.set_item("log_bytes", stats.log_bytes)?;
+        all.set_item("log_syncs", stats.log_syncs)?;
+        all.set_item("position", stats.position.0)?;
+        all.set_item("failure", stats.failure)?;
+        Ok(all)
+    }
+
+    /// The two digests of a collection, in hexadecimal: shown, cells.
+    fn digests(&self, py: Python<'_>, collection: &str) -> PyResult<(String, String)> {
+        let digests = self.open.run(py, |store| store.digests(collection))?;
+        let hex = |hash: littoral::id::Hash| hash.0.iter().map(|b| format!("{b:02x}")).collect();
+        Ok((hex(digests.shown), hex(digests.cells)))
+    }
+
+    /// All conflicts, or those of one collection.
+    #[pyo3(signature = (collection=None))]
+    fn conflicts<'py>(
+        &self,
+        py: Python<'py>,
+        collection: Option<&str>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = self.open.run(py, |store| match collection {
+            Some(name) => store.collection(name)?.conflicts(),
+            None => store.conflicts(),
+        })?;
+        ops::conflicts_to_py(py, found)
+    }
+
+    /// The changes after a position; None is from now on, 0 from the oldest in the log.
+    #[pyo3(signature = (since=None))]
+    fn changes(&self, py: Python<'_>, since: Option<u64>) -> PyResult<Changes> {
+        Changes::new(py, &self.open, since)
+    }
+
+    /// The position of this moment.
+    #[getter]
+    fn position(&self, py: Python<'_>) -> PyResult<u64> {
+        self.open.run(py, |store| Ok(store.position().0))
+    }
+
+    /// Opens a transaction; waits up to `timeout` seconds for another one that is open.
+    fn begin(&self, py: Python<'_>, timeout: f64) -> PyResult<Transaction> {
+        Transaction::begin(py, &self.open, seconds_to_duration(py, timeout)?)
+    }
+
+    /// How many documents a collection has.
+    fn len(&self, py: Python<'_>, collection: &str) -> PyResult<u64> {
+        self.open.run(py, |store| Ok(store.collection(collection)?.len()))
+    }
+
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        id: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let id = value::id_of(id)?;
+        let found = self.open.run(py, |store| store.collection(collection)?.get(&id))?;
+        found
+            .map(|document| ops::hand_out(py, self.open.node, collection, document, None))
+            .transpose()
+    }
+
+    fn contains(&self, py: Python<'_>, collection: &str, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let id = value::id_of(id)?;
+        self.open.run(py, |store| store.collection(collection)?.contains(&id))
+    }
+
+    /// The documents of a range in the order of their ids, or only the ids.
+    #[pyo3(signature = (collection, *, prefix="", start=None, after=None, end=None, limit=None, reverse=false, ids_only=false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn scan(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        prefix: &str,
+        start: Option<String>,
+        after: Option<String>,
+        end: Option<String>,
+        limit: Option<usize>,
+        reverse: bool,
+        ids_only: bool,
+    ) -> PyResult<Scan> {
+        let range = ScanRange { prefix: prefix.to_owned(), start, after, end, limit, reverse };
+        let scan = self.open.run(py, |store| store.collection(collection)?.scan(&range))?;
+        Ok(Scan::new(self.open.clone(), collection, scan, ids_only))
+    }
+
+    #[pyo3(signature = (collection, id, fields, version=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        fields: &Bound<'_, PyAny>,
+        version: Option<&Bound<'_, Version>>,
+    ) -> PyResult<()> {
+        ops::put(self, py, collection, id, fields, version)
+    }
+
+    /// Puts pairs of id and fields, `batch` at a time; gives how many there were.
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        pairs: &Bound<'_, PyAny>,
+        batch: usize,
+    ) -> PyResult<u64> {
+        let (mut ready, mut bytes, mut count) = (Vec::new(), 0, 0);
+        for pair in pairs.try_iter()? {
+            let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
+            let id = value::id_of(&id)?;
+            let fields = value::fields_of(&fields).map_err(|bad| bad.raise_in(py, &id))?;
+            bytes += id.len() + value::size_of(&fields);
+            ready.push((id, fields));
+            if ready.len() >= batch.max(1) || bytes >= BATCH_BYTES {
+                count += self.put_batch(py, collection, std::mem::take(&mut ready))?;
+                bytes = 0;
+                py.check_signals()?;
+            }
+        }
+        Ok(count + self.put_batch(py, collection, ready)?)
+    }
+
+    fn merge(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        fields: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        ops::merge(self, py, collection, id, fields)
+    }
+
+    #[pyo3(signature = (collection, id, version=None))]
+    fn delete(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        version: Option<&Bound<'_, Version>>,
+    ) -> PyResult<bool> {
+        ops::delete(self, py, collection, id, version)
+    }
+
+    fn set(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        field: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        ops::set(self, py, collection, id, path, field)
+    }
+
+    fn unset(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        ops::unset(self, py, collection, id, path)
+    }
+
+    fn add(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        element: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        ops::add(self, py, collection, id, path, element)
+    }
+
+    fn remove(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        element: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        ops::remove(self, py, collection, id, path, element)
+    }
+
+    fn increment(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        by: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        ops::increment(self, py, collection, id, path, by)
+    }
+
+    fn resolve(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        choice: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        ops::resolve(self, py, collection, id, path, choice)
+    }
+
+    /// Trusts a peer from now on.
+    fn trust(&self, py: Python<'_>, key: &str) -> PyResult<()> {
+        let node: NodeId = key.parse().map_err(|err: littoral::Error| raise(py, err.into()))?;
+        let network = self.open.started_network(py)?;
+        self.open.run(py, |store| {
+            store.trust(node)?;
+            if let Some(network) = network {
+                network.trust(node);
+            }
+            Ok(())
+        })
+    }
+
+    /// Trusts a peer no longer; gives whether it was trusted.
+    fn distrust(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        let node: NodeId = key.parse().map_err(|err: littoral::Error| raise(py, err.into()))?;
+        let network = self.open.started_network(py)?;
+        self.open.run(py, |store| {
+            let there = store.distrust(node)?;
+            if let Some(network) = network {
+                network.distrust(node);
+            }
+            Ok(there)
+        })
+    }
+
+    /// The keys of the peers that are trusted.
+    fn trusted(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let peers = self.open.run(py, |store| store.trusted())?;
+        Ok(peers.into_iter().map(|peer| peer.node.to_string()).collect())
+    }
+
+    /// Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them.
+    fn listen(&self, py: Python<'_>, address: &str) -> PyResult<String> {
+        link::listen(py, &self.open, address)
+    }
+
+    /// Keeps up a link to the peer at `host:port#KEY`, and trusts it.
+    fn connect(&self, py: Python<'_>, address: &str) -> PyResult<Link> {
+        link::connect(py, &self.open, address)
+    }
+
+    /// How all links stand, each as keywords of `littoral.LinkStatus`.
+    fn links<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.open.get(py)?;
+        let links = match self.open.started_network(py)? {
+            Some(network) => py.detach(|| network.links()),
+            None => Vec::new(),
+        };
+        links.iter().map(|status| link::status_to_py(py, status)).collect()
+    }
+
+    /// Waits until this store and its peers hold the same.
+    fn wait_synced(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        link::wait(py, &self.open, timeout, move |timeout| network.wait_synced(timeout))
+    }
+}
+
+impl Store {
+    fn put_batch(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        ready: Vec<(String, Fields)>,
+    ) -> PyResult<u64> {
+        let count = ready.len() as u64;
+        self.write(py, move |txn| {
+            ready.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))
+        })?;
+        Ok(count)
+    }
+}

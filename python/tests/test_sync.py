@@ -1,0 +1,158 @@
+"""Two stores on loopback: what one writes the other shows; conflicts stay visible."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+import littoral
+from littoral import Counter
+
+Pair = tuple[littoral.Store, littoral.Store, littoral.Link]
+
+
+def meet(hub: littoral.Store, phone: littoral.Store) -> None:
+    """Wait until both show the same."""
+    changes = [hub.changes(), phone.changes()]
+    for _ in range(300):
+        if hub.digests("notes") == phone.digests("notes"):
+            return
+        for arriving in changes:
+            arriving.next(timeout=0.1)
+    raise AssertionError("they did not meet")
+
+
+def test_documents_of_every_kind_arrive(pair: Pair) -> None:
+    hub, phone, link = pair
+    document = {
+        "title": "Tides",
+        "time": datetime(2026, 11, 22, tzinfo=timezone.utc),
+        "bytes": b"\0",
+        "tags": {"sea", 1, None},
+        "views": Counter(3),
+        "place": {"lat": 53.2, "list": [1, 1.5, True, {"x": 2**64 - 1}]},
+    }
+    arriving = phone.changes()
+    hub["notes"]["n"] = document
+    hub.wait_synced(timeout=30)
+    assert phone["notes"]["n"] == document
+    change = arriving.next(timeout=10)
+    assert change is not None
+    assert (change.id, change.local, change.author) == ("n", False, hub.id)
+    phone["notes"].put_many((f"{n}", {"n": n}) for n in range(1000))
+    link.wait_synced(timeout=30)
+    assert len(hub["notes"]) == 1001
+    assert hub.digests("notes") == phone.digests("notes")
+    status = link.status()
+    assert (status.state, status.direction, status.peer) == ("connected", "outgoing", hub.id)
+    assert status.connected_since is not None
+    assert status.collections["notes"].received_transactions >= 1
+    assert [(one.peer, one.direction) for one in hub.links()] == [(phone.id, "incoming")]
+    assert "connected" in repr(link)
+
+
+def test_a_conflict_stays_visible_until_it_is_resolved(pair: Pair) -> None:
+    hub, phone, link = pair
+    hub["notes"]["n"] = {"title": "Tides", "tags": {"sea"}, "views": Counter(1), "map": {"a": 1}}
+    hub.wait_synced(timeout=30)
+    link.set_enabled(False)
+    for store, word in ((hub, "low"), (phone, "high")):
+        with store["notes"].edit("n") as note:
+            note["title"] = word
+            note["tags"].add(word)
+            note["views"] += 5
+            note["map"][word] = word
+    link.set_enabled(True)
+    meet(hub, phone)
+    for store in (hub, phone):
+        note = store["notes"]["n"]
+        assert note["tags"] == {"sea", "low", "high"}
+        assert note["views"] == 11
+        assert note["map"] == {"a": 1, "low": "low", "high": "high"}
+        (conflict,) = store.conflicts()
+        assert store["notes"].conflicts() == [conflict]
+        assert (conflict.collection, conflict.id, conflict.path) == ("notes", "n", ("title",))
+        assert {c.value: c.author for c in conflict.candidates} == {
+            "low": hub.id,
+            "high": phone.id,
+        }
+        assert conflict.candidates[0].value == note["title"]
+        assert all(c.time.tzinfo is not None for c in conflict.candidates)
+    phone["notes"].resolve("n", conflict.path, conflict.candidates[1])
+    meet(hub, phone)
+    assert hub["notes"]["n"]["title"] == conflict.candidates[1].value
+    assert hub.conflicts() == phone.conflicts() == []
+
+
+def test_a_document_read_before_sync_is_put_back_after_it(pair: Pair) -> None:
+    hub, phone, _ = pair
+    hub["notes"]["n"] = {"a": 1, "tags": {"x"}}
+    hub.wait_synced(timeout=30)
+    read = phone["notes"]["n"]
+    with hub["notes"].edit("n") as note:
+        note["b"] = 2
+        note["tags"].add("y")
+    hub.wait_synced(timeout=30)
+    read["c"] = 3
+    read["tags"].add("z")
+    phone["notes"]["n"] = read
+    phone.wait_synced(timeout=30)
+    expected = {"a": 1, "b": 2, "c": 3, "tags": {"x", "y", "z"}}
+    assert hub["notes"]["n"] == phone["notes"]["n"] == read == expected
+
+
+def test_a_concurrent_edit_outlives_a_delete(pair: Pair) -> None:
+    hub, phone, link = pair
+    hub["notes"]["n"] = {"a": 1, "b": 1}
+    hub.wait_synced(timeout=30)
+    link.set_enabled(False)
+    del hub["notes"]["n"]
+    phone["notes"].set("n", "a", 2)
+    link.set_enabled(True)
+    meet(hub, phone)
+    assert hub["notes"]["n"] == phone["notes"]["n"] == {"a": 2}
+
+
+def test_an_open_transaction_does_not_hold_up_sync(pair: Pair) -> None:
+    hub, phone, _ = pair
+    with phone.write() as tx:
+        tx["notes"]["mine"] = {}
+        hub["notes"]["theirs"] = {}
+        hub.wait_synced(timeout=30)
+        assert "theirs" in phone["notes"]
+    phone.wait_synced(timeout=30)
+    assert sorted(hub["notes"]) == ["mine", "theirs"]
+
+
+def test_links_end_and_strangers_stay_out(tmp_path: Path, pair: Pair) -> None:
+    hub, phone, link = pair
+    link.wait_synced(timeout=30)
+    with littoral.open(tmp_path / "stranger") as stranger:
+        refused = stranger.connect(hub.listen("127.0.0.1:0"))
+        with pytest.raises(TimeoutError):
+            refused.wait_synced(timeout=1)
+        assert refused.status().state in ("refused", "waiting", "connecting")
+        assert hub.trusted() == [phone.id]
+    with link:
+        pass
+    assert link.status().state == "closed"
+    assert hub.distrust(phone.id) is True
+    assert hub.distrust(phone.id) is False
+    phone.close()
+    assert repr(link) == "<littoral.Link, closed>"
+    link.close()
+
+
+def test_bad_addresses(store: littoral.Store) -> None:
+    for bad in ("boat:4433", "boat#" + store.id, "boat:4433#key", "127.0.0.1:1#" + store.id):
+        with pytest.raises(ValueError, match=r"key|port"):
+            store.connect(bad)
+    for bad in ("nowhere", "127.0.0.1"):
+        with pytest.raises(ValueError, match="host:port"):
+            store.listen(bad)
+    with pytest.raises((OSError, ValueError)):
+        store.listen("203.0.113.7:4433")
+    with pytest.raises(littoral.InvalidInputError):
+        store.trust("key")
+    with pytest.raises(TimeoutError):
+        store.wait_synced(timeout=0)

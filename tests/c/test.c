@@ -1,0 +1,943 @@
+/*
+ * Every function of littoral.h, with its error paths: test DIRECTORY. Prints what fails, and ends
+ * with "N passed, N failed". The directory must be empty.
+ */
+#include <littoral.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int passed, failed;
+static lit_error_t err;
+static const char *directory;
+
+static void count(int good, const char *what, int line) {
+    if (good) {
+        passed++;
+        return;
+    }
+    failed++;
+    printf("FAILED line %d: %s (last error: %s %s)\n", line, what, lit_status_name(err.code), err.message);
+}
+
+#define CHECK(condition) count((condition) ? 1 : 0, #condition, __LINE__)
+/* The call gives this status, and its error says the same. */
+#define GIVES(status, call) \
+    do { \
+        memset(&err, 0x55, sizeof err); \
+        lit_status_t given = (call); \
+        count(given == (status) && err.code == given && (given >= 0 || err.message[0] != 0), \
+              #call " gives " #status, __LINE__); \
+    } while (0)
+#define OK(call) GIVES(LIT_OK, call)
+/* Once with a place for the error, once without. */
+#define GIVES_TOO(status, call, silent) \
+    do { \
+        GIVES(status, call); \
+        count((silent) == (status), #silent " gives " #status, __LINE__); \
+    } while (0)
+
+#define S LIT_STR
+
+static int bytes_are(lit_bytes_t *bytes, const char *wanted) {
+    int same = bytes->ptr != NULL && bytes->len == strlen(wanted) &&
+               memcmp(bytes->ptr, wanted, bytes->len) == 0 && bytes->ptr[bytes->len] == 0;
+    if (!same) printf("  is     %s\n  wanted %s\n", bytes->ptr ? (const char *)bytes->ptr : "NULL", wanted);
+    lit_bytes_free(bytes);
+    return same;
+}
+
+static int slice_is(lit_slice_t slice, const char *wanted) {
+    return slice.len == strlen(wanted) && memcmp(slice.ptr, wanted, slice.len) == 0;
+}
+
+static lit_store_t *open_store(const char *name) {
+    char path[600];
+    lit_store_t *store;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    OK(lit_store_open(lit_cstr(path), NULL, &store, &err));
+    return store;
+}
+
+static void versions_and_names(void) {
+    CHECK(strcmp(lit_version(), LIT_VERSION) == 0);
+    CHECK(lit_version_number() == LIT_VERSION_NUMBER);
+    CHECK(lit_abi_version() == LIT_ABI_VERSION);
+    CHECK(strcmp(lit_status_name(LIT_OK), "LIT_OK") == 0);
+    CHECK(strcmp(lit_status_name(LIT_ERR_LOCKED), "LIT_ERR_LOCKED") == 0);
+    CHECK(strcmp(lit_status_name(-12345), "LIT_ERR_UNKNOWN") == 0);
+}
+
+static void null_is_harmless_to_free(void) {
+    lit_bytes_t none = {0};
+    lit_bytes_free(NULL);
+    lit_bytes_free(&none);
+    lit_store_free(NULL);
+    lit_collection_free(NULL);
+    lit_doc_free(NULL);
+    lit_scan_free(NULL);
+    lit_txn_free(NULL);
+    lit_changes_free(NULL);
+#ifdef LIT_NET
+    lit_link_free(NULL);
+#endif
+    CHECK(lit_debug_stale_frees() == 0);
+    CHECK(lit_debug_live_handles() == 0);
+}
+
+static void opening_and_closing(void) {
+    char path[600];
+    lit_options_t options;
+    lit_store_t *store = NULL, *other = (lit_store_t *)&options;
+    lit_bytes_t bytes;
+    uint64_t position;
+    snprintf(path, sizeof path, "%s/opening", directory);
+
+    lit_options_init(&options);
+    options.flags = LIT_OPEN_EXISTING;
+    GIVES(LIT_ERR_NOT_A_STORE, lit_store_open(lit_cstr(path), &options, &store, &err));
+    options.flags = 0;
+    options.cache_bytes = 4 << 20;
+    options.network = S("harbour");
+    OK(lit_store_open(lit_cstr(path), &options, &store, &err));
+    GIVES(LIT_ERR_LOCKED, lit_store_open(lit_cstr(path), NULL, &other, &err));
+    CHECK(other == NULL);
+
+    OK(lit_store_node_id(store, &bytes, &err));
+    CHECK(bytes.len == 52);
+    lit_bytes_free(&bytes);
+    CHECK(bytes.ptr == NULL && bytes.len == 0);
+    lit_bytes_free(&bytes);
+    OK(lit_store_flush(store, &err));
+    OK(lit_store_collections_json(store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_stats_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"failure\":null") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_conflicts_json(store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_position(store, &position, &err));
+
+    OK(lit_store_close(store, &err));
+    OK(lit_store_close(store, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_flush(store, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_node_id(store, &bytes, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_position(store, &position, &err));
+    lit_store_free(store);
+    GIVES(LIT_ERR_HANDLE, lit_store_flush(store, &err));
+    GIVES(LIT_ERR_HANDLE, lit_store_close(store, &err));
+
+    options.network = S("open sea");
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(lit_cstr(path), &options, &store, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(S(""), NULL, &store, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(S("\xff\xfe"), NULL, &store, &err));
+    GIVES_TOO(LIT_ERR_NULL, lit_store_open(lit_cstr(path), NULL, NULL, &err),
+              lit_store_open(lit_cstr(path), NULL, NULL, NULL));
+    GIVES(LIT_ERR_NULL, lit_store_open(lit_slice(NULL, 4), NULL, &store, &err));
+    CHECK(store == NULL);
+}
+
+/* Options of programs that were compiled with other headers, or not initialised. */
+static void options_grow(void) {
+    char path[600];
+    lit_store_t *store;
+    struct {
+        lit_options_t options;
+        uint64_t added;
+    } newer;
+    snprintf(path, sizeof path, "%s/options", directory);
+    memset(&newer, 0, sizeof newer);
+    newer.options.struct_size = sizeof newer;
+    OK(lit_store_open(lit_cstr(path), &newer.options, &store, &err));
+    lit_store_free(store);
+    newer.added = 1;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(lit_cstr(path), &newer.options, &store, &err));
+    newer.options.struct_size = 0;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(lit_cstr(path), &newer.options, &store, &err));
+    memset(&newer, 0xA5, sizeof newer);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(lit_cstr(path), &newer.options, &store, &err));
+    lit_options_init(&newer.options);
+    newer.options.flags = 1u << 30;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(lit_cstr(path), &newer.options, &store, &err));
+}
+
+static void documents(lit_store_t *store) {
+    lit_collection_t *notes, *other = (lit_collection_t *)store;
+    lit_doc_t *doc;
+    lit_bytes_t bytes, version;
+    lit_slice_t id;
+    uint64_t len;
+    char long_id[514];
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_open(store, S("no spaces"), &other, &err));
+    CHECK(other == NULL);
+    OK(lit_collection_open(store, S("notes"), &notes, &err));
+    OK(lit_collection_len(notes, &len, &err));
+    CHECK(len == 0);
+
+    OK(lit_collection_put_json(notes, S("a"), S("{\"x\": 1, \"m\": {\"y\": true}}"), &err));
+    OK(lit_collection_merge_json(notes, S("a"), S("{\"z\": null}"), &err));
+    OK(lit_collection_get_json(notes, S("a"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"m\":{\"y\":true},\"x\":1,\"z\":null}"));
+    GIVES(LIT_NOT_FOUND, lit_collection_get_json(notes, S("b"), &bytes, &err));
+    CHECK(bytes.ptr == NULL && bytes.len == 0);
+    OK(lit_collection_len(notes, &len, &err));
+    CHECK(len == 1);
+
+    /* Ids and text may hold NUL. */
+    OK(lit_collection_put_json(notes, S("nul\0id"), S("{\"t\": \"a\\u0000b\"}"), &err));
+    OK(lit_collection_get_text(notes, S("nul\0id"), S("/t"), &bytes, &err));
+    CHECK(bytes.len == 3 && memcmp(bytes.ptr, "a\0b", 4) == 0);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_NOT_FOUND, lit_collection_get_json(notes, S("nul"), &bytes, &err));
+
+    /* Bad input. */
+    memset(long_id, 'x', sizeof long_id);
+    OK(lit_collection_put_json(notes, lit_slice(long_id, 512), S("{}"), &err));
+    OK(lit_collection_delete(notes, lit_slice(long_id, 512), &err));
+    GIVES(LIT_ERR_LIMIT_EXCEEDED, lit_collection_put_json(notes, lit_slice(long_id, 513), S("{}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S(""), S("{}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S("\xc3\x28"), S("{}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S("j"), S("{\"x\": \"\xff\"}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S("j"), S("{\"x\": 1, \"x\": 2}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S("j"), S("[1]"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_put_json(notes, S("j"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_merge_json(notes, S("j"), S("{\"$set\": 1}"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_get_json(notes, S("j"), &bytes, &err));
+
+    /* Putting back what was read undoes nothing that came in between. */
+    OK(lit_collection_get(notes, S("a"), &doc, &err));
+    OK(lit_doc_version(doc, &version, &err));
+    OK(lit_collection_set_i64(notes, S("a"), S("/new"), 7, &err));
+    OK(lit_collection_put_json_version(notes, S("a"), S("{\"x\": 2, \"z\": null}"), lit_bytes_slice(version), &err));
+    OK(lit_collection_get_json(notes, S("a"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"new\":7,\"x\":2,\"z\":null}"));
+    GIVES(LIT_ERR_INVALID_INPUT,
+          lit_collection_put_json_version(notes, S("a"), S("{}"), S("nonsense"), &err));
+    OK(lit_collection_put_json_version(notes, S("fresh"), S("{\"x\": 1}"), S(""), &err));
+
+    /* The document read is as it was. */
+    OK(lit_doc_id(doc, &id, &err));
+    CHECK(slice_is(id, "a"));
+    OK(lit_doc_json(doc, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"m\":{\"y\":true},\"x\":1,\"z\":null}"));
+    OK(lit_doc_conflicts_json(doc, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    lit_doc_free(doc);
+
+    /* Deleting what was read leaves what came since. */
+    OK(lit_collection_delete_version(notes, S("a"), lit_bytes_slice(version), &err));
+    lit_bytes_free(&version);
+    OK(lit_collection_get_json(notes, S("a"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"new\":7,\"x\":2}"));
+    OK(lit_collection_delete(notes, S("a"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_delete(notes, S("a"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_get(notes, S("a"), &doc, &err));
+    CHECK(doc == NULL);
+    GIVES(LIT_NOT_FOUND, lit_collection_delete_version(notes, S("a"), S(""), &err));
+    OK(lit_store_collections_json(store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[\"notes\"]"));
+    lit_collection_free(notes);
+}
+
+static void fields(lit_store_t *store) {
+    lit_collection_t *c;
+    lit_doc_t *doc;
+    lit_bytes_t bytes;
+    int64_t i;
+    double f;
+    bool b;
+    OK(lit_collection_open(store, S("fields"), &c, &err));
+    OK(lit_collection_set_i64(c, S("d"), S("/i"), INT64_MIN, &err));
+    OK(lit_collection_set_f64(c, S("d"), S("/f"), 2.5, &err));
+    OK(lit_collection_set_bool(c, S("d"), S("/b"), true, &err));
+    OK(lit_collection_set_text(c, S("d"), S("/t"), S("tide\0s"), &err));
+    OK(lit_collection_set_bytes(c, S("d"), S("/y"), S("\x00\xff"), &err));
+    OK(lit_collection_set_json(c, S("d"), S("/m/deep"), S("[1, {\"a\": 2}]"), &err));
+    OK(lit_collection_increment(c, S("d"), S("/n"), 5, &err));
+    OK(lit_collection_increment(c, S("d"), S("/n"), -2, &err));
+
+    OK(lit_collection_get_i64(c, S("d"), S("/i"), &i, &err));
+    CHECK(i == INT64_MIN);
+    OK(lit_collection_get_i64(c, S("d"), S("/n"), &i, &err));
+    CHECK(i == 3);
+    OK(lit_collection_get_f64(c, S("d"), S("/f"), &f, &err));
+    CHECK(f == 2.5);
+    OK(lit_collection_get_bool(c, S("d"), S("/b"), &b, &err));
+    CHECK(b);
+    OK(lit_collection_get_text(c, S("d"), S("/t"), &bytes, &err));
+    CHECK(bytes.len == 6 && memcmp(bytes.ptr, "tide\0s", 7) == 0);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_bytes(c, S("d"), S("/y"), &bytes, &err));
+    CHECK(bytes.len == 2 && memcmp(bytes.ptr, "\x00\xff", 2) == 0);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_field_json(c, S("d"), S("/m"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"deep\":[1,{\"a\":2}]}"));
+
+    OK(lit_collection_get(c, S("d"), &doc, &err));
+    OK(lit_doc_get_i64(doc, S("/i"), &i, &err));
+    CHECK(i == INT64_MIN);
+    OK(lit_doc_get_f64(doc, S("/f"), &f, &err));
+    CHECK(f == 2.5);
+    OK(lit_doc_get_bool(doc, S("/b"), &b, &err));
+    CHECK(b);
+    OK(lit_doc_get_text(doc, S("/t"), &bytes, &err));
+    CHECK(bytes.len == 6);
+    lit_bytes_free(&bytes);
+    OK(lit_doc_get_bytes(doc, S("/y"), &bytes, &err));
+    CHECK(bytes.len == 2);
+    lit_bytes_free(&bytes);
+    OK(lit_doc_get_field_json(doc, S("/n"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"$counter\":3}"));
+    GIVES(LIT_NOT_FOUND, lit_doc_get_i64(doc, S("/none"), &i, &err));
+    CHECK(i == 0);
+    GIVES(LIT_ERR_WRONG_KIND, lit_doc_get_i64(doc, S("/t"), &i, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_doc_get_text(doc, S("/i"), &bytes, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_doc_get_bytes(doc, S("/t"), &bytes, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_doc_get_bool(doc, S("/i"), &b, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_doc_get_f64(doc, S("no slash"), &f, &err));
+    lit_doc_free(doc);
+
+    /* An integer reads as a float only where it is one exactly. */
+    GIVES(LIT_OK, lit_collection_set_i64(c, S("d"), S("/i"), 9007199254740992, &err));
+    OK(lit_collection_get_f64(c, S("d"), S("/i"), &f, &err));
+    CHECK(f == 9007199254740992.0);
+    OK(lit_collection_set_i64(c, S("d"), S("/i"), 9007199254740993, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_get_f64(c, S("d"), S("/i"), &f, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_get_bool(c, S("d"), S("/i"), &b, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_get_text(c, S("d"), S("/m"), &bytes, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_get_bytes(c, S("d"), S("/m"), &bytes, &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_get_i64(c, S("none"), S("/i"), &i, &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_get_field_json(c, S("d"), S("/none"), &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_set_f64(c, S("d"), S("/f"), NAN, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_set_text(c, S("d"), S("/t"), S("\xff"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_set_json(c, S("d"), S("/t"), S("{"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_set_i64(c, S("d"), S("t"), 1, &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_set_i64(c, S("d"), S("/n"), 1, &err));
+
+    OK(lit_collection_unset(c, S("d"), S("/f"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_unset(c, S("d"), S("/f"), &err));
+
+    OK(lit_collection_add(c, S("d"), S("/s"), S("3"), &err));
+    OK(lit_collection_add_text(c, S("d"), S("/s"), S("sea"), &err));
+    OK(lit_collection_add_text(c, S("d"), S("/s"), S("moon"), &err));
+    OK(lit_collection_remove(c, S("d"), S("/s"), S("3"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_remove(c, S("d"), S("/s"), S("3"), &err));
+    OK(lit_collection_remove_text(c, S("d"), S("/s"), S("moon"), &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_remove_text(c, S("d"), S("/s"), S("moon"), &err));
+    OK(lit_collection_get_field_json(c, S("d"), S("/s"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"$set\":[\"sea\"]}"));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_add(c, S("d"), S("/s"), S("[1]"), &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_add_text(c, S("d"), S("/t"), S("x"), &err));
+    GIVES(LIT_ERR_WRONG_KIND, lit_collection_increment(c, S("d"), S("/t"), 1, &err));
+
+    OK(lit_collection_conflicts_json(c, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_collection_resolve(c, S("d"), S("/t"), S("\"settled\""), &err));
+    OK(lit_collection_get_text(c, S("d"), S("/t"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "settled"));
+    lit_collection_free(c);
+}
+
+static void scans(lit_store_t *store) {
+    lit_collection_t *c;
+    lit_scan_t *scan;
+    lit_doc_t *doc;
+    lit_slice_t id, json;
+    lit_scan_options_t options;
+    int64_t n;
+    int seen = 0;
+    OK(lit_collection_open(store, S("scanned"), &c, &err));
+    for (int i = 0; i < 5; i++) {
+        char name[] = {'a', (char)('0' + i), 0};
+        OK(lit_collection_set_i64(c, lit_cstr(name), S("/n"), i, &err));
+    }
+    OK(lit_collection_set_i64(c, S("b"), S("/n"), 9, &err));
+
+    OK(lit_collection_scan(c, NULL, &scan, &err));
+    GIVES(LIT_NOT_FOUND, lit_scan_doc(scan, &doc, &err));
+    CHECK(doc == NULL);
+    while (lit_scan_next(scan, &id, &json, &err) == LIT_OK) seen++;
+    CHECK(seen == 6 && err.code == LIT_END);
+    CHECK(id.ptr == NULL && id.len == 0);
+    GIVES(LIT_END, lit_scan_next(scan, NULL, NULL, &err));
+    GIVES(LIT_NOT_FOUND, lit_scan_doc(scan, &doc, &err));
+    lit_scan_free(scan);
+
+    lit_scan_options_init(&options);
+    options.prefix = S("a");
+    options.flags = LIT_SCAN_REVERSE;
+    options.limit = 2;
+    options.after = S("a4");
+    OK(lit_collection_scan(c, &options, &scan, &err));
+    OK(lit_scan_next(scan, &id, &json, &err));
+    CHECK(slice_is(id, "a3") && slice_is(json, "{\"n\":3}"));
+    OK(lit_scan_doc(scan, &doc, &err));
+    /* Writes meanwhile are not seen. */
+    OK(lit_collection_delete(c, S("a2"), &err));
+    OK(lit_scan_next(scan, &id, NULL, &err));
+    CHECK(slice_is(id, "a2"));
+    GIVES(LIT_END, lit_scan_next(scan, &id, NULL, &err));
+    lit_scan_free(scan);
+    OK(lit_doc_get_i64(doc, S("/n"), &n, &err));
+    CHECK(n == 3);
+    lit_doc_free(doc);
+
+    lit_scan_options_init(&options);
+    options.start = S("a1");
+    options.end = S("a3");
+    OK(lit_collection_scan(c, &options, &scan, &err));
+    OK(lit_scan_next(scan, &id, NULL, &err));
+    CHECK(slice_is(id, "a1"));
+    GIVES(LIT_END, lit_scan_next(scan, &id, NULL, &err));
+    lit_scan_free(scan);
+
+    options.struct_size = 1;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_scan(c, &options, &scan, &err));
+    lit_scan_options_init(&options);
+    options.flags = 8;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_scan(c, &options, &scan, &err));
+    lit_scan_options_init(&options);
+    options.start = S("\xff");
+    GIVES(LIT_ERR_INVALID_INPUT, lit_collection_scan(c, &options, &scan, &err));
+    CHECK(scan == NULL);
+    lit_collection_free(c);
+}
+
+static void transactions(lit_store_t *store) {
+    lit_collection_t *c, *d, *stranger;
+    lit_store_t *elsewhere = open_store("elsewhere");
+    lit_txn_t *txn, *second;
+    lit_doc_t *doc;
+    lit_bytes_t bytes, version;
+    OK(lit_collection_open(store, S("txn-a"), &c, &err));
+    OK(lit_collection_open(store, S("txn-b"), &d, &err));
+    OK(lit_collection_open(elsewhere, S("txn-a"), &stranger, &err));
+    OK(lit_collection_set_i64(c, S("old"), S("/x"), 1, &err));
+    OK(lit_collection_get(c, S("old"), &doc, &err));
+    OK(lit_doc_version(doc, &version, &err));
+    lit_doc_free(doc);
+
+    OK(lit_txn_begin(store, LIT_FOREVER, &txn, &err));
+    GIVES(LIT_ERR_TIMEOUT, lit_txn_begin(store, 0, &second, &err));
+    CHECK(second == NULL);
+    OK(lit_txn_put_json(txn, c, S("a"), S("{\"x\": 1}"), &err));
+    OK(lit_txn_merge_json(txn, c, S("a"), S("{\"y\": 2}"), &err));
+    OK(lit_txn_set_json(txn, c, S("a"), S("/j"), S("[]"), &err));
+    OK(lit_txn_set_i64(txn, c, S("a"), S("/i"), 4, &err));
+    OK(lit_txn_set_f64(txn, c, S("a"), S("/f"), 0.5, &err));
+    OK(lit_txn_set_bool(txn, c, S("a"), S("/b"), false, &err));
+    OK(lit_txn_set_text(txn, c, S("a"), S("/t"), S("text"), &err));
+    OK(lit_txn_set_bytes(txn, c, S("a"), S("/h"), S("hi"), &err));
+    OK(lit_txn_unset(txn, c, S("a"), S("/y"), &err));
+    GIVES(LIT_NOT_FOUND, lit_txn_unset(txn, c, S("a"), S("/y"), &err));
+    OK(lit_txn_add(txn, d, S("s"), S("/s"), S("1"), &err));
+    OK(lit_txn_add_text(txn, d, S("s"), S("/s"), S("two"), &err));
+    OK(lit_txn_add_text(txn, d, S("s"), S("/s"), S("three"), &err));
+    OK(lit_txn_remove(txn, d, S("s"), S("/s"), S("1"), &err));
+    OK(lit_txn_remove_text(txn, d, S("s"), S("/s"), S("three"), &err));
+    GIVES(LIT_NOT_FOUND, lit_txn_remove_text(txn, d, S("s"), S("/s"), S("four"), &err));
+    OK(lit_txn_increment(txn, d, S("s"), S("/n"), 41, &err));
+    OK(lit_txn_resolve(txn, d, S("s"), S("/r"), S("\"r\""), &err));
+    OK(lit_txn_put_json_version(txn, c, S("old"), S("{\"x\": 2}"), lit_bytes_slice(version), &err));
+    OK(lit_txn_put_json(txn, c, S("gone"), S("{}"), &err));
+    OK(lit_txn_delete(txn, c, S("gone"), &err));
+    GIVES(LIT_NOT_FOUND, lit_txn_delete(txn, c, S("gone"), &err));
+    OK(lit_txn_get_json(txn, c, S("a"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"b\":false,\"f\":0.5,\"h\":{\"$bytes\":\"aGk=\"},\"i\":4,\"j\":[],\"t\":\"text\",\"x\":1}"));
+    GIVES(LIT_NOT_FOUND, lit_txn_get_json(txn, c, S("gone"), &bytes, &err));
+    GIVES(LIT_NOT_FOUND, lit_collection_get_json(c, S("a"), &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_txn_put_json(txn, stranger, S("a"), S("{}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_txn_set_f64(txn, c, S("a"), S("/f"), INFINITY, &err));
+    OK(lit_txn_commit(txn, &err));
+    GIVES(LIT_ERR_CLOSED, lit_txn_commit(txn, &err));
+    GIVES(LIT_ERR_CLOSED, lit_txn_rollback(txn, &err));
+    GIVES(LIT_ERR_CLOSED, lit_txn_put_json(txn, c, S("a"), S("{}"), &err));
+    lit_txn_free(txn);
+    OK(lit_collection_get_json(d, S("s"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"n\":{\"$counter\":41},\"r\":\"r\",\"s\":{\"$set\":[\"two\"]}}"));
+    OK(lit_collection_get_json(c, S("old"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"x\":2}"));
+
+    /* Rolled back, by name and by freeing. */
+    OK(lit_txn_begin(store, 1000, &txn, &err));
+    OK(lit_txn_delete_version(txn, c, S("old"), lit_bytes_slice(version), &err));
+    OK(lit_txn_delete(txn, c, S("a"), &err));
+    OK(lit_txn_rollback(txn, &err));
+    lit_txn_free(txn);
+    OK(lit_txn_begin(store, 1000, &txn, &err));
+    OK(lit_txn_delete(txn, c, S("a"), &err));
+    lit_txn_free(txn);
+    OK(lit_collection_get_json(c, S("a"), &bytes, &err));
+    lit_bytes_free(&bytes);
+
+    /* Visible at once, durable with the flush. */
+    OK(lit_txn_begin(store, 1000, &txn, &err));
+    OK(lit_txn_set_i64(txn, c, S("later"), S("/x"), 1, &err));
+    OK(lit_txn_commit_deferred(txn, &err));
+    lit_txn_free(txn);
+    OK(lit_collection_get_json(c, S("later"), &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_store_flush(store, &err));
+
+    lit_bytes_free(&version);
+    lit_collection_free(c);
+    lit_collection_free(d);
+    lit_collection_free(stranger);
+    lit_store_free(elsewhere);
+}
+
+static void changes(lit_store_t *store) {
+    lit_changes_t *live, *all;
+    lit_change_t change;
+    lit_collection_t *c;
+    lit_bytes_t key;
+    uint64_t position, before;
+    int seen = 0;
+    OK(lit_collection_open(store, S("followed"), &c, &err));
+    OK(lit_store_position(store, &before, &err));
+    OK(lit_changes_open(store, LIT_SINCE_NOW, &live, &err));
+    GIVES(LIT_TIMEOUT, lit_changes_next(live, 0, &change, &err));
+    GIVES(LIT_TIMEOUT, lit_changes_next(live, 20, &change, &err));
+    CHECK(change.position == 0 && change.id.ptr == NULL && !change.local);
+    OK(lit_collection_set_i64(c, S("one"), S("/x"), 1, &err));
+    OK(lit_collection_set_i64(c, S("two"), S("/x"), 1, &err));
+    OK(lit_changes_next(live, LIT_FOREVER, &change, &err));
+    CHECK(slice_is(change.collection, "followed") && slice_is(change.id, "one") && change.local);
+    OK(lit_store_node_id(store, &key, &err));
+    CHECK(change.origin.len == key.len && memcmp(change.origin.ptr, key.ptr, key.len) == 0);
+    lit_bytes_free(&key);
+    CHECK(change.seq == 1 && change.time_ms > 1000000000000u && change.position > before);
+    position = change.position;
+    lit_changes_free(live);
+
+    OK(lit_changes_open(store, position, &live, &err));
+    OK(lit_changes_next(live, 10000, &change, &err));
+    CHECK(slice_is(change.id, "two"));
+    lit_changes_free(live);
+    OK(lit_changes_open(store, LIT_SINCE_START, &all, &err));
+    while (lit_changes_next(all, 0, &change, NULL) == LIT_OK) seen++;
+    CHECK(seen > 20);
+    lit_changes_free(all);
+    lit_collection_free(c);
+}
+
+static void *wait_for_a_change(void *changes) {
+    lit_change_t change;
+    lit_status_t status = lit_changes_next((lit_changes_t *)changes, LIT_FOREVER, &change, NULL);
+    return status == LIT_ERR_CLOSED ? changes : NULL;
+}
+
+/* Whatever is alive when its store is closed gives LIT_ERR_CLOSED, and is freed in any order. */
+static void closing_under_everything(void) {
+    lit_store_t *store = open_store("under");
+    lit_collection_t *c;
+    lit_scan_t *scan;
+    lit_txn_t *txn;
+    lit_changes_t *following;
+    lit_doc_t *doc;
+    lit_bytes_t bytes;
+    lit_slice_t id;
+    pthread_t waiting;
+    void *result = NULL;
+    OK(lit_collection_open(store, S("c"), &c, &err));
+    OK(lit_collection_set_i64(c, S("a"), S("/x"), 1, &err));
+    OK(lit_collection_get(c, S("a"), &doc, &err));
+    OK(lit_collection_scan(c, NULL, &scan, &err));
+    OK(lit_changes_open(store, LIT_SINCE_NOW, &following, &err));
+    OK(lit_txn_begin(store, LIT_FOREVER, &txn, &err));
+    OK(lit_txn_delete(txn, c, S("a"), &err));
+    CHECK(pthread_create(&waiting, NULL, wait_for_a_change, following) == 0);
+    OK(lit_store_close(store, &err));
+    CHECK(pthread_join(waiting, &result) == 0 && result == following);
+    lit_store_free(store);
+    GIVES(LIT_ERR_CLOSED, lit_collection_set_i64(c, S("a"), S("/x"), 2, &err));
+    GIVES(LIT_ERR_CLOSED, lit_collection_get_json(c, S("a"), &bytes, &err));
+    GIVES(LIT_ERR_CLOSED, lit_scan_next(scan, &id, NULL, &err));
+    GIVES(LIT_ERR_CLOSED, lit_txn_commit(txn, &err));
+    OK(lit_doc_json(doc, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"x\":1}"));
+    lit_txn_free(txn);
+    lit_changes_free(following);
+    lit_scan_free(scan);
+    lit_doc_free(doc);
+    lit_collection_free(c);
+    store = open_store("under");
+    OK(lit_collection_open(store, S("c"), &c, &err));
+    OK(lit_collection_get_json(c, S("a"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"x\":1}"));
+    lit_collection_free(c);
+    lit_store_free(store);
+}
+
+/* Each function with its handle, and with each place for a result, NULL. */
+static void null_pointers(lit_store_t *store) {
+    lit_collection_t *c;
+    lit_doc_t *doc;
+    lit_scan_t *scan;
+    lit_txn_t *txn;
+    lit_changes_t *following;
+    lit_collection_t *no_collection;
+    lit_doc_t *no_doc;
+    lit_scan_t *no_scan;
+    lit_changes_t *no_changes;
+    lit_bytes_t bytes;
+    lit_slice_t slice;
+    lit_change_t change;
+    uint64_t u;
+    int64_t i;
+    double f;
+    bool b;
+    const lit_slice_t id = S("null"), path = S("/x"), bad = lit_slice(NULL, 1);
+    OK(lit_collection_open(store, S("nulls"), &c, &err));
+    OK(lit_collection_set_i64(c, id, path, 1, &err));
+    OK(lit_collection_get(c, id, &doc, &err));
+    OK(lit_collection_scan(c, NULL, &scan, &err));
+    OK(lit_changes_open(store, LIT_SINCE_NOW, &following, &err));
+    OK(lit_txn_begin(store, LIT_FOREVER, &txn, &err));
+#define NIL(call) GIVES(LIT_ERR_NULL, call)
+    NIL(lit_store_close(NULL, &err));
+    NIL(lit_store_flush(NULL, &err));
+    NIL(lit_store_node_id(NULL, &bytes, &err));
+    NIL(lit_store_node_id(store, NULL, &err));
+    NIL(lit_store_stats_json(NULL, &bytes, &err));
+    NIL(lit_store_stats_json(store, NULL, &err));
+    NIL(lit_store_collections_json(NULL, &bytes, &err));
+    NIL(lit_store_collections_json(store, NULL, &err));
+    NIL(lit_store_conflicts_json(NULL, &bytes, &err));
+    NIL(lit_store_conflicts_json(store, NULL, &err));
+    NIL(lit_store_position(NULL, &u, &err));
+    NIL(lit_store_position(store, NULL, &err));
+    NIL(lit_collection_open(NULL, id, &no_collection, &err));
+    CHECK(no_collection == NULL);
+    NIL(lit_collection_open(store, id, NULL, &err));
+    NIL(lit_collection_open(store, bad, &no_collection, &err));
+    NIL(lit_collection_len(NULL, &u, &err));
+    NIL(lit_collection_len(c, NULL, &err));
+    NIL(lit_collection_get(NULL, id, &no_doc, &err));
+    NIL(lit_collection_get(c, id, NULL, &err));
+    NIL(lit_collection_get_json(NULL, id, &bytes, &err));
+    NIL(lit_collection_get_json(c, id, NULL, &err));
+    NIL(lit_collection_get_json(c, bad, &bytes, &err));
+    NIL(lit_collection_put_json(NULL, id, S("{}"), &err));
+    NIL(lit_collection_put_json(c, bad, S("{}"), &err));
+    NIL(lit_collection_put_json(c, id, bad, &err));
+    NIL(lit_collection_put_json_version(NULL, id, S("{}"), S(""), &err));
+    NIL(lit_collection_put_json_version(c, id, S("{}"), bad, &err));
+    NIL(lit_collection_merge_json(NULL, id, S("{}"), &err));
+    NIL(lit_collection_merge_json(c, id, bad, &err));
+    NIL(lit_collection_delete(NULL, id, &err));
+    NIL(lit_collection_delete(c, bad, &err));
+    NIL(lit_collection_delete_version(NULL, id, S(""), &err));
+    NIL(lit_collection_delete_version(c, id, bad, &err));
+    NIL(lit_collection_conflicts_json(NULL, &bytes, &err));
+    NIL(lit_collection_conflicts_json(c, NULL, &err));
+    NIL(lit_collection_resolve(NULL, id, path, S("1"), &err));
+    NIL(lit_collection_resolve(c, id, path, bad, &err));
+    NIL(lit_collection_get_field_json(NULL, id, path, &bytes, &err));
+    NIL(lit_collection_get_field_json(c, id, path, NULL, &err));
+    NIL(lit_collection_get_field_json(c, id, bad, &bytes, &err));
+    NIL(lit_collection_get_i64(NULL, id, path, &i, &err));
+    NIL(lit_collection_get_i64(c, id, path, NULL, &err));
+    NIL(lit_collection_get_f64(NULL, id, path, &f, &err));
+    NIL(lit_collection_get_f64(c, id, path, NULL, &err));
+    NIL(lit_collection_get_bool(NULL, id, path, &b, &err));
+    NIL(lit_collection_get_bool(c, id, path, NULL, &err));
+    NIL(lit_collection_get_text(NULL, id, path, &bytes, &err));
+    NIL(lit_collection_get_text(c, id, path, NULL, &err));
+    NIL(lit_collection_get_bytes(NULL, id, path, &bytes, &err));
+    NIL(lit_collection_get_bytes(c, id, path, NULL, &err));
+    NIL(lit_collection_set_json(NULL, id, path, S("1"), &err));
+    NIL(lit_collection_set_json(c, id, path, bad, &err));
+    NIL(lit_collection_set_i64(NULL, id, path, 1, &err));
+    NIL(lit_collection_set_f64(NULL, id, path, 1, &err));
+    NIL(lit_collection_set_bool(NULL, id, path, true, &err));
+    NIL(lit_collection_set_text(NULL, id, path, id, &err));
+    NIL(lit_collection_set_text(c, id, path, bad, &err));
+    NIL(lit_collection_set_bytes(NULL, id, path, id, &err));
+    NIL(lit_collection_set_bytes(c, id, path, bad, &err));
+    NIL(lit_collection_unset(NULL, id, path, &err));
+    NIL(lit_collection_add(NULL, id, path, S("1"), &err));
+    NIL(lit_collection_add(c, id, path, bad, &err));
+    NIL(lit_collection_add_text(NULL, id, path, id, &err));
+    NIL(lit_collection_add_text(c, id, path, bad, &err));
+    NIL(lit_collection_remove(NULL, id, path, S("1"), &err));
+    NIL(lit_collection_remove_text(NULL, id, path, id, &err));
+    NIL(lit_collection_increment(NULL, id, path, 1, &err));
+    NIL(lit_collection_scan(NULL, NULL, &no_scan, &err));
+    NIL(lit_collection_scan(c, NULL, NULL, &err));
+    NIL(lit_scan_next(NULL, &slice, &slice, &err));
+    NIL(lit_scan_doc(NULL, &no_doc, &err));
+    NIL(lit_scan_doc(scan, NULL, &err));
+    NIL(lit_doc_id(NULL, &slice, &err));
+    NIL(lit_doc_id(doc, NULL, &err));
+    NIL(lit_doc_json(NULL, &bytes, &err));
+    NIL(lit_doc_json(doc, NULL, &err));
+    NIL(lit_doc_version(NULL, &bytes, &err));
+    NIL(lit_doc_version(doc, NULL, &err));
+    NIL(lit_doc_conflicts_json(NULL, &bytes, &err));
+    NIL(lit_doc_conflicts_json(doc, NULL, &err));
+    NIL(lit_doc_get_field_json(NULL, path, &bytes, &err));
+    NIL(lit_doc_get_field_json(doc, path, NULL, &err));
+    NIL(lit_doc_get_i64(NULL, path, &i, &err));
+    NIL(lit_doc_get_i64(doc, path, NULL, &err));
+    NIL(lit_doc_get_i64(doc, bad, &i, &err));
+    NIL(lit_doc_get_f64(NULL, path, &f, &err));
+    NIL(lit_doc_get_f64(doc, path, NULL, &err));
+    NIL(lit_doc_get_bool(NULL, path, &b, &err));
+    NIL(lit_doc_get_bool(doc, path, NULL, &err));
+    NIL(lit_doc_get_text(NULL, path, &bytes, &err));
+    NIL(lit_doc_get_text(doc, path, NULL, &err));
+    NIL(lit_doc_get_bytes(NULL, path, &bytes, &err));
+    NIL(lit_doc_get_bytes(doc, path, NULL, &err));
+    NIL(lit_txn_begin(NULL, 0, NULL, &err));
+    NIL(lit_txn_begin(store, 0, NULL, &err));
+    NIL(lit_txn_commit(NULL, &err));
+    NIL(lit_txn_commit_deferred(NULL, &err));
+    NIL(lit_txn_rollback(NULL, &err));
+    NIL(lit_txn_get_json(NULL, c, id, &bytes, &err));
+    NIL(lit_txn_get_json(txn, NULL, id, &bytes, &err));
+    NIL(lit_txn_get_json(txn, c, id, NULL, &err));
+    NIL(lit_txn_put_json(NULL, c, id, S("{}"), &err));
+    NIL(lit_txn_put_json(txn, NULL, id, S("{}"), &err));
+    NIL(lit_txn_put_json_version(NULL, c, id, S("{}"), S(""), &err));
+    NIL(lit_txn_merge_json(NULL, c, id, S("{}"), &err));
+    NIL(lit_txn_delete(NULL, c, id, &err));
+    NIL(lit_txn_delete_version(NULL, c, id, S(""), &err));
+    NIL(lit_txn_set_json(NULL, c, id, path, S("1"), &err));
+    NIL(lit_txn_set_i64(NULL, c, id, path, 1, &err));
+    NIL(lit_txn_set_f64(NULL, c, id, path, 1, &err));
+    NIL(lit_txn_set_bool(NULL, c, id, path, true, &err));
+    NIL(lit_txn_set_text(NULL, c, id, path, id, &err));
+    NIL(lit_txn_set_bytes(NULL, c, id, path, id, &err));
+    NIL(lit_txn_set_bytes(txn, c, id, path, bad, &err));
+    NIL(lit_txn_unset(NULL, c, id, path, &err));
+    NIL(lit_txn_add(NULL, c, id, path, S("1"), &err));
+    NIL(lit_txn_add_text(NULL, c, id, path, id, &err));
+    NIL(lit_txn_remove(NULL, c, id, path, S("1"), &err));
+    NIL(lit_txn_remove_text(NULL, c, id, path, id, &err));
+    NIL(lit_txn_increment(NULL, c, id, path, 1, &err));
+    NIL(lit_txn_resolve(NULL, c, id, path, S("1"), &err));
+    NIL(lit_changes_open(NULL, 0, &no_changes, &err));
+    NIL(lit_changes_open(store, 0, NULL, &err));
+    NIL(lit_changes_next(NULL, 0, &change, &err));
+    CHECK(change.position == 0 && change.id.ptr == NULL);
+    NIL(lit_changes_next(following, 0, NULL, &err));
+    NIL(lit_store_trust(NULL, id, &err));
+    NIL(lit_store_trust(store, bad, &err));
+    NIL(lit_store_distrust(NULL, id, &err));
+    NIL(lit_store_trusted_json(NULL, &bytes, &err));
+    NIL(lit_store_trusted_json(store, NULL, &err));
+#ifdef LIT_NET
+    lit_link_t *link;
+    NIL(lit_store_listen(NULL, S("127.0.0.1:0"), &bytes, &err));
+    NIL(lit_store_listen(store, S("127.0.0.1:0"), NULL, &err));
+    NIL(lit_store_connect(NULL, id, &link, &err));
+    NIL(lit_store_connect(store, id, NULL, &err));
+    NIL(lit_store_wait_synced(NULL, 0, &err));
+    NIL(lit_store_links_json(NULL, &bytes, &err));
+    NIL(lit_store_links_json(store, NULL, &err));
+    NIL(lit_link_status_json(NULL, &bytes, &err));
+    NIL(lit_link_wait_synced(NULL, 0, &err));
+    NIL(lit_link_set_enabled(NULL, true, &err));
+    NIL(lit_link_close(NULL, &err));
+#endif
+    lit_txn_free(txn);
+    lit_doc_free(doc);
+    lit_scan_free(scan);
+    lit_changes_free(following);
+    lit_collection_free(c);
+}
+
+/* Handles that were freed, and handles of another kind, are errors and nothing worse. */
+static void stale_handles(lit_store_t *store) {
+    lit_collection_t *c;
+    lit_doc_t *doc;
+    lit_bytes_t bytes;
+    uint64_t live = lit_debug_live_handles(), stale = lit_debug_stale_frees();
+    OK(lit_collection_open(store, S("stale"), &c, &err));
+    OK(lit_collection_set_i64(c, S("a"), S("/x"), 1, &err));
+    OK(lit_collection_get(c, S("a"), &doc, &err));
+    CHECK(lit_debug_live_handles() == live + 2);
+    GIVES(LIT_ERR_HANDLE, lit_doc_json((lit_doc_t *)c, &bytes, &err));
+    GIVES(LIT_ERR_HANDLE, lit_doc_json((lit_doc_t *)&bytes, &bytes, &err));
+    GIVES(LIT_ERR_HANDLE, lit_collection_get_json((lit_collection_t *)store, S("a"), &bytes, &err));
+    lit_doc_free(doc);
+    GIVES(LIT_ERR_HANDLE, lit_doc_json(doc, &bytes, &err));
+    lit_doc_free(doc);
+    lit_collection_free(c);
+    GIVES(LIT_ERR_HANDLE, lit_collection_get_json(c, S("a"), &bytes, &err));
+    lit_collection_free(c);
+    CHECK(lit_debug_stale_frees() == stale + 2);
+    CHECK(lit_debug_live_handles() == live);
+}
+
+enum { THREADS = 8, ROUNDS = 20 };
+
+static lit_store_t *shared_store;
+
+static void *hammer(void *number) {
+    lit_collection_t *c = NULL;
+    lit_doc_t *doc = NULL;
+    lit_scan_t *scan = NULL;
+    char id[16];
+    intptr_t wrong = 0;
+    wrong += lit_collection_open(shared_store, S("shared"), &c, NULL) != LIT_OK;
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t n = 0;
+        snprintf(id, sizeof id, "%d-%d", (int)(intptr_t)number, round);
+        wrong += lit_collection_set_i64(c, lit_cstr(id), S("/n"), round, NULL) != LIT_OK;
+        wrong += lit_collection_increment(c, S("sum"), S("/n"), 1, NULL) != LIT_OK;
+        wrong += lit_collection_get(c, lit_cstr(id), &doc, NULL) != LIT_OK;
+        wrong += lit_doc_get_i64(doc, S("/n"), &n, NULL) != LIT_OK || n != round;
+        lit_doc_free(doc);
+        wrong += lit_collection_scan(c, NULL, &scan, NULL) != LIT_OK;
+        wrong += lit_scan_next(scan, NULL, NULL, NULL) != LIT_OK;
+        lit_scan_free(scan);
+    }
+    lit_collection_free(c);
+    return (void *)wrong;
+}
+
+static void eight_threads(lit_store_t *store) {
+    pthread_t threads[THREADS];
+    lit_collection_t *c;
+    uint64_t len;
+    int64_t sum;
+    shared_store = store;
+    for (intptr_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, hammer, (void *)i) == 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *wrong = NULL;
+        CHECK(pthread_join(threads[i], &wrong) == 0 && wrong == NULL);
+    }
+    OK(lit_collection_open(store, S("shared"), &c, &err));
+    OK(lit_collection_len(c, &len, &err));
+    CHECK(len == THREADS * ROUNDS + 1);
+    OK(lit_collection_get_i64(c, S("sum"), S("/n"), &sum, &err));
+    CHECK(sum == THREADS * ROUNDS);
+    lit_collection_free(c);
+}
+
+static void trusting(lit_store_t *store) {
+    lit_store_t *peer = open_store("trusted");
+    lit_bytes_t key, bytes;
+    OK(lit_store_node_id(peer, &key, &err));
+    OK(lit_store_trust(store, lit_bytes_slice(key), &err));
+    OK(lit_store_trusted_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, (const char *)key.ptr) != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_distrust(store, lit_bytes_slice(key), &err));
+    GIVES(LIT_NOT_FOUND, lit_store_distrust(store, lit_bytes_slice(key), &err));
+    OK(lit_store_trusted_json(store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_trust(store, S("nobody"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_distrust(store, S("nobody"), &err));
+    lit_bytes_free(&key);
+    lit_store_free(peer);
+}
+
+#ifdef LIT_NET
+static void linking(void) {
+    lit_store_t *near_store = open_store("near"), *far_store = open_store("far");
+    lit_collection_t *here, *there;
+    lit_changes_t *following;
+    lit_change_t change;
+    lit_link_t *link;
+    lit_bytes_t bound, key, bytes;
+    char address[300];
+    OK(lit_collection_open(near_store, S("notes"), &here, &err));
+    OK(lit_collection_open(far_store, S("notes"), &there, &err));
+    OK(lit_store_links_json(near_store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_listen(far_store, S("nowhere"), &bound, &err));
+    CHECK(bound.ptr == NULL);
+    OK(lit_store_listen(far_store, S("127.0.0.1:0"), &bound, &err));
+    OK(lit_store_node_id(far_store, &key, &err));
+    snprintf(address, sizeof address, "%s#%s", (const char *)bound.ptr, (const char *)key.ptr);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_connect(far_store, lit_cstr(address), &link, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_connect(near_store, lit_bytes_slice(bound), &link, &err));
+    CHECK(link == NULL);
+    lit_bytes_free(&bound);
+    lit_bytes_free(&key);
+    OK(lit_store_node_id(near_store, &key, &err));
+    OK(lit_store_trust(far_store, lit_bytes_slice(key), &err));
+
+    GIVES(LIT_TIMEOUT, lit_store_wait_synced(near_store, 10, &err));
+    CHECK(strstr(err.message, "no link") != NULL);
+    OK(lit_changes_open(far_store, LIT_SINCE_NOW, &following, &err));
+    OK(lit_store_connect(near_store, lit_cstr(address), &link, &err));
+    OK(lit_collection_set_text(here, S("n1"), S("/title"), S("from here"), &err));
+    OK(lit_link_wait_synced(link, 30000, &err));
+    OK(lit_changes_next(following, 30000, &change, &err));
+    CHECK(slice_is(change.id, "n1") && !change.local);
+    CHECK(change.origin.len == key.len && memcmp(change.origin.ptr, key.ptr, key.len) == 0);
+    lit_bytes_free(&key);
+    lit_changes_free(following);
+    OK(lit_collection_get_json(there, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"from here\"}"));
+    OK(lit_link_status_json(link, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"state\":\"connected\"") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_links_json(far_store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"direction\":\"incoming\"") != NULL);
+    lit_bytes_free(&bytes);
+
+    OK(lit_link_set_enabled(link, false, &err));
+    OK(lit_collection_set_text(there, S("n2"), S("/title"), S("from there"), &err));
+    OK(lit_link_set_enabled(link, true, &err));
+    OK(lit_link_wait_synced(link, 30000, &err));
+    OK(lit_store_wait_synced(far_store, 30000, &err));
+    OK(lit_collection_get_json(here, S("n2"), &bytes, &err));
+    lit_bytes_free(&bytes);
+
+    OK(lit_link_close(link, &err));
+    OK(lit_link_close(link, &err));
+    OK(lit_link_status_json(link, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"state\":\"closed\"") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_close(near_store, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_listen(near_store, S("127.0.0.1:0"), &bound, &err));
+    GIVES(LIT_ERR_CLOSED, lit_link_wait_synced(link, 10, &err));
+    GIVES(LIT_ERR_CLOSED, lit_link_set_enabled(link, true, &err));
+    lit_collection_free(here);
+    lit_collection_free(there);
+    lit_store_free(near_store);
+    lit_store_free(far_store);
+    lit_link_free(link);
+    GIVES(LIT_ERR_HANDLE, lit_link_status_json(link, &bytes, &err));
+    /* Nothing holds on to the directory. */
+    near_store = open_store("near");
+    lit_store_free(near_store);
+}
+#endif
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s EMPTY-DIRECTORY\n", argv[0]);
+        return 2;
+    }
+    directory = argv[1];
+    versions_and_names();
+    null_is_harmless_to_free();
+    opening_and_closing();
+    options_grow();
+    lit_store_t *store = open_store("main");
+    documents(store);
+    fields(store);
+    scans(store);
+    transactions(store);
+    changes(store);
+    null_pointers(store);
+    trusting(store);
+    eight_threads(store);
+    closing_under_everything();
+#ifdef LIT_NET
+    linking();
+#endif
+    stale_handles(store);
+    lit_store_free(store);
+    CHECK(lit_debug_live_handles() == 0);
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+}
