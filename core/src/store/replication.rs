@@ -183,8 +183,9 @@ impl Store {
     /// order given. Durable when this returns.
     ///
     /// Errors: [`InvalidTransaction`](crate::ErrorKind::InvalidTransaction) if one is malformed or its signature wrong: then
-    /// nothing is applied; [`MissingDependency`](crate::ErrorKind::MissingDependency) if one builds on what is not here:
-    /// those before it are applied.
+    /// nothing is applied; or if one does not continue its author's history as it is here: then
+    /// those before it are applied. [`MissingDependency`](crate::ErrorKind::MissingDependency) if
+    /// one builds on what is not here: those before it are applied.
     pub fn apply_remote(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<Outcome> {
         let scope = Scope { network: self.inner.network, collection };
         let name: Arc<str> = Arc::from(collection);
