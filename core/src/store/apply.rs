@@ -4,11 +4,7 @@
 //! all come through [`Waist::apply`], in one redb transaction a batch. It touches all that
 //! a transaction touches, together: documents, conflicts, counts, digest, vector, index,
 //! and the position up to which the log is applied. It decides nothing: what it is given
-//! was admitted before ([`Admission`]), and is in the log.
-//!
-//! Invariant of admission, hence of the log's order: a transaction is admitted only when
-//! its author's one before it is here, with the hash it names, and everything that it
-//! depends on. A dot that an operation names counts as a dependency (schedule S6).
+//! was admitted before ([`Admission`](super::admission::Admission)), and is in the log.
 
 use std::collections::BTreeMap;
 
@@ -16,89 +12,10 @@ use redb::ReadableTable;
 
 use super::heads::{CollectionHead, Heads, Origins};
 use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
-use crate::crdt::{Flags, LtHash, Op, Row, view};
-use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq};
+use crate::crdt::{Flags, LtHash, Row, view};
+use crate::error::{Error, Result};
+use crate::id::{Dot, Hash, NodeId, Origin, Position};
 use crate::txn::{Signed, Txn};
-
-/// Which transactions may enter the log next: what is applied, and what this batch has admitted.
-pub(super) struct Admission<'a> {
-    heads: &'a Heads,
-    admitted: BTreeMap<(String, Origin), (Seq, Hash)>,
-}
-
-impl<'a> Admission<'a> {
-    pub(super) fn new(heads: &'a Heads) -> Admission<'a> {
-        Admission { heads, admitted: BTreeMap::new() }
-    }
-
-    /// Admits `signed`; `false` if it is here already. An error admits nothing.
-    pub(super) fn admit(&mut self, collection: &str, signed: &Signed) -> Result<bool> {
-        let txn = &signed.txn;
-        let (seq, hash) = self.newest(collection, txn.dot.origin);
-        if txn.dot.seq <= seq {
-            return Ok(false);
-        }
-        if txn.dot.seq != seq + 1 {
-            return Err(missing(&txn.dot, &Dot { origin: txn.dot.origin, seq: txn.dot.seq - 1 }));
-        }
-        if txn.prev != hash {
-            return Err(Error::bad_txn(format!(
-                "transaction {} does not follow the one before it that is here: its author's history has forked",
-                txn.dot
-            )));
-        }
-        self.check_deps(collection, txn)?;
-        self.admitted.insert((collection.to_owned(), txn.dot.origin), (txn.dot.seq, signed.hash));
-        Ok(true)
-    }
-
-    fn newest(&self, collection: &str, origin: Origin) -> (Seq, Hash) {
-        if let Some(newest) = self.admitted.get(&(collection.to_owned(), origin)) {
-            return *newest;
-        }
-        let row = self.heads.named(collection).and_then(|head| head.vector.get(&origin));
-        row.map_or((0, Hash::default()), |row| (row.seq, row.hash))
-    }
-
-    fn check_deps(&self, collection: &str, txn: &Txn) -> Result<()> {
-        for dep in &txn.deps {
-            let (seq, hash) = self.newest(collection, dep.origin);
-            let dot = Dot { origin: dep.origin, seq: dep.seq };
-            if seq < dep.seq {
-                return Err(missing(&txn.dot, &dot));
-            }
-            if seq == dep.seq && hash.short() != dep.hash {
-                return Err(Error::bad_txn(format!(
-                    "transaction {} builds on a {dot} that differs from ours: the history of that origin has forked",
-                    txn.dot
-                )));
-            }
-        }
-        let named = txn.docs.iter().flat_map(|doc| &doc.ops).flat_map(named_dots);
-        for dot in named.filter(|dot| dot.origin != txn.dot.origin) {
-            if self.newest(collection, dot.origin).0 < dot.seq {
-                return Err(missing(&txn.dot, &dot));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn named_dots(op: &Op) -> Vec<Dot> {
-    match op {
-        Op::Clear { upto, .. } => upto.clone(),
-        Op::Settle { row, seq, .. } => vec![Dot { origin: row.origin, seq: *seq }],
-        Op::Put { .. } | Op::Add { .. } => Vec::new(),
-    }
-}
-
-fn missing(dot: &Dot, dep: &Dot) -> Error {
-    Error::new(
-        ErrorKind::MissingDependency,
-        format!("transaction {dot} builds on {dep}, which is not here yet"),
-    )
-}
 
 /// One batch being applied, over the tables of one redb transaction.
 pub(super) struct Waist<'txn, 'h> {

@@ -22,7 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::{Durability, WriteTransaction};
 
 use super::Inner;
-use super::apply::{Admission, Changes, Waist};
+use super::admission::Admission;
+use super::apply::{Changes, Waist};
 use super::log::{Appended, Log, NewRecord, RecordKind};
 use super::tables::{Tables, db};
 use crate::error::{Error, ErrorKind, Result};

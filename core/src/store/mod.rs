@@ -5,6 +5,7 @@
 //! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
+mod admission;
 mod apply;
 mod collection;
 mod commit;

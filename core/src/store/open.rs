@@ -12,7 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use data_encoding::BASE32_NOPAD;
 use redb::{Builder, Database, ReadableDatabase};
 
-use super::apply::{Admission, Waist};
+use super::admission::Admission;
+use super::apply::Waist;
 use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::gate::Gate;
