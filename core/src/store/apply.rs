@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 
 use redb::ReadableTable;
 
+use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
 use crate::crdt::{Flags, LtHash, Row, view};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Hash, NodeId, Origin, Position};
+use crate::id::{Dot, Hash, NodeId, Origin, Position, Vector};
 use crate::txn::{Signed, Txn};
 
 /// One batch being applied, over the tables of one redb transaction.
@@ -80,6 +81,22 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.advance(collection, number, signed, position)
     }
 
+    /// Notes up to where own transactions may have left: see [`export`](super::export).
+    pub(super) fn mark(&mut self, mark: &Mark) -> Result<()> {
+        // A mark may be of a collection that was left since, or of an earlier incarnation.
+        if self.heads.named(&mark.collection).is_none()
+            && !self.changes.collections.contains_key(&*mark.collection)
+        {
+            return Ok(());
+        }
+        self.open_collection(&mark.collection)?;
+        let row = &mut self.head(&mark.collection).row;
+        if row.incarnation == mark.incarnation {
+            row.exported = row.exported.max(mark.seq);
+        }
+        Ok(())
+    }
+
     /// Writes what the batch changed of the collections as a whole, and up to where the log is applied.
     pub(super) fn finish(mut self, applied: Position) -> Result<Changes> {
         for head in self.changes.collections.values() {
@@ -101,6 +118,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 number: head.number,
                 row: head.row.clone(),
                 vector: BTreeMap::new(),
+                floor: Vector::new(),
                 fresh: BTreeMap::new(),
             },
             None => self.begin_collection(name)?,
@@ -123,10 +141,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             transactions: 0,
             incarnation,
             since: self.heads.applied,
+            exported: 0,
             cells: LtHash::new(),
         };
-        let (vector, fresh) = (BTreeMap::new(), BTreeMap::new());
-        Ok(CollectionHead { name: name.to_owned(), number, row, vector, fresh })
+        let (vector, floor, fresh) = (BTreeMap::new(), Vector::new(), BTreeMap::new());
+        Ok(CollectionHead { name: name.to_owned(), number, row, vector, floor, fresh })
     }
 
     /// A collection number that was never used.
