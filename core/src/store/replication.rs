@@ -11,7 +11,7 @@ use redb::ReadableDatabase;
 
 use super::commit::{Item, Outcome, lock};
 use super::log::RecordKind;
-use super::tables::{self, db};
+use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Dot, Hash, Origin, Position, Vector};
@@ -152,7 +152,7 @@ impl Store {
             let wanted = tables::transaction_key(head.number, number, have.seq(origin) + 1);
             let entry = index.range(&first[..]..=&wanted[..]).map_err(db)?.next_back();
             let position = match entry.transpose().map_err(db)? {
-                Some((_, position)) => Position(tables::u64_of(position.value())?),
+                Some((_, entry)) => IndexRow::decode(entry.value())?.position,
                 None => head.row.since,
             };
             start = start.min(position);
