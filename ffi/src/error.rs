@@ -270,6 +270,7 @@ mod tests {
             Timeout,
             InvalidTransaction,
             MissingDependency,
+            Forked,
             Refused,
             Network,
             Protocol,

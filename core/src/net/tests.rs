@@ -121,7 +121,7 @@ impl Replica for Fake {
         match outcome {
             Outcome::Applied => Ok(()),
             Outcome::MissingDependency => Err(Error::new(ErrorKind::MissingDependency, "missing")),
-            Outcome::Invalid(why) => Err(Error::bad_txn(why)),
+            Outcome::Refused(_, why) => Err(Error::bad_txn(why)),
             Outcome::StoreFailed(why) => Err(Error::corrupt(why)),
         }
     }

@@ -297,7 +297,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     ) -> Result<()> {
         let Txn { dot, deps, .. } = &signed.txn;
         let acked = self.vector_row(collection, &dot.origin).map_or(0, |row| row.acked);
-        let row = VectorRow { seq: dot.seq, hash: signed.hash, acked };
+        let row = VectorRow { seq: dot.seq, hash: signed.hash, acked, proof: signed.proof };
         self.set_vector_row(collection, number, dot.origin, row)?;
         let node = self.own;
         let own = self.head(collection).own_origin(node);

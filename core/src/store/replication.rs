@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use redb::ReadableDatabase;
 
+use super::admission::Index;
 use super::commit::{Item, Outcome, lock};
 use super::log::RecordKind;
 use super::tables::{self, IndexRow, db};
@@ -131,6 +132,22 @@ impl Store {
                 None => (Vector::new(), crate::crdt::LtHash::new().digest(), heads.applied),
             });
         }
+    }
+
+    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
+    /// here, as far back as the index of transactions goes.
+    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        let database = self.inner.database()?;
+        let heads = self.inner.read_heads();
+        let index = Index::new(&database);
+        for (origin, head) in theirs.iter() {
+            let dot = Dot { origin: *origin, seq: head.seq };
+            let held = index.hash_at(&heads, collection, &dot)?;
+            if held.is_some_and(|held| held != head.hash) {
+                return Ok(Some(dot));
+            }
+        }
+        Ok(None)
     }
 
     /// The log holds every transaction of the collection that is held and above this.

@@ -11,7 +11,7 @@
 //! | origins | origin number | origin, 36 |
 //! | collections | name | collection number |
 //! | heads | collection number | [`HeadRow`] |
-//! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8 |
+//! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8, proof 96 |
 //! | documents | collection number, id | [`Row`](crate::crdt::Row) |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
@@ -24,6 +24,7 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 use crate::crdt::LtHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Origin, Position, Seq, ShortHash};
+use crate::txn::Proof;
 use crate::wire::Reader;
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -223,14 +224,17 @@ pub(super) struct VectorRow {
     pub(super) hash: Hash,
     /// What our own transactions have named as seen so far.
     pub(super) acked: Seq,
+    /// Shows that its author signed it.
+    pub(super) proof: Proof,
 }
 
 impl VectorRow {
-    pub(super) fn encode(&self) -> [u8; 48] {
-        let mut out = [0; 48];
+    pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {
+        let mut out = [0; 48 + Proof::BYTES];
         out[..8].copy_from_slice(&self.seq.to_be_bytes());
         out[8..40].copy_from_slice(&self.hash.0);
-        out[40..].copy_from_slice(&self.acked.to_be_bytes());
+        out[40..48].copy_from_slice(&self.acked.to_be_bytes());
+        out[48..].copy_from_slice(&self.proof.to_bytes());
         out
     }
 
@@ -241,6 +245,7 @@ impl VectorRow {
                 seq: u64::from_be_bytes(reader.array()?),
                 hash: Hash(reader.array()?),
                 acked: u64::from_be_bytes(reader.array()?),
+                proof: Proof::from_bytes(&reader.array()?),
             })
         };
         read(&mut reader).map_err(|err| Error::corrupt(err.message()))
