@@ -7,7 +7,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, NodeId, Position, Vector};
 use crate::store::{LogPage, Store};
-use crate::sync::door::{Outcome, Offence};
+use crate::sync::door::{Offence, Outcome};
 use crate::sync::{Page, Record, Source, Summary};
 use crate::txn::{NetworkId, NodeKey};
 
@@ -103,9 +103,7 @@ pub fn outcome(applied: Result<()>) -> Outcome {
         Ok(()) => Outcome::Applied,
         Err(error) => match error.kind() {
             ErrorKind::MissingDependency => Outcome::MissingDependency,
-            ErrorKind::InvalidTransaction => {
-                Outcome::Refused(Offence::Invalid, describe(&error))
-            }
+            ErrorKind::InvalidTransaction => Outcome::Refused(Offence::Invalid, describe(&error)),
             ErrorKind::Forked => Outcome::Refused(Offence::Forked, describe(&error)),
             ErrorKind::FormatTooNew => Outcome::Refused(Offence::TooNew, describe(&error)),
             _ => Outcome::StoreFailed(describe(&error)),

@@ -1,7 +1,9 @@
 //! The links of a node as JSON shapes.
 
 use littoral::clock::Timestamp;
-use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble};
+use littoral::net::{
+    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
+};
 
 use crate::shape::{LinkCollection, LinkShape, RefusalShape};
 

@@ -33,9 +33,9 @@ mod tls;
 mod transport;
 mod trust;
 
+pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
-pub use crate::sync::door::Offence;
 pub use trust::{Refusal, Refusals};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::NodeId;
-use crate::sync::door::{Event, Progress, Offence};
+use crate::sync::door::{Event, Offence, Progress};
 
 /// Who dialled whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeId, Position, Vector};
+use crate::id::{Dot, NodeId, Position, Vector};
 use crate::replica::{Replica, Watching};
 use crate::sync::door::Outcome;
 use crate::sync::message::{CloseCode, Control};
@@ -79,6 +79,10 @@ impl Source for Fake {
 
     fn vector(&self, collection: &str) -> Result<Vector> {
         self.with(|store| store.vector(collection))
+    }
+
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        self.with(|store| store.contradiction(collection, theirs))
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {

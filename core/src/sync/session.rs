@@ -29,6 +29,7 @@
 //! 3. The same inputs give the same outputs.
 //! 4. Control messages and acknowledgements go before transactions; tails take turns, frame
 //!    by frame.
+//! 5. What is wrong with one collection halts that one, on both sides, and no other.
 //!
 //! Does not know: sockets, clocks, how a transaction is checked or applied.
 
@@ -41,7 +42,7 @@ use crate::limits::{
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
 };
 
-use super::door::{Config, Event, Input, Outcome, Output, Progress, Offence, StreamId};
+use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 use super::streams::Streams;
@@ -494,6 +495,7 @@ impl Session {
                 }
             }
             Outcome::Refused(offence, why) => {
+                self.lane(&name)?.tail.refused(ticket);
                 return self.refuse(&name, offence, format!("transaction refused: {why}"));
             }
             Outcome::StoreFailed(why) => return Err(store_failed(why)),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, Vector};
-use crate::sync::door::{Outcome, Offence};
+use crate::sync::door::{Offence, Outcome};
 use crate::sync::{Page, Record, Source, Summary};
 use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes};
