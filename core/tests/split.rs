@@ -1,10 +1,10 @@
 //! The algebra, the named schedules, crashes and hostile input once more, over documents that
 //! are cut into runs nearly everywhere.
 
+#![allow(clippy::duplicate_mod, reason = "each of these is also a test of its own")]
+
 #[path = "algebra.rs"]
 mod algebra;
-#[path = "common/mod.rs"]
-mod common;
 #[path = "crash.rs"]
 mod crash;
 #[path = "hostile.rs"]
