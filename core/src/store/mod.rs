@@ -47,7 +47,7 @@ pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
 pub use replication::{LogPage, Subscription};
-pub use stats::{CollectionStats, Digests, Stats};
+pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
