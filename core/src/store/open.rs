@@ -26,6 +26,7 @@ use super::segments::Segments;
 use super::tables::{self, Tables, db};
 use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
+use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Position};
 use crate::limits::{LOG_SEGMENT_BYTES, MIN_LOG_SEGMENT_BYTES};
@@ -51,6 +52,7 @@ pub struct Options {
     key: Option<NodeKey>,
     log_budget: LogBudget,
     log_segment_bytes: u64,
+    layout: Layout,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Options {
             key: None,
             log_budget: LogBudget::default(),
             log_segment_bytes: LOG_SEGMENT_BYTES,
+            layout: Layout::default(),
         }
     }
 
@@ -109,6 +112,14 @@ impl Options {
     /// The node's key, instead of the one in the directory's `node.key`.
     pub fn key(mut self, key: NodeKey) -> Options {
         self.key = Some(key);
+        self
+    }
+
+    /// Another layout of documents, for tests: stores that sync and a store that is opened again
+    /// must have the same.
+    #[doc(hidden)]
+    pub fn layout(mut self, layout: Layout) -> Options {
+        self.layout = layout;
         self
     }
 
@@ -185,7 +196,8 @@ impl Options {
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
-        let heads = Heads::load(&database, node)?;
+        let mut heads = Heads::load(&database, node)?;
+        heads.layout = self.layout;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
@@ -317,7 +329,7 @@ fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads);
+        let mut admission = Admission::new(&heads, database);
         for record in &records {
             match record.kind {
                 RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,

@@ -12,11 +12,12 @@
 //! | collections | name | collection number |
 //! | heads | collection number | [`HeadRow`] |
 //! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8, proof 96 |
-//! | documents | collection number, id | [`Row`](crate::crdt::Row) |
+//! | documents | collection number, id | [`Row`](crate::crdt::Row), or the head of a large one: see [`documents`](super::documents) |
+//! | runs | collection number, id length 2, id, start of a cell's key | [`Row`](crate::crdt::Row): a part of a large document |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
-//! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
+//! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | segments | position of a segment of the log, 8 | see [`segments`](super::segments) |
 //! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
@@ -39,6 +40,7 @@ pub(super) const COLLECTIONS: Definition = TableDefinition::new("collections");
 pub(super) const HEADS: Definition = TableDefinition::new("heads");
 pub(super) const VECTORS: Definition = TableDefinition::new("vectors");
 pub(super) const DOCUMENTS: Definition = TableDefinition::new("documents");
+pub(super) const RUNS: Definition = TableDefinition::new("runs");
 pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
@@ -49,13 +51,14 @@ pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 14] = [
+pub(super) const ALL: [Definition; 15] = [
     META,
     ORIGINS,
     COLLECTIONS,
     HEADS,
     VECTORS,
     DOCUMENTS,
+    RUNS,
     CONFLICTS,
     SETTLED,
     FLOOR,
@@ -77,9 +80,6 @@ pub(super) const META_COUNTED: &[u8] = b"counted";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
 
-/// Every this many transactions of an origin one is in the index.
-pub(super) const INDEX_STEP: Seq = 16;
-
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {
     pub(super) meta: BytesTable<'txn>,
@@ -88,6 +88,7 @@ pub(super) struct Tables<'txn> {
     pub(super) heads: BytesTable<'txn>,
     pub(super) vectors: BytesTable<'txn>,
     pub(super) documents: BytesTable<'txn>,
+    pub(super) runs: BytesTable<'txn>,
     pub(super) conflicts: BytesTable<'txn>,
     pub(super) settled: BytesTable<'txn>,
     pub(super) floor: BytesTable<'txn>,
@@ -105,6 +106,7 @@ impl<'txn> Tables<'txn> {
             heads: open(HEADS)?,
             vectors: open(VECTORS)?,
             documents: open(DOCUMENTS)?,
+            runs: open(RUNS)?,
             conflicts: open(CONFLICTS)?,
             settled: open(SETTLED)?,
             floor: open(FLOOR)?,
@@ -167,6 +169,29 @@ pub(super) fn transaction_key(collection: u32, origin: u32, seq: Seq) -> [u8; 16
     key[..8].copy_from_slice(&origin_key(collection, origin));
     key[8..].copy_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// Where a transaction lies in the log, and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexRow {
+    pub(super) position: Position,
+    pub(super) hash: ShortHash,
+}
+
+impl IndexRow {
+    pub(super) fn encode(&self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.position.0.to_be_bytes());
+        out[8..].copy_from_slice(&self.hash.0);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<IndexRow> {
+        let row = || Some((bytes.get(..8)?, bytes.get(8..)?.try_into().ok()?));
+        let (position, hash) =
+            row().ok_or_else(|| Error::corrupt("the index of transactions is malformed"))?;
+        Ok(IndexRow { position: Position(u64_of(position)?), hash: ShortHash(hash) })
+    }
 }
 
 /// The key of a settled counter row.
