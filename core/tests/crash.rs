@@ -371,3 +371,25 @@ fn writers_at_once_lose_nothing_acknowledged() {
     assert_eq!(again.notes().get_field("peer", "n").unwrap(), Some(Field::from(30i64)));
     assert_eq!(common::vector(&again.store, NOTES), common::vector(&replica.store, NOTES));
 }
+
+/// What reached the log and not the state is not held: peers are not given it.
+#[test]
+fn what_could_not_be_applied_is_not_sent() {
+    let mut ahead = 0;
+    for calls in 0..40 {
+        let replica = Replica::new(0);
+        replica.disk.fail_after(calls);
+        let mut ledger = Ledger::default();
+        let mut durable = false;
+        while write(&replica.store, &mut ledger, durable).is_ok() {
+            durable = !durable;
+        }
+        let held = replica.store.held(NOTES).0;
+        let logged = common::log_from(&replica.store, NOTES, Default::default()).0;
+        ahead += usize::from(logged.len() < ledger.tried as usize);
+        for txn in logged.iter().map(|bytes| common::decode(bytes)) {
+            assert!(held.covers(&txn.dot), "after {calls} calls: {} is sent and not held", txn.dot);
+        }
+    }
+    assert!(ahead > 0, "the log was never ahead of the state");
+}

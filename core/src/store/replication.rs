@@ -167,7 +167,9 @@ impl Store {
         let mut records = Vec::new();
         let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
         while records.is_empty() && next < end {
-            let read = self.inner.reader.read(next, max_bytes)?;
+            let mut read = self.inner.reader.read(next, max_bytes)?;
+            // What is durable and could not be applied is not held: nobody is told of it.
+            read.retain(|record| record.end <= end);
             let Some(last) = read.last() else { break };
             next = last.end;
             for record in read {
