@@ -5,9 +5,9 @@
 //! and knows no network, so that a simulator drives sessions over it as well.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeId, Position, Vector};
+use crate::id::{Dot, NodeId, Position, Vector};
 use crate::store::{LogPage, Store};
-use crate::sync::door::Outcome;
+use crate::sync::door::{Offence, Outcome};
 use crate::sync::{Page, Record, Source, Summary};
 use crate::txn::{NetworkId, NodeKey};
 
@@ -47,6 +47,10 @@ impl Source for Store {
 
     fn vector(&self, collection: &str) -> Result<Vector> {
         Ok(Store::summary(self, collection)?.0)
+    }
+
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        Store::contradiction(self, collection, theirs)
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {
@@ -92,14 +96,16 @@ impl Replica for Store {
 
 /// What came of [`Replica::apply`], in the words of a session.
 ///
-/// Unmet dependencies are nobody's fault, an invalid transaction is the peer's, and anything
-/// else is ours: only the first two are for the peer to know.
+/// Unmet dependencies are nobody's fault, a transaction that can't be applied concerns its
+/// collection, and anything else is ours: that alone is not for the peer to know.
 pub fn outcome(applied: Result<()>) -> Outcome {
     match applied {
         Ok(()) => Outcome::Applied,
         Err(error) => match error.kind() {
             ErrorKind::MissingDependency => Outcome::MissingDependency,
-            ErrorKind::InvalidTransaction => Outcome::Invalid(describe(&error)),
+            ErrorKind::InvalidTransaction => Outcome::Refused(Offence::Invalid, describe(&error)),
+            ErrorKind::Forked => Outcome::Refused(Offence::Forked, describe(&error)),
+            ErrorKind::FormatTooNew => Outcome::Refused(Offence::TooNew, describe(&error)),
             _ => Outcome::StoreFailed(describe(&error)),
         },
     }
@@ -118,7 +124,10 @@ mod tests {
         let of = |kind| outcome(Err(Error::new(kind, "why")));
         assert_eq!(outcome(Ok(())), Outcome::Applied);
         assert_eq!(of(ErrorKind::MissingDependency), Outcome::MissingDependency);
-        assert_eq!(of(ErrorKind::InvalidTransaction), Outcome::Invalid("why".to_owned()));
+        let refused = |offence| Outcome::Refused(offence, "why".to_owned());
+        assert_eq!(of(ErrorKind::InvalidTransaction), refused(Offence::Invalid));
+        assert_eq!(of(ErrorKind::Forked), refused(Offence::Forked));
+        assert_eq!(of(ErrorKind::FormatTooNew), refused(Offence::TooNew));
         for kind in [ErrorKind::DiskFull, ErrorKind::Poisoned, ErrorKind::Closed, ErrorKind::Io] {
             assert_eq!(of(kind), Outcome::StoreFailed("why".to_owned()));
         }

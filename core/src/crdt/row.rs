@@ -241,6 +241,13 @@ impl Row {
         self.counter_row(key, born).is_some_and(CounterRow::is_settled)
     }
 
+    /// The counter rows here with everything in them zeroed.
+    pub fn settled(&self) -> Vec<Settled> {
+        let settled = |cell: &&Cell| matches!(&cell.body, Body::Counter(row) if row.is_settled());
+        let name = |cell: &Cell| Settled { key: cell.key.clone(), row: cell.stamp.dot };
+        self.cells.iter().filter(settled).map(name).collect()
+    }
+
     fn counter_row(&self, key: &[u8], born: &Dot) -> Option<&CounterRow> {
         match &self.cells[self.find(key, born).ok()?].body {
             Body::Counter(row) => Some(row),

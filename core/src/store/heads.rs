@@ -5,6 +5,7 @@
 //! [`commit`](super::commit)), so that whoever reads both under its lock sees one moment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
@@ -15,7 +16,7 @@ use crate::id::{Head, NodeId, Origin, Position, Vector};
 /// Everything known of the collections.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    pub(super) origins: Origins,
+    pub(super) origins: Arc<Origins>,
     numbers: BTreeMap<String, u32>,
     collections: BTreeMap<u32, CollectionHead>,
     /// Up to where the log is applied.
@@ -29,6 +30,8 @@ pub(super) struct CollectionHead {
     pub(super) number: u32,
     pub(super) row: HeadRow,
     pub(super) vector: BTreeMap<Origin, VectorRow>,
+    /// What the log no longer holds: see [`floor`](super::floor).
+    pub(super) floor: Vector,
     /// The origins of which we hold more than our own transactions have named.
     pub(super) fresh: BTreeMap<Origin, Head>,
 }
@@ -63,11 +66,12 @@ impl Heads {
     /// Reads them all.
     pub(super) fn load(database: &Database, own: NodeId) -> Result<Heads> {
         let txn = database.begin_read().map_err(db)?;
-        let mut heads = Heads::default();
+        let mut origins = Origins::default();
         for entry in txn.open_table(tables::ORIGINS).map_err(db)?.iter().map_err(db)? {
             let (_, origin) = entry.map_err(db)?;
-            heads.origins.number_or_add(tables::origin_of(origin.value())?);
+            origins.number_or_add(tables::origin_of(origin.value())?);
         }
+        let mut heads = Heads { origins: Arc::new(origins), ..Heads::default() };
         for entry in txn.open_table(tables::COLLECTIONS).map_err(db)?.iter().map_err(db)? {
             let (name, number) = entry.map_err(db)?;
             let name = String::from_utf8(name.value().to_vec())
@@ -125,6 +129,7 @@ fn load_collection(
         number,
         row: HeadRow::decode(&row)?,
         vector: BTreeMap::new(),
+        floor: Vector::new(),
         fresh: BTreeMap::new(),
     };
     let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
@@ -133,6 +138,12 @@ fn load_collection(
         let (key, value) = entry.map_err(db)?;
         let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
         head.note(origin, VectorRow::decode(value.value())?, own);
+    }
+    let floor = txn.open_table(tables::FLOOR).map_err(db)?;
+    for entry in floor.range(&start[..]..&end[..]).map_err(db)? {
+        let (key, value) = entry.map_err(db)?;
+        let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
+        head.floor.advance(origin, tables::decode_floor(value.value())?);
     }
     Ok(head)
 }

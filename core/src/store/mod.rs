@@ -11,7 +11,10 @@ mod collection;
 mod commit;
 pub mod disk;
 mod document;
+mod documents;
+mod export;
 mod feed;
+mod floor;
 mod gate;
 mod heads;
 mod leave;
@@ -74,6 +77,7 @@ pub(crate) struct Inner {
     heads: RwLock<Heads>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
+    readers: Mutex<export::Readers>,
     queue: Mutex<Queue>,
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,

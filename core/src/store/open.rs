@@ -16,6 +16,7 @@ use super::admission::Admission;
 use super::apply::Waist;
 use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
+use super::export::Mark;
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Log, LogRecord, RecordKind};
@@ -182,6 +183,7 @@ impl Options {
             heads: RwLock::new(heads),
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
+            readers: Mutex::default(),
             queue: Mutex::new(Queue::default()),
             queue_moved: Condvar::new(),
             committer: Mutex::new(Some(Committer::new(log, state_len))),
@@ -275,9 +277,15 @@ fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads);
-        for record in records.iter().filter(|record| record.kind == RecordKind::Txn) {
-            replay_record(&mut admission, &mut waist, record, network)?;
+        let mut admission = Admission::new(&heads, database);
+        for record in &records {
+            match record.kind {
+                RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,
+                RecordKind::Mark => {
+                    waist.mark(&Mark::decode(&record.collection, &record.bytes)?)?
+                }
+                RecordKind::Barrier => {}
+            }
         }
         drop(admission);
         let changes = waist.finish(applied)?;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use redb::ReadableDatabase;
 
+use super::admission::Index;
 use super::commit::{Item, Outcome, lock};
 use super::log::RecordKind;
-use super::tables::{self, db};
+use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Dot, Hash, Origin, Position, Vector};
@@ -133,12 +134,24 @@ impl Store {
         }
     }
 
-    /// The log holds every transaction of the collection that is held and above this.
-    pub fn floor(&self, _collection: &str) -> Result<Vector> {
-        Ok(Vector::new())
+    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
+    /// here, as far back as the index of transactions goes.
+    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        let database = self.inner.database()?;
+        let heads = self.inner.read_heads();
+        let index = Index::new(&database);
+        for (origin, head) in theirs.iter() {
+            let dot = Dot { origin: *origin, seq: head.seq };
+            let held = index.hash_at(&heads, collection, &dot)?;
+            if held.is_some_and(|held| held != head.hash) {
+                return Ok(Some(dot));
+            }
+        }
+        Ok(None)
     }
 
-    /// A position at or before the first transaction of the collection that `have` lacks.
+    /// A position at or before the first transaction of the collection that `have` lacks and
+    /// the log holds.
     pub fn log_start(&self, collection: &str, have: &Vector) -> Result<Position> {
         let read = self.inner.database()?.begin_read().map_err(db)?;
         let heads = self.inner.read_heads();
@@ -152,22 +165,33 @@ impl Store {
             let wanted = tables::transaction_key(head.number, number, have.seq(origin) + 1);
             let entry = index.range(&first[..]..=&wanted[..]).map_err(db)?.next_back();
             let position = match entry.transpose().map_err(db)? {
-                Some((_, position)) => Position(tables::u64_of(position.value())?),
+                Some((_, entry)) => IndexRow::decode(entry.value())?.position,
                 None => head.row.since,
             };
             start = start.min(position);
         }
-        Ok(start.max(head.row.since))
+        Ok(start.max(head.row.since).max(self.inner.reader.start()))
     }
 
     /// The transactions of a collection from `from` on, durable ones only: at least one if there
-    /// is one, and not many more bytes than `max_bytes`.
+    /// is one, and not many more bytes than `max_bytes`. They may leave this store: own ones are
+    /// marked as handed out before.
+    ///
+    /// What the log no longer holds is passed over: whoever reads asks for [`Store::floor`]
+    /// *afterwards*, and is behind if it holds less.
     pub fn log_read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<LogPage> {
         let mut next = from;
         let mut records = Vec::new();
         let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
         while records.is_empty() && next < end {
-            let mut read = self.inner.reader.read(next, max_bytes)?;
+            let mut read = match self.inner.reader.read(next, max_bytes) {
+                Ok(read) => read,
+                Err(_) if next < self.inner.reader.start() => {
+                    next = self.inner.reader.start();
+                    continue;
+                }
+                Err(err) => return Err(err),
+            };
             // What is durable and could not be applied is not held: nobody is told of it.
             read.retain(|record| record.end <= end);
             let Some(last) = read.last() else { break };
@@ -178,7 +202,20 @@ impl Store {
                 }
             }
         }
+        self.export(collection, &records)?;
         Ok(LogPage { records, next })
+    }
+
+    fn export(&self, collection: &str, records: &[(Dot, Vec<u8>, Position)]) -> Result<()> {
+        let own = records.iter().map(|(dot, ..)| *dot).filter(|dot| self.is_own(&dot.origin));
+        if own.clone().next().is_none() {
+            return Ok(());
+        }
+        self.inner.note_reader(collection);
+        match self.inner.are_exported(collection, own) {
+            true => Ok(()),
+            false => self.inner.mark_exported(collection),
+        }
     }
 
     /// Checks, commits and applies transactions of a collection that came from elsewhere, in the

@@ -11,11 +11,12 @@
 //! | origins | origin number | origin, 36 |
 //! | collections | name | collection number |
 //! | heads | collection number | [`HeadRow`] |
-//! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8 |
+//! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8, proof 96 |
 //! | documents | collection number, id | [`Row`](crate::crdt::Row) |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
-//! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
+//! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
+//! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
 
@@ -23,7 +24,8 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 
 use crate::crdt::LtHash;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, Origin, Position, Seq};
+use crate::id::{Hash, Head, Origin, Position, Seq, ShortHash};
+use crate::txn::Proof;
 use crate::wire::Reader;
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -37,12 +39,13 @@ pub(super) const VECTORS: Definition = TableDefinition::new("vectors");
 pub(super) const DOCUMENTS: Definition = TableDefinition::new("documents");
 pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
+pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 11] = [
+pub(super) const ALL: [Definition; 12] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -51,6 +54,7 @@ pub(super) const ALL: [Definition; 11] = [
     DOCUMENTS,
     CONFLICTS,
     SETTLED,
+    FLOOR,
     TRANSACTIONS,
     LEFT,
     PEERS,
@@ -60,9 +64,6 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
-
-/// Every this many transactions of an origin one is in the index.
-pub(super) const INDEX_STEP: Seq = 16;
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -74,6 +75,7 @@ pub(super) struct Tables<'txn> {
     pub(super) documents: BytesTable<'txn>,
     pub(super) conflicts: BytesTable<'txn>,
     pub(super) settled: BytesTable<'txn>,
+    pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
 }
@@ -90,6 +92,7 @@ impl<'txn> Tables<'txn> {
             documents: open(DOCUMENTS)?,
             conflicts: open(CONFLICTS)?,
             settled: open(SETTLED)?,
+            floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
             left: open(LEFT)?,
         })
@@ -151,6 +154,29 @@ pub(super) fn transaction_key(collection: u32, origin: u32, seq: Seq) -> [u8; 16
     key
 }
 
+/// Where a transaction lies in the log, and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexRow {
+    pub(super) position: Position,
+    pub(super) hash: ShortHash,
+}
+
+impl IndexRow {
+    pub(super) fn encode(&self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.position.0.to_be_bytes());
+        out[8..].copy_from_slice(&self.hash.0);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<IndexRow> {
+        let row = || Some((bytes.get(..8)?, bytes.get(8..)?.try_into().ok()?));
+        let (position, hash) =
+            row().ok_or_else(|| Error::corrupt("the index of transactions is malformed"))?;
+        Ok(IndexRow { position: Position(u64_of(position)?), hash: ShortHash(hash) })
+    }
+}
+
 /// The key of a settled counter row.
 pub(super) fn settled_key(
     collection: u32,
@@ -203,14 +229,17 @@ pub(super) struct VectorRow {
     pub(super) hash: Hash,
     /// What our own transactions have named as seen so far.
     pub(super) acked: Seq,
+    /// Shows that its author signed it.
+    pub(super) proof: Proof,
 }
 
 impl VectorRow {
-    pub(super) fn encode(&self) -> [u8; 48] {
-        let mut out = [0; 48];
+    pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {
+        let mut out = [0; 48 + Proof::BYTES];
         out[..8].copy_from_slice(&self.seq.to_be_bytes());
         out[8..40].copy_from_slice(&self.hash.0);
-        out[40..].copy_from_slice(&self.acked.to_be_bytes());
+        out[40..48].copy_from_slice(&self.acked.to_be_bytes());
+        out[48..].copy_from_slice(&self.proof.to_bytes());
         out
     }
 
@@ -221,10 +250,28 @@ impl VectorRow {
                 seq: u64::from_be_bytes(reader.array()?),
                 hash: Hash(reader.array()?),
                 acked: u64::from_be_bytes(reader.array()?),
+                proof: Proof::from_bytes(&reader.array()?),
             })
         };
         read(&mut reader).map_err(|err| Error::corrupt(err.message()))
     }
+}
+
+/// The bytes of a row of the floor.
+#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
+pub(super) fn encode_floor(head: &Head) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[..8].copy_from_slice(&head.seq.to_be_bytes());
+    out[8..].copy_from_slice(&head.hash.0);
+    out
+}
+
+/// The transaction that a row of the floor names.
+pub(super) fn decode_floor(bytes: &[u8]) -> Result<Head> {
+    let malformed = || Error::corrupt("a row of the log's floor is malformed");
+    let (seq, hash) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+    let hash = ShortHash(hash.try_into().map_err(|_| malformed())?);
+    Ok(Head { seq: u64::from_be_bytes(*seq), hash })
 }
 
 /// What is kept of a collection as a whole.
@@ -240,14 +287,18 @@ pub(super) struct HeadRow {
     pub(super) incarnation: u32,
     /// Transactions of this collection in the log before this belong to an earlier life of it.
     pub(super) since: Position,
+    /// Own transactions above this were never handed to anyone. Raised durably before they are.
+    pub(super) exported: Seq,
     /// Digest of the cells.
     pub(super) cells: LtHash,
 }
 
 impl HeadRow {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40 + LtHash::BYTES);
-        for n in [self.documents, self.conflicts, self.transactions, self.since.0] {
+        let mut out = Vec::with_capacity(44 + LtHash::BYTES);
+        let numbers =
+            [self.documents, self.conflicts, self.transactions, self.since.0, self.exported];
+        for n in numbers {
             out.extend_from_slice(&n.to_be_bytes());
         }
         out.extend_from_slice(&self.incarnation.to_be_bytes());
@@ -258,10 +309,10 @@ impl HeadRow {
     pub(super) fn decode(bytes: &[u8]) -> Result<HeadRow> {
         let number = |at: usize| bytes.get(at..at + 8).map(u64_of);
         let row = || -> Option<Result<HeadRow>> {
-            let [documents, conflicts, transactions, since] =
-                [number(0)?, number(8)?, number(16)?, number(24)?];
-            let incarnation = u32_of(bytes.get(32..36)?);
-            let cells = LtHash::from_bytes(bytes.get(36..)?)?;
+            let [documents, conflicts, transactions, since, exported] =
+                [number(0)?, number(8)?, number(16)?, number(24)?, number(32)?];
+            let incarnation = u32_of(bytes.get(40..44)?);
+            let cells = LtHash::from_bytes(bytes.get(44..)?)?;
             Some((|| {
                 Ok(HeadRow {
                     documents: documents?,
@@ -269,6 +320,7 @@ impl HeadRow {
                     transactions: transactions?,
                     incarnation: incarnation?,
                     since: Position(since?),
+                    exported: exported?,
                     cells,
                 })
             })())

@@ -40,6 +40,10 @@ pub trait Source {
     /// What is held of `collection`.
     fn vector(&self, collection: &str) -> Result<Vector>;
 
+    /// A dot at which a peer with the vector `theirs` holds another transaction than we, as far
+    /// back as that can be told.
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>>;
+
     /// The log holds every transaction of `collection` that is held and above this.
     fn floor(&self, collection: &str) -> Result<Vector>;
 

@@ -29,19 +29,20 @@
 //! 3. The same inputs give the same outputs.
 //! 4. Control messages and acknowledgements go before transactions; tails take turns, frame
 //!    by frame.
+//! 5. What is wrong with one collection halts that one, on both sides, and no other.
 //!
 //! Does not know: sockets, clocks, how a transaction is checked or applied.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::error::{Error, ErrorKind};
-use crate::id::{Dot, Position, Vector};
+use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
 };
 
-use super::door::{Config, Event, Input, Outcome, Output, Progress, StreamId};
+use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 use super::streams::Streams;
@@ -314,6 +315,9 @@ impl Session {
                 self.peer_has(&collection, vector, source)?;
             }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
+            (_, Control::Halt { collection, offence, reason }) => {
+                self.refused(&collection, offence, reason)?;
+            }
         }
         Ok(())
     }
@@ -326,8 +330,11 @@ impl Session {
             return Ok(());
         }
         let ours = source.vector(name)?;
-        if let Some(dot) = fork(&ours, &vector) {
-            return self.forked(name, dot, ours);
+        if let Some(dot) = source.contradiction(name, &vector)? {
+            let why = format!(
+                "two transactions are called {dot}: the store of their author was copied or rolled back"
+            );
+            return self.refuse(name, Offence::Forked, why);
         }
         let start = source.start(name, &vector)?;
         let old = lane.out.have(&vector, start);
@@ -341,12 +348,27 @@ impl Session {
         }
     }
 
-    /// The peer holds another transaction than we under one name. It is shown what we hold,
-    /// so that it sees this too.
-    fn forked(&mut self, name: &str, dot: Dot, ours: Vector) -> Outcomes {
-        self.say_have(name, ours)?;
+    /// We can't go on with this collection, and the peer hears why. The others are not touched:
+    /// an offence of one collection ends that one alone.
+    fn refuse(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        if self.lane(name)?.tail.is_halted() {
+            return Ok(());
+        }
+        let (collection, reason) = (name.to_owned(), why.clone());
+        self.say(&Control::Halt { collection: collection.clone(), offence, reason });
         self.halt(name)?;
-        self.event(Event::Forked { collection: name.to_owned(), dot });
+        self.event(Event::Halted { collection, offence, why, by_peer: false });
+        Ok(())
+    }
+
+    /// The peer can't go on with this collection.
+    fn refused(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        self.open_lane(name)?;
+        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
+            return Ok(());
+        }
+        self.halt(name)?;
+        self.event(Event::Halted { collection: name.to_owned(), offence, why, by_peer: true });
         Ok(())
     }
 
@@ -472,8 +494,9 @@ impl Session {
                     self.missing(&name, source)?;
                 }
             }
-            Outcome::Invalid(why) => {
-                return Err(failure(CloseCode::Invalid, format!("transaction refused: {why}")));
+            Outcome::Refused(offence, why) => {
+                self.lane(&name)?.tail.refused(ticket);
+                return self.refuse(&name, offence, format!("transaction refused: {why}"));
             }
             Outcome::StoreFailed(why) => return Err(store_failed(why)),
         }
@@ -774,14 +797,6 @@ impl From<Error> for Failure {
 
 fn digests(summary: &Summary) -> Digests {
     Digests { vector: summary.vector.digest(), cells: summary.cells }
-}
-
-/// A dot under which the two hold different transactions, as far as heads can tell.
-fn fork(ours: &Vector, theirs: &Vector) -> Option<Dot> {
-    theirs.iter().find_map(|(origin, head)| {
-        let same = ours.head(origin).filter(|our| our.seq == head.seq)?;
-        (same.hash != head.hash).then_some(Dot { origin: *origin, seq: head.seq })
-    })
 }
 
 fn check_count(collections: usize) -> Outcomes {

@@ -14,7 +14,7 @@ use crate::crdt::{DocOps, Stamp};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use codec::{decode, encode, peek_dot};
-pub use sign::{NetworkId, NodeKey, Scope, Signed};
+pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
 
 /// One transaction of one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]

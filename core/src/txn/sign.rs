@@ -2,9 +2,14 @@
 //!
 //! A signature binds the network, the collection and every byte of the transaction, by way
 //! of its hash: `BLAKE3-derive-key("littoral v1 transaction", network ‖ collection length,
-//! 1 byte ‖ collection ‖ transaction)`. What is signed is that hash; so Ed25519 reads 32
-//! bytes, not the transaction twice. The hash does not cover the signature: the chain of
-//! an origin is fixed before its signatures are made.
+//! 1 byte ‖ collection ‖ origin ‖ seq, 8 bytes big-endian ‖ content)`, where content is
+//! `BLAKE3-derive-key("littoral v1 transaction content", transaction)`. What is signed is
+//! that hash; so Ed25519 reads 32 bytes, not the transaction twice. The hash does not cover
+//! the signature: the chain of an origin is fixed before its signatures are made.
+//!
+//! The content has a hash of its own so that a [`Proof`] of 96 bytes shows, without the
+//! transaction, that its author signed one with this number and this hash: a vector that
+//! names it need not be believed (rule 10: numbers prove nothing).
 
 use std::fmt;
 
@@ -12,7 +17,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use super::{Txn, codec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, NodeId, check_collection};
+use crate::id::{Dot, Hash, NodeId, check_collection};
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -65,6 +70,43 @@ impl fmt::Debug for NodeKey {
     }
 }
 
+/// Shows that an author signed a transaction, by its number and hash, without the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// Hash of the transaction's bytes.
+    pub content: Hash,
+    /// The author's signature of the transaction's hash.
+    pub signature: [u8; SIGNATURE_BYTES],
+}
+
+impl Proof {
+    /// Bytes of an encoded proof.
+    pub const BYTES: usize = 32 + SIGNATURE_BYTES;
+
+    /// Content, then signature.
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut out = [0; Self::BYTES];
+        out[..32].copy_from_slice(&self.content.0);
+        out[32..].copy_from_slice(&self.signature);
+        out
+    }
+
+    /// The reverse of [`Proof::to_bytes`].
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Proof {
+        let (content, signature) = bytes.split_at(32);
+        Proof {
+            content: Hash(content.try_into().expect("32 of 96 bytes")),
+            signature: signature.try_into().expect("64 of 96 bytes"),
+        }
+    }
+
+    /// The hash of the transaction at `dot`, if its author signed it.
+    pub fn check(&self, dot: &Dot, scope: Scope<'_>) -> Result<Hash> {
+        let hash = hash(dot, &self.content, scope);
+        check_signature(dot, &hash, &self.signature).map(|()| hash)
+    }
+}
+
 /// A transaction with its hash and the bytes that are kept and sent.
 #[derive(Debug, Clone)]
 pub struct Signed {
@@ -72,6 +114,8 @@ pub struct Signed {
     pub txn: Txn,
     /// Its hash.
     pub hash: Hash,
+    /// Shows that its author signed a transaction with this number and hash.
+    pub proof: Proof,
     /// Its bytes, signature at the end.
     pub bytes: Vec<u8>,
 }
@@ -86,9 +130,11 @@ impl Signed {
             let what = format!("the transaction would not be readable ({err}); please report it");
             Error::new(ErrorKind::Internal, what)
         })?;
-        let hash = hash(&bytes, scope);
-        bytes.extend_from_slice(&key.0.sign(&hash.0).to_bytes());
-        Ok(Signed { txn, hash, bytes })
+        let content = content(&bytes);
+        let hash = hash(&txn.dot, &content, scope);
+        let signature = key.0.sign(&hash.0).to_bytes();
+        bytes.extend_from_slice(&signature);
+        Ok(Signed { txn, hash, proof: Proof { content, signature }, bytes })
     }
 
     /// Reads a transaction that came from outside: checks its signature, then its form. So only
@@ -97,19 +143,19 @@ impl Signed {
         check_collection(scope.collection)?;
         let (body, signature) = split(&bytes)?;
         let dot = codec::peek_dot(body)?;
-        let hash = hash(body, scope);
-        VerifyingKey::from_bytes(dot.origin.node.as_bytes())
-            .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
-            .map_err(|_| Error::bad_txn(format!("the signature of transaction {dot} is wrong")))?;
+        let proof = Proof { content: content(body), signature: *signature };
+        let hash = proof.check(&dot, scope)?;
         let txn = codec::decode(body)?;
-        Ok(Signed { txn, hash, bytes })
+        Ok(Signed { txn, hash, proof, bytes })
     }
 
     /// Reads a transaction from our own log, where it was checked before it was written.
     pub fn trusted(bytes: Vec<u8>, scope: Scope<'_>) -> Result<Signed> {
-        let (body, _) = split(&bytes)?;
-        let (txn, hash) = (codec::decode(body)?, hash(body, scope));
-        Ok(Signed { txn, hash, bytes })
+        let (body, signature) = split(&bytes)?;
+        let proof = Proof { content: content(body), signature: *signature };
+        let txn = codec::decode(body)?;
+        let hash = hash(&txn.dot, &proof.content, scope);
+        Ok(Signed { txn, hash, proof, bytes })
     }
 }
 
@@ -117,11 +163,23 @@ fn split(bytes: &[u8]) -> Result<(&[u8], &[u8; SIGNATURE_BYTES])> {
     bytes.split_last_chunk().ok_or_else(|| Error::bad_txn("a transaction ends too early"))
 }
 
-fn hash(body: &[u8], scope: Scope<'_>) -> Hash {
+fn check_signature(dot: &Dot, hash: &Hash, signature: &[u8; SIGNATURE_BYTES]) -> Result<()> {
+    VerifyingKey::from_bytes(dot.origin.node.as_bytes())
+        .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
+        .map_err(|_| Error::bad_txn(format!("the signature of transaction {dot} is wrong")))
+}
+
+fn content(body: &[u8]) -> Hash {
+    Hash(blake3::derive_key("littoral v1 transaction content", body))
+}
+
+fn hash(dot: &Dot, content: &Hash, scope: Scope<'_>) -> Hash {
     let mut hasher = blake3::Hasher::new_derive_key("littoral v1 transaction");
     hasher.update(&scope.network.0);
     hasher.update(&[scope.collection.len() as u8]);
     hasher.update(scope.collection.as_bytes());
-    hasher.update(body);
+    hasher.update(&dot.origin.to_bytes());
+    hasher.update(&dot.seq.to_be_bytes());
+    hasher.update(&content.0);
     Hash(*hasher.finalize().as_bytes())
 }

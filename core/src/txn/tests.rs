@@ -69,6 +69,21 @@ fn golden_a_transaction_has_these_bytes_and_this_hash() {
 }
 
 #[test]
+fn a_proof_shows_one_number_and_one_hash() {
+    let signed = Signed::sign(sample(), scope("notes"), &author()).unwrap();
+    let proof = Proof::from_bytes(&signed.proof.to_bytes());
+    let dot = signed.txn.dot;
+    assert_eq!(proof.check(&dot, scope("notes")).unwrap(), signed.hash);
+    let later = Dot { seq: dot.seq + 1, ..dot };
+    let other = Dot { origin: origin(2), ..dot };
+    for (dot, scope) in [(later, scope("notes")), (other, scope("notes")), (dot, scope("x"))] {
+        assert!(proof.check(&dot, scope).is_err());
+    }
+    let forged = Proof { content: Hash([1; 32]), ..proof };
+    assert!(forged.check(&dot, scope("notes")).is_err());
+}
+
+#[test]
 fn a_transaction_comes_back_and_is_valid_only_where_it_belongs() {
     let signed = Signed::sign(sample(), scope("notes"), &author()).unwrap();
     let back = Signed::verify(signed.bytes.clone(), scope("notes")).unwrap();

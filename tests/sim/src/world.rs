@@ -595,7 +595,7 @@ impl World {
     }
 
     fn check_memory(&mut self, number: u64, e: usize) -> Checked {
-        if self.events % 16 != 0 {
+        if !self.events.is_multiple_of(16) {
             return Ok(());
         }
         let Some(end) = self.end(number, e) else { return Ok(()) };
@@ -647,7 +647,7 @@ impl World {
             }
             Output::Event(news) => {
                 self.say(&format!("link {number} at {at}: {news:?}"));
-                let bad = matches!(news, News::Diverged { .. } | News::Forked { .. });
+                let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });
                 ensure!(!bad, "store {at}: {news:?}");
                 Ok(())
             }
@@ -689,7 +689,7 @@ impl World {
                         self.ledger.told(at, &collection, &vector)?;
                     }
                     Control::Hello(_) => self.acknowledge(at)?,
-                    Control::Ack { .. } | Control::Bye { .. } => {}
+                    _ => {}
                 }
                 continue;
             }

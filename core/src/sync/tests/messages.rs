@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::store::{dot, origin, txn};
 use crate::id::{Hash, Head, Position, ShortHash, Vector};
 use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_VECTOR_ENTRIES};
+use crate::sync::door::Offence;
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 
 fn controls() -> Vec<Control> {
@@ -18,6 +19,7 @@ fn controls() -> Vec<Control> {
         Control::Have { collection: notes(), vector },
         Control::Have { collection: notes(), vector: Vector::new() },
         Control::Ack { collection: notes(), position: Position(258) },
+        Control::Halt { collection: notes(), offence: Offence::Forked, reason: "why".to_owned() },
         Control::Bye { code: CloseCode::Other(77), reason: "söme reason".to_owned() },
     ]
 }
@@ -40,6 +42,14 @@ fn messages_round_trip() {
     for message in tails() {
         assert_eq!(Tail::from_frame(&message.to_frame()[4..]).unwrap(), message);
     }
+}
+
+#[test]
+fn a_transaction_of_a_later_version_is_carried_to_where_its_signature_is_checked() {
+    let mut bytes = txn(dot(1, 1), &[], b"x");
+    bytes[0] = 9;
+    let tail = Tail::Txns { position: Position(1), txns: vec![Txn { dot: dot(1, 1), bytes }] };
+    assert_eq!(Tail::from_frame(&tail.to_frame()[4..]).unwrap(), tail);
 }
 
 #[test]
@@ -68,7 +78,7 @@ fn every_shortened_or_lengthened_frame_is_refused() {
 
 #[test]
 fn unknown_types_name_the_version() {
-    for kind in (0..=255).filter(|kind| !(1..=4).contains(kind)) {
+    for kind in (0..=255).filter(|kind| !(1..=5).contains(kind)) {
         let error = Control::from_frame(&[kind]).unwrap_err();
         assert!(error.message().contains("version 1"), "{error}");
     }
