@@ -8,6 +8,7 @@ pub mod edit;
 pub mod sign;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Stamp};
