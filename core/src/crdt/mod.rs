@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no storage, no transactions. A [`Row`] is a document's state,
 //! an [`Op`] changes it, [`view`] says what a reader sees of it.
 
+pub mod join;
 pub mod key;
 mod lthash;
 mod op;

@@ -121,6 +121,11 @@ impl Row {
         &self.cells
     }
 
+    /// Of cells that are sorted by key and dot.
+    pub(super) fn from_cells(cells: Vec<Cell>) -> Row {
+        Row { cells }
+    }
+
     /// Whether there is nothing left, so that the row need not be stored.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()
@@ -234,6 +239,13 @@ impl Row {
         if row.is_some_and(|row| row.is_settled() && row.settled_by.keys().any(seen)) {
             self.cells.retain(|cell| cell.key != key || cell.stamp.dot != *born);
         }
+    }
+
+    /// The counter rows here in which everything is zeroed.
+    pub fn settled(&self) -> Vec<Settled> {
+        let settled = |cell: &&Cell| matches!(&cell.body, Body::Counter(row) if row.is_settled());
+        let name = |cell: &Cell| Settled { key: cell.key.clone(), row: cell.stamp.dot };
+        self.cells.iter().filter(settled).map(name).collect()
     }
 
     /// Whether the counter row is here, with everything in it zeroed.

@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 use redb::ReadableTable;
 
 use super::heads::{CollectionHead, Heads, Origins};
+use super::snapshot::save_before;
 use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
 use crate::crdt::{Flags, LtHash, Row, view};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Position};
+use crate::txn::snapshot::{Newest, ViewHead};
 use crate::txn::{Signed, Txn};
 
 /// One batch being applied, over the tables of one redb transaction.
 pub(super) struct Waist<'txn, 'h> {
-    tables: Tables<'txn>,
+    pub(super) tables: Tables<'txn>,
     heads: &'h Heads,
     own: NodeId,
     changes: Changes,
@@ -155,6 +157,43 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         Ok(number)
     }
 
+    /// A document's row, as the batch leaves it so far; empty if there is none.
+    pub(super) fn row(&mut self, collection: &str, id: &str) -> Result<Row> {
+        let number = self.open_collection(collection)?;
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        match tables::get(&self.tables.documents, &tables::document_key(number, id))? {
+            Some(bytes) => Row::decode(&bytes, |number| origins.find(number)),
+            None => Ok(Row::default()),
+        }
+    }
+
+    /// Replaces a document's row by one that a join has made.
+    pub(super) fn replace(&mut self, collection: &str, id: &str, joined: Row) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        self.change(collection, number, id, |row| {
+            *row = joined;
+            row.settled()
+        })
+    }
+
+    /// Joins the vector of a view. The log knows nothing of what it skips.
+    pub(super) fn join_vector(&mut self, collection: &str, view: &ViewHead) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        for (origin, newest) in &view.vector {
+            let held = self.vector_row(collection, origin);
+            let seq = held.map_or(0, |row| row.seq);
+            if newest.seq <= seq {
+                continue;
+            }
+            let acked = held.map_or(0, |row| row.acked);
+            let Newest { hash, proof, .. } = *newest;
+            let row = VectorRow { seq: newest.seq, hash, acked, proof };
+            self.set_vector_row(collection, number, *origin, row)?;
+            self.head(collection).row.transactions += newest.seq - seq;
+        }
+        Ok(())
+    }
+
     /// Changes one document, and with it all that is kept about it.
     fn change(
         &mut self,
@@ -175,6 +214,14 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let after = (view::flags(&row), (!row.is_empty()).then(|| row.digest(id)));
         if before == after {
             return Ok(());
+        }
+        if self.heads.joining.contains(collection) {
+            let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+            let as_it_was = match &old {
+                Some(bytes) => Row::decode(bytes, |number| origins.find(number))?,
+                None => Row::default(),
+            };
+            save_before(&mut self.tables, collection, id, &as_it_was)?;
         }
         self.write_row(&key, &row, after.0)?;
         self.count(collection, before, after);

@@ -19,6 +19,7 @@ pub mod log;
 mod open;
 mod peers;
 mod replication;
+mod snapshot;
 mod stats;
 mod tables;
 mod transaction;
@@ -44,6 +45,7 @@ pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
 pub use replication::{LogPage, Subscription};
+pub use snapshot::{Staged, View};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 

@@ -18,6 +18,7 @@
 //! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
+//! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -41,9 +42,11 @@ pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
+pub(super) const JOINS: Definition = TableDefinition::new("joins");
+pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 11] = [
+pub(super) const ALL: [Definition; 13] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -55,6 +58,8 @@ pub(super) const ALL: [Definition; 11] = [
     TRANSACTIONS,
     LEFT,
     PEERS,
+    JOINS,
+    STAGED,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -77,6 +82,8 @@ pub(super) struct Tables<'txn> {
     pub(super) settled: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
+    pub(super) joins: BytesTable<'txn>,
+    pub(super) staged: BytesTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -93,6 +100,8 @@ impl<'txn> Tables<'txn> {
             settled: open(SETTLED)?,
             transactions: open(TRANSACTIONS)?,
             left: open(LEFT)?,
+            joins: open(JOINS)?,
+            staged: open(STAGED)?,
         })
     }
 }
