@@ -241,16 +241,16 @@ impl Row {
         }
     }
 
-    /// The counter rows here in which everything is zeroed.
+    /// Whether the counter row is here, with everything in it zeroed.
+    pub fn is_settled(&self, key: &[u8], born: &Dot) -> bool {
+        self.counter_row(key, born).is_some_and(CounterRow::is_settled)
+    }
+
+    /// The counter rows here with everything in them zeroed.
     pub fn settled(&self) -> Vec<Settled> {
         let settled = |cell: &&Cell| matches!(&cell.body, Body::Counter(row) if row.is_settled());
         let name = |cell: &Cell| Settled { key: cell.key.clone(), row: cell.stamp.dot };
         self.cells.iter().filter(settled).map(name).collect()
-    }
-
-    /// Whether the counter row is here, with everything in it zeroed.
-    pub fn is_settled(&self, key: &[u8], born: &Dot) -> bool {
-        self.counter_row(key, born).is_some_and(CounterRow::is_settled)
     }
 
     fn counter_row(&self, key: &[u8], born: &Dot) -> Option<&CounterRow> {

@@ -7,13 +7,15 @@
 //! was admitted before ([`Admission`](super::admission::Admission)), and is in the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use redb::ReadableTable;
 
+use super::documents;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
-use crate::crdt::{Flags, LtHash, Row, view};
+use crate::crdt::{Flags, LtHash, Row, Settled, view};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Position};
 use crate::txn::snapshot::{Newest, ViewHead};
@@ -39,7 +41,7 @@ impl Changes {
     /// Makes the heads say what the tables now say.
     pub(super) fn publish(self, heads: &mut Heads, own: NodeId) {
         if let Some(origins) = self.origins {
-            heads.origins = origins;
+            heads.origins = Arc::new(origins);
         }
         if let Some(applied) = self.applied {
             heads.applied = applied;
@@ -54,6 +56,22 @@ impl Changes {
                 None => heads.insert(changed),
             };
             vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
+        }
+    }
+}
+
+/// What is kept of a document beside its cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    flags: Flags,
+    digest: Option<Hash>,
+}
+
+impl Kept {
+    fn of(stored: Option<&(Row, Flags)>, id: &str) -> Kept {
+        Kept {
+            flags: stored.map(|(_, flags)| *flags).unwrap_or_default(),
+            digest: stored.map(|(row, _)| row.digest(id)),
         }
     }
 }
@@ -150,30 +168,31 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         if let Some(number) = known.number(&origin) {
             return Ok(number);
         }
-        let origins = self.changes.origins.get_or_insert_with(|| self.heads.origins.clone());
+        let origins =
+            self.changes.origins.get_or_insert_with(|| Origins::clone(&self.heads.origins));
         let number = origins.number_or_add(origin);
         debug_assert_eq!(number as usize + 1, origins.len());
         set(&mut self.tables.origins, &number.to_be_bytes(), &origin.to_bytes())?;
         Ok(number)
     }
 
-    /// A document's row, as the batch leaves it so far; empty if there is none.
+    /// A document, as the batch leaves it so far; empty if there is none.
     pub(super) fn row(&mut self, collection: &str, id: &str) -> Result<Row> {
         let number = self.open_collection(collection)?;
         let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        match tables::get(&self.tables.documents, &tables::document_key(number, id))? {
-            Some(bytes) => Row::decode(&bytes, |number| origins.find(number)),
-            None => Ok(Row::default()),
-        }
+        let stored = documents::read_in(&self.tables.documents, origins, number, id)?;
+        Ok(stored.map(|(row, _)| row).unwrap_or_default())
     }
 
-    /// Replaces a document's row by one that a join has made.
-    pub(super) fn replace(&mut self, collection: &str, id: &str, joined: Row) -> Result<()> {
-        let number = self.open_collection(collection)?;
-        self.change(collection, number, id, |row| {
-            *row = joined;
-            row.settled()
-        })
+    /// Stages a document as it is, if its collection is being staged.
+    fn save_before(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
+        if !self.heads.joining.contains(collection) {
+            return Ok(());
+        }
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let stored = documents::read_in(&self.tables.documents, origins, number, id)?;
+        let row = stored.map(|(row, _)| row).unwrap_or_default();
+        save_before(&mut self.tables, collection, id, &row)
     }
 
     /// Joins the vector of a view. The log knows nothing of what it skips.
@@ -200,32 +219,47 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         collection: &str,
         number: u32,
         id: &str,
-        change: impl FnOnce(&mut Row) -> Vec<crate::crdt::Settled>,
+        change: impl FnOnce(&mut Row) -> Vec<Settled>,
     ) -> Result<()> {
-        let key = tables::document_key(number, id);
-        let old = tables::get(&self.tables.documents, &key)?;
         let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let mut row = match &old {
-            Some(bytes) => Row::decode(bytes, |number| origins.find(number))?,
-            None => Row::default(),
-        };
-        let before = (Flags::of(old.as_deref()), old.as_ref().map(|_| row.digest(id)));
+        let old = documents::read_in(&self.tables.documents, origins, number, id)?;
+        let before = Kept::of(old.as_ref(), id);
+        let mut row = old.map(|(row, _)| row).unwrap_or_default();
         let settled = change(&mut row);
-        let after = (view::flags(&row), (!row.is_empty()).then(|| row.digest(id)));
+        self.put(collection, number, id, before, &row)?;
+        self.note_settled(number, id, settled)
+    }
+
+    /// Makes `row` the whole content of a document, and keeps what is beside it in step.
+    pub(super) fn replace(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let old = documents::read_in(&self.tables.documents, origins, number, id)?;
+        self.put(collection, number, id, Kept::of(old.as_ref(), id), row)?;
+        self.note_settled(number, id, row.settled())
+    }
+
+    fn put(
+        &mut self,
+        collection: &str,
+        number: u32,
+        id: &str,
+        before: Kept,
+        row: &Row,
+    ) -> Result<()> {
+        let after =
+            Kept { flags: view::flags(row), digest: (!row.is_empty()).then(|| row.digest(id)) };
         if before == after {
             return Ok(());
         }
-        if self.heads.joining.contains(collection) {
-            let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-            let as_it_was = match &old {
-                Some(bytes) => Row::decode(bytes, |number| origins.find(number))?,
-                None => Row::default(),
-            };
-            save_before(&mut self.tables, collection, id, &as_it_was)?;
-        }
-        self.write_row(&key, &row, after.0)?;
+        self.save_before(collection, number, id)?;
+        let key = tables::document_key(number, id);
+        self.write_row(&key, row, after.flags)?;
         self.count(collection, before, after);
-        self.note_conflict(&key, before.0, after.0)?;
+        self.note_conflict(&key, before.flags, after.flags)
+    }
+
+    fn note_settled(&mut self, number: u32, id: &str, settled: Vec<Settled>) -> Result<()> {
         for settled in settled {
             let origin = self.origin_number(settled.row.origin)?;
             let key = tables::settled_key(number, origin, id, &settled.key, settled.row.seq);
@@ -247,21 +281,16 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         set(&mut self.tables.documents, key, &bytes)
     }
 
-    fn count(
-        &mut self,
-        collection: &str,
-        before: (Flags, Option<Hash>),
-        after: (Flags, Option<Hash>),
-    ) {
+    fn count(&mut self, collection: &str, before: Kept, after: Kept) {
         let row = &mut self.head(collection).row;
-        row.documents += u64::from(after.0.shown);
-        row.documents -= u64::from(before.0.shown);
-        row.conflicts += u64::from(after.0.in_conflict);
-        row.conflicts -= u64::from(before.0.in_conflict);
-        if let Some(digest) = before.1 {
+        row.documents += u64::from(after.flags.shown);
+        row.documents -= u64::from(before.flags.shown);
+        row.conflicts += u64::from(after.flags.in_conflict);
+        row.conflicts -= u64::from(before.flags.in_conflict);
+        if let Some(digest) = before.digest {
             row.cells.remove(&digest);
         }
-        if let Some(digest) = after.1 {
+        if let Some(digest) = after.digest {
             row.cells.add(&digest);
         }
     }

@@ -3,12 +3,14 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{OwnedRange, ReadTransaction, ReadableDatabase};
+use redb::{ReadTransaction, ReadableDatabase};
 
 use super::document::{self, Conflict, Content, Document};
+use super::documents::{self, Documents};
+use super::heads::Origins;
 use super::tables::{self, db};
 use super::{Inner, Store};
-use crate::crdt::{Flags, Row, view};
+use crate::crdt::Row;
 use crate::error::Result;
 use crate::id::check_id;
 use crate::txn::edit::Version;
@@ -81,8 +83,10 @@ impl Collection {
     /// Whether there is a document with this id.
     pub fn contains(&self, id: &str) -> Result<bool> {
         check_id(id)?;
-        let row = self.store.inner.current_row(&self.name, id)?;
-        Ok(row.is_some_and(|row| view::flags(&row).shown))
+        match self.store.inner.view(&self.name)? {
+            Some((number, read)) => Ok(documents::flags(&read, number, id)?.shown),
+            None => Ok(false),
+        }
     }
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
@@ -186,14 +190,12 @@ impl Inner {
         number: u32,
         id: &str,
     ) -> Result<Option<Row>> {
-        let bytes = tables::read(read, tables::DOCUMENTS, &tables::document_key(number, id))?;
-        bytes.map(|bytes| self.decode_row(&bytes)).transpose()
+        documents::read(read, &self.origins(), number, id)
     }
 
     /// Origins are numbered before a row that names them is visible, and numbers never change.
-    pub(super) fn decode_row(&self, bytes: &[u8]) -> Result<Row> {
-        let heads = self.read_heads();
-        Row::decode(bytes, |number| heads.origins.find(number))
+    pub(super) fn origins(&self) -> Arc<Origins> {
+        self.read_heads().origins.clone()
     }
 
     fn current_row(&self, collection: &str, id: &str) -> Result<Option<Row>> {
@@ -229,9 +231,10 @@ impl Inner {
 
 /// The documents of a range, one by one. Writes made meanwhile are not seen.
 pub struct Scan {
-    store: Store,
+    /// Keeps the store open.
+    _store: Store,
     collection: Arc<str>,
-    range: Option<OwnedRange<&'static [u8], &'static [u8]>>,
+    documents: Option<Documents>,
     reverse: bool,
     left: usize,
 }
@@ -240,46 +243,31 @@ impl Scan {
     fn new(collection: &Collection, range: &ScanRange) -> Result<Scan> {
         let store = collection.store.clone();
         let (reverse, left) = (range.reverse, range.limit.unwrap_or(usize::MAX));
-        let rows = match store.inner.view(&collection.name)? {
+        let documents = match store.inner.view(&collection.name)? {
             None => None,
             Some((number, read)) => {
-                let table = read.open_table(tables::DOCUMENTS).map_err(db)?;
                 let (start, end) = bounds(number, range);
-                let bound = |bound: &Bound<Vec<u8>>| match bound {
-                    Bound::Included(key) => key.clone(),
-                    Bound::Excluded(key) => key.clone(),
-                    Bound::Unbounded => Vec::new(),
-                };
-                let (from, to) = (bound(&start), bound(&end));
-                match from <= to {
+                match key_of(&start) <= key_of(&end) {
                     false => None,
-                    true => {
-                        let start = match start {
-                            Bound::Excluded(_) => Bound::Excluded(&from[..]),
-                            _ => Bound::Included(&from[..]),
-                        };
-                        let range = (start, Bound::Excluded(&to[..]));
-                        Some(table.range_owned::<&[u8]>(range).map_err(db)?)
-                    }
+                    true => Some(documents::range(&read, store.inner.origins(), start, end)?),
                 }
             }
         };
-        Ok(Scan { store, collection: collection.name.clone(), range: rows, reverse, left })
+        Ok(Scan { _store: store, collection: collection.name.clone(), documents, reverse, left })
     }
 
     fn step(&mut self) -> Option<Result<Document>> {
         loop {
-            let range = self.range.as_mut()?;
-            let entry = if self.reverse { range.next_back() } else { range.next() }?;
-            let (key, value) = match entry {
-                Ok(entry) => entry,
-                Err(err) => return Some(Err(db(err))),
+            let documents = self.documents.as_mut()?;
+            let stored = match documents.step(self.reverse)? {
+                Ok(stored) => stored,
+                Err(err) => return Some(Err(err)),
             };
-            if !Flags::of(Some(value.value())).shown {
+            if !stored.flags().shown {
                 continue;
             }
-            let document = tables::document_id(key.value()).and_then(|id| {
-                let row = self.store.inner.decode_row(value.value())?;
+            let document = stored.id().and_then(|id| {
+                let row = documents.row(&stored)?;
                 Ok(Document::of(&self.collection, id, row))
             });
             if let Some(document) = document.transpose() {
@@ -299,7 +287,7 @@ impl Iterator for Scan {
         let found = self.step();
         self.left -= 1;
         if !matches!(found, Some(Ok(_))) {
-            self.range = None;
+            self.documents = None;
         }
         found
     }
@@ -323,6 +311,13 @@ fn bounds(number: u32, range: &ScanRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     match start_excluded {
         true => (Bound::Excluded(start), Bound::Excluded(end)),
         false => (Bound::Included(start), Bound::Excluded(end)),
+    }
+}
+
+fn key_of(bound: &Bound<Vec<u8>>) -> &[u8] {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => key,
+        Bound::Unbounded => &[],
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`commit`](super::commit)), so that whoever reads both under its lock sees one moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
@@ -15,7 +16,7 @@ use crate::id::{Head, NodeId, Origin, Position, Vector};
 /// Everything known of the collections.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
-    pub(super) origins: Origins,
+    pub(super) origins: Arc<Origins>,
     numbers: BTreeMap<String, u32>,
     collections: BTreeMap<u32, CollectionHead>,
     /// Up to where the log is applied.
@@ -65,11 +66,12 @@ impl Heads {
     /// Reads them all.
     pub(super) fn load(database: &Database, own: NodeId) -> Result<Heads> {
         let txn = database.begin_read().map_err(db)?;
-        let mut heads = Heads::default();
+        let mut origins = Origins::default();
         for entry in txn.open_table(tables::ORIGINS).map_err(db)?.iter().map_err(db)? {
             let (_, origin) = entry.map_err(db)?;
-            heads.origins.number_or_add(tables::origin_of(origin.value())?);
+            origins.number_or_add(tables::origin_of(origin.value())?);
         }
+        let mut heads = Heads { origins: Arc::new(origins), ..Heads::default() };
         for entry in txn.open_table(tables::COLLECTIONS).map_err(db)?.iter().map_err(db)? {
             let (name, number) = entry.map_err(db)?;
             let name = name_of(name.value())?;

@@ -11,6 +11,7 @@ mod collection;
 mod commit;
 pub mod disk;
 mod document;
+mod documents;
 mod feed;
 mod gate;
 mod heads;

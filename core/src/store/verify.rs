@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, ReadableDatabase};
 
+use super::documents;
 use super::heads::CollectionHead;
 use super::tables::{self, db};
 use super::{Inner, Store};
@@ -47,10 +48,9 @@ impl Check<'_> {
         let mut check =
             Check { inner, head, documents: 0, cells: LtHash::new(), conflicts, settled };
         let (start, end) = (head.number.to_be_bytes(), (head.number + 1).to_be_bytes());
-        let table = read.open_table(tables::DOCUMENTS).map_err(db)?;
-        for entry in table.range(&start[..]..&end[..]).map_err(db)? {
-            let (key, value) = entry.map_err(db)?;
-            check.row(key.value(), value.value())?;
+        let mut stored = documents::scan(read, inner.origins(), head.number, "")?;
+        while let Some(document) = stored.step(false).transpose()? {
+            check.row(document.id()?, &stored.row(&document)?, document.flags())?;
         }
         let keys = |definition: tables::Definition| -> Result<BTreeSet<Vec<u8>>> {
             let table = read.open_table(definition).map_err(db)?;
@@ -61,22 +61,20 @@ impl Check<'_> {
         Ok(check.settled.len() as u64)
     }
 
-    fn row(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
-        let id = tables::document_id(key)?;
-        let row = self.inner.decode_row(bytes)?;
-        let flags = view::flags(&row);
+    fn row(&mut self, id: &str, row: &Row, kept: Flags) -> Result<()> {
+        let flags = view::flags(row);
         self.expect(!row.is_empty(), "a row without cells is stored")?;
-        self.expect(flags == Flags::of(Some(bytes)), "the flags of a row")?;
-        self.expect(flags.shown == view::fields(&row).is_some(), "whether a row is shown")?;
-        let in_conflict = !view::conflicts(&row).is_empty();
+        self.expect(flags == kept, "the flags of a row")?;
+        self.expect(flags.shown == view::fields(row).is_some(), "whether a row is shown")?;
+        let in_conflict = !view::conflicts(row).is_empty();
         self.expect(flags.in_conflict == in_conflict, "whether a row is in conflict")?;
-        self.covered(&row)?;
+        self.covered(row)?;
         self.documents += u64::from(flags.shown);
         self.cells.add(&row.digest(id));
         if in_conflict {
-            self.conflicts.insert(key.to_vec());
+            self.conflicts.insert(tables::document_key(self.head.number, id));
         }
-        self.note_settled(id, &row);
+        self.note_settled(id, row);
         Ok(())
     }
 

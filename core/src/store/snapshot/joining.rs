@@ -134,7 +134,7 @@ impl Pass<'_, '_, '_> {
             );
             self.newest = joined.cells().iter().map(newest).fold(self.newest, Timestamp::max);
             if joined != ours {
-                self.waist.replace(self.collection, &id, joined)?;
+                self.waist.replace(self.collection, &id, &joined)?;
                 changed.push(id);
             }
         }

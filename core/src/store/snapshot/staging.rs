@@ -10,7 +10,7 @@ use std::iter::Peekable;
 
 use redb::{ReadableDatabase, ReadableTable};
 
-use super::view;
+use super::view::documents_in;
 use crate::crdt::Row;
 use crate::crdt::join;
 use crate::error::{Error, Result};
@@ -127,17 +127,17 @@ impl Store {
 
 impl Inner {
     /// The candidates of a span, in the order of ids.
-    fn candidates<'a>(
-        &'a self,
+    fn candidates(
+        &self,
         collection: &str,
         span: &Span,
-    ) -> Result<impl Iterator<Item = Result<(String, Row)>> + use<'a>> {
+    ) -> Result<impl Iterator<Item = Result<(String, Row)>> + use<>> {
         let (number, read) = {
             let heads = self.read_heads();
             let read = self.database()?.begin_read().map_err(db)?;
             (heads.named(collection).map(|head| head.number), read)
         };
-        let own = number.map(|number| view::rows(self, &read, number, span)).transpose()?;
+        let own = number.map(|number| documents_in(self, &read, number, span)).transpose()?;
         let staged = read.open_table(tables::STAGED).map_err(db)?;
         let (start, end) = range(collection, span);
         let staged = staged.range_owned::<&[u8]>(&start[..]..&end[..]).map_err(db)?;

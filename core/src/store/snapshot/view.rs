@@ -1,10 +1,12 @@
 //! A view: one collection at one moment, for a peer to compare with and to join.
 
+use std::ops::Bound;
+
 use redb::{ReadTransaction, ReadableDatabase};
 
-use crate::crdt::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
+use crate::store::documents::{self, Documents};
 use crate::store::tables::{self, db};
 use crate::store::{Inner, Store};
 use crate::txn::Scope;
@@ -84,7 +86,7 @@ impl View {
     ) -> Result<Vec<(Option<String>, SpanDigest)>> {
         let mut pieces = Vec::new();
         let mut hasher = SpanHasher::default();
-        for entry in rows(&self.store.inner, &self.read, self.number, span)? {
+        for entry in documents_in(&self.store.inner, &self.read, self.number, span)? {
             let (id, row) = entry?;
             if hasher.rows() == per.max(1) {
                 pieces.push((Some(id.clone()), hasher.finish()));
@@ -101,7 +103,7 @@ impl View {
 
     /// The first documents of a span, at most `max`, each with the digest of its row.
     pub fn list(&self, span: &Span, max: usize) -> Result<Vec<(String, Hash)>> {
-        rows(&self.store.inner, &self.read, self.number, span)?
+        documents_in(&self.store.inner, &self.read, self.number, span)?
             .take(max)
             .map(|entry| entry.map(|(id, row)| (id.clone(), row.digest(&id))))
             .collect()
@@ -111,7 +113,7 @@ impl View {
     /// more than `max_bytes`. Gives where the rest begins, if there is a rest.
     pub fn documents(&self, span: &Span, max_bytes: usize) -> Result<Page> {
         let (mut documents, mut bytes) = (Vec::new(), 0);
-        for entry in rows(&self.store.inner, &self.read, self.number, span)? {
+        for entry in documents_in(&self.store.inner, &self.read, self.number, span)? {
             let (id, row) = entry?;
             if bytes >= max_bytes {
                 return Ok((documents, Some(id)));
@@ -133,14 +135,13 @@ impl View {
 /// Documents as they travel, and where to go on.
 type Page = (Vec<(String, Vec<u8>)>, Option<String>);
 
-/// The rows of a span, in the order of ids.
-pub(super) fn rows<'a>(
-    inner: &'a Inner,
+/// The documents of a span, in the order of ids.
+pub(super) fn documents_in(
+    inner: &Inner,
     read: &ReadTransaction,
     number: u32,
     span: &Span,
-) -> Result<impl Iterator<Item = Result<(String, Row)>> + use<'a>> {
-    let table = read.open_table(tables::DOCUMENTS).map_err(db)?;
+) -> Result<Documents> {
     let start = tables::document_key(number, &span.start);
     let end = match &span.end {
         Some(end) => tables::document_key(number, end),
@@ -148,9 +149,5 @@ pub(super) fn rows<'a>(
     };
     // A span that ends before it starts is empty; redb would panic.
     let end = end.max(start.clone());
-    let range = table.range_owned::<&[u8]>(&start[..]..&end[..]).map_err(db)?;
-    Ok(range.map(|entry| {
-        let (key, value) = entry.map_err(db)?;
-        Ok((tables::document_id(key.value())?.to_owned(), inner.decode_row(value.value())?))
-    }))
+    documents::range(read, inner.origins(), Bound::Included(start), Bound::Excluded(end))
 }
