@@ -305,7 +305,8 @@ impl World {
     fn sync(&mut self, target: usize, source: usize, partly: bool) {
         for name in COLLECTIONS {
             let have = common::vector(&self.replicas[target].store, name);
-            let covered = self.floors.get(&(source, name)).is_none_or(|floor| have.covers_all(floor));
+            let covered =
+                self.floors.get(&(source, name)).is_none_or(|floor| have.covers_all(floor));
             if target != source && (!covered || partly && self.rng.chance(25)) {
                 self.sync_by_snapshot(target, source, name, partly);
                 continue;
@@ -337,13 +338,7 @@ impl World {
 
     /// Joins a view; with `partly`, at times only stages some of it, to be gone on with later,
     /// from whomever.
-    fn sync_by_snapshot(
-        &mut self,
-        target: usize,
-        source: usize,
-        name: &'static str,
-        partly: bool,
-    ) {
+    fn sync_by_snapshot(&mut self, target: usize, source: usize, name: &'static str, partly: bool) {
         let (to, from) = (self.replicas[target].store.clone(), self.replicas[source].store.clone());
         let Ok(view) = from.view(name) else { return };
         let head = common::head_of(&view, name, &from);

@@ -79,6 +79,10 @@ fn s6_a_clear_of_what_its_author_has_not_seen_waits_for_it() {
 fn s9_a_deferred_write_leaves_only_when_it_is_durable() {
     let [r, p, c] = three();
     r.notes().set("n", "x", "first").unwrap();
+    // Marking what leaves for the first time is a sync, of what was deferred before it, too; and
+    // so is making the state durable when its file has grown.
+    pull_without_flush(&p, &r);
+    r.store.trust(p.store.node_id()).unwrap();
     let before = common::vector(&r.store, NOTES);
     r.store.write_deferred(|txn| txn.set(NOTES, "n", "x", "deferred")).unwrap();
     assert_eq!(field(&r, "n", "x"), Some(Field::from("deferred")), "it is visible here");

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::documents;
+use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
 use crate::crdt::{Flags, LtHash, Row, Settled, view};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Hash, NodeId, Origin, Position};
+use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Vector};
 use crate::txn::snapshot::{Newest, ViewHead};
 use crate::txn::{Signed, Txn};
 
@@ -48,6 +49,7 @@ impl Changes {
         }
         for (_, mut changed) in self.collections {
             let vector = std::mem::take(&mut changed.vector);
+            let floor = std::mem::take(&mut changed.floor);
             let head = match heads.get_mut(changed.number) {
                 Some(head) => {
                     head.row = changed.row;
@@ -56,6 +58,7 @@ impl Changes {
                 None => heads.insert(changed),
             };
             vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
+            floor.iter().for_each(|(origin, newest)| head.floor.advance(*origin, *newest));
         }
     }
 }
@@ -100,6 +103,22 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.advance(collection, number, signed, position)
     }
 
+    /// Notes up to where own transactions may have left: see [`export`](super::export).
+    pub(super) fn mark(&mut self, mark: &Mark) -> Result<()> {
+        // A mark may be of a collection that was left since, or of an earlier incarnation.
+        if self.heads.named(&mark.collection).is_none()
+            && !self.changes.collections.contains_key(&*mark.collection)
+        {
+            return Ok(());
+        }
+        self.open_collection(&mark.collection)?;
+        let row = &mut self.head(&mark.collection).row;
+        if row.incarnation == mark.incarnation {
+            row.exported = row.exported.max(mark.seq);
+        }
+        Ok(())
+    }
+
     /// Writes what the batch changed of the collections as a whole, and up to where the log is applied.
     pub(super) fn finish(mut self, applied: Position) -> Result<Changes> {
         for head in self.changes.collections.values() {
@@ -121,6 +140,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 number: head.number,
                 row: head.row.clone(),
                 vector: BTreeMap::new(),
+                floor: Vector::new(),
                 fresh: BTreeMap::new(),
             },
             None => self.begin_collection(name)?,
@@ -143,10 +163,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             transactions: 0,
             incarnation,
             since: self.heads.applied,
+            exported: 0,
             cells: LtHash::new(),
         };
-        let (vector, fresh) = (BTreeMap::new(), BTreeMap::new());
-        Ok(CollectionHead { name: name.to_owned(), number, row, vector, fresh })
+        let (vector, floor, fresh) = (BTreeMap::new(), Vector::new(), BTreeMap::new());
+        Ok(CollectionHead { name: name.to_owned(), number, row, vector, floor, fresh })
     }
 
     /// A collection number that was never used.
@@ -195,7 +216,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         save_before(&mut self.tables, collection, id, &row)
     }
 
-    /// Joins the vector of a view. The log knows nothing of what it skips.
+    /// Joins the vector of a view. The log knows nothing of what it skips: so the floor rises.
     pub(super) fn join_vector(&mut self, collection: &str, view: &ViewHead) -> Result<()> {
         let number = self.open_collection(collection)?;
         for (origin, newest) in &view.vector {
@@ -208,7 +229,12 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let Newest { hash, proof, .. } = *newest;
             let row = VectorRow { seq: newest.seq, hash, acked, proof };
             self.set_vector_row(collection, number, *origin, row)?;
-            self.head(collection).row.transactions += newest.seq - seq;
+            let key = tables::origin_key(number, self.origin_number(*origin)?);
+            let floor = Head { seq: newest.seq, hash: hash.short() };
+            set(&mut self.tables.floor, &key, &tables::encode_floor(&floor))?;
+            let head = self.head(collection);
+            head.floor.advance(*origin, floor);
+            head.row.transactions += newest.seq - seq;
         }
         Ok(())
     }

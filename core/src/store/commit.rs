@@ -24,6 +24,7 @@ use redb::{Durability, WriteTransaction};
 use super::Inner;
 use super::admission::Admission;
 use super::apply::{Changes, Waist};
+use super::export::Mark;
 use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
 use super::tables::{Tables, db};
@@ -203,7 +204,8 @@ impl Inner {
             return Ok(outcomes);
         }
         // A failure from here on, a full disk included, leaves unknown what reached the disk.
-        self.write(committer, &admitted, sync).map_err(|err| self.poison(&err))?;
+        let marks = if sync { self.marks_along(&admitted) } else { Vec::new() };
+        self.write(committer, &admitted, marks, sync).map_err(|err| self.poison(&err))?;
         Ok(outcomes)
     }
 
@@ -238,17 +240,25 @@ impl Inner {
         Ok((outcomes, admitted))
     }
 
-    fn write(&self, committer: &mut Committer, admitted: &[Item], sync: bool) -> Result<()> {
-        let appended = self.append(committer, admitted)?;
+    /// Appends, syncs, applies and publishes. The caller poisons the store if it fails. Marks
+    /// are published only with `sync`: durable before anyone goes by them.
+    pub(super) fn write(
+        &self,
+        committer: &mut Committer,
+        admitted: &[Item],
+        marks: Vec<Mark>,
+        sync: bool,
+    ) -> Result<()> {
+        let appended = self.append(committer, admitted, &marks)?;
         let make_durable = self.must_make_durable(committer);
         if sync || make_durable {
             committer.log.sync()?;
         }
-        if admitted.is_empty() {
+        if admitted.is_empty() && marks.is_empty() {
             return Ok(());
         }
         let txn = self.begin_write(make_durable)?;
-        let changes = self.apply(&txn, admitted, &appended, committer.log.end())?;
+        let changes = self.apply(&txn, admitted, &marks, &appended, committer.log.end())?;
         self.publish(txn, changes, admitted)?;
         committer.undurable_txns += admitted.len() as u64;
         if make_durable {
@@ -257,7 +267,18 @@ impl Inner {
         Ok(())
     }
 
-    fn append(&self, committer: &mut Committer, admitted: &[Item]) -> Result<Appended> {
+    fn append(
+        &self,
+        committer: &mut Committer,
+        admitted: &[Item],
+        marks: &[Mark],
+    ) -> Result<Appended> {
+        let contents: Vec<_> = marks.iter().map(Mark::encode).collect();
+        let marks = marks.iter().zip(&contents).map(|(mark, bytes)| NewRecord {
+            kind: RecordKind::Mark,
+            collection: &mark.collection,
+            bytes,
+        });
         let records: Vec<NewRecord<'_>> = admitted
             .iter()
             .map(|item| NewRecord {
@@ -265,6 +286,7 @@ impl Inner {
                 collection: &item.collection,
                 bytes: &item.signed.bytes,
             })
+            .chain(marks)
             .collect();
         committer.undurable_bytes +=
             records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
@@ -303,6 +325,7 @@ impl Inner {
         &self,
         txn: &WriteTransaction,
         admitted: &[Item],
+        marks: &[Mark],
         appended: &Appended,
         end: Position,
     ) -> Result<Changes> {
@@ -311,6 +334,7 @@ impl Inner {
         for (item, (position, _)) in admitted.iter().zip(&appended.positions) {
             waist.apply(&item.collection, &item.signed, *position)?;
         }
+        marks.iter().try_for_each(|mark| waist.mark(mark))?;
         waist.finish(end)
     }
 
@@ -414,7 +438,7 @@ fn take_batch(queue: &mut Queue) -> Vec<Job> {
     batch
 }
 
-fn closed() -> Error {
+pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed")
 }
 

@@ -32,6 +32,8 @@ pub(super) struct CollectionHead {
     pub(super) number: u32,
     pub(super) row: HeadRow,
     pub(super) vector: BTreeMap<Origin, VectorRow>,
+    /// What the log no longer holds: see [`floor`](super::floor).
+    pub(super) floor: Vector,
     /// The origins of which we hold more than our own transactions have named.
     pub(super) fresh: BTreeMap<Origin, Head>,
 }
@@ -137,6 +139,7 @@ fn load_collection(
         number,
         row: HeadRow::decode(&row)?,
         vector: BTreeMap::new(),
+        floor: Vector::new(),
         fresh: BTreeMap::new(),
     };
     let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
@@ -145,6 +148,12 @@ fn load_collection(
         let (key, value) = entry.map_err(db)?;
         let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
         head.note(origin, VectorRow::decode(value.value())?, own);
+    }
+    let floor = txn.open_table(tables::FLOOR).map_err(db)?;
+    for entry in floor.range(&start[..]..&end[..]).map_err(db)? {
+        let (key, value) = entry.map_err(db)?;
+        let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
+        head.floor.advance(origin, tables::decode_floor(value.value())?);
     }
     Ok(head)
 }

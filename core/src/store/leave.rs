@@ -61,6 +61,7 @@ impl Inner {
                 &mut tables.documents,
                 &mut tables.conflicts,
                 &mut tables.settled,
+                &mut tables.floor,
                 &mut tables.transactions,
             ] {
                 drop_range(table, &start, &stop)?;
@@ -76,6 +77,7 @@ impl Inner {
             Ok(())
         };
         drop_rows().map_err(|err| self.poison(&err))?;
+        lock(&self.readers).remove(collection);
         self.announce();
         Ok(true)
     }

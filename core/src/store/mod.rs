@@ -12,7 +12,9 @@ mod commit;
 pub mod disk;
 mod document;
 mod documents;
+mod export;
 mod feed;
+mod floor;
 mod gate;
 mod heads;
 mod leave;
@@ -26,6 +28,7 @@ mod tables;
 mod transaction;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{
@@ -46,7 +49,7 @@ pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
 pub use replication::{LogPage, Subscription};
-pub use snapshot::{Staged, View};
+pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
@@ -77,6 +80,7 @@ pub(crate) struct Inner {
     heads: RwLock<Heads>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
+    readers: Mutex<export::Readers>,
     queue: Mutex<Queue>,
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
@@ -84,6 +88,8 @@ pub(crate) struct Inner {
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
+    /// The collections that a link is staging.
+    leased: Arc<Mutex<BTreeSet<String>>>,
     /// Held as long as the directory is ours: until the store is closed.
     lock: Mutex<Option<std::fs::File>>,
 }

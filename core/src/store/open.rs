@@ -16,6 +16,7 @@ use super::admission::Admission;
 use super::apply::Waist;
 use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
+use super::export::Mark;
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Log, LogRecord, RecordKind};
@@ -182,12 +183,14 @@ impl Options {
             heads: RwLock::new(heads),
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
+            readers: Mutex::default(),
             queue: Mutex::new(Queue::default()),
             queue_moved: Condvar::new(),
             committer: Mutex::new(Some(Committer::new(log, state_len))),
             failure: OnceLock::new(),
             freeze,
             listeners: Listeners::default(),
+            leased: Arc::default(),
             lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })
@@ -276,8 +279,14 @@ fn replay(
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
         let mut admission = Admission::new(&heads);
-        for record in records.iter().filter(|record| record.kind == RecordKind::Txn) {
-            replay_record(&mut admission, &mut waist, record, network)?;
+        for record in &records {
+            match record.kind {
+                RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,
+                RecordKind::Mark => {
+                    waist.mark(&Mark::decode(&record.collection, &record.bytes)?)?
+                }
+                RecordKind::Barrier => {}
+            }
         }
         drop(admission);
         let changes = waist.finish(applied)?;

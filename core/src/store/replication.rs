@@ -133,12 +133,8 @@ impl Store {
         }
     }
 
-    /// The log holds every transaction of the collection that is held and above this.
-    pub fn floor(&self, _collection: &str) -> Result<Vector> {
-        Ok(Vector::new())
-    }
-
-    /// A position at or before the first transaction of the collection that `have` lacks.
+    /// A position at or before the first transaction of the collection that `have` lacks and
+    /// the log holds.
     pub fn log_start(&self, collection: &str, have: &Vector) -> Result<Position> {
         let read = self.inner.database()?.begin_read().map_err(db)?;
         let heads = self.inner.read_heads();
@@ -157,17 +153,28 @@ impl Store {
             };
             start = start.min(position);
         }
-        Ok(start.max(head.row.since))
+        Ok(start.max(head.row.since).max(self.inner.reader.start()))
     }
 
     /// The transactions of a collection from `from` on, durable ones only: at least one if there
-    /// is one, and not many more bytes than `max_bytes`.
+    /// is one, and not many more bytes than `max_bytes`. They may leave this store: own ones are
+    /// marked as handed out before.
+    ///
+    /// What the log no longer holds is passed over: whoever reads asks for [`Store::floor`]
+    /// *afterwards*, and is behind if it holds less.
     pub fn log_read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<LogPage> {
         let mut next = from;
         let mut records = Vec::new();
         let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
         while records.is_empty() && next < end {
-            let read = self.inner.reader.read(next, max_bytes)?;
+            let read = match self.inner.reader.read(next, max_bytes) {
+                Ok(read) => read,
+                Err(_) if next < self.inner.reader.start() => {
+                    next = self.inner.reader.start();
+                    continue;
+                }
+                Err(err) => return Err(err),
+            };
             let Some(last) = read.last() else { break };
             next = last.end;
             for record in read {
@@ -176,7 +183,20 @@ impl Store {
                 }
             }
         }
+        self.export(collection, &records)?;
         Ok(LogPage { records, next })
+    }
+
+    fn export(&self, collection: &str, records: &[(Dot, Vec<u8>, Position)]) -> Result<()> {
+        let own = records.iter().map(|(dot, ..)| *dot).filter(|dot| self.is_own(&dot.origin));
+        if own.clone().next().is_none() {
+            return Ok(());
+        }
+        self.inner.note_reader(collection);
+        match self.inner.are_exported(collection, own) {
+            true => Ok(()),
+            false => self.inner.mark_exported(collection),
+        }
     }
 
     /// Checks, commits and applies transactions of a collection that came from elsewhere, in the

@@ -38,6 +38,8 @@ pub struct CollectionStats {
     pub transactions: u64,
     /// Origins in its vector.
     pub origins: u64,
+    /// Own transactions above this were never handed to anyone.
+    pub exported: u64,
 }
 
 /// Two digests of a collection.
@@ -66,6 +68,7 @@ impl Store {
             conflicts: head.row.conflicts,
             transactions: head.row.transactions,
             origins: head.vector.len() as u64,
+            exported: head.row.exported,
         });
         Ok(Stats {
             node: self.inner.node,

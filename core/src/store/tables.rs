@@ -15,6 +15,7 @@
 //! | documents | collection number, id | [`Row`](crate::crdt::Row) |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
+//! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
 //! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
@@ -24,7 +25,7 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 
 use crate::crdt::LtHash;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, Origin, Position, Seq};
+use crate::id::{Hash, Head, Origin, Position, Seq, ShortHash};
 use crate::txn::Proof;
 use crate::wire::Reader;
 
@@ -39,6 +40,7 @@ pub(super) const VECTORS: Definition = TableDefinition::new("vectors");
 pub(super) const DOCUMENTS: Definition = TableDefinition::new("documents");
 pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
+pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
@@ -46,7 +48,7 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 13] = [
+pub(super) const ALL: [Definition; 14] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -55,6 +57,7 @@ pub(super) const ALL: [Definition; 13] = [
     DOCUMENTS,
     CONFLICTS,
     SETTLED,
+    FLOOR,
     TRANSACTIONS,
     LEFT,
     PEERS,
@@ -80,6 +83,7 @@ pub(super) struct Tables<'txn> {
     pub(super) documents: BytesTable<'txn>,
     pub(super) conflicts: BytesTable<'txn>,
     pub(super) settled: BytesTable<'txn>,
+    pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
     pub(super) joins: BytesTable<'txn>,
@@ -98,6 +102,7 @@ impl<'txn> Tables<'txn> {
             documents: open(DOCUMENTS)?,
             conflicts: open(CONFLICTS)?,
             settled: open(SETTLED)?,
+            floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
             left: open(LEFT)?,
             joins: open(JOINS)?,
@@ -241,6 +246,23 @@ impl VectorRow {
     }
 }
 
+/// The bytes of a row of the floor.
+#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
+pub(super) fn encode_floor(head: &Head) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[..8].copy_from_slice(&head.seq.to_be_bytes());
+    out[8..].copy_from_slice(&head.hash.0);
+    out
+}
+
+/// The transaction that a row of the floor names.
+pub(super) fn decode_floor(bytes: &[u8]) -> Result<Head> {
+    let malformed = || Error::corrupt("a row of the log's floor is malformed");
+    let (seq, hash) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+    let hash = ShortHash(hash.try_into().map_err(|_| malformed())?);
+    Ok(Head { seq: u64::from_be_bytes(*seq), hash })
+}
+
 /// What is kept of a collection as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HeadRow {
@@ -254,14 +276,18 @@ pub(super) struct HeadRow {
     pub(super) incarnation: u32,
     /// Transactions of this collection in the log before this belong to an earlier life of it.
     pub(super) since: Position,
+    /// Own transactions above this were never handed to anyone. Raised durably before they are.
+    pub(super) exported: Seq,
     /// Digest of the cells.
     pub(super) cells: LtHash,
 }
 
 impl HeadRow {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40 + LtHash::BYTES);
-        for n in [self.documents, self.conflicts, self.transactions, self.since.0] {
+        let mut out = Vec::with_capacity(44 + LtHash::BYTES);
+        let numbers =
+            [self.documents, self.conflicts, self.transactions, self.since.0, self.exported];
+        for n in numbers {
             out.extend_from_slice(&n.to_be_bytes());
         }
         out.extend_from_slice(&self.incarnation.to_be_bytes());
@@ -272,10 +298,10 @@ impl HeadRow {
     pub(super) fn decode(bytes: &[u8]) -> Result<HeadRow> {
         let number = |at: usize| bytes.get(at..at + 8).map(u64_of);
         let row = || -> Option<Result<HeadRow>> {
-            let [documents, conflicts, transactions, since] =
-                [number(0)?, number(8)?, number(16)?, number(24)?];
-            let incarnation = u32_of(bytes.get(32..36)?);
-            let cells = LtHash::from_bytes(bytes.get(36..)?)?;
+            let [documents, conflicts, transactions, since, exported] =
+                [number(0)?, number(8)?, number(16)?, number(24)?, number(32)?];
+            let incarnation = u32_of(bytes.get(40..44)?);
+            let cells = LtHash::from_bytes(bytes.get(44..)?)?;
             Some((|| {
                 Ok(HeadRow {
                     documents: documents?,
@@ -283,6 +309,7 @@ impl HeadRow {
                     transactions: transactions?,
                     incarnation: incarnation?,
                     since: Position(since?),
+                    exported: exported?,
                     cells,
                 })
             })())

@@ -27,8 +27,8 @@
 //!    link with a `Close`, and nothing comes out after it.
 //! 2. Bytes of a peer never panic and never take memory beyond `SYNC_RECEIVE_BYTES`.
 //! 3. The same inputs give the same outputs.
-//! 4. Control messages and acknowledgements go before transactions; tails take turns, frame
-//!    by frame.
+//! 4. Control messages and acknowledgements go before transactions, transactions before
+//!    snapshots; tails take turns, frame by frame.
 //!
 //! Does not know: sockets, clocks, how a transaction is checked or applied.
 
@@ -41,13 +41,18 @@ use crate::limits::{
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
 };
 
+use super::ask::SNAPSHOT;
 use super::door::{Config, Event, Input, Outcome, Output, Progress, StreamId};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
-use super::streams::Streams;
+use super::snapshot_in::SnapshotIn;
+use super::snapshot_out::SnapshotOut;
+use super::streams::{Carries, Streams};
 use super::tail_in::{Bound, Missing, TailIn, Work};
 use super::tail_out::{Step, TailOut};
-use super::{Source, Summary};
+use super::{Lease, Source, Summary};
+
+mod snapshots;
 
 /// One link between two replicas, seen from one side.
 #[derive(Debug)]
@@ -70,6 +75,7 @@ pub struct Session {
     tickets: BTreeMap<u64, String>,
     next_ticket: u64,
     next_stream: u64,
+    next_snapshot: u64,
     output: VecDeque<Output>,
 }
 
@@ -86,6 +92,11 @@ enum State {
 struct Lane {
     out: TailOut,
     tail: TailIn,
+    /// The snapshot that we serve.
+    serving: SnapshotOut,
+    /// The snapshot that we take in, and the right to.
+    joining: SnapshotIn,
+    lease: Option<Box<dyn Lease>>,
 }
 
 /// Why we end the link.
@@ -119,6 +130,7 @@ impl Session {
             tickets: BTreeMap::new(),
             next_ticket: 0,
             next_stream: 0,
+            next_snapshot: 0,
             output: VecDeque::new(),
         }
     }
@@ -159,7 +171,7 @@ impl Session {
     pub fn deadline_ms(&self) -> Option<u64> {
         match self.state {
             State::Fresh | State::Greeting => Some(self.hello_by_ms),
-            State::Ready => self.lanes.values().filter_map(|lane| lane.tail.deadline_ms()).min(),
+            State::Ready => self.lanes.values().filter_map(Lane::deadline_ms).min(),
             State::Ended => None,
         }
     }
@@ -173,7 +185,7 @@ impl Session {
     /// waits for something that this link can't bring about.
     pub fn is_idle(&self) -> bool {
         let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
-        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle();
+        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined();
         settled && self.state == State::Ready && self.lanes.values().all(idle)
     }
 
@@ -188,13 +200,16 @@ impl Session {
         }
         match input {
             Input::Received { stream: StreamId::Control, bytes } => self.hear(bytes, source)?,
-            Input::Received { stream: StreamId::Tail(id), bytes } => self.receive(id, bytes)?,
-            Input::Finished { stream: StreamId::Tail(id) } => self.finished(id)?,
+            Input::Received { stream: StreamId::Tail(id), bytes } => {
+                self.receive(id, bytes, source)?;
+            }
+            Input::Finished { stream: StreamId::Tail(id) } => self.finished(id, source)?,
             Input::Reset { stream: StreamId::Tail(id) } => self.end_stream(id).map(|_| ())?,
             Input::Stopped { stream: StreamId::Tail(id) } => self.stopped(id),
             Input::Finished { .. } | Input::Reset { .. } | Input::Stopped { .. } => self.gone(),
             Input::Committed => self.committed(source)?,
             Input::Applied { ticket, outcome } => self.applied(ticket, outcome, source)?,
+            Input::Stepped { ticket, outcome } => self.stepped(ticket, outcome, source)?,
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
@@ -228,7 +243,7 @@ impl Session {
             self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
         }
         self.discover(source)?;
-        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id))
+        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id, source))
     }
 
     fn check_hello(&self, hello: &Hello) -> Outcomes {
@@ -314,6 +329,9 @@ impl Session {
                 self.peer_has(&collection, vector, source)?;
             }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
+            (_, Control::Ask { collection, number, question }) => {
+                self.asked(&collection, number, question, source)?;
+            }
         }
         Ok(())
     }
@@ -374,28 +392,37 @@ impl Session {
 
     // Tails that we receive.
 
-    fn receive(&mut self, id: u64, bytes: &[u8]) -> Outcomes {
+    fn receive(&mut self, id: u64, bytes: &[u8], source: &dyn Source) -> Outcomes {
         self.check_room(bytes.len())?;
         self.streams.push(id, bytes)?;
         match self.state {
-            State::Ready => self.drain_stream(id),
+            State::Ready => self.drain_stream(id, source),
             _ => Ok(()),
         }
     }
 
-    fn finished(&mut self, id: u64) -> Outcomes {
+    fn finished(&mut self, id: u64, source: &dyn Source) -> Outcomes {
         self.streams.finish(id);
         match self.state {
-            State::Ready => self.drain_stream(id),
+            State::Ready => self.drain_stream(id, source),
             _ => Ok(()),
         }
     }
 
     /// Works off the whole frames of a stream, and its end, if it has come.
-    fn drain_stream(&mut self, id: u64) -> Outcomes {
+    fn drain_stream(&mut self, id: u64, source: &dyn Source) -> Outcomes {
         while let Some(frame) = self.streams.next_frame(id)? {
-            let message = Tail::from_frame(&frame)?;
-            self.tail_message(id, message)?;
+            match self.streams.carries(id).cloned() {
+                None if frame.first() == Some(&SNAPSHOT) => self.bind_snapshot(id, &frame)?,
+                None => match Tail::from_frame(&frame)? {
+                    Tail::Tail { collection } => self.bind(id, &collection)?,
+                    _ => return Err(breach("a stream that does not say what it carries")),
+                },
+                Some(Carries::Tail(name)) => {
+                    self.tail_message(id, &name, Tail::from_frame(&frame)?)?;
+                }
+                Some(Carries::Snapshot(name)) => self.answered(id, &name, &frame, source)?,
+            }
         }
         if self.streams.is_finished(id) && self.end_stream(id)? > 0 {
             return Err(breach("a stream ended within a frame"));
@@ -403,21 +430,18 @@ impl Session {
         Ok(())
     }
 
-    fn tail_message(&mut self, id: u64, message: Tail) -> Outcomes {
-        let name = self.streams.collection(id).map(str::to_owned);
-        match (name, message) {
-            (None, Tail::Tail { collection }) => self.bind(id, &collection),
-            (None, _) => Err(breach("a stream that does not say what it carries")),
-            (Some(_), Tail::Tail { .. }) => Err(breach("a stream that says twice what it carries")),
-            (Some(name), Tail::Txns { position, txns }) => self.txns(&name, position, txns),
-            (Some(name), Tail::CaughtUp) => {
-                self.lane(&name)?.tail.push_caught_up();
-                self.work(&name)
+    fn tail_message(&mut self, id: u64, name: &str, message: Tail) -> Outcomes {
+        match message {
+            Tail::Tail { .. } => Err(breach("a stream that says twice what it carries")),
+            Tail::Txns { position, txns } => self.txns(name, position, txns),
+            Tail::CaughtUp => {
+                self.lane(name)?.tail.push_caught_up();
+                self.work(name)
             }
-            (Some(name), Tail::Behind) => {
-                self.lane(&name)?.tail.push_behind();
+            Tail::Behind => {
+                self.lane(name)?.tail.push_behind();
                 self.end_stream(id)?;
-                self.work(&name)
+                self.work(name)
             }
         }
     }
@@ -427,7 +451,7 @@ impl Session {
         let lane = lane.ok_or_else(|| breach("a tail of an unknown collection"))?;
         match lane.tail.bind(id)? {
             Bound::Current { replaced } => {
-                self.streams.bind(id, name);
+                self.streams.bind(id, Carries::Tail(name.to_owned()));
                 self.stop(replaced)
             }
             Bound::Unwanted => self.stop(Some(id)),
@@ -453,8 +477,14 @@ impl Session {
                     self.tickets.insert(ticket, collection.clone());
                     self.output.push_back(Output::Apply { ticket, collection, txns });
                 }
-                Work::Synced => self.event(Event::Synced { collection }),
-                Work::Behind => self.event(Event::Behind { collection }),
+                Work::Synced => {
+                    self.event(Event::Synced { collection });
+                    self.not_needed(name)?;
+                }
+                Work::Behind => {
+                    self.event(Event::Behind { collection });
+                    self.lane(name)?.joining.want();
+                }
             }
         }
     }
@@ -544,10 +574,12 @@ impl Session {
 
     /// A stream is over. Returns how many bytes of an unfinished frame were left.
     fn end_stream(&mut self, id: u64) -> Outcomes<usize> {
-        let (name, left) = self.streams.end(id)?;
-        if let Some(name) = name {
-            let now_ms = self.now_ms;
-            self.lane(&name)?.tail.ended(id, now_ms);
+        let (carried, left) = self.streams.end(id)?;
+        let now_ms = self.now_ms;
+        match carried {
+            None => {}
+            Some(Carries::Tail(name)) => self.lane(&name)?.tail.ended(id, now_ms),
+            Some(Carries::Snapshot(name)) => self.snapshot_ended(id, &name)?,
         }
         Ok(left)
     }
@@ -580,7 +612,7 @@ impl Session {
     /// Sends one frame of the next lane that has one.
     fn pump(&mut self, source: &dyn Source) -> Outcomes {
         while self.output.is_empty() {
-            let Some(name) = self.next_ready() else { return Ok(()) };
+            let Some(name) = self.next_ready() else { return self.answer_next() };
             let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
             let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
             let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;
@@ -646,7 +678,8 @@ impl Session {
         let lane = self.lane(name)?;
         let (sent, received) = (lane.out.halt(), lane.tail.halt());
         self.reset(sent);
-        self.stop(received)
+        self.stop(received)?;
+        self.halt_snapshots(name)
     }
 
     fn lane(&mut self, name: &str) -> Outcomes<&mut Lane> {
@@ -661,7 +694,8 @@ impl Session {
     }
 
     fn check_room(&self, more: usize) -> Outcomes {
-        let unapplied: usize = self.lanes.values().map(|lane| lane.tail.unapplied()).sum();
+        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held();
+        let unapplied: usize = self.lanes.values().map(held).sum();
         let held = unapplied + self.streams.bytes() + self.control.len();
         match held.saturating_add(more) > SYNC_RECEIVE_BYTES {
             true => Err(breach(format!(
@@ -687,7 +721,10 @@ impl Session {
             State::Greeting if self.now_ms >= self.hello_by_ms => {
                 Err(failure(CloseCode::Timeout, "no hello in time"))
             }
-            State::Ready => self.retry_due(source),
+            State::Ready => {
+                self.retry_due(source)?;
+                self.advance_snapshots(source)
+            }
             _ => Ok(()),
         }
     }
@@ -755,6 +792,8 @@ impl Lane {
             received_bytes: self.tail.bytes(),
             unacked_bytes: self.out.unacked() as u64,
             unapplied_bytes: self.tail.unapplied() as u64,
+            snapshot_documents: self.joining.received_documents(),
+            snapshot_bytes: self.joining.received_bytes(),
             acked: self.out.acked(),
             peer_caught_up: self.out.is_caught_up(),
             caught_up: self.tail.is_caught_up(),

@@ -115,6 +115,15 @@ impl ViewHead {
     }
 }
 
+/// One document of a view, on its way into staging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// Its id.
+    pub id: String,
+    /// Its row as it travels; `None` if the view has no such document.
+    pub packed: Option<Vec<u8>>,
+}
+
 /// Neighbouring documents, by id.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Span {

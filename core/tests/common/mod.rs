@@ -1,6 +1,7 @@
 //! Replicas on simulated disks that exchange transactions without a session, and seeded chance.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod link;
 pub(crate) mod oracle;
 
 use std::sync::Arc;
@@ -8,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
 use littoral::id::{Dot, Vector};
-use littoral::store::{Outcome, Staged, View};
 use littoral::store::disk::MemDisk;
-use littoral::txn::snapshot::{Span, ViewHead};
+use littoral::store::{Outcome, View};
+use littoral::txn::snapshot::{Span, Staged, ViewHead};
 use littoral::txn::{self, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
 use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
 

@@ -43,7 +43,7 @@
 //!
 //! | record | bytes | content |
 //! | ---: | ---: | --- |
-//! | 0 | 1 | kind: 1 transaction, 2 barrier; 80 to FF are never used, so that no record begins like a batch |
+//! | 0 | 1 | kind: 1 transaction, 2 barrier, 3 export mark; 80 to FF are never used, so that no record begins like a batch |
 //! | 1 | 1 | length of the collection's name, 0 to 128 |
 //! | 2 | 4 | length of the contents |
 //! | 6 | 4 | distance from the start of the batch to this record |
@@ -85,6 +85,8 @@ pub enum RecordKind {
     Txn = 1,
     /// The state changed without records here: replay does not cross it.
     Barrier = 2,
+    /// Up to where own transactions of the collection may leave this store.
+    Mark = 3,
 }
 
 impl RecordKind {
@@ -92,6 +94,7 @@ impl RecordKind {
         match kind {
             1 => Some(RecordKind::Txn),
             2 => Some(RecordKind::Barrier),
+            3 => Some(RecordKind::Mark),
             _ => None,
         }
     }

@@ -30,6 +30,6 @@ mod joining;
 mod staging;
 mod view;
 
-pub use staging::Staged;
-pub use view::View;
+pub use staging::StagingLease;
 pub(super) use staging::{drop_staging, save_before};
+pub use view::View;

@@ -6,7 +6,9 @@
 //! | staged | collection, `00`, id | `00`: no such document there; `01`, the packed row |
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::iter::Peekable;
+use std::sync::{Arc, Mutex};
 
 use redb::{ReadableDatabase, ReadableTable};
 
@@ -15,23 +17,36 @@ use crate::crdt::Row;
 use crate::crdt::join;
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, check_id};
+use crate::store::commit::lock;
 use crate::store::tables::{self, BytesTable, Tables, db, set, unset};
 use crate::store::{Inner, Store};
-use crate::txn::snapshot::{Span, SpanDigest, SpanHasher, ViewHead, pack, unpack};
+use crate::txn::snapshot::{Span, SpanDigest, SpanHasher, Staged, ViewHead, pack, unpack};
 
 const ABSENT: u8 = 0;
 const ROW: u8 = 1;
 
-/// One document of a view, on its way into staging.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Staged {
-    /// Its id.
-    pub id: String,
-    /// Its row as it travels; `None` if the view has no such document.
-    pub packed: Option<Vec<u8>>,
+/// As long as it lives, no other one is given for the same collection of the same store.
+#[derive(Debug)]
+pub struct StagingLease {
+    leased: Arc<Mutex<BTreeSet<String>>>,
+    collection: String,
+}
+
+impl Drop for StagingLease {
+    fn drop(&mut self) {
+        lock(&self.leased).remove(&self.collection);
+    }
 }
 
 impl Store {
+    /// The right to stage a collection, for one link at a time: two that staged different views
+    /// would both have to start over. `None` if it is given already.
+    pub fn staging_lease(&self, collection: &str) -> Option<StagingLease> {
+        let leased = self.inner.leased.clone();
+        let free = lock(&leased).insert(collection.to_owned());
+        free.then(|| StagingLease { leased, collection: collection.to_owned() })
+    }
+
     /// Begins to stage a collection; goes on with what is staged already. From here on every
     /// change of a document keeps the row as it was.
     pub fn stage(&self, collection: &str) -> Result<()> {
@@ -41,7 +56,9 @@ impl Store {
         }
         let since = inner.wall.now_ms().to_be_bytes();
         inner.commit_beside_heads(
-            |txn| set(&mut txn.open_table(tables::JOINS).map_err(db)?, collection.as_bytes(), &since),
+            |txn| {
+                set(&mut txn.open_table(tables::JOINS).map_err(db)?, collection.as_bytes(), &since)
+            },
             |heads| {
                 heads.joining.insert(collection.to_owned());
             },
@@ -72,6 +89,10 @@ impl Store {
             rows.push((key(collection, &document.id), value));
         }
         self.inner.commit_staged(|txn| {
+            if !self.inner.read_heads().joining.contains(collection) {
+                // It was given up meanwhile.
+                return Ok(());
+            }
             let mut staged = txn.open_table(tables::STAGED).map_err(db)?;
             rows.iter().try_for_each(|(key, value)| set(&mut staged, key, value))
         })
@@ -248,7 +269,8 @@ fn range(collection: &str, span: &Span) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn id_of(bytes: &[u8]) -> Result<&str> {
-    std::str::from_utf8(bytes).map_err(|_| Error::corrupt("the id of a staged document is not UTF-8"))
+    std::str::from_utf8(bytes)
+        .map_err(|_| Error::corrupt("the id of a staged document is not UTF-8"))
 }
 
 fn encode(row: &Row) -> Vec<u8> {

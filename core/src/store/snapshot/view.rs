@@ -49,11 +49,8 @@ impl Store {
             })?;
             let read = inner.database()?.begin_read().map_err(db)?;
             let (number, position) = (head.number, heads.applied);
-            let newest = |row: &tables::VectorRow| Newest {
-                seq: row.seq,
-                hash: row.hash,
-                proof: row.proof,
-            };
+            let newest =
+                |row: &tables::VectorRow| Newest { seq: row.seq, hash: row.hash, proof: row.proof };
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);

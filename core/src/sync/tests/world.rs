@@ -297,6 +297,7 @@ impl World {
                 assert!(!busy, "two frames of one collection at once");
                 end.applies.push_back((ticket, collection, txns));
             }
+            Output::Snapshot { .. } => panic!("these stores have no snapshots"),
             Output::Event(event) => end.events.push(event),
             Output::Close { code, reason, by_peer } => end.closed = Some((code, reason, by_peer)),
         }

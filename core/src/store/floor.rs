@@ -1,0 +1,66 @@
+//! The floor: what the log no longer holds of each collection.
+//!
+//! "The log holds every transaction of this origin that is held here and above this number."
+//! It rises when segments are pruned and when a snapshot brings transactions without their
+//! records; it never falls. It may be higher than need be, never lower.
+//!
+//! Invariant: it is raised in the same redb commit as what raises it, published with the heads,
+//! and durable before a record below it goes from the disk. So whoever reads the log and *then*
+//! the floor never takes a gap for the end (schedule S1).
+
+use super::Store;
+use super::heads::{CollectionHead, Origins};
+use super::tables::{self, Tables, set};
+use crate::error::{Error, Result};
+use crate::id::{Head, Origin, Vector};
+
+/// What to raise of one collection's floor.
+#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
+pub(super) struct Rise {
+    number: u32,
+    heads: Vector,
+}
+
+#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
+impl Rise {
+    /// Raises the floor of a collection to these transactions, where it is lower. The origins
+    /// have numbers already. Merge it into the heads when the commit becomes visible.
+    pub(super) fn write(
+        tables: &mut Tables<'_>,
+        origins: &Origins,
+        collection: &CollectionHead,
+        heads: impl IntoIterator<Item = (Origin, Head)>,
+    ) -> Result<Rise> {
+        let lower = |origin: &Origin, head: &Head| collection.floor.seq(origin) < head.seq;
+        let heads: Vector =
+            heads.into_iter().filter(|(origin, head)| lower(origin, head)).collect();
+        for (origin, head) in heads.iter() {
+            let number = origins.number(origin).ok_or_else(|| {
+                Error::corrupt("the log holds transactions of an origin that the state lacks")
+            })?;
+            let key = tables::origin_key(collection.number, number);
+            set(&mut tables.floor, &key, &tables::encode_floor(head))?;
+        }
+        Ok(Rise { number: collection.number, heads })
+    }
+
+    /// The collection's number.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Makes the head say what the table now says.
+    pub(super) fn publish(self, head: &mut CollectionHead) {
+        for (origin, newest) in self.heads.iter() {
+            head.floor.advance(*origin, *newest);
+        }
+    }
+}
+
+impl Store {
+    /// The log holds every transaction of the collection that is held and above this.
+    pub fn floor(&self, collection: &str) -> Result<Vector> {
+        let heads = self.inner.read_heads();
+        Ok(heads.named(collection).map_or_else(Vector::new, |head| head.floor.clone()))
+    }
+}
