@@ -344,6 +344,12 @@ typedef struct lit_change_t {
 /** A transaction builds on others that are not here. Nothing of it was applied. */
 #define LIT_ERR_MISSING_DEPENDENCY (-21)
 
+/**
+ * Two different transactions have one name: a copy of a store wrote beside it, or it was
+ * rolled back. Nothing of the second one was applied.
+ */
+#define LIT_ERR_FORKED (-22)
+
 /** The peer is not known, or it refused us. */
 #define LIT_ERR_REFUSED (-30)
 

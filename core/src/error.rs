@@ -45,6 +45,9 @@ pub enum ErrorKind {
     InvalidTransaction = 20,
     /// A transaction builds on others that are not here. Nothing of it was applied.
     MissingDependency = 21,
+    /// Two different transactions have one name: a copy of a store wrote beside it, or it was
+    /// rolled back. Nothing of the second one was applied.
+    Forked = 22,
     /// The peer is not known, or it refused us.
     Refused = 30,
     /// The network failed: address, connection, handshake.

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, NodeId, Position, Vector};
+use crate::id::{Dot, Hash, NodeId, Position, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
-use crate::sync::door::{Outcome, SnapshotStep, StepOutcome};
+use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
 use crate::txn::snapshot::{Span, SpanDigest, ViewHead};
 use crate::txn::{NetworkId, NodeKey, Scope};
@@ -56,6 +56,10 @@ impl Source for Store {
         Ok(Store::summary(self, collection)?.0)
     }
 
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        Store::contradiction(self, collection, theirs)
+    }
+
     fn floor(&self, collection: &str) -> Result<Vector> {
         Store::floor(self, collection)
     }
@@ -76,6 +80,10 @@ impl Source for Store {
             Err(error) if error.kind() == ErrorKind::UnknownCollection => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn is_staged(&self, collection: &str) -> bool {
+        Store::is_staged(self, collection)
     }
 
     fn lease(&self, collection: &str) -> Option<Box<dyn Lease>> {
@@ -176,14 +184,16 @@ impl Replica for Store {
 
 /// What came of [`Replica::apply`], in the words of a session.
 ///
-/// Unmet dependencies are nobody's fault, an invalid transaction is the peer's, and anything
-/// else is ours: only the first two are for the peer to know.
+/// Unmet dependencies are nobody's fault, a transaction that can't be applied concerns its
+/// collection, and anything else is ours: that alone is not for the peer to know.
 pub fn outcome(applied: Result<()>) -> Outcome {
     match applied {
         Ok(()) => Outcome::Applied,
         Err(error) => match error.kind() {
             ErrorKind::MissingDependency => Outcome::MissingDependency,
-            ErrorKind::InvalidTransaction => Outcome::Invalid(describe(&error)),
+            ErrorKind::InvalidTransaction => Outcome::Refused(Offence::Invalid, describe(&error)),
+            ErrorKind::Forked => Outcome::Refused(Offence::Forked, describe(&error)),
+            ErrorKind::FormatTooNew => Outcome::Refused(Offence::TooNew, describe(&error)),
             _ => Outcome::StoreFailed(describe(&error)),
         },
     }
@@ -192,9 +202,9 @@ pub fn outcome(applied: Result<()>) -> Outcome {
 /// What came of [`Replica::step`], in the words of a session.
 pub fn step_outcome(step: Result<StepOutcome>) -> StepOutcome {
     step.unwrap_or_else(|error| match error.kind() {
-        ErrorKind::InvalidTransaction | ErrorKind::FormatTooNew => {
-            StepOutcome::Invalid(describe(&error))
-        }
+        ErrorKind::InvalidTransaction => StepOutcome::Refused(Offence::Invalid, describe(&error)),
+        ErrorKind::Forked => StepOutcome::Refused(Offence::Forked, describe(&error)),
+        ErrorKind::FormatTooNew => StepOutcome::Refused(Offence::TooNew, describe(&error)),
         _ => StepOutcome::StoreFailed(describe(&error)),
     })
 }
@@ -212,7 +222,10 @@ mod tests {
         let of = |kind| outcome(Err(Error::new(kind, "why")));
         assert_eq!(outcome(Ok(())), Outcome::Applied);
         assert_eq!(of(ErrorKind::MissingDependency), Outcome::MissingDependency);
-        assert_eq!(of(ErrorKind::InvalidTransaction), Outcome::Invalid("why".to_owned()));
+        let refused = |offence| Outcome::Refused(offence, "why".to_owned());
+        assert_eq!(of(ErrorKind::InvalidTransaction), refused(Offence::Invalid));
+        assert_eq!(of(ErrorKind::Forked), refused(Offence::Forked));
+        assert_eq!(of(ErrorKind::FormatTooNew), refused(Offence::TooNew));
         for kind in [ErrorKind::DiskFull, ErrorKind::Poisoned, ErrorKind::Closed, ErrorKind::Io] {
             assert_eq!(of(kind), Outcome::StoreFailed("why".to_owned()));
         }

@@ -5,7 +5,6 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{NOTES, Replica, Rng, each_seed, fields};
-use ed25519_dalek::{Signer, SigningKey};
 use littoral::clock::Timestamp;
 use littoral::crdt::{DocOps, Op, key};
 use littoral::id::{Dot, Hash, Origin, Seq, Vector};
@@ -202,17 +201,6 @@ fn authors_who_break_every_rule_divide_nobody() {
     });
 }
 
-/// Signs any bytes as the transaction of the key that they name.
-fn sign_bytes(body: &[u8], seed: [u8; 32]) -> Vec<u8> {
-    let mut hasher = blake3::Hasher::new_derive_key("littoral v1 transaction");
-    hasher.update(&scope().network.0);
-    hasher.update(&[NOTES.len() as u8]);
-    hasher.update(NOTES.as_bytes());
-    hasher.update(body);
-    let signature = SigningKey::from_bytes(&seed).sign(hasher.finalize().as_bytes());
-    [body, &signature.to_bytes()].concat()
-}
-
 #[test]
 fn any_bytes_under_a_good_signature_are_applied_alike_or_refused() {
     const SEED: [u8; 32] = [101; 32];
@@ -242,7 +230,7 @@ fn any_bytes_under_a_good_signature_are_applied_alike_or_refused() {
                     _ => body.insert(at, plot.rng.next() as u8),
                 }
             }
-            let bytes = sign_bytes(&body, SEED);
+            let bytes = common::sign_bytes(&body, SEED);
             let [one, other] = [&x, &y].map(|r| r.store.apply_remote(NOTES, vec![bytes.clone()]));
             assert_eq!(one.as_ref().ok(), other.as_ref().ok());
             match one {
@@ -278,7 +266,7 @@ fn huge_counts_take_no_memory() {
         for huge in [&[0xff, 0xff, 0xff, 0x7f][..], &[0xff; 9], &[0xff, 0xff, 0x03]] {
             let mut forged = [&body[..at], huge, &body[at + 1..]].concat();
             forged.resize(forged.len() + 1000, 0);
-            let refused = target.store.apply_remote(NOTES, vec![sign_bytes(&forged, seed)]);
+            let refused = target.store.apply_remote(NOTES, vec![common::sign_bytes(&forged, seed)]);
             let kinds = [ErrorKind::InvalidTransaction, ErrorKind::FormatTooNew];
             assert!(kinds.contains(&refused.unwrap_err().kind()));
         }

@@ -1,7 +1,7 @@
 //! What has no struct in C: figures, conflicts and links as JSON.
 
 #[cfg(feature = "net")]
-use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
+use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{Candidate, Conflict, Stats};
 use littoral::value::field_to_json;
 use serde_json::{Value, json};
@@ -100,7 +100,9 @@ pub(crate) fn link(status: &LinkStatus) -> Value {
 fn link_collection(status: &CollectionStatus) -> Value {
     let trouble = status.trouble.map(|trouble| match trouble {
         Trouble::Diverged => "diverged",
-        Trouble::Forked(_) => "forked",
+        Trouble::Halted(Offence::Forked) => "forked",
+        Trouble::Halted(Offence::TooNew) => "too_new",
+        Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer_behind",
         Trouble::Stuck => "stuck",

@@ -1,7 +1,9 @@
 //! The links of a node as JSON shapes.
 
 use littoral::clock::Timestamp;
-use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Network, Trouble};
+use littoral::net::{
+    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
+};
 
 use crate::shape::{LinkCollection, LinkShape, RefusalShape};
 
@@ -66,7 +68,16 @@ fn trouble(trouble: Trouble) -> String {
             "diverged: both hold the same transactions but not the same content; please report it"
                 .to_owned()
         }
-        Trouble::Forked(dot) => format!("forked: two transactions are called {dot}"),
+        Trouble::Halted(Offence::Forked) => {
+            "forked: two transactions have one name; `littoral doctor` says more".to_owned()
+        }
+        Trouble::Halted(Offence::TooNew) => {
+            "too new: one side does not know what the other writes here; upgrade Littoral on it"
+                .to_owned()
+        }
+        Trouble::Halted(_) => {
+            "halted: a transaction of one side is invalid; its log says which".to_owned()
+        }
         Trouble::Behind => {
             "behind: the peer's log no longer reaches back to what is here".to_owned()
         }

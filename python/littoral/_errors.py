@@ -105,6 +105,11 @@ class MissingDependencyError(Error):
     """A transaction builds on others that are not here. Nothing of it was applied."""
 
 
+class HistoryForkedError(Error):
+    """Two different transactions have one name: a copy of a store wrote beside it, or it was
+    rolled back. Nothing of the second one was applied."""
+
+
 class NetworkError(Error, ConnectionError):
     """The network failed: address, connection, handshake."""
 

@@ -78,6 +78,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "TimeoutError",
         ErrorKind::InvalidTransaction => "InvalidTransactionError",
         ErrorKind::MissingDependency => "MissingDependencyError",
+        ErrorKind::Forked => "HistoryForkedError",
         ErrorKind::Refused => "RefusedError",
         ErrorKind::Network => "NetworkError",
         ErrorKind::Protocol => "ProtocolError",

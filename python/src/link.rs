@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use littoral::net::{Direction, LinkState, LinkStatus, PeerAddress, Trouble};
+use littoral::net::{Direction, LinkState, LinkStatus, Offence, PeerAddress, Trouble};
 use littoral::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -184,7 +184,9 @@ pub(crate) fn status_to_py<'py>(
 fn trouble_name(trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Diverged => "diverged",
-        Trouble::Forked(_) => "forked",
+        Trouble::Halted(Offence::Forked) => "forked",
+        Trouble::Halted(Offence::TooNew) => "too new",
+        Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer behind",
         Trouble::Stuck => "stuck",

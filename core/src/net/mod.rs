@@ -33,6 +33,7 @@ mod tls;
 mod transport;
 mod trust;
 
+pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
 pub use link::Link;
 pub use network::{Network, NetworkOptions};

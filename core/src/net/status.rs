@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::{Dot, NodeId};
-use crate::sync::door::{Event, Progress};
+use crate::id::NodeId;
+use crate::sync::door::{Event, Offence, Progress};
 
 /// Who dialled whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,8 +78,8 @@ pub struct CollectionStatus {
 pub enum Trouble {
     /// Both hold the same transactions but not the same content.
     Diverged,
-    /// Two transactions have this name.
-    Forked(Dot),
+    /// One of the two can't apply what the other holds, for this reason.
+    Halted(Offence),
     /// The peer's log no longer reaches back to what we hold: we take in a snapshot.
     Behind,
     /// Our log no longer reaches back to what the peer holds: it takes in a snapshot.
@@ -97,7 +97,10 @@ impl Troubles {
     pub(super) fn note(&mut self, event: &Event) {
         let (collection, trouble) = match event {
             Event::Diverged { collection } => (collection, Trouble::Diverged),
-            Event::Forked { collection, dot } => (collection, Trouble::Forked(*dot)),
+            Event::Halted { collection, offence, why, by_peer } => {
+                tracing::warn!(collection, by_peer, reason = why, "a collection was halted");
+                (collection, Trouble::Halted(*offence))
+            }
             Event::Behind { collection } => (collection, Trouble::Behind),
             Event::PeerBehind { collection } => (collection, Trouble::PeerBehind),
             Event::Stuck { collection } => (collection, Trouble::Stuck),

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, NodeId, Position, Vector};
+use crate::id::{Dot, Hash, NodeId, Position, Vector};
 use crate::replica::{Replica, Watching};
 use crate::sync::door::{Outcome, SnapshotStep, StepOutcome};
 use crate::sync::message::{CloseCode, Control};
@@ -82,6 +82,10 @@ impl Source for Fake {
         self.with(|store| store.vector(collection))
     }
 
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        self.with(|store| store.contradiction(collection, theirs))
+    }
+
     fn floor(&self, collection: &str) -> Result<Vector> {
         self.with(|store| store.floor(collection))
     }
@@ -95,6 +99,10 @@ impl Source for Fake {
     }
     fn view(&self, _: &str) -> Result<Option<Box<dyn Served>>> {
         Ok(None)
+    }
+
+    fn is_staged(&self, _: &str) -> bool {
+        false
     }
 
     fn lease(&self, _: &str) -> Option<Box<dyn Lease>> {
@@ -137,7 +145,7 @@ impl Replica for Fake {
         match outcome {
             Outcome::Applied => Ok(()),
             Outcome::MissingDependency => Err(Error::new(ErrorKind::MissingDependency, "missing")),
-            Outcome::Invalid(why) => Err(Error::bad_txn(why)),
+            Outcome::Refused(_, why) => Err(Error::bad_txn(why)),
             Outcome::StoreFailed(why) => Err(Error::corrupt(why)),
         }
     }

@@ -15,7 +15,7 @@ use super::documents;
 use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
-use super::tables::{self, HeadRow, INDEX_STEP, Tables, VectorRow, db, set, unset};
+use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
 use crate::crdt::{Flags, LtHash, Row, Settled, view};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Vector};
@@ -411,11 +411,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 }
             }
         }
-        if dot.seq % INDEX_STEP == 1 {
-            let origin = self.origin_number(dot.origin)?;
-            let key = tables::transaction_key(number, origin, dot.seq);
-            set(&mut self.tables.transactions, &key, &position.0.to_be_bytes())?;
-        }
+        let origin = self.origin_number(dot.origin)?;
+        let key = tables::transaction_key(number, origin, dot.seq);
+        let entry = IndexRow { position, hash: signed.hash.short() };
+        set(&mut self.tables.transactions, &key, &entry.encode())?;
         self.head(collection).row.transactions += 1;
         Ok(())
     }

@@ -210,8 +210,9 @@ impl Inner {
     }
 
     fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Outcome>>, Vec<Item>)> {
+        let database = self.database()?;
         let heads = self.read_heads();
-        let mut admission = Admission::new(&heads);
+        let mut admission = Admission::new(&heads, &database);
         let mut admitted = Vec::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {

@@ -278,7 +278,7 @@ fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads);
+        let mut admission = Admission::new(&heads, database);
         for record in &records {
             match record.kind {
                 RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,

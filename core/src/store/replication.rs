@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use redb::ReadableDatabase;
 
+use super::admission::Index;
 use super::commit::{Item, Outcome, lock};
 use super::log::RecordKind;
-use super::tables::{self, db};
+use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Dot, Hash, Origin, Position, Vector};
@@ -133,6 +134,22 @@ impl Store {
         }
     }
 
+    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
+    /// here, as far back as the index of transactions goes.
+    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        let database = self.inner.database()?;
+        let heads = self.inner.read_heads();
+        let index = Index::new(&database);
+        for (origin, head) in theirs.iter() {
+            let dot = Dot { origin: *origin, seq: head.seq };
+            let held = index.hash_at(&heads, collection, &dot)?;
+            if held.is_some_and(|held| held != head.hash) {
+                return Ok(Some(dot));
+            }
+        }
+        Ok(None)
+    }
+
     /// A position at or before the first transaction of the collection that `have` lacks and
     /// the log holds.
     pub fn log_start(&self, collection: &str, have: &Vector) -> Result<Position> {
@@ -148,7 +165,7 @@ impl Store {
             let wanted = tables::transaction_key(head.number, number, have.seq(origin) + 1);
             let entry = index.range(&first[..]..=&wanted[..]).map_err(db)?.next_back();
             let position = match entry.transpose().map_err(db)? {
-                Some((_, position)) => Position(tables::u64_of(position.value())?),
+                Some((_, entry)) => IndexRow::decode(entry.value())?.position,
                 None => head.row.since,
             };
             start = start.min(position);

@@ -16,7 +16,7 @@
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
-//! | transactions | collection number, origin number, seq 8 | position 8; every 16th of an origin |
+//! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
@@ -69,9 +69,6 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
-
-/// Every this many transactions of an origin one is in the index.
-pub(super) const INDEX_STEP: Seq = 16;
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -164,6 +161,29 @@ pub(super) fn transaction_key(collection: u32, origin: u32, seq: Seq) -> [u8; 16
     key[..8].copy_from_slice(&origin_key(collection, origin));
     key[8..].copy_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// Where a transaction lies in the log, and its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IndexRow {
+    pub(super) position: Position,
+    pub(super) hash: ShortHash,
+}
+
+impl IndexRow {
+    pub(super) fn encode(&self) -> [u8; 24] {
+        let mut out = [0; 24];
+        out[..8].copy_from_slice(&self.position.0.to_be_bytes());
+        out[8..].copy_from_slice(&self.hash.0);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<IndexRow> {
+        let row = || Some((bytes.get(..8)?, bytes.get(8..)?.try_into().ok()?));
+        let (position, hash) =
+            row().ok_or_else(|| Error::corrupt("the index of transactions is malformed"))?;
+        Ok(IndexRow { position: Position(u64_of(position)?), hash: ShortHash(hash) })
+    }
 }
 
 /// The key of a settled counter row.

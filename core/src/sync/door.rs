@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{Dot, NodeId, Position};
+use crate::id::{NodeId, Position};
 use crate::txn::snapshot::{Staged, ViewHead};
 
 use super::message::CloseCode;
@@ -88,8 +88,8 @@ pub enum Outcome {
     Applied,
     /// A transaction builds on others that are not here; those before it may be applied.
     MissingDependency,
-    /// A transaction is invalid; those before it may be applied. Why, for both sides.
-    Invalid(String),
+    /// A transaction can't be applied, now or later; those before it may be. Why, for both sides.
+    Refused(Offence, String),
     /// Our store could not. Why, for our side only.
     StoreFailed(String),
 }
@@ -129,10 +129,24 @@ pub enum StepOutcome {
     Joined,
     /// What is staged is not what the view holds: it has to be compared again.
     Changed,
-    /// Something in the snapshot is invalid. Why, for both sides.
-    Invalid(String),
+    /// The snapshot can't be taken in. Why, for both sides.
+    Refused(Offence, String),
     /// Our store could not. Why, for our side only.
     StoreFailed(String),
+}
+
+/// Why a collection is not exchanged on a link any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Offence {
+    /// A transaction is malformed, or its author did not sign it.
+    Invalid,
+    /// Two transactions have one name: their author's store was copied or rolled back.
+    Forked,
+    /// A transaction is of a format, or has an operation, that one side does not know.
+    TooNew,
+    /// A reason of a newer version.
+    Other(u8),
 }
 
 /// What comes out of a session.
@@ -219,13 +233,17 @@ pub enum Event {
         /// Which collection.
         collection: String,
     },
-    /// Two transactions have one name: their author's store was copied or rolled back.
-    /// Nothing is exchanged for this collection on this link.
-    Forked {
+    /// One side can't apply what the other holds. Nothing is exchanged for this collection on
+    /// this link; the others go on.
+    Halted {
         /// Which collection.
         collection: String,
-        /// The name that two transactions have.
-        dot: Dot,
+        /// Why, for programs.
+        offence: Offence,
+        /// Why, for people.
+        why: String,
+        /// Whether the peer said so, not we.
+        by_peer: bool,
     },
     /// The peer's log no longer reaches back to what we hold.
     Behind {

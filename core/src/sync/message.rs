@@ -13,7 +13,8 @@
 //! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
-//! | 5 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
+//! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new), bytes reason (UTF-8) |
+//! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -42,6 +43,7 @@ use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
 
 use super::ask::{Question, put_question, read_question};
+use super::door::Offence;
 use super::framing::LENGTH_BYTES;
 
 /// The version of the protocol that this build speaks.
@@ -51,8 +53,9 @@ const HELLO: u8 = 1;
 const HAVE: u8 = 2;
 const ACK: u8 = 3;
 const BYE: u8 = 4;
-const ASK: u8 = 5;
-pub(super) const TAIL: u8 = 16;
+const HALT: u8 = 5;
+const ASK: u8 = 6;
+const TAIL: u8 = 16;
 const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
 const BEHIND: u8 = 19;
@@ -87,6 +90,15 @@ pub enum Control {
         number: u64,
         /// The question.
         question: Question,
+    },
+    /// "I don't take this collection from you, nor send it, on this link."
+    Halt {
+        /// Which collection.
+        collection: String,
+        /// Why, for programs.
+        offence: Offence,
+        /// Why, for people.
+        reason: String,
     },
     /// The last message.
     Bye {
@@ -159,8 +171,6 @@ pub enum CloseCode {
     Version,
     /// The two belong to different networks, or are one and the same node.
     Network,
-    /// A transaction is invalid.
-    Invalid,
     /// A store failed.
     StoreFailed,
     /// The other did not answer in time.
@@ -181,7 +191,6 @@ impl CloseCode {
             CloseCode::Protocol => 1,
             CloseCode::Version => 2,
             CloseCode::Network => 3,
-            CloseCode::Invalid => 4,
             CloseCode::StoreFailed => 5,
             CloseCode::Timeout => 6,
             CloseCode::Limit => 7,
@@ -197,12 +206,33 @@ impl CloseCode {
             1 => CloseCode::Protocol,
             2 => CloseCode::Version,
             3 => CloseCode::Network,
-            4 => CloseCode::Invalid,
             5 => CloseCode::StoreFailed,
             6 => CloseCode::Timeout,
             7 => CloseCode::Limit,
             8 => CloseCode::Gone,
             other => CloseCode::Other(other),
+        }
+    }
+}
+
+impl Offence {
+    /// The number in a `Halt`.
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Offence::Invalid => 1,
+            Offence::Forked => 2,
+            Offence::TooNew => 3,
+            Offence::Other(byte) => byte,
+        }
+    }
+
+    /// The reverse of [`Offence::to_byte`].
+    pub fn from_byte(byte: u8) -> Offence {
+        match byte {
+            1 => Offence::Invalid,
+            2 => Offence::Forked,
+            3 => Offence::TooNew,
+            other => Offence::Other(other),
         }
     }
 }
@@ -223,6 +253,11 @@ impl Control {
                 put_name(out, collection);
                 out.extend_from_slice(&number.to_be_bytes());
                 put_question(out, question);
+            }),
+            Control::Halt { collection, offence, reason } => frame(HALT, |out| {
+                put_name(out, collection);
+                out.push(offence.to_byte());
+                put_bytes(out, shorten(reason).as_bytes());
             }),
             Control::Bye { code, reason } => frame(BYE, |out| {
                 out.push(code.to_byte());
@@ -311,6 +346,11 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         BYE => {
             Control::Bye { code: CloseCode::from_byte(reader.u8()?), reason: read_reason(reader)? }
         }
+        HALT => Control::Halt {
+            collection: read_name(reader)?,
+            offence: Offence::from_byte(reader.u8()?),
+            reason: read_reason(reader)?,
+        },
         kind => return Err(unknown(kind, "control")),
     })
 }

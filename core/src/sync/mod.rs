@@ -45,6 +45,10 @@ pub trait Source {
     /// What is held of `collection`.
     fn vector(&self, collection: &str) -> Result<Vector>;
 
+    /// A dot at which a peer with the vector `theirs` holds another transaction than we, as far
+    /// back as that can be told.
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>>;
+
     /// The log holds every transaction of `collection` that is held and above this.
     fn floor(&self, collection: &str) -> Result<Vector>;
 
@@ -58,6 +62,9 @@ pub trait Source {
 
     /// A view of `collection` as it is now, to be served; `None` if it is not held.
     fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>>;
+
+    /// Whether `collection` is being staged here, also by a link that was cut.
+    fn is_staged(&self, collection: &str) -> bool;
 
     /// The right to stage `collection`; `None` if another link has it.
     fn lease(&self, collection: &str) -> Option<Box<dyn Lease>>;

@@ -29,22 +29,23 @@
 //! 3. The same inputs give the same outputs.
 //! 4. Control messages and acknowledgements go before transactions, transactions before
 //!    snapshots; tails take turns, frame by frame.
+//! 5. What is wrong with one collection halts that one, on both sides, and no other.
 //!
 //! Does not know: sockets, clocks, how a transaction is checked or applied.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::error::{Error, ErrorKind};
-use crate::id::{Dot, Position, Vector};
+use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
 };
 
 use super::ask::SNAPSHOT;
-use super::door::{Config, Event, Input, Outcome, Output, Progress, StreamId};
+use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
 use super::framing::Framer;
-use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
+use super::message::{CloseCode, Control, Digests, Tail, Txn};
 use super::snapshot_in::SnapshotIn;
 use super::snapshot_out::SnapshotOut;
 use super::streams::{Carries, Streams};
@@ -52,6 +53,7 @@ use super::tail_in::{Bound, Missing, TailIn, Work};
 use super::tail_out::{Step, TailOut};
 use super::{Lease, Source, Summary};
 
+mod hello;
 mod snapshots;
 
 /// One link between two replicas, seen from one side.
@@ -216,97 +218,6 @@ impl Session {
         self.watch_time(source)
     }
 
-    // Hello.
-
-    fn greet(&mut self, source: &dyn Source) -> Outcomes {
-        self.state = State::Greeting;
-        let names = source.collections()?;
-        check_count(names.len())?;
-        for name in names {
-            let summary = source.summary(&name)?;
-            self.greeted.insert(name, summary);
-        }
-        let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
-        let network = self.config.network;
-        self.say(&Control::Hello(Hello { version: PROTOCOL_VERSION, network, collections }));
-        Ok(())
-    }
-
-    fn meet(&mut self, hello: Hello, source: &dyn Source) -> Outcomes {
-        self.check_hello(&hello)?;
-        self.state = State::Ready;
-        self.event(Event::Ready);
-        let greeted = std::mem::take(&mut self.greeted);
-        let names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
-        check_count(names.len())?;
-        for name in names {
-            self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
-        }
-        self.discover(source)?;
-        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id, source))
-    }
-
-    fn check_hello(&self, hello: &Hello) -> Outcomes {
-        let (ours, theirs) = (PROTOCOL_VERSION, hello.version);
-        if theirs != ours {
-            let (us, peer) = (self.config.us.short(), self.config.peer.short());
-            let older = if theirs > ours { us.clone() } else { peer.clone() };
-            return Err(failure(
-                CloseCode::Version,
-                format!(
-                    "node {peer} speaks version {theirs} of the sync protocol and node {us} \
-                     version {ours}: upgrade littoral on node {older}"
-                ),
-            ));
-        }
-        if hello.network != self.config.network {
-            return Err(failure(
-                CloseCode::Network,
-                format!(
-                    "nodes {} and {} belong to different networks: join one of them to the \
-                     other's with a ticket",
-                    self.config.us.short(),
-                    self.config.peer.short()
-                ),
-            ));
-        }
-        match self.config.us == self.config.peer {
-            true => Err(failure(CloseCode::Network, "this node connected to itself")),
-            false => Ok(()),
-        }
-    }
-
-    /// Compares one collection as both hellos tell it; who does not name it holds nothing.
-    fn compare(
-        &mut self,
-        name: &str,
-        ours: Option<&Summary>,
-        theirs: Option<&Digests>,
-        source: &dyn Source,
-    ) -> Outcomes {
-        let nothing = Vector::new();
-        let vector = ours.map_or(&nothing, |summary| &summary.vector);
-        let digest = vector.digest();
-        let lane = self.lanes.entry(name.to_owned()).or_default();
-        if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
-            return self.ask(name, source.vector(name)?);
-        }
-        if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
-            self.halt(name)?;
-            self.event(Event::Diverged { collection: name.to_owned() });
-            return Ok(());
-        }
-        let position = match ours {
-            Some(summary) => summary.position,
-            None => source.start(name, &nothing)?,
-        };
-        lane.out.follow(vector, position);
-        lane.tail.follow(digest);
-        self.ready.insert(name.to_owned());
-        self.event(Event::Synced { collection: name.to_owned() });
-        Ok(())
-    }
-
     // Control messages.
 
     fn hear(&mut self, bytes: &[u8], source: &dyn Source) -> Outcomes {
@@ -332,6 +243,9 @@ impl Session {
             (_, Control::Ask { collection, number, question }) => {
                 self.asked(&collection, number, question, source)?;
             }
+            (_, Control::Halt { collection, offence, reason }) => {
+                self.refused(&collection, offence, reason)?;
+            }
         }
         Ok(())
     }
@@ -344,8 +258,11 @@ impl Session {
             return Ok(());
         }
         let ours = source.vector(name)?;
-        if let Some(dot) = fork(&ours, &vector) {
-            return self.forked(name, dot, ours);
+        if let Some(dot) = source.contradiction(name, &vector)? {
+            let why = format!(
+                "two transactions are called {dot}: the store of their author was copied or rolled back"
+            );
+            return self.refuse(name, Offence::Forked, why);
         }
         let start = source.start(name, &vector)?;
         let old = lane.out.have(&vector, start);
@@ -359,12 +276,27 @@ impl Session {
         }
     }
 
-    /// The peer holds another transaction than we under one name. It is shown what we hold,
-    /// so that it sees this too.
-    fn forked(&mut self, name: &str, dot: Dot, ours: Vector) -> Outcomes {
-        self.say_have(name, ours)?;
+    /// We can't go on with this collection, and the peer hears why. The others are not touched:
+    /// an offence of one collection ends that one alone.
+    fn refuse(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        if self.lane(name)?.tail.is_halted() {
+            return Ok(());
+        }
+        let (collection, reason) = (name.to_owned(), why.clone());
+        self.say(&Control::Halt { collection: collection.clone(), offence, reason });
         self.halt(name)?;
-        self.event(Event::Forked { collection: name.to_owned(), dot });
+        self.event(Event::Halted { collection, offence, why, by_peer: false });
+        Ok(())
+    }
+
+    /// The peer can't go on with this collection.
+    fn refused(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        self.open_lane(name)?;
+        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
+            return Ok(());
+        }
+        self.halt(name)?;
+        self.event(Event::Halted { collection: name.to_owned(), offence, why, by_peer: true });
         Ok(())
     }
 
@@ -419,7 +351,7 @@ impl Session {
                     _ => return Err(breach("a stream that does not say what it carries")),
                 },
                 Some(Carries::Tail(name)) => {
-                    self.tail_message(id, &name, Tail::from_frame(&frame)?)?;
+                    self.tail_message(id, &name, Tail::from_frame(&frame)?, source)?;
                 }
                 Some(Carries::Snapshot(name)) => self.answered(id, &name, &frame, source)?,
             }
@@ -430,18 +362,24 @@ impl Session {
         Ok(())
     }
 
-    fn tail_message(&mut self, id: u64, name: &str, message: Tail) -> Outcomes {
+    fn tail_message(
+        &mut self,
+        id: u64,
+        name: &str,
+        message: Tail,
+        source: &dyn Source,
+    ) -> Outcomes {
         match message {
             Tail::Tail { .. } => Err(breach("a stream that says twice what it carries")),
-            Tail::Txns { position, txns } => self.txns(name, position, txns),
+            Tail::Txns { position, txns } => self.txns(name, position, txns, source),
             Tail::CaughtUp => {
                 self.lane(name)?.tail.push_caught_up();
-                self.work(name)
+                self.work(name, source)
             }
             Tail::Behind => {
                 self.lane(name)?.tail.push_behind();
                 self.end_stream(id)?;
-                self.work(name)
+                self.work(name, source)
             }
         }
     }
@@ -458,15 +396,21 @@ impl Session {
         }
     }
 
-    fn txns(&mut self, name: &str, position: Position, txns: Vec<Txn>) -> Outcomes {
+    fn txns(
+        &mut self,
+        name: &str,
+        position: Position,
+        txns: Vec<Txn>,
+        source: &dyn Source,
+    ) -> Outcomes {
         let lane = self.lane(name)?;
         txns.iter().for_each(|txn| lane.out.heard(txn.dot));
         lane.tail.push_txns(position, txns)?;
-        self.work(name)
+        self.work(name, source)
     }
 
     /// Takes up what a tail has for us, until something has to be applied first.
-    fn work(&mut self, name: &str) -> Outcomes {
+    fn work(&mut self, name: &str, source: &dyn Source) -> Outcomes {
         loop {
             let (ticket, now_ms) = (self.next_ticket, self.now_ms);
             let Some(work) = self.lane(name)?.tail.next(ticket, now_ms) else { return Ok(()) };
@@ -479,7 +423,7 @@ impl Session {
                 }
                 Work::Synced => {
                     self.event(Event::Synced { collection });
-                    self.not_needed(name)?;
+                    self.not_needed(name, source)?;
                 }
                 Work::Behind => {
                     self.event(Event::Behind { collection });
@@ -502,12 +446,13 @@ impl Session {
                     self.missing(&name, source)?;
                 }
             }
-            Outcome::Invalid(why) => {
-                return Err(failure(CloseCode::Invalid, format!("transaction refused: {why}")));
+            Outcome::Refused(offence, why) => {
+                self.lane(&name)?.tail.refused(ticket);
+                return self.refuse(&name, offence, format!("transaction refused: {why}"));
             }
             Outcome::StoreFailed(why) => return Err(store_failed(why)),
         }
-        self.work(&name)?;
+        self.work(&name, source)?;
         self.retry(&name, source)
     }
 
@@ -813,14 +758,6 @@ impl From<Error> for Failure {
 
 fn digests(summary: &Summary) -> Digests {
     Digests { vector: summary.vector.digest(), cells: summary.cells }
-}
-
-/// A dot under which the two hold different transactions, as far as heads can tell.
-fn fork(ours: &Vector, theirs: &Vector) -> Option<Dot> {
-    theirs.iter().find_map(|(origin, head)| {
-        let same = ours.head(origin).filter(|our| our.seq == head.seq)?;
-        (same.hash != head.hash).then_some(Dot { origin: *origin, seq: head.seq })
-    })
 }
 
 fn check_count(collections: usize) -> Outcomes {

@@ -35,7 +35,7 @@ use crate::txn::snapshot::{Span, SpanDigest, Staged, ViewHead};
 
 use super::Source;
 use super::ask::{Answer, Content, Question, unasked};
-use super::door::{SnapshotStep, StepOutcome};
+use super::door::{Offence, SnapshotStep, StepOutcome};
 
 /// Documents in a piece at first, and the factor by which pieces get smaller.
 const FIRST_PIECE: u64 = 2048;
@@ -97,8 +97,8 @@ pub(super) enum Stepped {
     Joined,
     /// It did not work out; it is tried again later.
     Again,
-    /// The snapshot is invalid. Why, for both sides.
-    Invalid(String),
+    /// The snapshot can't be taken in. Why, for both sides.
+    Refused(Offence, String),
     /// Our store failed. Why.
     StoreFailed(String),
 }
@@ -162,6 +162,11 @@ impl SnapshotIn {
             return true;
         }
         false
+    }
+
+    /// Whether the peer was asked for a view.
+    pub(super) fn is_asked(&self) -> bool {
+        !matches!(self.phase, Phase::Idle | Phase::Wanted)
     }
 
     /// Its number.
@@ -467,7 +472,7 @@ impl SnapshotIn {
                 Stepped::Joined
             }
             StepOutcome::Changed => Stepped::Again,
-            StepOutcome::Invalid(why) => Stepped::Invalid(why),
+            StepOutcome::Refused(offence, why) => Stepped::Refused(offence, why),
             StepOutcome::StoreFailed(why) => Stepped::StoreFailed(why),
         }
     }

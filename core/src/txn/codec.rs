@@ -23,6 +23,9 @@
 //! | add | `02`, length and key, birth, total (zigzag), by (zigzag) |
 //! | settle | `03`, length and key, number of an origin, birth, seq, total (zigzag) |
 //!
+//! Version, origin and seq are the same in every version, and so are hash and signature: what
+//! a version does not know it still knows the name and the author of.
+//!
 //! Numbers without a size are LEB128. On disk and on the wire the signature follows
 //! (64 bytes). The hash of a transaction is over these bytes, without the signature, and
 //! over the network and the collection it belongs to: see [`sign`](super::sign).
@@ -149,10 +152,10 @@ impl Origins {
     }
 }
 
-/// The dot of a transaction's bytes, unchecked but for length and version.
+/// The dot of a transaction's bytes, of any version and otherwise unchecked.
 pub fn peek_dot(bytes: &[u8]) -> Result<Dot> {
     let mut reader = Reader::new(bytes, "transaction");
-    check_version(&mut reader)?;
+    reader.u8()?;
     dot(&mut reader)
 }
 

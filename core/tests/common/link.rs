@@ -1,17 +1,18 @@
-//! Two sessions over two real stores, without a network: bytes arrive in the order of
-//! their streams, and the link can be cut after any number of them.
+//! Sessions over real stores, one link at a time: all that each says arrives, in the order of
+//! its streams, unless the link is cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use littoral::Store;
 use littoral::replica::{self, Replica};
-use littoral::sync::door::{Config, Event, Input, Output, StreamId};
+use littoral::sync::door::{Config, Event, Input, Offence, Output, SnapshotStep, StreamId};
+use littoral::sync::message::CloseCode;
 use littoral::sync::session::Session;
 
-/// A link, and what came over it.
+/// Two sessions, and what is under way between them.
 pub(crate) struct Link<'a> {
     ends: [End<'a>; 2],
-    /// Bytes handed over, in both directions.
+    /// Bytes that have arrived, in both directions.
     pub(crate) bytes: usize,
     /// After how many bytes the link is cut.
     pub(crate) cut: Option<usize>,
@@ -21,135 +22,173 @@ pub(crate) struct Link<'a> {
 struct End<'a> {
     store: &'a Store,
     session: Session,
-    /// What the peer has sent and is not handed over yet.
-    arriving: Vec<Arrival>,
+    /// What the other end has not read yet.
+    sent: BTreeMap<StreamId, VecDeque<u8>>,
+    work: VecDeque<Work>,
     events: Vec<Event>,
-    /// Bytes received, by stream.
-    received: BTreeMap<StreamId, usize>,
+    closed: Option<(CloseCode, String)>,
 }
 
-enum Arrival {
-    Bytes(StreamId, Vec<u8>),
-    Finished(StreamId),
-    Reset(StreamId),
-    Stopped(StreamId),
-}
-
-/// How a link came to rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Nothing is under way.
-    Idle,
-    /// It was cut.
-    Cut,
-    /// One side ended it: why.
-    Closed(String),
+/// What a session wants its store to do.
+enum Work {
+    Apply(u64, String, Vec<Vec<u8>>),
+    Step(u64, String, SnapshotStep),
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(a: &'a Store, b: &'a Store) -> Link<'a> {
-        let end = |store: &'a Store, peer: &Store| End {
-            store,
-            session: Session::new(
-                Config { network: store.network().0, us: store.node_id(), peer: peer.node_id() },
-                0,
-            ),
-            arriving: Vec::new(),
-            events: Vec::new(),
-            received: BTreeMap::new(),
-        };
-        Link { ends: [end(a, b), end(b, a)], bytes: 0, cut: None, now_ms: 0 }
-    }
-
-    /// What was worth knowing at the first (0) or second (1) store.
-    pub(crate) fn events(&self, at: usize) -> &[Event] {
-        &self.ends[at].events
-    }
-
-    /// Hands over what is under way until nothing is. `between` is called after each round, so
-    /// that a test can do something meanwhile.
-    pub(crate) fn run(&mut self, mut between: impl FnMut(usize)) -> Rest {
-        for round in 0.. {
-            assert!(round < 100_000, "the link never comes to rest");
-            let mut moved = false;
-            for at in 0..2 {
-                while let Some(output) = self.ends[at].session.poll(self.ends[at].store) {
-                    moved = true;
-                    if let Some(reason) = self.carry_out(at, output) {
-                        return Rest::Closed(reason);
-                    }
-                }
+        let end = |us: &'a Store, peer: &Store| {
+            let network = us.network().0;
+            let config = Config { network, us: us.node_id(), peer: peer.node_id() };
+            End {
+                store: us,
+                session: Session::new(config, 0),
+                sent: BTreeMap::new(),
+                work: VecDeque::new(),
+                events: Vec::new(),
+                closed: None,
             }
-            for at in 0..2 {
-                for arrival in std::mem::take(&mut self.ends[at].arriving) {
-                    moved = true;
-                    if !self.hand_over(at, arrival) {
-                        return Rest::Cut;
-                    }
-                }
+        };
+        let mut link = Link { ends: [end(a, b), end(b, a)], bytes: 0, cut: None, now_ms: 0 };
+        link.drain(0);
+        link.drain(1);
+        link
+    }
+
+    /// Runs until nothing is under way; each side hears of commits as they happen.
+    pub(crate) fn settle(&mut self) {
+        (0..2).for_each(|end| self.handle(end, Input::Committed));
+        self.run(|_| ());
+    }
+
+    /// Runs until nothing is under way, or the link is cut; `between` is called before each
+    /// step, with its number. Gives whether it was cut.
+    pub(crate) fn run(&mut self, mut between: impl FnMut(usize)) -> bool {
+        for round in 0.. {
+            assert!(round < 1_000_000, "the link never comes to rest");
+            if self.cut.is_some_and(|cut| self.bytes >= cut) {
+                return true;
             }
             between(round);
-            if !moved {
-                let due = |end: &End<'_>| end.session.deadline_ms();
-                let idle = self.ends.iter().all(|end| end.session.is_idle());
-                match self.ends.iter().filter_map(due).min() {
-                    Some(at) if !idle && at < self.now_ms + 600_000 => {
-                        self.now_ms = at.max(self.now_ms + 1);
-                        (0..2).for_each(|at| self.handle(at, Input::Tick));
-                    }
-                    _ => return Rest::Idle,
-                }
+            let most = self.cut.map_or(usize::MAX, |cut| cut - self.bytes);
+            if !self.step(most) && !self.pass_time() {
+                break;
             }
         }
-        unreachable!("the rounds don't end")
+        false
     }
 
-    fn handle(&mut self, at: usize, input: Input<'_>) {
-        let end = &mut self.ends[at];
-        end.session.handle(input, self.now_ms, end.store);
-    }
-
-    fn carry_out(&mut self, at: usize, output: Output) -> Option<String> {
-        let store = self.ends[at].store;
-        let peer = self.ends[1 - at].store.node_id();
-        let arriving = &mut self.ends[1 - at].arriving;
-        match output {
-            Output::Send { stream, bytes } => arriving.push(Arrival::Bytes(stream, bytes)),
-            Output::Finish { stream } => arriving.push(Arrival::Finished(stream)),
-            Output::Reset { stream } => arriving.push(Arrival::Reset(stream)),
-            Output::StopReading { stream } => arriving.push(Arrival::Stopped(stream)),
-            Output::Apply { ticket, collection, txns } => {
-                let outcome = replica::outcome(Replica::apply(store, &collection, txns));
-                self.handle(at, Input::Applied { ticket, outcome });
-                (0..2).for_each(|at| self.handle(at, Input::Committed));
-            }
-            Output::Snapshot { ticket, collection, step } => {
-                let outcome = replica::step_outcome(store.step(&collection, &peer, step));
-                self.handle(at, Input::Stepped { ticket, outcome });
-                (0..2).for_each(|at| self.handle(at, Input::Committed));
-            }
-            Output::Event(event) => self.ends[at].events.push(event),
-            Output::Close { reason, .. } => return Some(reason),
+    /// Lets time pass up to what a session waits for, if one does and not for long.
+    fn pass_time(&mut self) -> bool {
+        let busy = self.ends.iter().any(|end| end.closed.is_none() && !end.session.is_idle());
+        let due = self.ends.iter().filter_map(|end| end.session.deadline_ms()).min();
+        let due = due.filter(|due| busy && *due < self.now_ms + 100_000);
+        if let Some(due) = due {
+            self.now_ms = due.max(self.now_ms + 1);
+            (0..2).for_each(|end| self.handle(end, Input::Tick));
         }
-        None
+        due.is_some()
     }
 
-    fn hand_over(&mut self, at: usize, arrival: Arrival) -> bool {
-        match arrival {
-            Arrival::Bytes(stream, bytes) => {
-                if self.cut.is_some_and(|cut| self.bytes + bytes.len() > cut) {
-                    return false;
-                }
+    /// Some bytes of one stream arrive, or something is applied. Whether anything could.
+    pub(crate) fn step(&mut self, most: usize) -> bool {
+        for from in 0..2 {
+            if let Some(work) = self.ends[from].work.pop_front() {
+                self.work(from, work);
+                (0..2).for_each(|end| self.handle(end, Input::Committed));
+                return true;
+            }
+        }
+        for from in 0..2 {
+            let waiting = self.ends[from].sent.iter_mut().find(|(_, bytes)| !bytes.is_empty());
+            if let Some((&stream, bytes)) = waiting {
+                let count = bytes.len().min(most);
+                let bytes: Vec<u8> = bytes.drain(..count).collect();
                 self.bytes += bytes.len();
-                *self.ends[at].received.entry(stream).or_default() += bytes.len();
-                for bytes in bytes.chunks(7001) {
-                    self.handle(at, Input::Received { stream, bytes });
+                self.handle(1 - from, Input::Received { stream, bytes: &bytes });
+                return true;
+            }
+        }
+        false
+    }
+
+    fn work(&mut self, end: usize, work: Work) {
+        let store = self.ends[end].store;
+        match work {
+            Work::Apply(ticket, collection, txns) => {
+                let outcome = replica::outcome(Replica::apply(store, &collection, txns));
+                self.handle(end, Input::Applied { ticket, outcome });
+            }
+            Work::Step(ticket, collection, step) => {
+                let peer = self.ends[1 - end].store.node_id();
+                let outcome = replica::step_outcome(Replica::step(store, &collection, &peer, step));
+                self.handle(end, Input::Stepped { ticket, outcome });
+            }
+        }
+    }
+
+    fn handle(&mut self, end: usize, input: Input<'_>) {
+        let at = &mut self.ends[end];
+        at.session.handle(input, self.now_ms, at.store);
+        self.drain(end);
+    }
+
+    fn drain(&mut self, end: usize) {
+        let store = self.ends[end].store;
+        while let Some(output) = self.ends[end].session.poll(store) {
+            let at = &mut self.ends[end];
+            match output {
+                Output::Send { stream, bytes } => at.sent.entry(stream).or_default().extend(bytes),
+                Output::Apply { ticket, collection, txns } => {
+                    at.work.push_back(Work::Apply(ticket, collection, txns));
+                }
+                Output::Snapshot { ticket, collection, step } => {
+                    at.work.push_back(Work::Step(ticket, collection, step));
+                }
+                Output::Event(event) => at.events.push(event),
+                Output::Close { code, reason, .. } => at.closed = Some((code, reason)),
+                Output::Reset { stream } => {
+                    at.sent.remove(&stream);
+                    self.handle(1 - end, Input::Reset { stream });
+                }
+                Output::StopReading { stream } => {
+                    self.ends[1 - end].sent.remove(&stream);
+                    self.handle(1 - end, Input::Stopped { stream });
+                }
+                Output::Finish { stream } => {
+                    let rest: Vec<u8> =
+                        self.ends[end].sent.remove(&stream).unwrap_or_default().into();
+                    self.bytes += rest.len();
+                    self.handle(1 - end, Input::Received { stream, bytes: &rest });
+                    self.handle(1 - end, Input::Finished { stream });
                 }
             }
-            Arrival::Finished(stream) => self.handle(at, Input::Finished { stream }),
-            Arrival::Reset(stream) => self.handle(at, Input::Reset { stream }),
-            Arrival::Stopped(stream) => self.handle(at, Input::Stopped { stream }),
         }
-        true
     }
+
+    pub(crate) fn events(&self, end: usize) -> &[Event] {
+        &self.ends[end].events
+    }
+
+    /// Why the link is over, if it is.
+    pub(crate) fn closed(&self) -> Option<(CloseCode, String)> {
+        self.ends.iter().find_map(|end| end.closed.clone())
+    }
+
+    /// The collections that one end gave up, and why.
+    pub(crate) fn halted(&self, end: usize) -> Vec<(String, Offence)> {
+        let halted = |event: &Event| match event {
+            Event::Halted { collection, offence, .. } => Some((collection.clone(), *offence)),
+            _ => None,
+        };
+        self.ends[end].events.iter().filter_map(halted).collect()
+    }
+}
+
+/// Two stores meet, and part when there is nothing left to do.
+pub(crate) fn sync(a: &Store, b: &Store) -> [Vec<(String, Offence)>; 2] {
+    let mut link = Link::new(a, b);
+    link.settle();
+    assert_eq!(link.closed(), None);
+    [link.halted(0), link.halted(1)]
 }

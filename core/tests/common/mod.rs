@@ -12,7 +12,7 @@ use littoral::id::{Dot, Vector};
 use littoral::store::disk::MemDisk;
 use littoral::store::{Outcome, View};
 use littoral::txn::snapshot::{Span, Staged, ViewHead};
-use littoral::txn::{self, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
+use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
 use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
 
 /// The collection of most tests.
@@ -226,6 +226,20 @@ pub(crate) fn snapshot(collection: &Collection) -> Vec<(String, Fields)> {
 
 pub(crate) fn decode(bytes: &[u8]) -> Txn {
     txn::decode(&bytes[..bytes.len() - SIGNATURE_BYTES]).unwrap()
+}
+
+/// Signs any bytes as the transaction of the notes that they name.
+pub(crate) fn sign_bytes(body: &[u8], seed: [u8; 32]) -> Vec<u8> {
+    use ed25519_dalek::Signer;
+    let mut hasher = blake3::Hasher::new_derive_key("littoral v1 transaction");
+    hasher.update(&NetworkId::named("default").0);
+    hasher.update(&[NOTES.len() as u8]);
+    hasher.update(NOTES.as_bytes());
+    // Origin and number, right after the version.
+    hasher.update(body.get(1..45).unwrap_or_default());
+    hasher.update(&blake3::derive_key("littoral v1 transaction content", body));
+    let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+    [body, &key.sign(hasher.finalize().as_bytes()).to_bytes()].concat()
 }
 
 pub(crate) fn fields<const N: usize>(entries: [(&str, Field); N]) -> Fields {

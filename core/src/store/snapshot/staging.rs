@@ -47,11 +47,16 @@ impl Store {
         free.then(|| StagingLease { leased, collection: collection.to_owned() })
     }
 
+    /// Whether a collection is being staged, also by a link that was cut.
+    pub fn is_staged(&self, collection: &str) -> bool {
+        self.inner.read_heads().joining.contains(collection)
+    }
+
     /// Begins to stage a collection; goes on with what is staged already. From here on every
     /// change of a document keeps the row as it was.
     pub fn stage(&self, collection: &str) -> Result<()> {
         let inner = &self.inner;
-        if inner.read_heads().joining.contains(collection) {
+        if self.is_staged(collection) {
             return Ok(());
         }
         let since = inner.wall.now_ms().to_be_bytes();
@@ -89,7 +94,7 @@ impl Store {
             rows.push((key(collection, &document.id), value));
         }
         self.inner.commit_staged(|txn| {
-            if !self.inner.read_heads().joining.contains(collection) {
+            if !self.is_staged(collection) {
                 // It was given up meanwhile.
                 return Ok(());
             }
@@ -100,7 +105,7 @@ impl Store {
 
     /// Gives up what is staged of a collection. Gives whether there was anything.
     pub fn unstage(&self, collection: &str) -> Result<bool> {
-        if !self.inner.read_heads().joining.contains(collection) {
+        if !self.is_staged(collection) {
             return Ok(false);
         }
         self.inner.commit_beside_heads(

@@ -3,11 +3,11 @@
 //! Questions go over the control stream; answers come over a stream of their own, after all
 //! tails that have something to send. The streams are the session's like those of tails.
 
-use super::{Carries, Lane, Outcomes, Session, breach, failure, store_failed};
+use super::{Carries, Lane, Outcomes, Session, breach, store_failed};
 use crate::sync::Source;
 use crate::sync::ask::{Answer, Question};
 use crate::sync::door::{Event, Output, SnapshotStep, StepOutcome, StreamId};
-use crate::sync::message::{CloseCode, Control};
+use crate::sync::message::Control;
 use crate::sync::snapshot_in::Stepped;
 use crate::sync::snapshot_out::Reply;
 
@@ -140,8 +140,9 @@ impl Session {
                 let stream = self.lane(&name)?.joining.again(now_ms);
                 self.stop(stream)?;
             }
-            Stepped::Invalid(why) => {
-                return Err(failure(CloseCode::Invalid, format!("snapshot refused: {why}")));
+            Stepped::Refused(offence, why) => {
+                self.done(&name)?;
+                return self.refuse(&name, offence, format!("snapshot refused: {why}"));
             }
             Stepped::StoreFailed(why) => return Err(store_failed(why)),
         }
@@ -149,22 +150,26 @@ impl Session {
     }
 
     /// Everything came by the tail after all: what is staged is of no use.
-    pub(super) fn not_needed(&mut self, name: &str) -> Outcomes {
-        let lane = self.lane(name)?;
-        if lane.joining.is_idle() {
-            return Ok(());
+    pub(super) fn not_needed(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        if !self.lane(name)?.joining.is_idle() {
+            self.done(name)?;
+            let stream = self.lane(name)?.joining.reset();
+            self.stop(stream)?;
         }
-        self.done(name)?;
-        let stream = self.lane(name)?.joining.reset();
-        self.stop(stream)?;
-        self.step(name, SnapshotStep::Discard);
+        // Another link may be staging it: then it is that one's.
+        if source.is_staged(name) && source.lease(name).is_some() {
+            self.step(name, SnapshotStep::Discard);
+        }
         Ok(())
     }
 
-    /// Tells the peer that its view is not needed any more, and lets others stage.
+    /// Lets others stage, and tells the peer that its view is not needed any more, if it made one.
     fn done(&mut self, name: &str) -> Outcomes {
         let lane = self.lane(name)?;
         lane.lease = None;
+        if !lane.joining.is_asked() {
+            return Ok(());
+        }
         let (collection, number) = (name.to_owned(), lane.joining.number());
         self.say(&Control::Ask { collection, number, question: Question::Done });
         Ok(())

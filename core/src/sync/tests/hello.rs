@@ -3,7 +3,7 @@
 use super::store::{Store, dot, node, txn};
 use super::world::{NETWORK, World};
 use crate::limits::{HELLO_TIMEOUT_MS, MAX_LINK_COLLECTIONS};
-use crate::sync::door::{Config, Event, Input, Output, StreamId};
+use crate::sync::door::{Config, Event, Input, Offence, Output, StreamId};
 use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION};
 use crate::sync::session::Session;
 
@@ -133,29 +133,79 @@ fn two_transactions_under_one_name_are_reported_by_both() {
         world.write(1, "tasks");
         let link = world.link(0, 1);
         world.settle();
-        let forked = Event::Forked { collection: "notes".to_owned(), dot: dot(7, 1) };
-        assert_eq!([world.saw(link, 0, &forked), world.saw(link, 1, &forked)], [1, 1]);
+        assert_eq!(halts(&world, link, 0), [("notes".to_owned(), Offence::Forked)]);
+        assert_eq!(halts(&world, link, 1), [("notes".to_owned(), Offence::Forked)]);
         assert!(world.links[link].iter().all(|end| end.closed.is_none()));
         assert_eq!(world.stores[0].held["tasks"].txns.len(), 1);
     }
 }
 
 #[test]
-fn an_invalid_transaction_ends_the_link_and_both_know_why() {
+fn a_fork_behind_the_newest_transaction_is_seen_by_either_side() {
+    for (seed, longer) in (0..30).map(|seed| (seed, seed as usize % 2)) {
+        let mut world = World::new(seed, 2);
+        world.write(longer, "notes");
+        world.stores[0].apply("notes", &txn(dot(7, 1), &[], b"one"));
+        world.stores[1].apply("notes", &txn(dot(7, 1), &[], b"other"));
+        world.stores[longer].apply("notes", &txn(dot(7, 2), &[], b"more"));
+        let link = world.link(0, 1);
+        world.settle();
+        for end in 0..2 {
+            assert_eq!(halts(&world, link, end), [("notes".to_owned(), Offence::Forked)]);
+        }
+        assert_eq!(world.stores[1 - longer].held["notes"].vector.seq(&dot(7, 1).origin), 1);
+    }
+}
+
+/// The collections that one end was told not to go on with.
+fn halts(world: &World, link: usize, end: usize) -> Vec<(String, Offence)> {
+    let halted = |event: &Event| match event {
+        Event::Halted { collection, offence, .. } => Some((collection.clone(), *offence)),
+        _ => None,
+    };
+    world.links[link][end].events.iter().filter_map(halted).collect()
+}
+
+#[test]
+fn an_invalid_transaction_ends_its_collection_alone_and_both_know_why() {
     let mut world = World::new(1, 2);
     world.write(0, "notes");
+    world.write(0, "tasks");
     let link = world.link(0, 1);
     world.lazy.insert(1);
     world.settle();
-    let (ticket, ..) = world.links[link][1].applies[0].clone();
-    let outcome = crate::sync::door::Outcome::Invalid("its signature is wrong".to_owned());
+    let of = |(_, name, _): &(u64, String, Vec<Vec<u8>>)| name == "notes";
+    let at = world.links[link][1].applies.iter().position(of).unwrap();
+    let (ticket, ..) = world.links[link][1].applies.remove(at).unwrap();
+    let why = "its signature is wrong".to_owned();
+    let outcome = crate::sync::door::Outcome::Refused(Offence::Invalid, why);
     world.handle(link, 1, Input::Applied { ticket, outcome });
+    world.lazy.clear();
     world.settle();
-    for end in &world.links[link] {
-        let (code, reason, _) = end.closed.as_ref().unwrap();
-        assert_eq!(*code, CloseCode::Invalid);
-        assert!(reason.contains("its signature is wrong"), "{reason}");
+    for (end, by_peer) in [(0, true), (1, false)] {
+        let end = &world.links[link][end];
+        assert_eq!(end.closed, None);
+        let halted = |event: &Event| match event {
+            Event::Halted { collection, offence, why, by_peer } => {
+                Some((collection.clone(), *offence, why.clone(), *by_peer))
+            }
+            _ => None,
+        };
+        let (collection, offence, why, said_by_peer) =
+            end.events.iter().find_map(halted).expect("it is told");
+        assert_eq!((collection.as_str(), offence), ("notes", Offence::Invalid));
+        assert_eq!(said_by_peer, by_peer);
+        assert!(why.contains("its signature is wrong"), "{why}");
+        assert!(end.session.is_idle());
     }
+    // The collection stays where it is, and the other one goes on.
+    world.write(0, "notes");
+    world.write(1, "notes");
+    world.write(0, "tasks");
+    world.settle();
+    assert_eq!(world.stores[1].held["tasks"].txns.len(), 2);
+    assert_eq!(world.stores[1].held["notes"].txns.len(), 1);
+    assert_eq!(world.stores[0].held["notes"].txns.len(), 2);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, Vector};
-use crate::sync::door::Outcome;
+use crate::sync::door::{Offence, Outcome};
 use crate::sync::{Lease, Page, Record, Source, Summary, View};
 use crate::txn::peek_dot;
 use crate::txn::snapshot::{Span, SpanDigest};
@@ -104,11 +104,11 @@ impl Store {
         }
         let held = self.held.entry(collection.to_owned()).or_default();
         let (Ok(dot), Ok(deps)) = (peek_dot(bytes), deps(bytes)) else {
-            return Outcome::Invalid("bad signature".to_owned());
+            return Outcome::Refused(Offence::Invalid, "bad signature".to_owned());
         };
         if held.vector.covers(&dot) {
             return match held.txns.get(&dot).is_some_and(|ours| ours != bytes) {
-                true => Outcome::Invalid(format!("{dot} is another")),
+                true => Outcome::Refused(Offence::Forked, format!("{dot} is another")),
                 false => Outcome::Applied,
             };
         }
@@ -208,6 +208,16 @@ impl Source for Store {
         Ok(self.held.get(collection).map(|held| held.vector.clone()).unwrap_or_default())
     }
 
+    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        let held = self.held.get(collection).cloned().unwrap_or_default();
+        let differs = |(origin, theirs): (&Origin, &Head)| {
+            let dot = Dot { origin: *origin, seq: theirs.seq };
+            let ours = held.txns.get(&dot)?;
+            (head(&dot, ours).hash != theirs.hash).then_some(dot)
+        };
+        Ok(theirs.iter().find_map(differs))
+    }
+
     fn floor(&self, collection: &str) -> Result<Vector> {
         Ok(self.held.get(collection).map(|held| held.floor.clone()).unwrap_or_default())
     }
@@ -242,6 +252,10 @@ impl Source for Store {
     }
     fn view(&self, _: &str) -> Result<Option<Box<dyn View>>> {
         Ok(None)
+    }
+
+    fn is_staged(&self, _: &str) -> bool {
+        false
     }
 
     fn lease(&self, _: &str) -> Option<Box<dyn Lease>> {
