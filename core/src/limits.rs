@@ -48,7 +48,7 @@ pub const MAX_SNAPSHOT_LIST: usize = 4096;
 /// Questions of a snapshot that may be open at once.
 pub const MAX_SNAPSHOT_QUESTIONS: usize = 16;
 /// Bytes of documents in one answer of a snapshot; a larger document comes in parts of this size.
-pub const SNAPSHOT_ANSWER_BYTES: usize = 64 << 10;
+pub const SNAPSHOT_ANSWER_BYTES: usize = 32 << 10;
 /// Documents that are read for one answer of digests.
 pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
 /// Largest document that a snapshot carries, in bytes of its row.

@@ -10,8 +10,9 @@
 
 use std::cmp::Ordering;
 
+use super::cell::{Body, Cell, CounterRow};
 use super::key::{self, Slot};
-use super::row::{Body, Cell, CounterRow, Row};
+use super::row::Row;
 use crate::error::{Error, Result};
 use crate::id::Dot;
 use crate::limits::MAX_VALUE_BYTES;
@@ -39,7 +40,7 @@ where
             (Some(a), Some(b)) => place(a).cmp(&place(b)),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (None, None) => return Row::from_cells(joined),
+            (None, None) => return Row::of_cells(joined),
         };
         if order == Ordering::Equal {
             joined.extend(a.zip(b).map(|(a, b)| join_cells(a, b)));

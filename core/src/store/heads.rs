@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
+use super::documents::Meter;
 use super::tables::{self, HeadRow, VectorRow, db};
+use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Vector};
 
@@ -23,6 +25,10 @@ pub(super) struct Heads {
     pub(super) applied: Position,
     /// The collections, held or not, of which a snapshot is being staged.
     pub(super) joining: BTreeSet<String>,
+    /// How documents are laid into rows.
+    pub(super) layout: Layout,
+    /// Counts the rows of documents that are read and written.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// What is known of one collection.

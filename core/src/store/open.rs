@@ -24,6 +24,7 @@ use super::replication::Listeners;
 use super::tables::{self, Tables, db};
 use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
+use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Position};
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
@@ -46,6 +47,7 @@ pub struct Options {
     network: Option<String>,
     wall: Arc<dyn WallClock>,
     key: Option<NodeKey>,
+    layout: Layout,
 }
 
 impl Options {
@@ -57,6 +59,7 @@ impl Options {
             network: None,
             wall: Arc::new(SystemClock),
             key: None,
+            layout: Layout::default(),
         }
     }
 
@@ -88,6 +91,14 @@ impl Options {
     /// The node's key, instead of the one in the directory's `node.key`.
     pub fn key(mut self, key: NodeKey) -> Options {
         self.key = Some(key);
+        self
+    }
+
+    /// Another layout of documents, for tests: stores that sync and a store that is opened again
+    /// must have the same.
+    #[doc(hidden)]
+    pub fn layout(mut self, layout: Layout) -> Options {
+        self.layout = layout;
         self
     }
 
@@ -164,7 +175,8 @@ impl Options {
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
-        let heads = Heads::load(&database, node)?;
+        let mut heads = Heads::load(&database, node)?;
+        heads.layout = self.layout;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let (log, found) = Log::open(disk, heads.applied)?;

@@ -43,7 +43,7 @@ const CUT: u64 = 16;
 /// A piece of at most so many documents is compared one by one.
 const SMALL_PIECE: u64 = 16;
 /// Bytes that wait to be staged, above which nothing more is asked for.
-const BACKLOG_BYTES: usize = 16 * SNAPSHOT_ANSWER_BYTES;
+const BACKLOG_BYTES: usize = 32 * SNAPSHOT_ANSWER_BYTES;
 
 /// The receiving side of a collection's snapshot on a link.
 #[derive(Debug, Default)]

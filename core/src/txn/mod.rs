@@ -10,6 +10,7 @@ pub mod sign;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Stamp};

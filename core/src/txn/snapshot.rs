@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use super::sign::{self, SIGNATURE_BYTES};
 use super::{NodeKey, Proof, Scope};
-use crate::crdt::{Flags, LtHash, Row};
+use crate::crdt::{Flags, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
 use crate::limits::MAX_VECTOR_ENTRIES;
@@ -176,7 +176,8 @@ impl SpanHasher {
 
 /// The bytes of one document's row, with the origins that it names.
 pub fn pack(row: &Row) -> Vec<u8> {
-    let mut numbers: BTreeMap<Origin, u32> = row.origins().map(|origin| (origin, 0)).collect();
+    let mut numbers: BTreeMap<Origin, u32> =
+        Row::origins_of(row.cells()).map(|origin| (origin, 0)).collect();
     let mut out = Vec::with_capacity(256);
     put_uint(&mut out, numbers.len() as u64);
     for (number, (origin, entry)) in (0..).zip(&mut numbers) {
@@ -197,11 +198,4 @@ pub fn unpack(bytes: &[u8]) -> Result<Row> {
     }
     Row::decode(reader.take_rest(), |number| origins.get(number as usize).copied())
         .map_err(|err| Error::bad_txn(err.message()))
-}
-
-/// Adds what a document contributes to the digest of its collection's cells.
-pub fn add_cells(cells: &mut LtHash, id: &str, row: &Row) {
-    if !row.is_empty() {
-        cells.add(&row.digest(id));
-    }
 }

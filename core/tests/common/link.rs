@@ -67,6 +67,12 @@ impl<'a> Link<'a> {
         for round in 0.. {
             assert!(round < 1_000_000, "the link never comes to rest");
             if self.cut.is_some_and(|cut| self.bytes >= cut) {
+                // What a store was given to do it does, whatever becomes of the link.
+                for end in 0..2 {
+                    while let Some(work) = self.ends[end].work.pop_front() {
+                        self.work(end, work);
+                    }
+                }
                 return true;
             }
             between(round);

@@ -5,7 +5,7 @@ use redb::WriteTransaction;
 use super::staging::{drop_staging, page};
 use crate::clock::Timestamp;
 use crate::crdt::join::{Side, join};
-use crate::crdt::{Body, LtHash, Row};
+use crate::crdt::{Body, Cell, LtHash, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, NodeId};
 use crate::store::apply::{Changes, Waist};
@@ -14,7 +14,7 @@ use crate::store::heads::CollectionHead;
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
-use crate::txn::snapshot::{ViewHead, add_cells};
+use crate::txn::snapshot::ViewHead;
 use crate::wire::{put_bytes, put_uint};
 
 /// Documents that are joined between two barrier records.
@@ -120,10 +120,12 @@ impl Pass<'_, '_, '_> {
         for (id, theirs) in staged {
             let theirs = theirs.unwrap_or_default();
             let ours = self.waist.row(self.collection, &id)?;
-            if !ours.is_empty() {
-                self.cells.remove(&ours.digest(&id));
-            }
-            add_cells(&mut self.cells, &id, &theirs);
+            let layout = self.waist.layout();
+            let digest = |cells: &&[Cell]| Row::digest_of(cells, &id);
+            let before = layout.rows(ours.cells());
+            before.iter().map(digest).for_each(|digest| self.cells.remove(&digest));
+            let after = layout.rows(theirs.cells());
+            after.iter().map(digest).for_each(|digest| self.cells.add(&digest));
             let covers = |dot: &Dot| {
                 let row = self.own.and_then(|own| own.vector.get(&dot.origin));
                 row.is_some_and(|row| row.seq >= dot.seq)
@@ -142,7 +144,7 @@ impl Pass<'_, '_, '_> {
     }
 }
 
-fn newest(cell: &crate::crdt::Cell) -> Timestamp {
+fn newest(cell: &Cell) -> Timestamp {
     match &cell.body {
         Body::Put(_) => cell.stamp.time,
         Body::Counter(row) => row.time,
