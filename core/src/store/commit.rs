@@ -25,6 +25,7 @@ use super::Inner;
 use super::admission::Admission;
 use super::apply::{Changes, Waist};
 use super::export::Mark;
+use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
 use super::segments::{Counted, Segments};
 use super::tables::{Tables, db};
@@ -34,6 +35,9 @@ use crate::limits::{
     COMMIT_BATCH_BYTES, STATE_DURABLE_BYTES, STATE_DURABLE_MS, STATE_DURABLE_TXNS,
 };
 use crate::txn::Signed;
+
+/// What staging some documents counts for towards making redb durable.
+const STAGED_BYTES: u64 = 1 << 20;
 
 /// What came of an entry of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,11 +124,6 @@ impl Committer {
         self.segments.save(txn, start, self.log.end())
     }
 
-    /// Makes the log durable.
-    pub(super) fn sync(&mut self) -> Result<()> {
-        self.log.sync()
-    }
-
     /// Removes the log's segments before `position`.
     pub(super) fn unlink_before(&mut self, position: Position) -> Result<()> {
         self.log.unlink_before(position).map(drop)
@@ -132,6 +131,16 @@ impl Committer {
 
     pub(super) fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Appends a record of ours, not a transaction.
+    pub(super) fn append(&mut self, record: NewRecord<'_>) -> Result<()> {
+        self.log.append(&[record]).map(drop)
+    }
+
+    /// Makes durable what was appended.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.log.sync()
     }
 
     /// Appends a barrier and makes it durable; gives the log's end.
@@ -400,6 +409,15 @@ impl Inner {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
     ) -> Result<T> {
+        self.commit_beside_heads(change, |_| ())
+    }
+
+    /// The same, with a change of the heads that becomes visible in the same moment.
+    pub(super) fn commit_beside_heads<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads),
+    ) -> Result<T> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
@@ -407,9 +425,38 @@ impl Inner {
         let txn = self.begin_write(true)?;
         let result = change(&txn)?;
         committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads);
+        drop(heads);
         self.note_durable(committer);
         Ok(result)
+    }
+
+    /// Commits what is staged of a snapshot, between two batches: durable only when redb would
+    /// be made durable anyway, since what is lost of it is fetched again.
+    pub(super) fn commit_staged(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.undurable_bytes += STAGED_BYTES;
+        let make_durable = self.must_make_durable(committer);
+        if make_durable {
+            committer.log.sync().map_err(|err| self.poison(&err))?;
+        }
+        let txn = self.begin_write(make_durable)?;
+        change(&txn)?;
+        if make_durable {
+            committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
+        }
+        txn.commit().map_err(|err| self.poison(&db(err)))?;
+        if make_durable {
+            self.note_durable(committer);
+        }
+        Ok(())
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.

@@ -26,11 +26,13 @@ mod pins;
 mod prune;
 mod replication;
 mod segments;
+mod snapshot;
 mod stats;
 mod tables;
 mod transaction;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{
@@ -54,6 +56,7 @@ pub use peers::TrustedPeer;
 pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
+pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
@@ -95,6 +98,8 @@ pub(crate) struct Inner {
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
+    /// The collections that a link is staging.
+    leased: Arc<Mutex<BTreeSet<String>>>,
     /// Held as long as the directory is ours: until the store is closed.
     lock: Mutex<Option<std::fs::File>>,
 }

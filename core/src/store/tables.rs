@@ -22,6 +22,7 @@
 //! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
+//! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -49,9 +50,11 @@ pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
+pub(super) const JOINS: Definition = TableDefinition::new("joins");
+pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 15] = [
+pub(super) const ALL: [Definition; 17] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -67,6 +70,8 @@ pub(super) const ALL: [Definition; 15] = [
     BUDGETS,
     LEFT,
     PEERS,
+    JOINS,
+    STAGED,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -94,6 +99,8 @@ pub(super) struct Tables<'txn> {
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
+    pub(super) joins: BytesTable<'txn>,
+    pub(super) staged: BytesTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -112,6 +119,8 @@ impl<'txn> Tables<'txn> {
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
             left: open(LEFT)?,
+            joins: open(JOINS)?,
+            staged: open(STAGED)?,
         })
     }
 }
