@@ -38,10 +38,23 @@ pub const SYNC_SMALL_BYTES: usize = 16 << 10;
 /// Bytes of transactions of one collection that a receiver holds before they are applied.
 pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
 /// Bytes that a receiver holds for a whole link, unfinished frames included.
-pub const SYNC_RECEIVE_BYTES: usize =
-    2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES) + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES;
+pub const SYNC_RECEIVE_BYTES: usize = 2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES)
+    + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES
+    + MAX_SNAPSHOT_DOCUMENT_BYTES;
 /// Tail streams that a peer may have open at once: some are replaced but not yet ended.
 pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
+/// Ids or pieces that one answer of a snapshot lists.
+pub const MAX_SNAPSHOT_LIST: usize = 4096;
+/// Questions of a snapshot that may be open at once.
+pub const MAX_SNAPSHOT_QUESTIONS: usize = 16;
+/// Bytes of documents in one answer of a snapshot; a larger document comes in parts of this size.
+pub const SNAPSHOT_ANSWER_BYTES: usize = 32 << 10;
+/// Documents that are read for one answer of digests.
+pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
+/// Largest document that a snapshot carries, in bytes of its row.
+pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
+/// How long a view is kept for a peer that does not ask about it.
+pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Longest reason that goes with a goodbye, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 /// How long a link may take until both sides have said hello.
@@ -87,6 +100,23 @@ pub const RECONNECT_MAX_MS: u64 = 30_000;
 /// A link that was up for this long has lived: the next wait starts over.
 pub const LINK_LIVED_MS: u64 = 5_000;
 
+/// History that the log keeps of each collection, unless another budget is set: 64 MiB, some
+/// 150,000 small transactions. A peer that lags more is usually served better by a snapshot.
+pub const LOG_BUDGET_BYTES: u64 = 64 << 20;
+/// And not what was written longer ago than this: 30 days.
+pub const LOG_BUDGET_AGE_MS: u64 = 30 * 24 * 3_600_000;
+/// Pins may hold this many times the log's budget before they expire.
+pub const LOG_PIN_FACTOR: u64 = 2;
+/// How often commits look for something to prune, besides whenever a segment is complete.
+pub const PRUNE_CHECK_MS: u64 = 1_000;
+/// Smallest size at which log segments may be closed, in bytes.
+pub const MIN_LOG_SEGMENT_BYTES: u64 = 1 << 10;
+/// The state is made durable after this many transactions since the last time,
+pub const STATE_DURABLE_TXNS: u64 = 1000;
+/// or this many bytes of log,
+pub const STATE_DURABLE_BYTES: u64 = 16 << 20;
+/// or with the first commit after this time: what recovery has to apply again is bounded.
+pub const STATE_DURABLE_MS: u64 = 5_000;
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
 /// Records of one log batch, in bytes: one largest transaction and its frame, or many small ones.

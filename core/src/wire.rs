@@ -43,9 +43,13 @@ impl<'a> Reader<'a> {
     }
 
     /// What is not read yet.
-    #[cfg(test)]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// All that is not read yet, taken as it is.
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     /// An error that says what is malformed; its kind is for bytes that came from outside.

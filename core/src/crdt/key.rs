@@ -17,8 +17,6 @@
 //!
 //! Slots sort before fields: a node's own cells come before its children's.
 
-use std::ops::Range;
-
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::value::{Path, Value, codec};
@@ -34,9 +32,9 @@ const END: u8 = 0x00;
 const ESCAPE: u8 = 0x01;
 
 /// Ranges of the byte after a place's own part: where a map, a set and a counter of it lie.
-pub(super) const MAP_TAGS: [Range<u8>; 2] = [MAP..MAP + 1, FIELD..FIELD + 1];
-pub(super) const SET_TAGS: [Range<u8>; 1] = [SET..ELEMENT + 1];
-pub(super) const COUNTER_TAGS: [Range<u8>; 1] = [COUNTER..COUNTER + 1];
+pub(super) const MAP_TAGS: [(u8, u8); 2] = [(MAP, MAP + 1), (FIELD, FIELD + 1)];
+pub(super) const SET_TAGS: [(u8, u8); 1] = [(SET, ELEMENT + 1)];
+pub(super) const COUNTER_TAGS: [(u8, u8); 1] = [(COUNTER, COUNTER + 1)];
 
 /// What a cell is, at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -204,9 +204,9 @@ impl Node {
         beside: &mut B,
         wanted: impl Fn(bool, bool) -> bool,
     ) -> Result<(), B::Error> {
-        let mut live = |ranges: &[Range<u8>]| -> Result<bool, B::Error> {
-            for tags in ranges {
-                if beside.live(path, tags.clone())? {
+        let mut live = |ranges: &[(u8, u8)]| -> Result<bool, B::Error> {
+            for (from, to) in ranges {
+                if beside.live(path, *from..*to)? {
                     return Ok(true);
                 }
             }

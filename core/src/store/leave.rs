@@ -7,6 +7,7 @@
 
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
+use super::snapshot::drop_staging;
 use super::tables::{self, BytesTable, Tables, db, set};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
@@ -44,7 +45,7 @@ impl Inner {
         let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
         let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: b"left" };
         let end = committer.append_barrier(barrier).map_err(|err| self.poison(&err))?;
-        let drop_rows = || -> Result<()> {
+        let mut drop_rows = || -> Result<()> {
             let txn = self.begin_write(true)?;
             let mut tables = Tables::open(&txn)?;
             set(
@@ -66,11 +67,15 @@ impl Inner {
             ] {
                 drop_range(table, &start, &stop)?;
             }
+            drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             drop(tables);
+            committer.segments_mut().forget(collection);
+            committer.save_segments(&txn)?;
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);
+            heads.joining.remove(collection);
             heads.applied = end;
             Ok(())
         };

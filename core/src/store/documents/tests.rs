@@ -54,7 +54,9 @@ impl Shelf {
         }
         txn.commit().unwrap();
         let mut origins = Origins::default();
-        (0..4).for_each(|n| drop(origins.number_or_add(origin(n))));
+        for n in 0..4 {
+            origins.number_or_add(origin(n));
+        }
         let (meter, cells) = (Meter::default(), LtHash::new());
         Shelf { database, layout, meter, cells, origins }
     }
