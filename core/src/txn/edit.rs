@@ -14,6 +14,9 @@
 //! seen of other kinds at its place and on the way there, so that taking something out never
 //! brings up another side.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::version::{element_key, short_hash};

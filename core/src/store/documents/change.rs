@@ -283,9 +283,9 @@ impl Writer<'_, '_> {
                 places.step(&changed.key, changed.before, changed.after, &mut beside)?;
             }
         }
-        self.end(&mut tail)?;
         let Found { delta, shown } =
-            places.finish(&mut BesideTail { writer: self, tail: &None, batch })?;
+            places.finish(&mut BesideTail { writer: self, tail: &tail, batch })?;
+        self.end(&mut tail)?;
         let after = Head {
             shown: shown.unwrap_or(before.shown),
             size: before.size.saturating_add_signed(grown),
