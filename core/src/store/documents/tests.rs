@@ -203,7 +203,10 @@ fn ops(rng: &mut Rng, row: &Row, stamp: &Stamp) -> Vec<Op> {
                 let prefix = match rng.below(8) {
                     0 => Vec::new(),
                     1 => key::slot(&key::prefix(&Path::from("s")), Slot::Element),
-                    2 => key::prefix(&Path::from("a")),
+                    2 => match row.cells().first() {
+                        Some(cell) => cell.key.clone(),
+                        None => continue,
+                    },
                     3 | 4 => {
                         match row.cells().get(rng.below(row.cells().len().max(1) as u64) as usize) {
                             Some(cell) => cell.key.clone(),
@@ -212,9 +215,10 @@ fn ops(rng: &mut Rng, row: &Row, stamp: &Stamp) -> Vec<Op> {
                     }
                     _ => prefix,
                 };
-                let upto = (0..1 + rng.below(3)).map(|n| Dot {
-                    origin: origin(n),
-                    seq: stamp.dot.seq.saturating_sub(1 + rng.below(4)),
+                let all = rng.below(2) == 0;
+                let upto = (0..3).map(|n| {
+                    let back = if all { 1 } else { 1 + rng.below(8) };
+                    Dot { origin: origin(n), seq: stamp.dot.seq.saturating_sub(back) }
                 });
                 Op::Clear { prefix, upto: upto.collect() }
             }
