@@ -137,6 +137,14 @@ fn a_collection_keeps_its_budget_and_a_quiet_one_does_not_hold_a_busy_one() {
     again.store.set_log_budget("large", None).unwrap();
     assert_eq!(again.store.log_budget("large"), SMALL.budget);
     assert!(again.store.prune().unwrap().segments > 0);
+    // The store's own default is for openings that don't name one.
+    let tiny = LogBudget { bytes: 1, age_ms: 1 };
+    again.store.set_default_log_budget(Some(tiny)).unwrap();
+    assert_eq!(again.store.log_budget("quiet"), SMALL.budget);
+    let plain = Replica::on(0, again.disk.power_cut_all_lost()).unwrap();
+    assert_eq!(plain.store.log_budget("quiet"), tiny);
+    plain.store.set_default_log_budget(None).unwrap();
+    assert_eq!(plain.store.log_budget("quiet"), LogBudget::default());
 }
 
 #[test]
