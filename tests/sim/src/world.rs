@@ -233,7 +233,7 @@ impl World {
     pub(crate) fn add_machine(&mut self) -> Checked {
         let at = self.machines.len();
         self.say(&format!("{at} joins"));
-        self.machines.push(Machine::new(at));
+        self.machines.push(Machine::new(at, self.plan.layout));
         self.ledger.open_account();
         self.boot(at)?;
         for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
