@@ -25,6 +25,7 @@ use super::Inner;
 use super::admission::Admission;
 use super::apply::{Changes, Waist};
 use super::export::Mark;
+use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
 use super::tables::{Tables, db};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,8 @@ use crate::txn::Signed;
 const DURABLE_TXNS: u64 = 1000;
 /// or this many bytes of log.
 const DURABLE_BYTES: u64 = 16 << 20;
+/// What staging some documents counts for towards that.
+const STAGED_BYTES: u64 = 1 << 20;
 
 /// What came of an entry of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +98,16 @@ impl Committer {
 
     pub(super) fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Appends a record of ours, not a transaction.
+    pub(super) fn append(&mut self, record: NewRecord<'_>) -> Result<()> {
+        self.log.append(&[record]).map(drop)
+    }
+
+    /// Makes durable what was appended.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.log.sync()
     }
 
     /// Appends a barrier and makes it durable; gives the log's end.
@@ -289,7 +302,7 @@ impl Inner {
             || self.state_len() > committer.durable_len
     }
 
-    fn note_durable(&self, committer: &mut Committer) {
+    pub(super) fn note_durable(&self, committer: &mut Committer) {
         committer.undurable_txns = 0;
         committer.undurable_bytes = 0;
         committer.durable_len = self.state_len();
@@ -343,15 +356,50 @@ impl Inner {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
     ) -> Result<T> {
+        self.commit_beside_heads(change, |_| ())
+    }
+
+    /// The same, with a change of the heads that becomes visible in the same moment.
+    pub(super) fn commit_beside_heads<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads),
+    ) -> Result<T> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
         committer.log.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;
         let result = change(&txn)?;
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads);
+        drop(heads);
         self.note_durable(committer);
         Ok(result)
+    }
+
+    /// Commits what is staged of a snapshot, between two batches: durable only when redb would
+    /// be made durable anyway, since what is lost of it is fetched again.
+    pub(super) fn commit_staged(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.undurable_bytes += STAGED_BYTES;
+        let make_durable = self.must_make_durable(committer);
+        if make_durable {
+            committer.log.sync().map_err(|err| self.poison(&err))?;
+        }
+        let txn = self.begin_write(make_durable)?;
+        change(&txn)?;
+        txn.commit().map_err(|err| self.poison(&db(err)))?;
+        if make_durable {
+            self.note_durable(committer);
+        }
+        Ok(())
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.

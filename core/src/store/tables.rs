@@ -20,6 +20,7 @@
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
+//! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -45,9 +46,11 @@ pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
+pub(super) const JOINS: Definition = TableDefinition::new("joins");
+pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 13] = [
+pub(super) const ALL: [Definition; 15] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -61,6 +64,8 @@ pub(super) const ALL: [Definition; 13] = [
     TRANSACTIONS,
     LEFT,
     PEERS,
+    JOINS,
+    STAGED,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -82,6 +87,8 @@ pub(super) struct Tables<'txn> {
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
+    pub(super) joins: BytesTable<'txn>,
+    pub(super) staged: BytesTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -100,6 +107,8 @@ impl<'txn> Tables<'txn> {
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
             left: open(LEFT)?,
+            joins: open(JOINS)?,
+            staged: open(STAGED)?,
         })
     }
 }

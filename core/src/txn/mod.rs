@@ -1,11 +1,13 @@
 //! Transactions: the unit that is signed, chained, kept verbatim and sent.
 //!
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
-//! signatures, [`edit`] turns what a caller wants into operations over what it has seen.
+//! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
+//! [`snapshot`] has the bytes of what travels without them.
 
 mod codec;
 pub mod edit;
 pub mod sign;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod version;
