@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::link::Link;
 use common::{NOTES, Replica, Rng, assert_same, each_seed, fields, pull};
 use littoral::id::{Dot, Hash, Origin};
@@ -212,6 +214,27 @@ fn two_that_are_behind_each_other_join_each_other() {
     let (a, b) = (with_documents(0, 50), with_documents(1, 60));
     sync(&a, &b);
     assert_same(&[&a, &b]);
+}
+
+#[test]
+fn followers_hear_which_documents_a_snapshot_changed() {
+    let (a, b) = (with_documents(0, 30), Replica::new(1));
+    sync(&a, &b);
+    let c = Replica::new(2);
+    skip(&c, &a);
+    c.notes().set("n000003", "title", "c").unwrap();
+    c.notes().delete("n000004").unwrap();
+    c.notes().put("new", &fields([("x", Field::from(1))])).unwrap();
+    skip(&a, &c);
+    let mut changes = b.store.changes(None);
+    sync(&a, &b);
+    let mut heard = Vec::new();
+    while let Some(change) = changes.next(Duration::ZERO).unwrap() {
+        assert_eq!((change.dot.origin.node, change.dot.seq), (a.store.node_id(), 0));
+        assert!(!change.local);
+        heard.push(change.id);
+    }
+    assert_eq!(heard, ["n000003", "n000004", "new"]);
 }
 
 fn span(start: &str, end: Option<&str>) -> Span {
