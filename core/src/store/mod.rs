@@ -47,7 +47,7 @@ pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 pub use open::Options;
-pub use peers::TrustedPeer;
+pub use peers::{Collections, TrustedPeer};
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};

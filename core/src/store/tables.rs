@@ -72,6 +72,7 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
+pub(super) const META_WANTED: &[u8] = b"wanted";
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {
