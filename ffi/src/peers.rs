@@ -1,7 +1,7 @@
 //! Whom this store trusts.
 
-use littoral::store::Collections;
 use littoral::NodeId;
+use littoral::store::Collections;
 use serde_json::{Value, json};
 
 use crate::collection::was_there;

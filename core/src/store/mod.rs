@@ -7,6 +7,7 @@
 
 mod admission;
 mod apply;
+mod budget;
 mod collection;
 mod commit;
 pub mod disk;
@@ -21,7 +22,10 @@ mod leave;
 pub mod log;
 mod open;
 mod peers;
+mod pins;
+mod prune;
 mod replication;
+mod segments;
 mod snapshot;
 mod stats;
 mod tables;
@@ -42,12 +46,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, check_collection};
 use crate::txn::{NetworkId, NodeKey};
 
+pub use budget::LogBudget;
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
+pub use pins::{LogPin, PinnedLog};
+pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};
@@ -81,6 +88,9 @@ pub(crate) struct Inner {
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
     readers: Mutex<export::Readers>,
+    budgets: Mutex<budget::Budgets>,
+    pins: Arc<Mutex<pins::Pins>>,
+    pruning: Arc<prune::Pruning>,
     queue: Mutex<Queue>,
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
