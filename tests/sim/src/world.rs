@@ -383,7 +383,7 @@ impl World {
         let end = |us: usize, peer: usize| {
             let (us, peer) = (&self.machines[us], &self.machines[peer]);
             let network = NetworkId::named("default").0;
-            let config = Config { network, us: us.id(), peer: peer.id() };
+            let config = Config { network, us: us.id(), peer: peer.id(), wanted: None };
             Some(End::new(Session::new(config, self.now_ms), us.commits()))
         };
         let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
