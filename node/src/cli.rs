@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use littoral::net::PeerAddress;
+use littoral::store::Collections;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
@@ -127,6 +128,10 @@ pub(crate) struct RunArgs {
     /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<Peer>,
+    /// Exchange only these collections with peers, from now on: names with commas between, or
+    /// `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Where to answer HTTP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     pub(crate) http: SocketAddr,
@@ -143,6 +148,21 @@ pub(crate) struct RunArgs {
     /// And not what is older than this. Kept in the store; 30 at first.
     #[arg(long, value_name = "DAYS")]
     pub(crate) log_days: Option<u32>,
+}
+
+/// Collections to exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedNames(pub(crate) Collections);
+
+impl std::str::FromStr for WantedNames {
+    type Err = littoral::Error;
+
+    fn from_str(text: &str) -> littoral::Result<WantedNames> {
+        Ok(WantedNames(match text {
+            "*" => Collections::All,
+            names => Collections::only(names.split(',').map(str::trim))?,
+        }))
+    }
 }
 
 /// A peer of `run`.
@@ -367,6 +387,10 @@ pub(crate) struct SyncArgs {
     /// The peer.
     #[arg(value_name = "ADDR#KEY")]
     pub(crate) peer: PeerAddress,
+    /// Exchange only these collections with this peer, from now on: names with commas between,
+    /// or `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) timeout: u64,

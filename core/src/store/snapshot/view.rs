@@ -64,7 +64,9 @@ impl Store {
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
             // Refused if the log was pruned in between: then a later view does.
-            let Ok(_pin) = self.pin_log(collection, position, "a snapshot") else { continue };
+            let Ok(_pin) = self.pin_log(collection, position, "a peer takes in a snapshot") else {
+                continue;
+            };
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
             return Ok(View { store: self.clone(), read, number, head, position, _pin });
