@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use littoral::net::PeerAddress;
+use littoral::store::Collections;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Give back to the disk what is free in the state's file. No node may run on the store.
+    Compact(CompactArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
     /// Print a completion script for a shell.
@@ -125,12 +128,41 @@ pub(crate) struct RunArgs {
     /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<Peer>,
+    /// Exchange only these collections with peers, from now on: names with commas between, or
+    /// `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Where to answer HTTP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     pub(crate) http: SocketAddr,
     /// Answer HTTP on an address that others can reach, without any authentication.
     #[arg(long)]
     pub(crate) http_unprotected: bool,
+    /// How much of the state to keep in memory, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub(crate) cache: u32,
+    /// History to keep of each collection for peers that were away, in MiB: who was away for
+    /// longer is sent a snapshot. Kept in the store; 64 at first.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) log_budget: Option<u32>,
+    /// And not what is older than this. Kept in the store; 30 at first.
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) log_days: Option<u32>,
+}
+
+/// Collections to exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedNames(pub(crate) Collections);
+
+impl std::str::FromStr for WantedNames {
+    type Err = littoral::Error;
+
+    fn from_str(text: &str) -> littoral::Result<WantedNames> {
+        Ok(WantedNames(match text {
+            "*" => Collections::All,
+            names => Collections::only(names.split(',').map(str::trim))?,
+        }))
+    }
 }
 
 /// A peer of `run`.
@@ -341,12 +373,24 @@ pub(crate) struct StatusArgs {
     pub(crate) digests: bool,
 }
 
+/// Of `compact`.
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// Only say how much is in use.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Of `sync`.
 #[derive(Debug, Args)]
 pub(crate) struct SyncArgs {
     /// The peer.
     #[arg(value_name = "ADDR#KEY")]
     pub(crate) peer: PeerAddress,
+    /// Exchange only these collections with this peer, from now on: names with commas between,
+    /// or `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) timeout: u64,

@@ -188,6 +188,14 @@ class Store:
     def flush(self) -> None:
         """Makes everything written so far durable."""
 
+    def set_log_budget(
+        self, collection: str, *, bytes: int | None = None, ms: int | None = None
+    ) -> None:
+        """Sets how much of a collection's history the log keeps; without figures, the default."""
+
+    def prune(self) -> int:
+        """Removes what the log holds beyond its budget; gives the bytes."""
+
     def stats(self) -> dict[str, Any]:
         """Figures, as nested dicts."""
 
@@ -266,6 +274,9 @@ class Store:
 
     def trusted(self) -> list[str]:
         """The keys of the peers that are trusted."""
+
+    def want(self, collections: list[str] | None, peer: str | None = None) -> None:
+        """Which collections to exchange with peers, or with one; `None` is all."""
 
     def listen(self, address: str) -> str:
         """Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them."""

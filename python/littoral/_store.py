@@ -1,7 +1,7 @@
 """Stores, transactions, changes and links."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -156,6 +156,24 @@ class Store:
         """Make everything written so far durable."""
         self._store.flush()
 
+    def set_log_budget(
+        self, collection: str, *, bytes: int | None = None, days: float | None = None
+    ) -> None:
+        """Set how much of a collection's history is kept for peers that were away.
+
+        Who was away for longer is sent a snapshot. Without figures: the store's default,
+        which is 64 MiB and 30 days.
+        """
+        ms = None if days is None else int(days * 86_400_000)
+        self._store.set_log_budget(collection, bytes=bytes, ms=ms)
+
+    def prune(self) -> int:
+        """Remove what the log holds beyond its budget, and give the bytes of it.
+
+        Writing does this as it goes; this is for a store that is seldom written to.
+        """
+        return self._store.prune()
+
     def stats(self) -> Stats:
         """Give figures for operators."""
         found = self._store.stats()
@@ -178,6 +196,14 @@ class Store:
         What it wrote stays.
         """
         return self._store.distrust(key)
+
+    def want(self, collections: Iterable[str] | None, *, peer: str | None = None) -> None:
+        """Exchange only these collections with peers, or with one; `None` is all.
+
+        Others neither travel nor cost; what is here stays. Links that are up go by it when they
+        are made again.
+        """
+        self._store.want(None if collections is None else list(collections), peer)
 
     def trusted(self) -> list[str]:
         """List the keys of the peers that are trusted."""

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use littoral::store::Collections;
 use littoral::{Fields, NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -109,6 +110,28 @@ impl Store {
         self.open.run(py, |store| store.flush())
     }
 
+    /// Sets how much of a collection's history the log keeps; without figures, the default.
+    #[pyo3(signature = (collection, *, bytes=None, ms=None))]
+    fn set_log_budget(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        bytes: Option<u64>,
+        ms: Option<u64>,
+    ) -> PyResult<()> {
+        let usual = littoral::store::LogBudget::default();
+        let budget = (bytes.is_some() || ms.is_some()).then(|| littoral::store::LogBudget {
+            bytes: bytes.unwrap_or(usual.bytes),
+            age_ms: ms.unwrap_or(usual.age_ms),
+        });
+        self.open.run(py, |store| store.set_log_budget(collection, budget))
+    }
+
+    /// Removes what the log holds beyond its budget; gives the bytes.
+    fn prune(&self, py: Python<'_>) -> PyResult<u64> {
+        self.open.run(py, |store| store.prune().map(|pruned| pruned.bytes))
+    }
+
     /// Figures, as nested dicts.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.open.run(py, |store| store.stats())?;
@@ -119,6 +142,11 @@ impl Store {
             one.set_item("conflicts", found.conflicts)?;
             one.set_item("transactions", found.transactions)?;
             one.set_item("origins", found.origins)?;
+            one.set_item("exported", found.exported)?;
+            one.set_item("pruned", found.pruned)?;
+            one.set_item("log_bytes", found.log_bytes)?;
+            one.set_item("log_budget_bytes", found.log_budget.bytes)?;
+            one.set_item("log_budget_ms", found.log_budget.age_ms)?;
             collections.set_item(&found.name, one)?;
         }
         let all = PyDict::new(py);
@@ -126,6 +154,10 @@ impl Store {
         all.set_item("collections", collections)?;
         all.set_item("state_bytes", stats.state_bytes)?;
         all.set_item("log_bytes", stats.log_bytes)?;
+        all.set_item("log_budget_bytes", stats.log_budget_bytes)?;
+        all.set_item("log_start", stats.log_start.0)?;
+        all.set_item("log_held", stats.log_held)?;
+        all.set_item("log_pins_expired", stats.log_pins_expired)?;
         all.set_item("log_syncs", stats.log_syncs)?;
         all.set_item("position", stats.position.0)?;
         all.set_item("failure", stats.failure)?;
@@ -365,6 +397,28 @@ impl Store {
     fn trusted(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let peers = self.open.run(py, |store| store.trusted())?;
         Ok(peers.into_iter().map(|peer| peer.node.to_string()).collect())
+    }
+
+    /// Which collections to exchange with peers, or with one; `None` is all.
+    #[pyo3(signature = (collections, peer=None))]
+    fn want(
+        &self,
+        py: Python<'_>,
+        collections: Option<Vec<String>>,
+        peer: Option<&str>,
+    ) -> PyResult<()> {
+        let parsed = || -> littoral::Result<_> {
+            let wanted = match collections {
+                Some(names) => Collections::only(names)?,
+                None => Collections::All,
+            };
+            Ok((wanted, peer.map(str::parse::<NodeId>).transpose()?))
+        };
+        let (wanted, peer) = parsed().map_err(|err| raise(py, err.into()))?;
+        self.open.run(py, |store| match peer {
+            Some(node) => store.want_of(node, wanted),
+            None => store.want(wanted),
+        })
     }
 
     /// Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them.

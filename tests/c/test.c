@@ -112,7 +112,11 @@ static void opening_and_closing(void) {
     OK(lit_store_flush(store, &err));
     OK(lit_store_collections_json(store, &bytes, &err));
     CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_set_log_budget(store, LIT_STR("notes"), 1 << 20, 1000, &err));
+    OK(lit_store_set_log_budget(store, LIT_STR("notes"), 0, 0, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_set_log_budget(store, LIT_STR("a b"), 1, 1, &err));
     OK(lit_store_stats_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"log_held\":null") != NULL);
     CHECK(strstr((const char *)bytes.ptr, "\"failure\":null") != NULL);
     lit_bytes_free(&bytes);
     OK(lit_store_conflicts_json(store, &bytes, &err));
@@ -831,6 +835,11 @@ static void trusting(lit_store_t *store) {
     GIVES(LIT_NOT_FOUND, lit_store_distrust(store, lit_bytes_slice(key), &err));
     OK(lit_store_trusted_json(store, &bytes, &err));
     CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_want_json(store, S("[\"notes\"]"), S(""), &err));
+    OK(lit_store_want_json(store, S("null"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("notes"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("[\"a b\"]"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("null"), S("nobody"), &err));
     GIVES(LIT_ERR_INVALID_INPUT, lit_store_trust(store, S("nobody"), &err));
     GIVES(LIT_ERR_INVALID_INPUT, lit_store_distrust(store, S("nobody"), &err));
     lit_bytes_free(&key);

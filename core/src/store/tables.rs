@@ -84,6 +84,7 @@ pub(super) const META_LOG_START: &[u8] = b"log start";
 pub(super) const META_COUNTED: &[u8] = b"counted";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
+pub(super) const META_WANTED: &[u8] = b"wanted";
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {

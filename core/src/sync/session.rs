@@ -43,7 +43,7 @@ use crate::limits::{
 };
 
 use super::ask::SNAPSHOT;
-use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
+use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId, Wanted};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Tail, Txn};
 use super::snapshot_in::SnapshotIn;
@@ -64,6 +64,7 @@ pub struct Session {
     now_ms: u64,
     hello_by_ms: u64,
     greeted: BTreeMap<String, Summary>,
+    peer_wants: Wanted,
     control: Framer,
     streams: Streams,
     lanes: BTreeMap<String, Lane>,
@@ -122,6 +123,7 @@ impl Session {
             now_ms,
             hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
             greeted: BTreeMap::new(),
+            peer_wants: None,
             control: Framer::new(MAX_CONTROL_BYTES),
             streams: Streams::default(),
             lanes: BTreeMap::new(),
@@ -252,6 +254,9 @@ impl Session {
 
     /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
     fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
+        if !self.wants(name) {
+            return Ok(());
+        }
         self.open_lane(name)?;
         let lane = self.lanes.entry(name.to_owned()).or_default();
         if lane.tail.is_halted() {
@@ -545,7 +550,7 @@ impl Session {
     /// Announces collections that have come up since hello.
     fn discover(&mut self, source: &dyn Source) -> Outcomes {
         for name in source.collections()? {
-            if !self.lanes.contains_key(&name) {
+            if !self.lanes.contains_key(&name) && self.wants(&name) {
                 check_count(self.lanes.len() + 1)?;
                 self.lanes.insert(name.clone(), Lane::default());
                 self.ask(&name, source.vector(&name)?)?;
