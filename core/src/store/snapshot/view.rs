@@ -7,6 +7,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
 use crate::store::documents::{self, Documents};
+use crate::store::heads::CollectionHead;
 use crate::store::tables::{self, db};
 use crate::store::{Inner, LogPin, Store};
 use crate::txn::Scope;
@@ -41,6 +42,16 @@ impl Store {
             if heads.applied > inner.reader.durable() {
                 drop(heads);
                 self.flush()?;
+                continue;
+            }
+            let unmarked = |head: &CollectionHead| {
+                let own = head.vector.get(&head.own_origin(inner.node));
+                own.is_some_and(|own| own.seq > head.row.exported)
+            };
+            if heads.named(collection).is_some_and(unmarked) {
+                drop(heads);
+                // What the view covers leaves with it.
+                self.mark_exported(collection)?;
                 continue;
             }
             let head = heads.named(collection).ok_or_else(|| {
