@@ -7,22 +7,21 @@ use redb::{ReadTransaction, ReadableDatabase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
 use crate::store::documents::{self, Documents};
-use crate::store::heads::CollectionHead;
 use crate::store::tables::{self, db};
 use crate::store::{Inner, LogPin, Store};
 use crate::txn::Scope;
 use crate::txn::snapshot::{Newest, Span, SpanDigest, SpanHasher, ViewHead, pack};
 
 /// One collection at one moment. Holds a read transaction: what is deleted meanwhile still
-/// takes room on the disk until the view is dropped.
+/// takes room on the disk until the view is dropped. And it pins the log.
 pub struct View {
     store: Store,
     read: ReadTransaction,
     number: u32,
     head: Vec<u8>,
     position: Position,
-    /// What comes after the view is held in the log while it is being joined.
-    _pin: Option<LogPin>,
+    /// What comes after the view is to be sent after it.
+    _pin: LogPin,
 }
 
 impl std::fmt::Debug for View {
@@ -32,7 +31,8 @@ impl std::fmt::Debug for View {
 }
 
 impl Store {
-    /// A view of a collection as it is now, durable in all that it shows.
+    /// A view of a collection as it is now, durable in all that it shows. It may leave this
+    /// store: own transactions are marked as handed out before.
     ///
     /// Errors: [`ErrorKind::UnknownCollection`] if it is not held; I/O.
     pub fn view(&self, collection: &str) -> Result<View> {
@@ -44,14 +44,10 @@ impl Store {
                 self.flush()?;
                 continue;
             }
-            let unmarked = |head: &CollectionHead| {
-                let own = head.vector.get(&head.own_origin(inner.node));
-                own.is_some_and(|own| own.seq > head.row.exported)
-            };
-            if heads.named(collection).is_some_and(unmarked) {
+            let own = heads.named(collection).map(|head| head.exports(inner.node));
+            if own.is_some_and(|(newest, exported)| newest > exported) {
                 drop(heads);
-                // What the view covers leaves with it.
-                self.mark_exported(collection)?;
+                inner.mark_exported(collection)?;
                 continue;
             }
             let head = heads.named(collection).ok_or_else(|| {
@@ -67,10 +63,13 @@ impl Store {
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
+            // Refused if the log was pruned in between: then a later view does.
+            let Ok(_pin) = self.pin_log(collection, position, "a peer takes in a snapshot") else {
+                continue;
+            };
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
-            let pin = self.pin_log(collection, position, "a peer takes in a snapshot").ok();
-            return Ok(View { store: self.clone(), read, number, head, position, _pin: pin });
+            return Ok(View { store: self.clone(), read, number, head, position, _pin });
         }
     }
 }
