@@ -43,11 +43,10 @@ pub(crate) enum Act {
     Inspect,
     Prune,
     Budget,
-    Clone,
 }
 
 impl Act {
-    pub(crate) const ALL: [Act; 20] = [
+    pub(crate) const ALL: [Act; 19] = [
         Act::Write,
         Act::Flush,
         Act::Leave,
@@ -67,7 +66,6 @@ impl Act {
         Act::Inspect,
         Act::Prune,
         Act::Budget,
-        Act::Clone,
     ];
 
     /// How often it happens, beside 20 for writing, if its seed is fond of it a little.
@@ -157,7 +155,6 @@ impl World {
             Act::Inspect => self.inspect(at),
             Act::Prune => self.prune(at),
             Act::Budget => self.set_budget(at, &mut chance),
-            Act::Clone => Ok(()),
         }
     }
 

@@ -57,7 +57,6 @@ impl Plan {
             match act {
                 Act::Write => 20,
                 _ if settings.calm && act.breaks() => 0,
-                Act::Clone if !settings.clones => 0,
                 _ => often * act.weight(),
             }
         });
