@@ -27,6 +27,7 @@ mod prune;
 mod replication;
 mod segments;
 mod snapshot;
+mod space;
 mod stats;
 mod tables;
 mod transaction;
@@ -57,6 +58,7 @@ pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
+pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 

@@ -50,7 +50,7 @@ pub struct Options {
     network: Option<String>,
     wall: Arc<dyn WallClock>,
     key: Option<NodeKey>,
-    log_budget: LogBudget,
+    log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
 }
@@ -64,7 +64,7 @@ impl Options {
             network: None,
             wall: Arc::new(SystemClock),
             key: None,
-            log_budget: LogBudget::default(),
+            log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
         }
@@ -82,10 +82,10 @@ impl Options {
         self
     }
 
-    /// How much history the log keeps of each collection that has no budget of its own. See
-    /// [`Store::set_log_budget`].
+    /// How much history the log keeps of each collection that has no budget of its own, while
+    /// the store is open. See [`Store::set_log_budget`].
     pub fn log_budget(mut self, budget: LogBudget) -> Options {
-        self.log_budget = budget;
+        self.log_budget = Some(budget);
         self
     }
 
