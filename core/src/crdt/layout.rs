@@ -27,7 +27,7 @@ pub struct Layout {
 
 impl Default for Layout {
     fn default() -> Layout {
-        Layout { row_bytes: 8 << 10, run_bytes: 4 << 10 }
+        Layout { row_bytes: 8 << 10, run_bytes: 2 << 10 }
     }
 }
 
