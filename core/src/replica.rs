@@ -46,7 +46,11 @@ impl Source for Store {
     }
 
     fn vector(&self, collection: &str) -> Result<Vector> {
-        Ok(Store::summary(self, collection)?.0)
+        self.told(collection)
+    }
+
+    fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
+        Store::doubts(self, collection, theirs)
     }
 
     fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
@@ -62,10 +66,17 @@ impl Source for Store {
     }
 
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
-        let LogPage { records, next } = self.log_read(collection, from, max_bytes)?;
-        let record = |(dot, bytes, end)| Record { dot, bytes, end };
-        Ok(Page { records: records.into_iter().map(record).collect(), next })
+        self.log_read(collection, from, max_bytes).map(page)
     }
+
+    fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
+        self.log_read_others(collection, from, max_bytes).map(page)
+    }
+}
+
+fn page(LogPage { records, next }: LogPage) -> Page {
+    let record = |(dot, bytes, end)| Record { dot, bytes, end };
+    Page { records: records.into_iter().map(record).collect(), next }
 }
 
 impl Replica for Store {

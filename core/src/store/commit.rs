@@ -22,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::{Durability, WriteTransaction};
 
 use super::Inner;
-use super::admission::Admission;
+use super::admission::{Admission, From, Stop};
 use super::apply::{Changes, Waist};
 use super::export::Mark;
 use super::log::{Appended, Log, NewRecord, RecordKind};
@@ -56,13 +56,21 @@ pub(super) struct Item {
 /// An entry of the queue.
 pub(super) struct Job {
     items: Vec<Item>,
-    /// All or nothing: a local write. Else as many as can be applied, in order.
-    atomic: bool,
+    /// All or nothing: a local write, which builds on what was held in this generation. Else as
+    /// many as can be applied, in order.
+    local: Option<u64>,
     durable: bool,
     done: Ticket,
 }
 
-type Ticket = Arc<Mutex<Option<Result<Outcome>>>>;
+/// What came of an entry, and what stopped it short.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) stop: Option<Stop>,
+}
+
+pub(super) type Ticket = Arc<Mutex<Option<Result<Done>>>>;
 
 /// The queue, and whether somebody is committing.
 #[derive(Default)]
@@ -77,6 +85,8 @@ pub(super) struct Pending {
     pub(super) items: VecDeque<Item>,
     /// The newest own transaction of each collection among them.
     pub(super) own: BTreeMap<Arc<str>, (Seq, Hash)>,
+    /// Counts how often own transactions got other names: what was begun before is void.
+    pub(super) generation: u64,
 }
 
 /// The log, and what redb has not yet made durable of it.
@@ -97,6 +107,16 @@ impl Committer {
         &self.log
     }
 
+    /// Appends records, not yet durable.
+    pub(super) fn append(&mut self, records: &[NewRecord<'_>]) -> Result<Appended> {
+        self.log.append(records)
+    }
+
+    /// Makes durable what was appended.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        self.log.sync()
+    }
+
     /// Appends a barrier and makes it durable; gives the log's end.
     pub(super) fn append_barrier(&mut self, barrier: NewRecord<'_>) -> Result<Position> {
         self.log.append(&[barrier])?;
@@ -112,22 +132,32 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inner {
     /// Queues `items` of a local write, and notes them as pending. The caller holds the gate.
-    pub(super) fn enqueue_local(&self, items: Vec<Item>, durable: bool) -> Ticket {
+    /// They were built in `generation`.
+    pub(super) fn enqueue_local(
+        &self,
+        items: Vec<Item>,
+        durable: bool,
+        generation: u64,
+    ) -> Result<Ticket> {
         let done = Ticket::default();
         let mut pending = lock(&self.pending);
+        if pending.generation != generation {
+            return Err(void());
+        }
         for item in &items {
             let (seq, hash) = (item.signed.txn.dot.seq, item.signed.hash);
             pending.own.insert(item.collection.clone(), (seq, hash));
             pending.items.push_back(item.clone());
         }
-        lock(&self.queue).jobs.push_back(Job { items, atomic: true, durable, done: done.clone() });
-        done
+        let job = Job { items, local: Some(generation), durable, done: done.clone() };
+        lock(&self.queue).jobs.push_back(job);
+        Ok(done)
     }
 
     /// Queues `items` that came from elsewhere and waits until they are durable and applied.
-    pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Outcome> {
+    pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Done> {
         let done = Ticket::default();
-        let job = Job { items, atomic: false, durable: true, done: done.clone() };
+        let job = Job { items, local: None, durable: true, done: done.clone() };
         lock(&self.queue).jobs.push_back(job);
         self.wait(&done)
     }
@@ -138,7 +168,7 @@ impl Inner {
     }
 
     /// Waits for an entry of the queue, leading the commit if nobody else does.
-    pub(super) fn wait(&self, done: &Ticket) -> Result<Outcome> {
+    pub(super) fn wait(&self, done: &Ticket) -> Result<Done> {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(outcome) = lock(done).take() {
@@ -184,7 +214,7 @@ impl Inner {
     }
 
     /// Commits a batch. An error is of the whole batch; from the append on it poisons the store.
-    fn run_batch(&self, committer: &mut Committer, jobs: &[Job]) -> Result<Vec<Result<Outcome>>> {
+    fn run_batch(&self, committer: &mut Committer, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
         let (outcomes, admitted) = self.admit(jobs)?;
         let sync = jobs.iter().any(|job| job.durable);
         if admitted.is_empty() && !(sync && committer.log.durable() < committer.log.end()) {
@@ -196,23 +226,28 @@ impl Inner {
         Ok(outcomes)
     }
 
-    fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Outcome>>, Vec<Item>)> {
+    fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Done>>, Vec<Item>)> {
         let database = self.database()?;
         let heads = self.read_heads();
-        let mut admission = Admission::new(&heads, &database);
+        let mut admission = Admission::new(&heads, self.node, &database);
         let mut admitted = Vec::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let mut outcome = Ok(Outcome::default());
+            let mut done = Done::default();
+            if job.local.is_some_and(|generation| generation != lock(&self.pending).generation) {
+                outcomes.push(Err(void()));
+                continue;
+            }
+            let from = if job.local.is_some() { From::Here } else { From::Elsewhere };
             for item in &job.items {
-                match (admission.admit(&item.collection, &item.signed), &mut outcome) {
-                    (Ok(true), Ok(so_far)) => {
-                        so_far.new += 1;
+                match admission.admit(&item.collection, &item.signed, from) {
+                    Ok(true) => {
+                        done.outcome.new += 1;
                         admitted.push(item.clone());
                     }
-                    (Ok(false), Ok(so_far)) if !job.atomic => so_far.duplicates += 1,
-                    (Err(err), _) if !job.atomic => {
-                        outcome = Err(err);
+                    Ok(false) if job.local.is_none() => done.outcome.duplicates += 1,
+                    Err(stop) if job.local.is_none() => {
+                        done.stop = Some(stop);
                         break;
                     }
                     _ => {
@@ -223,7 +258,7 @@ impl Inner {
                     }
                 }
             }
-            outcomes.push(outcome);
+            outcomes.push(Ok(done));
         }
         Ok((outcomes, admitted))
     }
@@ -289,7 +324,7 @@ impl Inner {
             || self.state_len() > committer.durable_len
     }
 
-    fn note_durable(&self, committer: &mut Committer) {
+    pub(super) fn note_durable(&self, committer: &mut Committer) {
         committer.undurable_txns = 0;
         committer.undurable_bytes = 0;
         committer.durable_len = self.state_len();
@@ -389,6 +424,14 @@ fn take_batch(queue: &mut Queue) -> Vec<Job> {
         batch.extend(queue.jobs.pop_front());
     }
     batch
+}
+
+/// A local write that was begun before own transactions got other names.
+fn void() -> Error {
+    Error::new(
+        ErrorKind::Aborted,
+        "while this was written it turned out that the store was copied or rolled back; nothing of it was kept: run it again",
+    )
 }
 
 pub(super) fn closed() -> Error {

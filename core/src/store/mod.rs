@@ -21,7 +21,9 @@ mod leave;
 pub mod log;
 mod open;
 mod peers;
+mod renew;
 mod replication;
+mod rows_at_mark;
 mod stats;
 mod tables;
 mod transaction;
@@ -75,6 +77,8 @@ pub(crate) struct Inner {
     database: RwLock<Option<Arc<Database>>>,
     reader: LogReader,
     heads: RwLock<Heads>,
+    /// New incarnations: by lot.
+    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
     readers: Mutex<export::Readers>,

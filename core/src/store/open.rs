@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use data_encoding::BASE32_NOPAD;
 use redb::{Builder, Database, ReadableDatabase};
 
-use super::admission::Admission;
+use super::admission::{Admission, From};
 use super::apply::Waist;
 use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
@@ -46,6 +46,7 @@ pub struct Options {
     network: Option<String>,
     wall: Arc<dyn WallClock>,
     key: Option<NodeKey>,
+    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
 }
 
 impl Options {
@@ -57,6 +58,7 @@ impl Options {
             network: None,
             wall: Arc::new(SystemClock),
             key: None,
+            incarnations: Arc::new(draw),
         }
     }
 
@@ -82,6 +84,12 @@ impl Options {
     /// Another source of wall time, for tests.
     pub fn wall_clock(mut self, wall: Arc<dyn WallClock>) -> Options {
         self.wall = wall;
+        self
+    }
+
+    /// Another lot that new incarnations are drawn by, for tests.
+    pub fn incarnations(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Options {
+        self.incarnations = Arc::new(draw);
         self
     }
 
@@ -181,6 +189,7 @@ impl Options {
             database: RwLock::new(Some(Arc::new(database))),
             reader: log.reader(),
             heads: RwLock::new(heads),
+            incarnations: self.incarnations,
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
             readers: Mutex::default(),
@@ -222,6 +231,13 @@ impl Options {
         txn.commit().map_err(db)?;
         Ok(wanted)
     }
+}
+
+/// A number by lot. Two copies of a store must not draw the same one.
+fn draw() -> u32 {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes, as it did for the key");
+    u32::from_be_bytes(bytes)
 }
 
 impl Default for Options {
@@ -277,14 +293,14 @@ fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads, database);
+        let mut admission = Admission::new(&heads, node, database);
         for record in &records {
             match record.kind {
                 RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,
                 RecordKind::Mark => {
                     waist.mark(&Mark::decode(&record.collection, &record.bytes)?)?
                 }
-                RecordKind::Barrier => {}
+                RecordKind::Barrier | RecordKind::Renewed => {}
             }
         }
         drop(admission);
@@ -309,7 +325,8 @@ fn replay_record(
         ))
     };
     let signed = Signed::trusted(record.bytes.clone(), scope).map_err(broken)?;
-    match admission.admit(&record.collection, &signed).map_err(broken)? {
+    let admitted = admission.admit(&record.collection, &signed, From::Here);
+    match admitted.map_err(|stop| broken(stop.into_error()))? {
         true => waist.apply(&record.collection, &signed, record.position),
         false => Err(broken(Error::corrupt("it is in the state already"))),
     }

@@ -17,6 +17,7 @@
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
+//! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
 
@@ -41,11 +42,12 @@ pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
+pub(super) const FORKS: Definition = TableDefinition::new("forks");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 12] = [
+pub(super) const ALL: [Definition; 13] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -56,6 +58,7 @@ pub(super) const ALL: [Definition; 12] = [
     SETTLED,
     FLOOR,
     TRANSACTIONS,
+    FORKS,
     LEFT,
     PEERS,
 ];
@@ -64,6 +67,12 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
+/// The incarnation to begin new collections with, 4 bytes; 0 if absent.
+pub(super) const META_INCARNATION: &[u8] = b"incarnation";
+/// Where the store lies: see [`place`](super::place).
+pub(super) const META_PLACE: &[u8] = b"place";
+/// When the store was last found to be a copy, in milliseconds since 1970, 8 bytes.
+pub(super) const META_COPIED: &[u8] = b"copied";
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -77,6 +86,7 @@ pub(super) struct Tables<'txn> {
     pub(super) settled: BytesTable<'txn>,
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
+    pub(super) forks: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
 }
 
@@ -94,6 +104,7 @@ impl<'txn> Tables<'txn> {
             settled: open(SETTLED)?,
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
+            forks: open(FORKS)?,
             left: open(LEFT)?,
         })
     }
@@ -114,6 +125,15 @@ pub(super) fn read(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>> {
     get(&txn.open_table(definition).map_err(db)?, key)
+}
+
+/// The incarnation to write under in a collection that is not held.
+pub(super) fn next_incarnation(txn: &ReadTransaction, collection: &str) -> Result<u32> {
+    let bytes = match read(txn, LEFT, collection.as_bytes())? {
+        Some(bytes) => Some(bytes),
+        None => read(txn, META, META_INCARNATION)?,
+    };
+    bytes.map_or(Ok(0), |bytes| u32_of(&bytes))
 }
 
 /// Sets `key` to `value`.
@@ -234,6 +254,14 @@ pub(super) struct VectorRow {
 }
 
 impl VectorRow {
+    /// Nothing is held of the origin: such a row is not stored.
+    pub(super) const NOTHING: VectorRow = VectorRow {
+        seq: 0,
+        hash: Hash([0; 32]),
+        acked: 0,
+        proof: Proof { content: Hash([0; 32]), signature: [0; 64] },
+    };
+
     pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {
         let mut out = [0; 48 + Proof::BYTES];
         out[..8].copy_from_slice(&self.seq.to_be_bytes());

@@ -68,6 +68,8 @@ pub struct Session {
     /// The lane that sent last.
     turn: String,
     acks: BTreeMap<String, Position>,
+    /// Lanes whose peer has shown what it has.
+    shown: BTreeSet<String>,
     tickets: BTreeMap<u64, String>,
     next_ticket: u64,
     next_stream: u64,
@@ -87,6 +89,9 @@ enum State {
 struct Lane {
     out: TailOut,
     tail: TailIn,
+    /// What the peer says to hold, if it names transactions of ours that never left: until it
+    /// has sent all that it can show, our own stay here.
+    doubted: Option<Vector>,
 }
 
 /// Why we end the link.
@@ -117,6 +122,7 @@ impl Session {
             starved: BTreeSet::new(),
             turn: String::new(),
             acks: BTreeMap::new(),
+            shown: BTreeSet::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             next_stream: 0,
@@ -199,6 +205,7 @@ impl Session {
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
+        self.end_doubts(source)?;
         self.watch_time(source)
     }
 
@@ -325,27 +332,55 @@ impl Session {
     /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
     fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
         self.open_lane(name)?;
-        let lane = self.lanes.entry(name.to_owned()).or_default();
-        if lane.tail.is_halted() {
+        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
-        let ours = source.vector(name)?;
         if let Some(dot) = source.contradiction(name, &vector)? {
             let why = format!(
                 "two transactions are called {dot}: the store of their author was copied or rolled back"
             );
             return self.refuse(name, Offence::Forked, why);
         }
+        let doubted = source.doubts(name, &vector)?;
         let start = source.start(name, &vector)?;
+        let lane = self.lane(name)?;
         let old = lane.out.have(&vector, start);
+        if doubted {
+            lane.out.withhold();
+        }
+        let shown = doubted && lane.tail.is_caught_up();
+        lane.doubted = doubted.then_some(vector);
         let unasked = lane.tail.is_unasked();
         self.reset(old);
         self.check_entries()?;
         self.ready.insert(name.to_owned());
+        if shown {
+            self.shown.insert(name.to_owned());
+        }
         match unasked {
-            true => self.ask(name, ours),
+            true => self.ask(name, source.vector(name)?),
             false => Ok(()),
         }
+    }
+
+    /// Whoever claimed transactions of ours has sent what it has. If there were any, we write
+    /// under another name now; if there were none, it gets what it says to lack.
+    fn end_doubts(&mut self, source: &dyn Source) -> Outcomes {
+        for name in std::mem::take(&mut self.shown) {
+            let Some(lane) = self.lanes.get_mut(&name) else { continue };
+            if lane.doubted.is_none() || lane.tail.is_halted() {
+                continue;
+            }
+            if !lane.out.is_settled() {
+                self.shown.insert(name);
+                continue;
+            }
+            let Some(claimed) = lane.doubted.take() else { continue };
+            let start = source.start(&name, &claimed)?;
+            self.lane(&name)?.out.release(&claimed, start);
+            self.ready.insert(name);
+        }
+        Ok(())
     }
 
     /// We can't go on with this collection, and the peer hears why. The others are not touched:
@@ -475,8 +510,14 @@ impl Session {
                     self.tickets.insert(ticket, collection.clone());
                     self.output.push_back(Output::Apply { ticket, collection, txns });
                 }
-                Work::Synced => self.event(Event::Synced { collection }),
-                Work::Behind => self.event(Event::Behind { collection }),
+                Work::Synced => {
+                    self.shown.insert(collection.clone());
+                    self.event(Event::Synced { collection });
+                }
+                Work::Behind => {
+                    self.shown.insert(collection.clone());
+                    self.event(Event::Behind { collection });
+                }
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Transactions: the unit that is signed, chained, kept verbatim and sent.
 //!
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
-//! signatures, [`edit`] turns what a caller wants into operations over what it has seen.
+//! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
+//! [`Renewal`] gives own transactions that nobody holds another name.
 
 mod codec;
 pub mod edit;
+mod renew;
 pub mod sign;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ use crate::crdt::{DocOps, Stamp};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use codec::{decode, encode, peek_dot};
+pub use renew::Renewal;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
 
 /// One transaction of one collection.
