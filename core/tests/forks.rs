@@ -418,7 +418,8 @@ impl World {
     }
 
     fn restore(&mut self, at: usize) {
-        if self.backups[at].is_none() || self.lost[at].is_some() {
+        // Two that forget at once may know nothing of each other: then a fork is what it is.
+        if self.backups[at].is_none() || self.lost.iter().any(Option::is_some) {
             return;
         }
         let own = self.replicas[at].store.node_id();

@@ -51,7 +51,10 @@ pub(super) enum Stop {
     Forked(Fork, Error),
     /// This node's key has signed it under the present incarnation, and what it takes the place
     /// of was never handed out: the incarnation is to be given up, and then it may come again.
-    Disowned,
+    Disowned {
+        /// It goes on from all that this node has written: whoever wrote it held that.
+        continues: bool,
+    },
 }
 
 /// Two transactions with one name.
@@ -90,7 +93,7 @@ impl<'a> Admission<'a> {
             return match self.differs(collection, &txn.dot, theirs)? {
                 None => Ok(false),
                 Some(_) if disowns && !self.may_have_left(collection, &txn.dot) => {
-                    Err(Stop::Disowned)
+                    Err(Stop::Disowned { continues: false })
                 }
                 Some(ours) => Err(Stop::Forked(
                     Fork { dot: txn.dot, ours, theirs },
@@ -106,7 +109,7 @@ impl<'a> Admission<'a> {
             return Err(missing(&txn.dot, &before).into());
         }
         if disowns {
-            return Err(Stop::Disowned);
+            return Err(Stop::Disowned { continues: txn.prev == hash });
         }
         if txn.prev != hash {
             return Err(Stop::Forked(
@@ -239,7 +242,7 @@ impl Stop {
     pub(super) fn into_error(self) -> Error {
         match self {
             Stop::Refused(err) | Stop::Forked(_, err) => err,
-            Stop::Disowned => {
+            Stop::Disowned { .. } => {
                 forked("a transaction of this node that is not held here has its name".to_owned())
             }
         }

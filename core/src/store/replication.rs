@@ -335,6 +335,7 @@ impl Store {
         while !items.is_empty() {
             let rest = items.split_off(within(&items, COMMIT_BATCH_BYTES / 2));
             let mut part = std::mem::replace(&mut items, rest);
+            self.inner.note_returned(collection, &part)?;
             while !part.is_empty() {
                 let done = self.inner.commit_remote(part.clone())?;
                 outcome.new += done.outcome.new;
@@ -352,7 +353,8 @@ impl Store {
             None => Ok(()),
             Some(Stop::Refused(err)) => Err(err),
             // The incarnation goes, and the same transaction is anyone's.
-            Some(Stop::Disowned) => self.inner.renew(collection),
+            Some(Stop::Disowned { continues: true }) => self.inner.retreat(collection),
+            Some(Stop::Disowned { continues: false }) => self.inner.renew(collection),
             Some(Stop::Forked(fork, err)) => {
                 self.inner.note_fork(collection, &fork)?;
                 if self.inner.present_origin(collection) == fork.dot.origin {
