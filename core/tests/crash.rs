@@ -371,3 +371,34 @@ fn writers_at_once_lose_nothing_acknowledged() {
     assert_eq!(again.notes().get_field("peer", "n").unwrap(), Some(Field::from(30i64)));
     assert_eq!(common::vector(&again.store, NOTES), common::vector(&replica.store, NOTES));
 }
+
+/// What reached the log and not the state is not held: peers are not given it.
+#[test]
+fn what_could_not_be_applied_is_not_sent() {
+    let (peer, txns) = of_peer(40);
+    let mut ahead = 0;
+    for calls in 0..40 {
+        let replica = Replica::new(0);
+        replica.disk.fail_after(calls);
+        let mut ledger = Ledger::default();
+        while ledger.peer_tried < 40 && receive(&replica.store, &mut ledger, &txns).is_ok() {}
+        let held = replica.store.held(NOTES).0;
+        let mut from = Default::default();
+        // A store that has failed may refuse; what it gives, it holds.
+        while let Ok(page) = replica.store.log_read(NOTES, from, 8 << 10)
+            && !page.records.is_empty()
+        {
+            for (dot, ..) in page.records {
+                assert!(held.covers(&dot), "after {calls} calls: {dot} is sent and not held");
+            }
+            from = page.next;
+        }
+        let again = replica.after_power_cut(None);
+        let found = common::vector(&again.store, NOTES);
+        let newest = |(origin, head): (&littoral::id::Origin, &littoral::id::Head)| {
+            origin.node == peer && held.seq(origin) < head.seq
+        };
+        ahead += usize::from(found.iter().any(newest));
+    }
+    assert!(ahead > 0, "the log was never ahead of the state");
+}

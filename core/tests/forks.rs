@@ -9,7 +9,7 @@ use common::{NOTES, Replica, Rng, assert_same, each_seed, pull, stream};
 use littoral::id::{Dot, Hash, Origin, Vector};
 use littoral::sync::door::Offence;
 use littoral::txn::{Dep, Scope, Signed, Txn};
-use littoral::{ErrorKind, Field};
+use littoral::{ErrorKind, Field, Options};
 
 /// What a replica would be if it had been copied now, or copied back later.
 fn image(replica: &Replica) -> Replica {
@@ -517,4 +517,138 @@ impl World {
 #[test]
 fn stores_that_are_restored_at_any_time_lose_nothing_and_hold_nothing_twice() {
     each_seed("forks", 40, |seed| World::new(seed).run());
+}
+
+// ---- places
+
+/// A copy of the store's directory, taken while it was open or not, at another place.
+fn copied(replica: &Replica) -> Replica {
+    replica.store.flush().unwrap();
+    Replica::on(0, replica.disk.copy()).unwrap()
+}
+
+#[test]
+fn a_copied_store_writes_under_another_name_from_the_first_write_on() {
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    let copy = copied(&a);
+    let twin = copied(&a);
+    for (by, replica) in [(10, &a), (100, &copy), (1000, &twin)] {
+        replica.notes().increment("n", "hits", by).unwrap();
+        replica.notes().set("n", &format!("by{by}")[..], by).unwrap();
+        // A collection that is begun apart.
+        replica.store.collection("plans").unwrap().increment("p", "hits", by).unwrap();
+    }
+    for replica in [&a, &copy, &twin] {
+        assert_eq!(sync(&replica.store, &b.store), [vec![], vec![]]);
+    }
+    for replica in [&a, &copy, &twin, &c] {
+        assert_eq!(sync(&replica.store, &b.store), [vec![], vec![]]);
+    }
+    assert_same(&[&a, &b, &copy, &twin, &c]);
+    assert_eq!(count(&c), 1111);
+    assert_eq!(names(&a, &c).len(), 3);
+    let plans = c.store.collection("plans").unwrap();
+    assert_eq!(plans.get_field("p", "hits").unwrap(), Some(Field::Counter(1110)));
+    // What one of them sees of the others it takes for anyone's.
+    copy.notes().set("n", "x", 2i64).unwrap();
+    assert_eq!(sync(&copy.store, &b.store), [vec![], vec![]]);
+    assert_eq!(b.notes().conflicts().unwrap(), []);
+    // Where it is now is home: opened again, it is not suspected again.
+    let again = copy.after_power_cut(None);
+    again.notes().set("n", "x", 3i64).unwrap();
+    assert_eq!(sync(&again.store, &b.store), [vec![], vec![]]);
+    assert_eq!(names(&a, &b).len(), 3);
+}
+
+#[test]
+fn a_store_that_was_moved_keeps_its_name_if_its_owner_says_so() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.store.flush().unwrap();
+    let disk = a.disk.copy();
+    let open = |moved| {
+        let options = Options::new().key(a.key()).moved(moved);
+        options.open_on(std::sync::Arc::new(disk.clone())).unwrap()
+    };
+    let moved = open(true);
+    moved.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap();
+    assert_eq!(common::vector(&moved, NOTES).len(), 1);
+    moved.close().unwrap();
+    let again = open(false);
+    again.collection(NOTES).unwrap().set("n", "x", 3i64).unwrap();
+    assert_eq!(common::vector(&again, NOTES).len(), 1);
+}
+
+#[test]
+fn a_real_directory_that_is_copied_is_told_from_its_original() {
+    let home = tempfile::tempdir().unwrap();
+    let (first, second) = (home.path().join("a"), home.path().join("b"));
+    let write = |path: &std::path::Path| {
+        let store = littoral::Store::open(path).unwrap();
+        store.collection(NOTES).unwrap().increment("n", "hits", 1).unwrap();
+        let names: Vec<Origin> = common::vector(&store, NOTES).iter().map(|(o, _)| *o).collect();
+        store.close().unwrap();
+        names
+    };
+    write(&first);
+    assert_eq!(write(&first).len(), 1, "opened again at the same place");
+    std::fs::create_dir_all(second.join("log")).unwrap();
+    for file in ["littoral.store", "node.key", "state.redb"] {
+        std::fs::copy(first.join(file), second.join(file)).unwrap();
+    }
+    for entry in std::fs::read_dir(first.join("log")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), second.join("log").join(entry.file_name())).unwrap();
+    }
+    let expected = if cfg!(unix) { 2 } else { 1 };
+    assert_eq!(write(&second).len(), expected);
+    assert_eq!(write(&second).len(), expected, "and it is at home there");
+    assert_eq!(write(&first).len(), 1);
+    std::fs::rename(&first, home.path().join("c")).unwrap();
+    assert_eq!(write(&home.path().join("c")).len(), 1, "moved within the file system");
+}
+
+// ---- crashes
+
+/// Whatever fails while the history comes back: nothing acknowledged is lost, nothing is there
+/// twice, and afterwards the two agree.
+#[test]
+fn no_crash_while_signing_again_loses_or_doubles_anything() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    a.notes().increment("n", "hits", 10).unwrap();
+    a.notes().add("n", "tags", "sent").unwrap();
+    meet(&[&a, &b]);
+    backup.notes().increment("n", "hits", 100).unwrap();
+    backup.notes().add("n", "tags", "kept").unwrap();
+    backup.notes().set("m", "x", 1i64).unwrap();
+    let of_b = all(&b);
+    for calls in 0..400 {
+        let a = image(&backup);
+        a.disk.fail_after(calls);
+        let done = a.store.apply_remote(NOTES, of_b.clone()).is_ok();
+        let struck = a.disk.struck();
+        for fate in [None, Some(1), Some(2)] {
+            a.disk.fail_no_more();
+            let a = a.after_power_cut(fate);
+            a.store.verify().unwrap();
+            assert_eq!(field(&a, "m", "x"), Some(Field::from(1i64)), "{calls} calls, {fate:?}");
+            let b = image(&b);
+            meet(&[&a, &b]);
+            assert_same(&[&a, &b]);
+            assert_eq!(count(&a), 111, "{calls} calls, {fate:?}");
+            assert_eq!(field(&b, "n", "tags"), Some(Field::set(["kept", "sent"])));
+            assert_sends_what_it_holds(&a);
+        }
+        if done && struck == 0 {
+            assert!(calls > 20);
+            return;
+        }
+    }
+    panic!("it makes more calls");
 }

@@ -31,6 +31,11 @@ const FIELD: u8 = 0x10;
 const END: u8 = 0x00;
 const ESCAPE: u8 = 0x01;
 
+/// Ranges of the byte after a place's own part: where a map, a set and a counter of it lie.
+pub(super) const MAP_TAGS: [(u8, u8); 2] = [(MAP, MAP + 1), (FIELD, FIELD + 1)];
+pub(super) const SET_TAGS: [(u8, u8); 1] = [(SET, ELEMENT + 1)];
+pub(super) const COUNTER_TAGS: [(u8, u8); 1] = [(COUNTER, COUNTER + 1)];
+
 /// What a cell is, at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
@@ -84,6 +89,11 @@ pub fn slot(prefix: &[u8], slot: Slot) -> Vec<u8> {
     key
 }
 
+/// Where the keys of all that lies below `prefix`, and not at it, begin.
+pub fn children(prefix: &[u8]) -> Vec<u8> {
+    [prefix, &[FIELD]].concat()
+}
+
 /// The key of an element, by its canonical bytes, of the set at `prefix`.
 pub fn element(prefix: &[u8], value: &[u8]) -> Vec<u8> {
     let mut key = slot(prefix, Slot::Element);
@@ -108,6 +118,17 @@ pub(crate) fn step(key: &[u8], at: usize) -> Step<'_> {
             Step::Field(&rest[..=end])
         }
         tag => Step::Slot(slot_of(tag), &rest[1..]),
+    }
+}
+
+/// The slot that a whole key names.
+pub(crate) fn slot_of_key(key: &[u8]) -> Slot {
+    let mut at = 0;
+    loop {
+        match step(key, at) {
+            Step::Field(component) => at += component.len(),
+            Step::Slot(slot, _) => return slot,
+        }
     }
 }
 

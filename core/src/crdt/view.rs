@@ -8,9 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cell::{Body, Cell};
 use super::key::{self, Slot, Step};
 use super::op::Stamp;
-use super::row::{Body, Cell, Flags, Row};
+use super::places;
+use super::row::{Flags, Row};
 use crate::clock::Timestamp;
 use crate::id::{Dot, Origin, Seq};
 use crate::value::{Field, Fields, Path, Value, codec};
@@ -63,9 +65,7 @@ pub fn conflicts(row: &Row) -> Vec<FieldConflict> {
 
 /// What is worth knowing of `row` without building what it shows.
 pub fn flags(row: &Row) -> Flags {
-    let mut flags = Flags::default();
-    flags.shown = survey(row.cells(), 0, &mut flags.in_conflict);
-    flags
+    places::flags(row.cells())
 }
 
 /// The cells that share a node, taken apart: its own by slot, and each child's run.
@@ -229,38 +229,4 @@ impl Candidate {
         let (time, origin, seq) = shown.rank;
         Candidate { field: shown.field.clone(), dot: Dot { origin, seq }, time }
     }
-}
-
-/// Whether the node shows anything; notes a conflict at or below it that a reader would see.
-fn survey(cells: &[Cell], at: usize, in_conflict: &mut bool) -> bool {
-    let [mut map, mut set, mut counter] = [false; 3];
-    let mut register: Option<&[u8]> = None;
-    let (mut differ, mut below) = (false, false);
-    let mut rest = cells;
-    while let Some(cell) = rest.first() {
-        let taken = match key::step(&cell.key, at) {
-            Step::Slot(slot, _) => {
-                match (slot, &cell.body) {
-                    (Slot::Register, Body::Put(value)) => {
-                        differ |= register.is_some_and(|other| other != value);
-                        register = Some(value);
-                    }
-                    (Slot::MapMarker, _) => map = true,
-                    (Slot::SetMarker | Slot::Element, _) => set = true,
-                    (Slot::Counter, _) => counter |= cell.is_live(),
-                    _ => {}
-                }
-                1
-            }
-            Step::Field(component) => {
-                let len = child_len(rest, at, component);
-                map |= survey(&rest[..len], at + component.len(), &mut below);
-                len
-            }
-        };
-        rest = &rest[taken..];
-    }
-    let kinds = [map, set, counter, register.is_some()].iter().filter(|kind| **kind).count();
-    *in_conflict |= differ || kinds > 1 || below;
-    kinds > 0
 }

@@ -48,7 +48,7 @@ pub(super) enum Stop {
     /// It builds on what is not here, or on what differs from what is here.
     Refused(Error),
     /// It contradicts what is held under its own name. Both are signed.
-    Forked(Fork, Error),
+    Forked(Box<Fork>, Error),
     /// This node's key has signed it under the present incarnation, and what it takes the place
     /// of was never handed out: the incarnation is to be given up, and then it may come again.
     Disowned {
@@ -96,7 +96,7 @@ impl<'a> Admission<'a> {
                     Err(Stop::Disowned { continues: false })
                 }
                 Some(ours) => Err(Stop::Forked(
-                    Fork { dot: txn.dot, ours, theirs },
+                    Box::new(Fork { dot: txn.dot, ours, theirs }),
                     forked(format!(
                         "another transaction {} is here: the history of its author has forked",
                         txn.dot
@@ -113,7 +113,7 @@ impl<'a> Admission<'a> {
         }
         if txn.prev != hash {
             return Err(Stop::Forked(
-                Fork { dot: before, ours: hash.short(), theirs: txn.prev.short() },
+                Box::new(Fork { dot: before, ours: hash.short(), theirs: txn.prev.short() }),
                 forked(format!(
                     "transaction {} does not follow the one before it that is here: the history of its author has forked",
                     txn.dot

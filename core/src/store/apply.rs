@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use super::documents;
+use super::documents::{Change, Numbers, Writer};
 use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
-use crate::crdt::{Flags, LtHash, Row, Settled, view};
+use crate::crdt::{Batch, Effects, LtHash, Row, Settled};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq, Vector};
+use crate::id::{Dot, NodeId, Origin, Position, Seq, Vector};
 use crate::txn::{Signed, Txn};
 
 /// One batch being applied, over the tables of one redb transaction.
@@ -59,22 +59,6 @@ impl Changes {
     }
 }
 
-/// What is kept of a document beside its cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    flags: Flags,
-    digest: Option<Hash>,
-}
-
-impl Kept {
-    fn of(stored: Option<&(Row, Flags)>, id: &str) -> Kept {
-        Kept {
-            flags: stored.map(|(_, flags)| *flags).unwrap_or_default(),
-            digest: stored.map(|(row, _)| row.digest(id)),
-        }
-    }
-}
-
 impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
         Waist { tables, heads, own, changes: Changes::default() }
@@ -91,10 +75,8 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let number = self.open_collection(collection)?;
         self.drop_settled(collection, number, txn)?;
         for doc in &txn.docs {
-            self.change(collection, number, &doc.id, |row| {
-                let stamp = txn.stamp();
-                doc.ops.iter().filter_map(|op| row.apply(op, &stamp)).collect()
-            })?;
+            let batch = Batch::of_ops(&doc.ops, &txn.stamp());
+            self.change(collection, number, &doc.id, &batch)?;
         }
         self.advance(collection, number, signed, position)
     }
@@ -182,16 +164,15 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     }
 
     fn origin_number(&mut self, origin: Origin) -> Result<u32> {
-        let known = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        if let Some(number) = known.number(&origin) {
-            return Ok(number);
+        self.numbers().number(origin)
+    }
+
+    fn numbers(&mut self) -> Numbers<'_, 'txn> {
+        Numbers {
+            table: &mut self.tables.origins,
+            known: &self.heads.origins,
+            changed: &mut self.changes.origins,
         }
-        let origins =
-            self.changes.origins.get_or_insert_with(|| Origins::clone(&self.heads.origins));
-        let number = origins.number_or_add(origin);
-        debug_assert_eq!(number as usize + 1, origins.len());
-        set(&mut self.tables.origins, &number.to_be_bytes(), &origin.to_bytes())?;
-        Ok(number)
     }
 
     /// Changes one document, and with it all that is kept about it.
@@ -200,15 +181,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         collection: &str,
         number: u32,
         id: &str,
-        change: impl FnOnce(&mut Row) -> Vec<Settled>,
-    ) -> Result<()> {
-        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let old = documents::read_in(&self.tables.documents, origins, number, id)?;
-        let before = Kept::of(old.as_ref(), id);
-        let mut row = old.map(|(row, _)| row).unwrap_or_default();
-        let settled = change(&mut row);
-        self.put(collection, number, id, before, &row)?;
-        self.note_settled(number, id, settled)
+        batch: &Batch<'_>,
+    ) -> Result<Effects> {
+        let change = self.writer(collection, number, id).change(batch)?;
+        self.note(collection, number, id, change)
     }
 
     /// Takes the transactions of an origin after the one of `at_mark` out of vector, index and
@@ -243,18 +219,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         Ok(())
     }
 
-    /// Makes a document what `revert` makes of it.
-    pub(super) fn revert(
-        &mut self,
-        collection: &str,
-        id: &str,
-        revert: impl FnOnce(&Row) -> Result<Row>,
-    ) -> Result<()> {
+    /// Makes `row` the whole content of a document.
+    pub(super) fn revert(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
         let number = self.open_collection(collection)?;
-        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let old = documents::read_in(&self.tables.documents, origins, number, id)?;
-        let row = revert(&old.map(|(row, _)| row).unwrap_or_default())?;
-        self.replace(collection, number, id, &row)
+        self.replace(collection, number, id, row)
     }
 
     /// Makes `row` the whole content of a document, and keeps what is beside it in step. The
@@ -267,73 +235,53 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         id: &str,
         row: &Row,
     ) -> Result<()> {
-        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let old = documents::read_in(&self.tables.documents, origins, number, id)?;
-        self.put(collection, number, id, Kept::of(old.as_ref(), id), row)?;
-        self.note_settled(number, id, row.settled())
+        let change = self.writer(collection, number, id).replace(row)?;
+        self.note(collection, number, id, change).map(drop)
     }
 
-    fn put(
-        &mut self,
-        collection: &str,
-        number: u32,
-        id: &str,
-        before: Kept,
-        row: &Row,
-    ) -> Result<()> {
-        let after =
-            Kept { flags: view::flags(row), digest: (!row.is_empty()).then(|| row.digest(id)) };
-        if before == after {
-            return Ok(());
+    fn writer<'a>(&'a mut self, collection: &str, number: u32, id: &'a str) -> Writer<'a, 'txn> {
+        let head = self.changes.collections.get_mut(collection);
+        Writer {
+            documents: &mut self.tables.documents,
+            runs: &mut self.tables.runs,
+            numbers: Numbers {
+                table: &mut self.tables.origins,
+                known: &self.heads.origins,
+                changed: &mut self.changes.origins,
+            },
+            cells: &mut head.expect("opened before it is changed").row.cells,
+            layout: self.heads.layout,
+            meter: &self.heads.meter,
+            number,
+            id,
         }
-        let key = tables::document_key(number, id);
-        self.write_row(&key, row, after.flags)?;
-        self.count(collection, before, after);
-        self.note_conflict(&key, before.flags, after.flags)
     }
 
-    fn note_settled(&mut self, number: u32, id: &str, settled: Vec<Settled>) -> Result<()> {
+    /// Counts a change of a document, and lists it where it now belongs.
+    fn note(&mut self, collection: &str, number: u32, id: &str, change: Change) -> Result<Effects> {
+        let Change { before, after, effects } = change;
+        let row = &mut self.head(collection).row;
+        row.documents += u64::from(after.shown);
+        row.documents -= u64::from(before.shown);
+        row.conflicts += u64::from(after.in_conflict);
+        row.conflicts -= u64::from(before.in_conflict);
+        let key = tables::document_key(number, id);
+        match (before.in_conflict, after.in_conflict) {
+            (false, true) => set(&mut self.tables.conflicts, &key, &[])?,
+            (true, false) => unset(&mut self.tables.conflicts, &key)?,
+            _ => {}
+        }
+        self.note_settled(number, id, &effects.settled)?;
+        Ok(effects)
+    }
+
+    fn note_settled(&mut self, number: u32, id: &str, settled: &[Settled]) -> Result<()> {
         for settled in settled {
             let origin = self.origin_number(settled.row.origin)?;
             let key = tables::settled_key(number, origin, id, &settled.key, settled.row.seq);
             set(&mut self.tables.settled, &key, &[])?;
         }
         Ok(())
-    }
-
-    fn write_row(&mut self, key: &[u8], row: &Row, flags: Flags) -> Result<()> {
-        if row.is_empty() {
-            return unset(&mut self.tables.documents, key);
-        }
-        for origin in row.origins() {
-            self.origin_number(origin)?;
-        }
-        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
-        let bytes =
-            row.encode(flags, |origin| origins.number(origin).expect("numbered just before"));
-        set(&mut self.tables.documents, key, &bytes)
-    }
-
-    fn count(&mut self, collection: &str, before: Kept, after: Kept) {
-        let row = &mut self.head(collection).row;
-        row.documents += u64::from(after.flags.shown);
-        row.documents -= u64::from(before.flags.shown);
-        row.conflicts += u64::from(after.flags.in_conflict);
-        row.conflicts -= u64::from(before.flags.in_conflict);
-        if let Some(digest) = before.digest {
-            row.cells.remove(&digest);
-        }
-        if let Some(digest) = after.digest {
-            row.cells.add(&digest);
-        }
-    }
-
-    fn note_conflict(&mut self, key: &[u8], before: Flags, after: Flags) -> Result<()> {
-        match (before.in_conflict, after.in_conflict) {
-            (false, true) => set(&mut self.tables.conflicts, key, &[]),
-            (true, false) => unset(&mut self.tables.conflicts, key),
-            _ => Ok(()),
-        }
     }
 
     /// A settled counter row goes when its origin writes anything after it has seen the
@@ -355,18 +303,19 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             true => dot.seq < txn.dot.seq,
             false => txn.deps.iter().any(|dep| dep.origin == dot.origin && dep.seq >= dot.seq),
         };
-        for key in keys {
-            let (id, cell, birth) = tables::split_settled_key(&key).ok_or_else(|| {
+        let mut rows: BTreeMap<&str, Vec<Settled>> = BTreeMap::new();
+        for key in &keys {
+            let (id, cell, birth) = tables::split_settled_key(key).ok_or_else(|| {
                 Error::corrupt("the index of settled counters has a malformed key")
             })?;
-            let born = Dot { origin: txn.dot.origin, seq: birth };
-            let mut waits = false;
-            self.change(collection, number, id, |row| {
-                row.drop_settled(cell, &born, seen);
-                waits = row.is_settled(cell, &born);
-                Vec::new()
-            })?;
-            if !waits {
+            let row = Dot { origin: txn.dot.origin, seq: birth };
+            rows.entry(id).or_default().push(Settled { key: cell.to_vec(), row });
+        }
+        for (id, rows) in rows {
+            let batch = Batch::of_drops(&rows, &txn.stamp(), &seen);
+            let waiting = self.change(collection, number, id, &batch)?.waiting;
+            for row in rows.iter().filter(|row| !waiting.contains(row)) {
+                let key = tables::settled_key(number, origin, id, &row.key, row.row.seq);
                 unset(&mut self.tables.settled, &key)?;
             }
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::document::{self, Conflict, Content, Document};
-use super::documents::{self, Documents};
+use super::documents::{self, Documents, Parts, Read};
 use super::heads::Origins;
 use super::tables::{self, db};
 use super::{Inner, Store};
-use crate::crdt::Row;
+use crate::crdt::{Row, Window};
 use crate::error::Result;
 use crate::id::check_id;
 use crate::txn::edit::Version;
@@ -75,9 +75,32 @@ impl Collection {
         Ok(row.and_then(|row| Document::of(&self.name, id, row)))
     }
 
-    /// One field of a document, if both exist.
+    /// One field of a document, if both exist. Of a large document only what the field needs is
+    /// read.
     pub fn get_field(&self, id: &str, path: impl Into<Path>) -> Result<Option<Field>> {
-        Ok(self.get(id)?.and_then(|document| document.get(path).cloned()))
+        match self.window(id)? {
+            Some(mut window) => window.field(&path.into()),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the set at `path` of a document has an element. Reads no other elements of a large
+    /// one.
+    pub fn has(&self, id: &str, path: impl Into<Path>, element: impl Into<Value>) -> Result<bool> {
+        match self.window(id)? {
+            Some(mut window) => window.has(&path.into(), &element.into()),
+            None => Ok(false),
+        }
+    }
+
+    fn window(&self, id: &str) -> Result<Option<Window>> {
+        check_id(id)?;
+        let inner = &self.store.inner;
+        let Some((number, read)) = inner.view(&self.name)? else { return Ok(None) };
+        Ok(Some(match inner.parts(&read, number, id)? {
+            Read::Whole(row) => Window::whole(row),
+            Read::Parts(parts) => Window::over(Box::new(parts)),
+        }))
     }
 
     /// Whether there is a document with this id.
@@ -191,6 +214,14 @@ impl Inner {
         id: &str,
     ) -> Result<Option<Row>> {
         documents::read(read, &self.origins(), number, id)
+    }
+
+    /// A document in a read transaction, to be read in parts.
+    pub(super) fn parts(&self, read: &ReadTransaction, number: u32, id: &str) -> Result<Read> {
+        let heads = self.read_heads();
+        let (origins, meter) = (heads.origins.clone(), heads.meter.clone());
+        drop(heads);
+        Parts::open(read, origins, meter, number, id)
     }
 
     /// Origins are numbered before a row that names them is visible, and numbers never change.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
+use super::documents::Meter;
 use super::tables::{self, HeadRow, VectorRow, db};
+use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Vector};
 
@@ -21,6 +23,10 @@ pub(super) struct Heads {
     collections: BTreeMap<u32, CollectionHead>,
     /// Up to where the log is applied.
     pub(super) applied: Position,
+    /// How documents are laid into rows.
+    pub(super) layout: Layout,
+    /// Counts the rows of documents that are read and written.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// What is known of one collection.

@@ -54,6 +54,7 @@ impl Inner {
                 &mut tables.heads,
                 &mut tables.vectors,
                 &mut tables.documents,
+                &mut tables.runs,
                 &mut tables.conflicts,
                 &mut tables.settled,
                 &mut tables.floor,

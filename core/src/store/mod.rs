@@ -21,6 +21,7 @@ mod leave;
 pub mod log;
 mod open;
 mod peers;
+mod place;
 mod renew;
 mod replication;
 mod rows_at_mark;

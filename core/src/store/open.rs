@@ -20,12 +20,14 @@ use super::export::Mark;
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Log, LogRecord, RecordKind};
+use super::place::{self, Place};
 use super::replication::Listeners;
 use super::tables::{self, Tables, db};
 use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
+use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeId, Position};
+use crate::id::{NodeId, Origin, Position};
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 pub(super) const STATE: &str = "state.redb";
@@ -47,6 +49,8 @@ pub struct Options {
     wall: Arc<dyn WallClock>,
     key: Option<NodeKey>,
     incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
+    moved: bool,
+    layout: Layout,
 }
 
 impl Options {
@@ -59,6 +63,8 @@ impl Options {
             wall: Arc::new(SystemClock),
             key: None,
             incarnations: Arc::new(draw),
+            moved: false,
+            layout: Layout::default(),
         }
     }
 
@@ -87,6 +93,13 @@ impl Options {
         self
     }
 
+    /// Whether the store was moved here, or its `state.redb` replaced, by somebody who knows that no
+    /// copy of it is used: else it is taken for a copy and goes on under another name.
+    pub fn moved(mut self, moved: bool) -> Options {
+        self.moved = moved;
+        self
+    }
+
     /// Another lot that new incarnations are drawn by, for tests.
     pub fn incarnations(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Options {
         self.incarnations = Arc::new(draw);
@@ -96,6 +109,14 @@ impl Options {
     /// The node's key, instead of the one in the directory's `node.key`.
     pub fn key(mut self, key: NodeKey) -> Options {
         self.key = Some(key);
+        self
+    }
+
+    /// Another layout of documents, for tests: stores that sync and a store that is opened again
+    /// must have the same.
+    #[doc(hidden)]
+    pub fn layout(mut self, layout: Layout) -> Options {
+        self.layout = layout;
         self
     }
 
@@ -172,11 +193,13 @@ impl Options {
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
-        let heads = Heads::load(&database, node)?;
+        let mut heads = Heads::load(&database, node)?;
+        heads.layout = self.layout;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
-        let (log, found) = Log::open(disk, heads.applied)?;
+        let (log, found) = Log::open(disk.clone(), heads.applied)?;
         let heads = replay(&database, heads, &log, found.end, network, node)?;
+        let heads = self.settle(&database, heads, &Place::of(&*disk, &*state), found.end, node)?;
         let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
             path,
@@ -202,6 +225,33 @@ impl Options {
             lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Takes another name if the store was copied.
+    fn settle(
+        &self,
+        database: &Database,
+        heads: Heads,
+        place: &Place,
+        log_end: Position,
+        node: NodeId,
+    ) -> Result<Heads> {
+        let unused = || loop {
+            let incarnation = (self.incarnations)() & Origin::LAST_INCARNATION;
+            let drawn = Origin { node, incarnation };
+            if incarnation != 0 && heads.origins.number(&drawn).is_none() {
+                return incarnation;
+            }
+        };
+        let has_log = log_end > Position::default();
+        let now_ms = self.wall.now_ms();
+        if !place::settle(database, *place, has_log, self.moved, unused, now_ms)? {
+            return Ok(heads);
+        }
+        tracing::warn!("the store was copied or restored: it goes on under another name");
+        let mut heads = Heads::load(database, node)?;
+        heads.layout = self.layout;
+        Ok(heads)
     }
 
     /// Makes the tables of a new state, or checks the format and network of one that is there.

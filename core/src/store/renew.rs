@@ -236,13 +236,17 @@ impl Inner {
     ) -> Result<()> {
         let signings = self.append_again(committer, collection, unsent)?;
         let end = committer.log().end();
+        // The commit lock is held: this is what the transaction below begins with.
+        let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
         let txn = self.begin_write(true)?;
         let before = self.read_heads();
+        let number = before.named(collection).map(|head| head.number).unwrap_or_default();
         let mut waist = Waist::new(Tables::open(&txn)?, &before, self.node);
         waist.take_out(collection, unsent.old, &unsent.at_mark, unsent.newest)?;
         let lost = rows.documents().filter(|id| !signings.documents.contains(*id));
         for id in signings.documents.iter().map(String::as_str).chain(lost) {
-            waist.revert(collection, id, |row| rows.without(id, row))?;
+            let row = documents::read(&read, &before.origins, number, id)?.unwrap_or_default();
+            waist.revert(collection, id, &rows.without(id, &row)?)?;
         }
         waist.take_incarnation(collection, unsent.fresh.incarnation)?;
         for position in &signings.positions {

@@ -280,7 +280,7 @@ impl Store {
         let mut records = Vec::new();
         let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
         while records.is_empty() && next < end {
-            let read = match self.inner.reader.read(next, max_bytes) {
+            let mut read = match self.inner.reader.read(next, max_bytes) {
                 Ok(read) => read,
                 Err(_) if next < self.inner.reader.start() => {
                     next = self.inner.reader.start();
@@ -288,6 +288,8 @@ impl Store {
                 }
                 Err(err) => return Err(err),
             };
+            // What is durable and could not be applied is not held: nobody is told of it.
+            read.retain(|record| record.end <= end);
             let Some(last) = read.last() else { break };
             next = last.end;
             for record in read {

@@ -12,7 +12,8 @@
 //! | collections | name | collection number |
 //! | heads | collection number | [`HeadRow`] |
 //! | vectors | collection number, origin number | seq 8, hash 32, acked seq 8, proof 96 |
-//! | documents | collection number, id | [`Row`](crate::crdt::Row) |
+//! | documents | collection number, id | [`Row`](crate::crdt::Row), or the head of a large one: see [`documents`](super::documents) |
+//! | runs | collection number, id length 2, id, start of a cell's key | [`Row`](crate::crdt::Row): a part of a large document |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
@@ -38,6 +39,7 @@ pub(super) const COLLECTIONS: Definition = TableDefinition::new("collections");
 pub(super) const HEADS: Definition = TableDefinition::new("heads");
 pub(super) const VECTORS: Definition = TableDefinition::new("vectors");
 pub(super) const DOCUMENTS: Definition = TableDefinition::new("documents");
+pub(super) const RUNS: Definition = TableDefinition::new("runs");
 pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
@@ -47,13 +49,14 @@ pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 13] = [
+pub(super) const ALL: [Definition; 14] = [
     META,
     ORIGINS,
     COLLECTIONS,
     HEADS,
     VECTORS,
     DOCUMENTS,
+    RUNS,
     CONFLICTS,
     SETTLED,
     FLOOR,
@@ -82,6 +85,7 @@ pub(super) struct Tables<'txn> {
     pub(super) heads: BytesTable<'txn>,
     pub(super) vectors: BytesTable<'txn>,
     pub(super) documents: BytesTable<'txn>,
+    pub(super) runs: BytesTable<'txn>,
     pub(super) conflicts: BytesTable<'txn>,
     pub(super) settled: BytesTable<'txn>,
     pub(super) floor: BytesTable<'txn>,
@@ -100,6 +104,7 @@ impl<'txn> Tables<'txn> {
             heads: open(HEADS)?,
             vectors: open(VECTORS)?,
             documents: open(DOCUMENTS)?,
+            runs: open(RUNS)?,
             conflicts: open(CONFLICTS)?,
             settled: open(SETTLED)?,
             floor: open(FLOOR)?,

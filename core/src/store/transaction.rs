@@ -12,11 +12,12 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::commit::{Item, lock};
 use super::document::{Content, Document};
+use super::documents::{Parts, Read};
 use super::gate::Entry;
 use super::heads::CollectionHead;
 use super::{Inner, Store, tables};
 use crate::clock::Timestamp;
-use crate::crdt::{DocOps, Row, Stamp};
+use crate::crdt::{Batch, Cell, DocOps, Effects, Op, Row, Source, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Seq, check_collection, check_id};
 use crate::limits::MAX_TXN_BYTES;
@@ -112,8 +113,30 @@ impl Transaction {
 
     /// The document with this id, as this transaction leaves it.
     pub fn get(&mut self, collection: &str, id: &str) -> Result<Option<Document>> {
-        let row = self.draft(collection, id)?.row().clone();
+        let row = self.draft(collection, id)?.row()?;
         Ok(Document::of(&Arc::from(collection), id, row))
+    }
+
+    /// One field of a document, if both exist, as this transaction leaves it. Of a large document
+    /// only what the field needs is read.
+    pub fn get_field(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+    ) -> Result<Option<Field>> {
+        self.draft(collection, id)?.field(&path.into())
+    }
+
+    /// Whether the set at `path` has an element, as this transaction leaves it.
+    pub fn has(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: impl Into<Path>,
+        element: impl Into<Value>,
+    ) -> Result<bool> {
+        self.draft(collection, id)?.has(&path.into(), &element.into())
     }
 
     /// Replaces a document. Content that was read carries its version: then only the difference
@@ -144,8 +167,8 @@ impl Transaction {
     /// Deletes a document. Gives whether it was there.
     pub fn delete(&mut self, collection: &str, id: &str) -> Result<bool> {
         let draft = self.draft(collection, id)?;
-        let there = crate::crdt::view::flags(draft.row()).shown;
-        draft.delete(None);
+        let there = crate::crdt::view::flags(&draft.row()?).shown;
+        draft.delete(None)?;
         Ok(there)
     }
 
@@ -157,7 +180,7 @@ impl Transaction {
         version: &Version,
     ) -> Result<bool> {
         let base = Base::from_version(version)?;
-        Ok(self.draft(collection, id)?.delete(Some(&base)))
+        self.draft(collection, id)?.delete(Some(&base))
     }
 
     /// Writes one field; maps on the way to it are created.
@@ -270,10 +293,19 @@ impl Transaction {
         }
         let open = self.collections.get_mut(collection).expect("just inserted");
         if !open.drafts.contains_key(id) {
-            let row =
-                row(&self.store.inner, &self.read, open.number, &self.pending, collection, id)?;
             let stamp = Stamp { dot: open.dot, time: self.time };
-            open.drafts.insert(id.to_owned(), Draft::new(row, stamp));
+            let queued = queued(&self.pending, collection, id);
+            let draft = match open.number {
+                Some(number) => match self.store.inner.parts(&self.read, number, id)? {
+                    Read::Whole(row) => Draft::new(laid_over(row, queued, id), stamp),
+                    Read::Parts(parts) => {
+                        let id = id.to_owned();
+                        Draft::over(Box::new(View { parts, queued, id }), stamp)
+                    }
+                },
+                None => Draft::new(laid_over(Row::default(), queued, id), stamp),
+            };
+            open.drafts.insert(id.to_owned(), draft);
         }
         Ok(open.drafts.get_mut(id).expect("just inserted"))
     }
@@ -314,26 +346,43 @@ fn deps(head: &CollectionHead, pending: &[Item]) -> Vec<Dep> {
         .collect()
 }
 
+/// The transactions that are queued and write to a document.
+fn queued(pending: &[Item], collection: &str, id: &str) -> Vec<Arc<Signed>> {
+    let here = |item: &&Item| &*item.collection == collection && ops(&item.signed, id).is_some();
+    pending.iter().filter(here).map(|item| item.signed.clone()).collect()
+}
+
+fn ops<'a>(signed: &'a Signed, id: &str) -> Option<&'a [Op]> {
+    let docs = &signed.txn.docs;
+    let at = docs.binary_search_by(|doc| doc.id.as_str().cmp(id)).ok()?;
+    Some(&docs[at].ops)
+}
+
 /// A document's row in the view: redb, with what is queued laid over it.
-fn row(
-    inner: &Inner,
-    read: &ReadTransaction,
-    number: Option<u32>,
-    pending: &[Item],
-    collection: &str,
-    id: &str,
-) -> Result<Row> {
-    let mut row = match number {
-        Some(number) => inner.read_row(read, number, id)?.unwrap_or_default(),
-        None => Row::default(),
-    };
-    for item in pending.iter().filter(|item| &*item.collection == collection) {
-        let txn = &item.signed.txn;
-        if let Ok(at) = txn.docs.binary_search_by(|doc| doc.id.as_str().cmp(id)) {
-            txn.docs[at].ops.iter().for_each(|op| drop(row.apply(op, &txn.stamp())));
-        }
+fn laid_over(mut row: Row, queued: Vec<Arc<Signed>>, id: &str) -> Row {
+    for signed in queued {
+        row.apply_all(ops(&signed, id).unwrap_or_default(), &signed.txn.stamp());
     }
-    Ok(row)
+    row
+}
+
+/// A large document in the view.
+struct View {
+    parts: Parts,
+    queued: Vec<Arc<Signed>>,
+    id: String,
+}
+
+impl Source for View {
+    fn between(&self, from: &[u8], to: Option<&[u8]>) -> Result<Vec<Cell>> {
+        let mut cells = self.parts.between(from, to)?;
+        for signed in &self.queued {
+            let stamp = signed.txn.stamp();
+            let batch = Batch::of_ops(ops(signed, &self.id).unwrap_or_default(), &stamp);
+            cells = batch.apply(cells, from, to, &mut Effects::default());
+        }
+        Ok(cells)
+    }
 }
 
 fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<Option<Item>> {

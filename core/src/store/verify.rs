@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 
 use redb::{ReadTransaction, ReadableDatabase};
 
-use super::documents;
+use super::documents::{self, Documents, Stored};
 use super::heads::CollectionHead;
 use super::tables::{self, db};
 use super::{Inner, Store};
-use crate::crdt::{Body, Flags, LtHash, Row, view};
+use crate::crdt::layout::{run_key, size_of};
+use crate::crdt::{Body, Flags, LtHash, Row, places, view};
 use crate::error::{Error, Result};
+use crate::id::{Hash, Vector};
 
 impl Store {
     /// Checks all that is kept beside the documents against the documents. Reads everything.
@@ -30,6 +32,17 @@ impl Store {
         };
         heads.iter().map(|head| Check::run(&self.inner, &read, head)).sum()
     }
+
+    /// What is held of a collection at this moment, durable or not, and the digest of its
+    /// cells: for tests, whose looking must not change anything. Peers are told what
+    /// [`Store::summary`] says.
+    #[doc(hidden)]
+    pub fn held(&self, collection: &str) -> (Vector, Hash) {
+        match self.inner.read_heads().named(collection) {
+            Some(head) => (head.to_vector(), head.row.cells.digest()),
+            None => (Vector::new(), LtHash::new().digest()),
+        }
+    }
 }
 
 /// What the rows of one collection say.
@@ -37,6 +50,7 @@ struct Check<'a> {
     inner: &'a Inner,
     head: &'a CollectionHead,
     documents: u64,
+    runs: u64,
     cells: LtHash,
     conflicts: BTreeSet<Vec<u8>>,
     settled: BTreeSet<Vec<u8>>,
@@ -46,12 +60,16 @@ impl Check<'_> {
     fn run(inner: &Inner, read: &ReadTransaction, head: &CollectionHead) -> Result<u64> {
         let (conflicts, settled) = (BTreeSet::new(), BTreeSet::new());
         let mut check =
-            Check { inner, head, documents: 0, cells: LtHash::new(), conflicts, settled };
+            Check { inner, head, documents: 0, runs: 0, cells: LtHash::new(), conflicts, settled };
         let (start, end) = (head.number.to_be_bytes(), (head.number + 1).to_be_bytes());
         let mut stored = documents::scan(read, inner.origins(), head.number, "")?;
         while let Some(document) = stored.step(false).transpose()? {
-            check.row(document.id()?, &stored.row(&document)?, document.flags())?;
+            check.document(&stored, &document)?;
         }
+        let runs = read.open_table(tables::RUNS).map_err(db)?;
+        let runs = runs.range(&start[..]..&end[..]).map_err(db)?.count();
+        check
+            .expect(runs as u64 == check.runs, "the table of runs: it holds some of no document")?;
         let keys = |definition: tables::Definition| -> Result<BTreeSet<Vec<u8>>> {
             let table = read.open_table(definition).map_err(db)?;
             let range = table.range(&start[..]..&end[..]).map_err(db)?;
@@ -59,6 +77,37 @@ impl Check<'_> {
         };
         check.compare(&keys(tables::CONFLICTS)?, &keys(tables::SETTLED)?)?;
         Ok(check.settled.len() as u64)
+    }
+
+    /// A document is laid into rows as its cells say.
+    fn document(&mut self, all: &Documents, stored: &Stored) -> Result<()> {
+        let id = stored.id()?;
+        let row = all.row(stored)?;
+        let (size, layout) = (size_of(row.cells()), self.inner.read_heads().layout);
+        let Some(head) = stored.head()? else {
+            self.expect(layout.is_one_row(size), "a document is one row and should be several")?;
+            self.cells.add(&row.digest(id));
+            return self.row(id, &row, stored.flags());
+        };
+        let places = places::survey(row.cells()).0;
+        self.expect(!layout.is_one_row(size), "a document is several rows and should be one")?;
+        self.expect(head.size == size, "the size of a large document")?;
+        self.expect(head.places == places, "the count of places in conflict")?;
+        let mut rest = row.cells();
+        for (key, run) in all.runs(stored)? {
+            let first = match rest.len() == row.cells().len() {
+                true => &[][..],
+                false => rest.first().map_or(&[][..], |cell| run_key(&cell.key)),
+            };
+            self.expect(key == first, "the key of a run")?;
+            let (run_cells, others) = rest.split_at(layout.first_run(rest));
+            self.expect(run.cells() == run_cells, "where a large document is cut")?;
+            self.cells.add(&run.digest(id));
+            self.runs += 1;
+            rest = others;
+        }
+        self.expect(rest.is_empty(), "where a large document is cut")?;
+        self.row(id, &row, stored.flags())
     }
 
     fn row(&mut self, id: &str, row: &Row, kept: Flags) -> Result<()> {
@@ -70,7 +119,6 @@ impl Check<'_> {
         self.expect(flags.in_conflict == in_conflict, "whether a row is in conflict")?;
         self.covered(row)?;
         self.documents += u64::from(flags.shown);
-        self.cells.add(&row.digest(id));
         if in_conflict {
             self.conflicts.insert(tables::document_key(self.head.number, id));
         }

@@ -11,10 +11,12 @@
 //! | `session` | the link: hello, control messages, what goes where |
 //! | `door` | what goes into a session and what comes out |
 //! | `tail_out`, `tail_in` | one collection, sent and received |
+//! | `failure` | why a link ends |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
 //! | `message` | the messages and their bytes |
 
 pub mod door;
+mod failure;
 mod framing;
 pub mod message;
 pub mod session;

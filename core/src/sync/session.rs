@@ -35,7 +35,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::error::{Error, ErrorKind};
 use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
@@ -43,6 +42,7 @@ use crate::limits::{
 };
 
 use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
+use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 use super::streams::Streams;
@@ -93,18 +93,6 @@ struct Lane {
     /// has sent all that it can show, our own stay here.
     doubted: Option<Vector>,
 }
-
-/// Why we end the link.
-#[derive(Debug)]
-struct Failure {
-    code: CloseCode,
-    /// For both sides.
-    reason: String,
-    /// For our side only.
-    detail: Option<String>,
-}
-
-type Outcomes<T = ()> = std::result::Result<T, Failure>;
 
 impl Session {
     /// A link that has just come up.
@@ -826,16 +814,6 @@ impl Lane {
     }
 }
 
-/// What goes wrong is the peer's breach, or our store's failure: nothing else is asked.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        match error.kind() {
-            ErrorKind::Protocol => breach(error.message()),
-            _ => store_failed(error.message()),
-        }
-    }
-}
-
 fn digests(summary: &Summary) -> Digests {
     Digests { vector: summary.vector.digest(), cells: summary.cells }
 }
@@ -848,18 +826,4 @@ fn check_count(collections: usize) -> Outcomes {
         )),
         false => Ok(()),
     }
-}
-
-fn failure(code: CloseCode, reason: impl Into<String>) -> Failure {
-    Failure { code, reason: reason.into(), detail: None }
-}
-
-fn breach(reason: impl Into<String>) -> Failure {
-    failure(CloseCode::Protocol, reason)
-}
-
-/// A store's error may name files and belongs to its owner: the peer is told only that it failed.
-fn store_failed(detail: impl Into<String>) -> Failure {
-    let reason = "the store of the other node failed".to_owned();
-    Failure { code: CloseCode::StoreFailed, reason, detail: Some(detail.into()) }
 }

@@ -1,9 +1,11 @@
 //! Edits of one document: what a caller wants, as operations over what the caller has seen.
 //!
-//! A [`Draft`] is a document inside a transaction: the row as it was, the operations so
-//! far, and the row as they leave it. A [`Base`] is what the caller had seen; an edit
+//! A [`Draft`] is a document inside a transaction: as much of it as the edits concern, the
+//! operations so far, and what they leave of it. A [`Base`] is what the caller had seen; an edit
 //! writes the difference to it and clears only that, so that it never undoes what came in
-//! between. Invariants: operations are the net effect (a put that the same transaction
+//! between. An edit first holds what it concerns, its *scope*: the places on the way, and all at
+//! and below the field; what it sees is worked out from that alone. Invariants: operations touch
+//! nothing outside the scope; operations are the net effect (a put that the same transaction
 //! takes back is not among them); a clear names only cells that are in the row and that
 //! the base has seen; cells of unknown slots are never cleared by a `put`; every map and
 //! set that an edit creates has a marker, so that it stays when its content goes; what is put
@@ -14,204 +16,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::version::{element_key, short_hash};
 use crate::crdt::key::{self, Slot, Step};
-use crate::crdt::{Body, Cell, Op, Row, Stamp, view};
+use crate::crdt::{Body, Cell, Op, Ranges, Row, Source, Stamp, Window, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Seq};
 use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES};
 use crate::value::{Field, Fields, Path, Value, codec};
-use crate::wire::{Reader, put_int, put_uint};
 
-const VERSION_FORMAT: u8 = 1;
-/// A version with more shown fields than this can be compared, but no longer be merged from.
-const MAX_VERSION_LEAVES: usize = 4096;
-
-/// What a reader had seen of a document, as opaque bytes to hand back with a `put`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Version(Vec<u8>);
-
-impl Version {
-    /// The version of a document that `row` holds.
-    pub fn of(row: &Row) -> Version {
-        Base::of(row).to_version()
-    }
-
-    /// From the bytes that [`Version::as_bytes`] gave.
-    pub fn from_bytes(bytes: &[u8]) -> Version {
-        Version(bytes.to_vec())
-    }
-
-    /// The bytes; empty is "I saw no document".
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// What a caller had seen of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Base {
-    digest: [u8; 16],
-    seen: BTreeMap<Origin, Seq>,
-    /// Of each shown leaf, by the hash of its key, a print of its value; `None` if there were too many.
-    leaves: Option<BTreeMap<u64, u64>>,
-    rows: BTreeMap<(u64, Dot), (Seq, i128)>,
-}
-
-impl Base {
-    /// What a reader of `row` sees.
-    pub fn of(row: &Row) -> Base {
-        let mut leaves = BTreeMap::new();
-        if let Some(fields) = view::fields(row) {
-            each_leaf(&fields, &mut Vec::new(), &mut |key, print| {
-                leaves.insert(short_hash(key), print);
-            });
-        }
-        let rows = row.cells().iter().filter_map(|cell| match &cell.body {
-            Body::Counter(counter) => {
-                Some(((short_hash(&cell.key), cell.stamp.dot), (counter.seq, counter.total)))
-            }
-            Body::Put(_) => None,
-        });
-        let digest = match row.is_empty() {
-            true => [0; 16],
-            false => row.digest("").short().0,
-        };
-        Base { digest, seen: row.seen(), leaves: Some(leaves), rows: rows.collect() }
-    }
-
-    /// Whether `row` is exactly what was seen.
-    pub fn is_current(&self, row: &Row) -> bool {
-        self.digest == if row.is_empty() { [0; 16] } else { row.digest("").short().0 }
-    }
-
-    fn covers(&self, dot: &Dot) -> bool {
-        self.seen.get(&dot.origin).is_some_and(|&seq| dot.seq <= seq)
-    }
-
-    fn print(&self, key: &[u8]) -> Option<u64> {
-        let leaves = self.leaves.as_ref()?;
-        if leaves.is_empty() { None } else { leaves.get(&short_hash(key)).copied() }
-    }
-
-    fn shows(&self, prefix: &[u8], slot: Slot) -> bool {
-        self.print(&key::slot(prefix, slot)).is_some()
-    }
-
-    /// The opaque bytes of this.
-    pub fn to_version(&self) -> Version {
-        if self.digest == [0; 16] {
-            return Version::default();
-        }
-        let mut out = vec![VERSION_FORMAT];
-        out.extend_from_slice(&self.digest);
-        put_uint(&mut out, self.seen.len() as u64);
-        for (origin, seq) in &self.seen {
-            out.extend_from_slice(&origin.to_bytes());
-            put_uint(&mut out, *seq);
-        }
-        match self.leaves.as_ref().filter(|leaves| leaves.len() <= MAX_VERSION_LEAVES) {
-            None => out.push(0),
-            Some(leaves) => {
-                out.push(1);
-                put_uint(&mut out, leaves.len() as u64);
-                for (key, print) in leaves {
-                    out.extend_from_slice(&key.to_be_bytes());
-                    out.extend_from_slice(&print.to_be_bytes());
-                }
-            }
-        }
-        put_uint(&mut out, self.rows.len() as u64);
-        for ((key, row), (seq, total)) in &self.rows {
-            out.extend_from_slice(&key.to_be_bytes());
-            out.extend_from_slice(&row.origin.to_bytes());
-            put_uint(&mut out, row.seq);
-            put_uint(&mut out, *seq);
-            put_int(&mut out, *total);
-        }
-        Version(out)
-    }
-
-    /// Reads a version that a caller hands back.
-    pub fn from_version(version: &Version) -> Result<Base> {
-        if version.0.is_empty() {
-            return Ok(Base { leaves: Some(BTreeMap::new()), ..Base::default() });
-        }
-        read_version(&version.0).map_err(|_| {
-            Error::invalid(
-                "the document version is not one that this store gave out; read the document again",
-            )
-        })
-    }
-}
-
-fn read_version(bytes: &[u8]) -> Result<Base> {
-    let mut reader = Reader::new(bytes, "document version");
-    if reader.u8()? != VERSION_FORMAT {
-        return Err(reader.bad("an unknown format"));
-    }
-    let mut base = Base { digest: reader.array()?, ..Base::default() };
-    for _ in 0..reader.count()? {
-        base.seen.insert(Origin::from_bytes(&reader.array()?), reader.uint()?);
-    }
-    if reader.u8()? == 1 {
-        let mut leaves = BTreeMap::new();
-        for _ in 0..reader.count()? {
-            leaves.insert(u64::from_be_bytes(reader.array()?), u64::from_be_bytes(reader.array()?));
-        }
-        base.leaves = Some(leaves);
-    }
-    for _ in 0..reader.count()? {
-        let key = u64::from_be_bytes(reader.array()?);
-        let row = Dot { origin: Origin::from_bytes(&reader.array()?), seq: reader.uint()? };
-        base.rows.insert((key, row), (reader.uint()?, reader.int()?));
-    }
-    reader.end()?;
-    Ok(base)
-}
-
-fn short_hash(bytes: &[u8]) -> u64 {
-    let hash = blake3::hash(bytes);
-    u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("8 of 32 bytes"))
-}
-
-/// Calls `leaf` with the key and a print of every leaf that `fields` shows.
-fn each_leaf(fields: &Fields, prefix: &mut Vec<u8>, leaf: &mut impl FnMut(&[u8], u64)) {
-    leaf(&key::slot(prefix, Slot::MapMarker), 1);
-    for (name, field) in fields {
-        let len = prefix.len();
-        key::push_field(prefix, name);
-        match field {
-            Field::Map(fields) => each_leaf(fields, prefix, leaf),
-            Field::Value(value) => leaf(&key::slot(prefix, Slot::Register), print_of(value)),
-            Field::Counter(sum) => leaf(&key::slot(prefix, Slot::Counter), *sum as u64),
-            Field::Set(elements) => {
-                leaf(&key::slot(prefix, Slot::SetMarker), 1);
-                for element in elements {
-                    leaf(&element_key(prefix, element), 1);
-                }
-            }
-        }
-        prefix.truncate(len);
-    }
-}
-
-fn print_of(value: &Value) -> u64 {
-    let mut bytes = Vec::new();
-    codec::encode(value, &mut bytes);
-    short_hash(&bytes)
-}
-
-fn element_key(prefix: &[u8], element: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    codec::encode(element, &mut bytes);
-    key::element(prefix, &bytes)
-}
+pub use super::version::{Base, Version};
 
 /// A document inside a transaction.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Draft {
-    before: Row,
-    now: Row,
+    now: Window,
     ops: Vec<Op>,
     stamp: Stamp,
 }
@@ -219,12 +37,28 @@ pub struct Draft {
 impl Draft {
     /// A draft of the document that `row` holds, in the transaction at `stamp`.
     pub fn new(row: Row, stamp: Stamp) -> Draft {
-        Draft { now: row.clone(), before: row, ops: Vec::new(), stamp }
+        Draft { now: Window::whole(row), ops: Vec::new(), stamp }
     }
 
-    /// The document as the edits so far leave it.
-    pub fn row(&self) -> &Row {
-        &self.now
+    /// A draft of the document at `source`, of which only what the edits concern is read.
+    pub fn over(source: Box<dyn Source + Send + Sync>, stamp: Stamp) -> Draft {
+        Draft { now: Window::over(source), ops: Vec::new(), stamp }
+    }
+
+    /// The document as the edits so far leave it, whole.
+    pub fn row(&mut self) -> Result<Row> {
+        self.now.hold_all()?;
+        Ok(self.now.row())
+    }
+
+    /// The field at `path` as the edits so far leave it.
+    pub fn field(&mut self, path: &Path) -> Result<Option<Field>> {
+        self.now.field(path)
+    }
+
+    /// Whether the set at `path` has an element, as the edits so far leave it.
+    pub fn has(&mut self, path: &Path, element: &Value) -> Result<bool> {
+        self.now.has(path, element)
     }
 
     /// The operations; none if the edits change nothing.
@@ -235,9 +69,10 @@ impl Draft {
     /// Replaces the document by `fields`: writes the difference to what `base` had seen, or to
     /// what is there now, and clears only that.
     pub fn put(&mut self, fields: &Fields, base: Option<&Base>) -> Result<()> {
+        let row = self.row()?;
         let now;
         let base = match base {
-            Some(base) if !base.is_current(&self.now) => {
+            Some(base) if !base.is_current(&row) => {
                 if base.leaves.is_none() {
                     return Err(Error::new(
                         ErrorKind::VersionMismatch,
@@ -247,7 +82,7 @@ impl Draft {
                 base
             }
             _ => {
-                now = Base::of(&self.now);
+                now = Base::of_part(&row);
                 &now
             }
         };
@@ -256,34 +91,37 @@ impl Draft {
 
     /// Writes the fields given, map by map, and leaves all others alone.
     pub fn merge(&mut self, fields: &Fields) -> Result<()> {
-        let base = Base::of(&self.now);
+        let mut scope = Ranges::default();
+        self.hold_fields(&mut Vec::new(), fields, &mut scope)?;
+        let base = self.seen(&scope);
         self.put_map(&mut Path::root(), fields, &base, false)
     }
 
     /// Removes what `base` had seen of the document, or what is there now. Gives whether there was anything.
-    pub fn delete(&mut self, base: Option<&Base>) -> bool {
+    pub fn delete(&mut self, base: Option<&Base>) -> Result<bool> {
+        let row = self.row()?;
         let now;
         let base = match base {
             Some(base) => base,
             None => {
-                now = Base::of(&self.now);
+                now = Base::of_part(&row);
                 &now
             }
         };
-        self.clear(&[], base, true)
+        Ok(self.clear(&[], base, true))
     }
 
     /// Writes one field; maps on the way are created.
     pub fn set(&mut self, path: &Path, field: &Field) -> Result<()> {
-        let base = Base::of(&self.now);
+        let base = self.see(path)?;
         self.open_way(path, &base)?;
         self.put_field(&mut path.clone(), field, &base, true)
     }
 
     /// Removes one field with all below it. Gives whether it was there.
     pub fn unset(&mut self, path: &Path) -> Result<bool> {
-        let base = Base::of(&self.now);
         let parent = key::prefix(&Path::from(parent_names(path)?));
+        let base = self.see(path)?;
         let cleared = self.clear(&key::prefix(path), &base, true);
         if cleared {
             self.open_way(path, &base)?;
@@ -294,9 +132,10 @@ impl Draft {
 
     /// Adds an element to the set at `path`, which is created if nothing is there.
     pub fn add(&mut self, path: &Path, element: &Value) -> Result<()> {
-        let base = Base::of(&self.now);
         let prefix = key::prefix(path);
-        self.want_kind(path, "set", "put a set there first", |field| {
+        let part = self.part_of_set(path, element)?;
+        let base = Base::of_part(&part);
+        want_kind(&part, path, "set", "put a set there first", |field| {
             matches!(field, Field::Set(_))
         })?;
         self.open_way(path, &base)?;
@@ -309,9 +148,10 @@ impl Draft {
 
     /// Removes an element from the set at `path`. Gives whether it was there.
     pub fn remove(&mut self, path: &Path, element: &Value) -> Result<bool> {
-        let base = Base::of(&self.now);
         let prefix = key::prefix(path);
-        self.want_kind(path, "set", "it has no elements to remove", |field| {
+        let part = self.part_of_set(path, element)?;
+        let base = Base::of_part(&part);
+        want_kind(&part, path, "set", "it has no elements to remove", |field| {
             matches!(field, Field::Set(_))
         })?;
         let cleared = self.clear(&element_key(&prefix, element), &base, true);
@@ -325,8 +165,9 @@ impl Draft {
 
     /// Adds to the counter at `path`, which is created if nothing is there.
     pub fn increment(&mut self, path: &Path, by: i64) -> Result<()> {
-        let base = Base::of(&self.now);
-        self.want_kind(path, "counter", "put {\"$counter\": 0} there first", |field| {
+        let part = self.part(path)?;
+        let base = Base::of_part(&part);
+        want_kind(&part, path, "counter", "put {\"$counter\": 0} there first", |field| {
             matches!(field, Field::Counter(_))
         })?;
         self.open_way(path, &base)?;
@@ -339,7 +180,7 @@ impl Draft {
     /// Settles the conflict at `path` for one of its candidates, or for something new: all else
     /// that is there is cleared.
     pub fn resolve(&mut self, path: &Path, choice: &Field) -> Result<()> {
-        let base = Base::of(&self.now);
+        let base = self.see(path)?;
         self.open_way(path, &base)?;
         let prefix = key::prefix(path);
         let keep = match choice {
@@ -355,25 +196,51 @@ impl Draft {
         };
         self.clear_others(&prefix, keep, &base);
         // Of a candidate, what is left; of something new, nothing or its difference to that.
-        let left = Base::of(&self.now);
+        let left = self.see(path)?;
         self.put_field(&mut path.clone(), choice, &left, true)
     }
 
-    fn want_kind(
-        &self,
-        path: &Path,
-        wanted: &str,
-        remedy: &str,
-        is: impl Fn(&Field) -> bool,
+    /// What the reader of the field at `path` sees; holds it.
+    fn see(&mut self, path: &Path) -> Result<Base> {
+        Ok(Base::of_part(&self.part(path)?))
+    }
+
+    fn seen(&self, scope: &Ranges) -> Base {
+        Base::of_part(&self.now.part(scope))
+    }
+
+    /// The part of the document that an edit of the field at `path` concerns.
+    fn part(&mut self, path: &Path) -> Result<Row> {
+        check_path(path)?;
+        self.now.part_of_field(path)
+    }
+
+    /// The part of the document that an edit of one element of the set at `path` concerns.
+    fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Row> {
+        check_path(path)?;
+        self.now.part_of_set(path, element)
+    }
+
+    /// Holds what an edit concerns that writes the fields given and leaves others alone.
+    fn hold_fields(
+        &mut self,
+        prefix: &mut Vec<u8>,
+        fields: &Fields,
+        scope: &mut Ranges,
     ) -> Result<()> {
-        parent_names(path)?;
-        match view::field(&self.now, path) {
-            Some(field) if !is(&field) => Err(Error::new(
-                ErrorKind::WrongKind,
-                format!("the field '{path}' is a {}, not a {wanted}; {remedy}", field.kind()),
-            )),
-            _ => Ok(()),
+        if !self.now.hold_place(prefix, scope)? {
+            return Ok(());
         }
+        for (name, field) in fields {
+            let len = prefix.len();
+            key::push_field(prefix, name);
+            match field {
+                Field::Map(fields) => self.hold_fields(prefix, fields, scope)?,
+                _ => self.now.hold_below(prefix, scope)?,
+            }
+            prefix.truncate(len);
+        }
+        Ok(())
     }
 
     /// Makes every node above `path` a map, clearing what else was seen there.
@@ -433,7 +300,7 @@ impl Draft {
     /// Clears the children of the map at `prefix` that the base showed and `fields` lacks.
     fn remove_absent(&mut self, prefix: &[u8], fields: &Fields, base: &Base) {
         let mut gone = BTreeSet::new();
-        for cell in self.now.under(prefix) {
+        for cell in self.now.under(&key::children(prefix)) {
             if let Step::Field(component) = key::step(&cell.key, prefix.len())
                 && !fields.contains_key(&key::field_name(component))
             {
@@ -498,7 +365,6 @@ impl Draft {
         let gone: BTreeSet<Vec<u8>> = self
             .now
             .under(&key::slot(&prefix, Slot::Element))
-            .iter()
             .filter(|cell| {
                 was_set && base.print(&cell.key).is_some() && !wanted.contains(&cell.key)
             })
@@ -567,7 +433,7 @@ impl Draft {
     /// Adds to this origin's row of the counter, or begins a new one.
     fn add_to_row(&mut self, counter: Vec<u8>, by: i64) {
         let own = self.stamp.dot.origin;
-        let row = self.now.under(&counter).iter().find_map(|cell| match &cell.body {
+        let row = self.now.under(&counter).find_map(|cell| match &cell.body {
             Body::Counter(row) if cell.stamp.dot.origin == own && !row.is_settled() => {
                 Some((cell.stamp.dot.seq, row.total))
             }
@@ -593,12 +459,12 @@ impl Draft {
     }
 
     fn push(&mut self, op: Op) {
-        self.now.apply(&op, &self.stamp);
+        self.now.apply(&op, &self.stamp, &[]);
         self.ops.push(op);
     }
 
     fn has_put(&self, key: &[u8]) -> bool {
-        self.now.under(key).iter().any(|cell| cell.key == key)
+        self.now.under(key).any(|cell| cell.key == key)
     }
 
     fn put_cell(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -620,7 +486,7 @@ impl Draft {
             Body::Put(_) => base.covers(&cell.stamp.dot),
             Body::Counter(row) => !row.is_settled() && base.covers(&cell.stamp.dot),
         };
-        if !self.now.under(prefix).iter().any(seen) {
+        if !self.now.under(prefix).any(seen) {
             return false;
         }
         let own = self.stamp.dot;
@@ -634,9 +500,9 @@ impl Draft {
             );
         }
         let spare = |cell: &Cell| !with_unknown && cell.slot() == Slot::Unknown;
-        let cells = self.now.under(prefix);
+        let cells: Vec<&Cell> = self.now.under(prefix).collect();
         let mut clears: BTreeMap<Vec<u8>, BTreeMap<Origin, Seq>> = BTreeMap::new();
-        let whole = !cells.iter().any(spare);
+        let whole = !cells.iter().copied().any(spare);
         for cell in cells.iter().filter(|cell| matches!(cell.body, Body::Put(_))) {
             let dot = cell.stamp.dot;
             if seen(cell) && !spare(cell) && dot != own {
@@ -671,7 +537,7 @@ impl Draft {
     /// Takes back operations of this transaction that a later one makes void.
     fn take_back(&mut self, void: impl Fn(&Op) -> bool, prefix: &[u8]) {
         let own = self.stamp.dot;
-        let touched = self.now.under(prefix).iter().any(|cell| match &cell.body {
+        let touched = self.now.under(prefix).any(|cell| match &cell.body {
             Body::Put(_) => cell.stamp.dot == own,
             Body::Counter(row) => cell.stamp.dot.origin == own.origin && row.seq == own.seq,
         });
@@ -679,10 +545,28 @@ impl Draft {
             return;
         }
         self.ops.retain(|op| !void(op));
-        self.now = self.before.clone();
+        self.now.restore(prefix);
         for op in &self.ops {
-            self.now.apply(op, &self.stamp);
+            self.now.apply(op, &self.stamp, prefix);
         }
+    }
+}
+
+/// Checks that the field at `path` is of one kind, or not there.
+fn want_kind(
+    row: &Row,
+    path: &Path,
+    wanted: &str,
+    remedy: &str,
+    is: impl Fn(&Field) -> bool,
+) -> Result<()> {
+    parent_names(path)?;
+    match view::field(row, path) {
+        Some(field) if !is(&field) => Err(Error::new(
+            ErrorKind::WrongKind,
+            format!("the field '{path}' is a {}, not a {wanted}; {remedy}", field.kind()),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ mod renew;
 pub mod sign;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Stamp};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
+use littoral::crdt::Layout;
 use littoral::id::{Dot, Vector};
 use littoral::store::Outcome;
 use littoral::store::disk::MemDisk;
@@ -78,9 +79,17 @@ pub(crate) fn key(seed: u8) -> NodeKey {
     NodeKey::from_seed([seed + 1; 32])
 }
 
+/// The layout of documents: in the test binary `split`, one that cuts up nearly every document.
+pub(crate) fn layout() -> Layout {
+    match env!("CARGO_CRATE_NAME") {
+        "split" => Layout { row_bytes: 64, run_bytes: 100 },
+        _ => Layout::default(),
+    }
+}
+
 pub(crate) fn open(seed: u8, disk: &MemDisk, wall: &Arc<Wall>) -> Result<Store> {
     let options = Options::new().key(key(seed)).wall_clock(wall.clone()).cache_bytes(1 << 20);
-    options.open_on(Arc::new(disk.clone()))
+    options.layout(layout()).open_on(Arc::new(disk.clone()))
 }
 
 /// The transactions of a collection that `have` lacks, in the order of `source`'s log.

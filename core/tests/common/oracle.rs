@@ -9,7 +9,7 @@
 //! past. They agree unless an author put back a document that was read earlier: then the
 //! removal covers only what that reader saw, and the stated reading is the promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use littoral::clock::Timestamp;
 use littoral::crdt::Op;
@@ -31,6 +31,8 @@ pub(crate) struct Past {
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) txns: BTreeMap<Dot, Past>,
+    /// Of each document, the transactions that touch it.
+    pub(crate) touching: BTreeMap<String, BTreeSet<Dot>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -57,7 +59,18 @@ impl History {
             assert!(*newest < dep.seq, "{} names {} again: deps are differences", txn.dot, dep.seq);
             *newest = dep.seq;
         }
+        for doc in &txn.docs {
+            self.touching.entry(doc.id.clone()).or_default().insert(txn.dot);
+        }
         self.txns.insert(txn.dot, Past { txn, seen });
+    }
+
+    /// Forgets a transaction that was lost before anybody but its author had seen it.
+    pub(crate) fn forget(&mut self, dot: &Dot) {
+        self.txns.remove(dot);
+        self.touching.values_mut().for_each(|dots| {
+            dots.remove(dot);
+        });
     }
 
     fn known<'a>(&'a self, vv: &'a Seen) -> impl Iterator<Item = &'a Past> {
@@ -71,47 +84,47 @@ impl History {
 
     /// What a replica at `vv` shows of each document.
     pub(crate) fn view(&self, vv: &Seen, reading: Reading) -> BTreeMap<String, Shown> {
-        let known: Vec<&Past> = self.known(vv).collect();
-        let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
-        for past in &known {
-            for doc in &past.txn.docs {
-                let removals: Vec<(&Past, &Op)> = known
-                    .iter()
-                    .flat_map(|past| {
-                        let of = past.txn.docs.iter().filter(|other| other.id == doc.id);
-                        of.flat_map(|other| &other.ops).map(|op| (*past, op))
-                    })
-                    .collect();
-                let dead = |key: &[u8], birth: Option<Seq>| {
-                    let dot = past.txn.dot;
-                    removals.iter().any(|(by, op)| kills(by, op, key, &dot, birth, reading))
-                };
-                let rank = (past.txn.time, past.txn.dot.origin, past.txn.dot.seq);
-                for op in &doc.ops {
-                    let node = nodes.entry(&doc.id).or_default();
-                    match op {
-                        Op::Put { key, value } if !dead(key, None) => {
-                            node.at(key, |node, slot, content| {
-                                node.put(slot, content, value, rank);
-                            });
-                        }
-                        Op::Add { key, birth, by, .. } if !dead(key, Some(*birth)) => {
-                            node.at(key, |node, _, _| node.add(*by, *birth, rank));
-                        }
-                        _ => {}
+        let shown = |id: &String| Some((id.clone(), self.view_of(id, vv, reading)?));
+        self.touching.keys().filter_map(shown).collect()
+    }
+
+    /// What a replica at `vv` shows of one document, if it is there.
+    pub(crate) fn view_of(&self, id: &str, vv: &Seen, reading: Reading) -> Option<Shown> {
+        let touching = self.touching.get(id)?.iter().filter(|dot| covers(vv, dot));
+        let known: Vec<&Past> = touching.map(|dot| &self.txns[dot]).collect();
+        let ops = |past: &'_ Past| -> Vec<Op> {
+            let of = past.txn.docs.iter().filter(|doc| doc.id == id);
+            of.flat_map(|doc| doc.ops.iter().cloned()).collect()
+        };
+        let all: Vec<(&Past, Vec<Op>)> = known.iter().map(|past| (*past, ops(past))).collect();
+        let removes = |op: &&Op| matches!(op, Op::Clear { .. } | Op::Settle { .. });
+        let removals: Vec<(&Past, &Op)> = all
+            .iter()
+            .flat_map(|(past, ops)| ops.iter().filter(removes).map(|op| (*past, op)))
+            .collect();
+        let mut node = Node::default();
+        for (past, ops) in &all {
+            let dead = |key: &[u8], birth: Option<Seq>| {
+                let dot = past.txn.dot;
+                removals.iter().any(|(by, op)| kills(by, op, key, &dot, birth, reading))
+            };
+            let rank = (past.txn.time, past.txn.dot.origin, past.txn.dot.seq);
+            for op in ops {
+                match op {
+                    Op::Put { key, value } if !dead(key, None) => {
+                        node.at(key, |node, slot, content| node.put(slot, content, value, rank));
                     }
+                    Op::Add { key, birth, by, .. } if !dead(key, Some(*birth)) => {
+                        node.at(key, |node, _, _| node.add(*by, *birth, rank));
+                    }
+                    _ => {}
                 }
             }
         }
-        nodes
-            .iter()
-            .filter_map(|(id, node)| {
-                let mut conflicts = BTreeMap::new();
-                let (field, _) = node.show(&mut Vec::new(), &mut conflicts)?;
-                let Field::Map(fields) = field else { panic!("a document is a map") };
-                Some(((*id).to_owned(), Shown { fields, conflicts }))
-            })
-            .collect()
+        let mut conflicts = BTreeMap::new();
+        let (field, _) = node.show(&mut Vec::new(), &mut conflicts)?;
+        let Field::Map(fields) = field else { panic!("a document is a map") };
+        Some(Shown { fields, conflicts })
     }
 }
 

@@ -9,7 +9,11 @@
 //! A failed sync is like that of Linux: writes it did not bring to the disk are read back
 //! as if they were there, but no later sync makes them durable; writing them again does.
 //!
-//! A directory that does not survive takes its files along.
+//! Faults are armed one kind at a time; each counts the calls that change something, except
+//! failing reads, which have a count of their own.
+//!
+//! A directory that does not survive takes its files along. A file that has lost its name
+//! does not outlive a power cut.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,22 +46,74 @@ impl MemDisk {
         self.cut(&mut AllLost)
     }
 
+    /// A copy of the disk at this moment, as one makes it while its owner runs: what was
+    /// written is in it, synced or not, and none of the faults. It is in another machine.
+    pub fn copy(&self) -> MemDisk {
+        let state = self.state();
+        let files = state.files.iter().map(|file| MemFile::holding(file.now.clone())).collect();
+        let copy = MemDisk::holding(files, state.names.clone());
+        copy.state().machine = state.machine + 1;
+        copy
+    }
+
     /// Lets `n` more mutating calls pass; all later ones fail, writes after half their bytes,
     /// syncs after half the writes.
     pub fn fail_after(&self, n: u64) {
-        let mut state = self.state();
-        (state.calls_left, state.fault) = (Some(n), None);
+        self.arm(n, Fault::Broken);
     }
 
     /// As [`MemDisk::fail_after`], with the error of a disk that has no room left.
     pub fn full_after(&self, n: u64) {
-        let mut state = self.state();
-        (state.calls_left, state.fault) = (Some(n), Some(io::ErrorKind::StorageFull));
+        self.arm(n, Fault::Full);
     }
 
-    /// Ends what [`MemDisk::fail_after`] or [`MemDisk::full_after`] began.
+    /// Lets `n` more mutating calls pass; then the power is gone: no later one changes
+    /// anything. What is found afterwards, [`MemDisk::power_cut`] says.
+    pub fn dead_after(&self, n: u64) {
+        self.arm(n, Fault::Dead);
+    }
+
+    /// Lets `n` more syncs of files pass; the one after them fails once. With `kept`, what it
+    /// was to make durable is durable all the same; else half of the writes are lost.
+    pub fn fail_one_sync_after(&self, n: u64, kept: bool) {
+        self.arm(n, if kept { Fault::SyncKept } else { Fault::SyncLost });
+    }
+
+    /// Lets `n` more reads pass; all later ones fail.
+    pub fn fail_reads_after(&self, n: u64) {
+        self.state().reads_left = Some(n);
+    }
+
+    /// Ends all faults.
     pub fn fail_no_more(&self) {
-        self.state().calls_left = None;
+        let mut state = self.state();
+        (state.fault, state.reads_left) = (None, None);
+    }
+
+    /// Runs `look` with all faults set aside, and puts them back.
+    pub fn spared<T>(&self, look: impl FnOnce() -> T) -> T {
+        let faults = {
+            let mut state = self.state();
+            (state.fault.take(), state.reads_left.take())
+        };
+        let seen = look();
+        let mut state = self.state();
+        (state.fault, state.reads_left) = faults;
+        seen
+    }
+
+    /// How many faults have struck so far.
+    pub fn struck(&self) -> u64 {
+        self.state().struck
+    }
+
+    fn arm(&self, calls_left: u64, fault: Fault) {
+        self.state().fault = Some((calls_left, fault));
+    }
+
+    fn holding(files: Vec<MemFile>, names: BTreeMap<String, Node>) -> MemDisk {
+        let durable_names = names.clone();
+        MemDisk(Arc::new(Mutex::new(State { files, durable_names, names, ..State::default() })))
     }
 
     /// How many syncs of files and directories have succeeded.
@@ -83,13 +139,15 @@ impl MemDisk {
         };
         let orphans: Vec<String> = names.keys().filter(|name| orphan(name)).cloned().collect();
         names.retain(|name, _| !orphans.contains(name));
-        let files = state.files.iter().map(|file| file.after_cut(fate)).collect();
-        MemDisk(Arc::new(Mutex::new(State {
-            files,
-            durable_names: names.clone(),
-            names,
-            ..State::default()
-        })))
+        let named = |id: usize| names.values().any(|n| matches!(n, Node::File(i) if *i == id));
+        let after = |(id, file): (usize, &MemFile)| match named(id) {
+            true => file.after_cut(fate),
+            false => MemFile::default(),
+        };
+        let files = state.files.iter().enumerate().map(after).collect();
+        let after = MemDisk::holding(files, names);
+        after.state().machine = state.machine;
+        after
     }
 }
 
@@ -157,6 +215,10 @@ impl Disk for MemDisk {
         Ok(())
     }
 
+    fn machine(&self) -> Option<String> {
+        Some(format!("memory {}", self.state().machine))
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
         if !state.is_dir(dir) {
@@ -180,18 +242,63 @@ struct State {
     durable_names: BTreeMap<String, Node>,
     name_ops: Vec<NameOp>,
     handles: u64,
-    calls_left: Option<u64>,
-    /// What the failing calls say, if not just that they were made to fail.
-    fault: Option<io::ErrorKind>,
+    /// What fails, after so many more calls.
+    fault: Option<(u64, Fault)>,
+    reads_left: Option<u64>,
+    struck: u64,
     syncs: u64,
+    /// Which machine it is in: a copy is taken to another one.
+    machine: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Broken,
+    Full,
+    Dead,
+    SyncKept,
+    SyncLost,
+}
+
+impl Fault {
+    fn error(self) -> io::Error {
+        match self {
+            Fault::Full => io::ErrorKind::StorageFull.into(),
+            _ => io::Error::other("injected fault"),
+        }
+    }
 }
 
 impl State {
-    /// Counts a call that changes something; an error once they are used up.
+    /// Counts a call that changes something; the fault that strikes it, if one does.
+    fn strike(&mut self, is_sync: bool) -> Option<Fault> {
+        let (calls_left, fault) = self.fault.as_mut()?;
+        let once = matches!(fault, Fault::SyncKept | Fault::SyncLost);
+        if once && !is_sync {
+            return None;
+        }
+        if *calls_left > 0 {
+            *calls_left -= 1;
+            return None;
+        }
+        self.struck += 1;
+        let fault = *fault;
+        if once {
+            self.fault = None;
+        }
+        Some(fault)
+    }
+
+    /// Counts a change of names.
     fn mutate(&mut self) -> io::Result<()> {
-        match &mut self.calls_left {
+        self.strike(false).map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        match &mut self.reads_left {
             Some(0) => {
-                Err(self.fault.map_or_else(|| io::Error::other("injected fault"), Into::into))
+                self.struck += 1;
+                Err(io::Error::other("injected fault"))
             }
             Some(n) => {
                 *n -= 1;
@@ -242,6 +349,11 @@ struct MemFile {
 }
 
 impl MemFile {
+    /// A file with these bytes, all of them durable.
+    fn holding(bytes: Vec<u8>) -> MemFile {
+        MemFile { now: bytes.clone(), durable: bytes, ..MemFile::default() }
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.now);
         self.changes.push(change);
@@ -268,7 +380,7 @@ impl MemFile {
         for change in &self.changes {
             change.apply_in_part(&mut bytes, fate);
         }
-        MemFile { now: bytes.clone(), durable: bytes, ..MemFile::default() }
+        MemFile::holding(bytes)
     }
 }
 
@@ -369,24 +481,24 @@ impl Handle {
 
     fn change(&self, change: Change) -> io::Result<()> {
         let mut state = self.disk.state();
-        let allowed = state.mutate();
+        let struck = state.strike(false);
         let file = &mut state.files[self.id];
-        match (allowed, change) {
-            (Ok(()), change) => file.change(change),
-            (Err(e), Change::Write { offset, mut bytes }) => {
-                bytes.truncate(bytes.len() / 2);
-                file.change(Change::Write { offset, bytes });
-                return Err(e);
-            }
-            (Err(e), _) => return Err(e),
+        let Some(fault) = struck else {
+            file.change(change);
+            return Ok(());
+        };
+        if let (Change::Write { offset, mut bytes }, true) = (change, fault != Fault::Dead) {
+            bytes.truncate(bytes.len() / 2);
+            file.change(Change::Write { offset, bytes });
         }
-        Ok(())
+        Err(fault.error())
     }
 }
 
 impl File for Handle {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = as_index(offset)?;
+        self.disk.state().read()?;
         self.with(|file| match file.now.get(start..start.saturating_add(out.len())) {
             Some(bytes) => {
                 out.copy_from_slice(bytes);
@@ -410,13 +522,15 @@ impl File for Handle {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let allowed = state.mutate();
-        match allowed {
-            Ok(()) => state.files[self.id].sync(),
-            Err(_) => state.files[self.id].sync_in_part(),
+        let struck = state.strike(true);
+        let file = &mut state.files[self.id];
+        match struck {
+            None | Some(Fault::SyncKept) => file.sync(),
+            Some(Fault::Dead) => {}
+            Some(_) => file.sync_in_part(),
         }
-        state.syncs += u64::from(allowed.is_ok());
-        allowed
+        state.syncs += u64::from(struck.is_none());
+        struck.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn try_lock(&self) -> io::Result<bool> {
@@ -545,6 +659,53 @@ mod tests {
         file.write_at(0, b"a").unwrap();
         file.sync_data().unwrap();
         assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), b"ab");
+    }
+
+    #[test]
+    fn a_dead_disk_changes_no_more_and_a_copy_is_a_disk_of_its_own() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        disk.sync_dir("").unwrap();
+        file.write_at(0, b"a").unwrap();
+        let copy = disk.copy();
+        disk.dead_after(0);
+        assert!(file.write_at(0, b"b").is_err() && file.sync_data().is_err());
+        assert_eq!(content(&disk, "f").unwrap(), b"a");
+        assert_eq!(disk.struck(), 2);
+        assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), b"");
+        copy.open("f", false).unwrap().write_at(1, b"c").unwrap();
+        assert_eq!(content(&copy, "f").unwrap(), b"ac");
+        assert_eq!(content(&disk, "f").unwrap(), b"a");
+    }
+
+    #[test]
+    fn one_sync_fails_and_keeps_or_loses_what_it_was_given() {
+        for (kept, found) in [(true, b"ab".as_slice()), (false, b"\0b")] {
+            let disk = MemDisk::new();
+            let file = disk.open("f", true).unwrap();
+            disk.sync_dir("").unwrap();
+            disk.fail_one_sync_after(1, kept);
+            file.sync_data().unwrap();
+            file.write_at(0, b"a").unwrap();
+            file.write_at(1, b"b").unwrap();
+            assert!(file.sync_data().is_err());
+            file.sync_data().unwrap();
+            assert_eq!(content(&disk.power_cut_all_lost(), "f").unwrap(), found);
+        }
+    }
+
+    #[test]
+    fn reads_fail_until_they_fail_no_more() {
+        let disk = MemDisk::new();
+        let file = disk.open("f", true).unwrap();
+        file.write_at(0, b"a").unwrap();
+        disk.fail_reads_after(1);
+        assert!(file.read_at(0, &mut [0]).is_ok() && file.read_at(0, &mut [0]).is_err());
+        file.write_at(1, b"b").unwrap();
+        assert!(disk.spared(|| file.read_at(0, &mut [0])).is_ok());
+        assert!(file.read_at(0, &mut [0]).is_err());
+        disk.fail_no_more();
+        assert!(file.read_at(0, &mut [0; 2]).is_ok());
     }
 
     #[test]

@@ -1,0 +1,13 @@
+//! The algebra, the named schedules, crashes and hostile input once more, over documents that
+//! are cut into runs nearly everywhere.
+
+#![allow(clippy::duplicate_mod, reason = "each of these is also a test of its own")]
+
+#[path = "algebra.rs"]
+mod algebra;
+#[path = "crash.rs"]
+mod crash;
+#[path = "hostile.rs"]
+mod hostile;
+#[path = "schedules.rs"]
+mod schedules;

@@ -1,0 +1,125 @@
+//! The finale: faults cease, everyone who is still there meets, and all must be the same.
+
+use crate::ledger::COLLECTIONS;
+use crate::machine::Down;
+use crate::world::{Event, World};
+use crate::{Checked, ensure};
+
+/// Longer than any wait of a session or a link.
+const PATIENCE_MS: u64 = 30 * 60_000;
+
+impl World {
+    /// Lets all that can still happen happen, and looks at what came of it.
+    pub(crate) fn finale(&mut self) -> Checked {
+        self.say("peace");
+        self.peace = true;
+        (self.plan.chunk_bytes, self.plan.delay_ms) = (1 << 20, 30);
+        self.unblock_all();
+        for at in self.present() {
+            self.machines[at].disk.fail_no_more();
+            self.machines[at].apply_ms = 20;
+            if !self.machines[at].is_sound() {
+                let down = Down::draw(&mut self.chance);
+                self.schedule(0, Event::Restart(at, down));
+            }
+        }
+        if self.ledger.has_anyone_left() {
+            // What was left comes back with the next hello, or when something new is written.
+            self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
+        }
+        self.connect_all();
+        self.settle()?;
+        // What was written deferred goes to peers when it is durable.
+        for at in self.present() {
+            self.flush(at)?;
+        }
+        self.look()?;
+        self.settle()?;
+        self.compare()?;
+        if self.chance.percent(30) {
+            self.say("everyone writes once more");
+            self.epilogue()?;
+            self.settle()?;
+            self.compare()?;
+            for at in self.present() {
+                let store = self.machines[at].up().ok_or_else(|| format!("{at} is down"))?;
+                store.verify().map_err(|err| err.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The machines that are not gone.
+    pub(crate) fn present(&self) -> Vec<usize> {
+        (0..self.machines.len()).filter(|at| !self.machines[*at].gone).collect()
+    }
+
+    /// Adds links until all can hear of each other: in a line, a star, or all with all.
+    fn connect_all(&mut self) {
+        let present = self.present();
+        let shape = self.chance.below(3);
+        for (index, at) in present.iter().enumerate().skip(1) {
+            match shape {
+                0 => self.want(present[index - 1], *at),
+                1 => self.want(present[0], *at),
+                _ => present[..index].iter().for_each(|other| self.want(*other, *at)),
+            }
+        }
+    }
+
+    /// Until nothing is under way.
+    fn settle(&mut self) -> Checked {
+        let until = self.now_ms + PATIENCE_MS;
+        let all_up =
+            |world: &World| world.present().iter().all(|at| world.machines[*at].is_sound());
+        for round in 0.. {
+            // Looking costs more than an event.
+            let look = round % 8 == 0 || self.next_at().is_none();
+            if look && self.is_quiet() && all_up(self) {
+                break;
+            }
+            ensure!(
+                self.now_ms < until && self.next_at().is_some(),
+                "it does not settle: {}",
+                self.unsettled()
+            );
+            self.happen()?;
+        }
+        Ok(())
+    }
+
+    fn epilogue(&mut self) -> Checked {
+        for at in self.present() {
+            let Some(store) = self.machines[at].up() else { continue };
+            let write = |txn: &mut littoral::Transaction| {
+                COLLECTIONS.iter().try_for_each(|name| txn.set(name, "end", "x", at as i64))
+            };
+            store.write(write).map_err(|err| format!("store {at} could not write: {err}"))?;
+            self.touch(at);
+            self.acknowledge(at)?;
+        }
+        self.look()
+    }
+
+    /// All hold and show the same.
+    fn compare(&mut self) -> Checked {
+        let present = self.present();
+        for at in &present {
+            let store = self.machines[*at].up().ok_or_else(|| format!("{at} is down"))?;
+            self.ledger.check_whole(*at, &store).map_err(|what| format!("store {at}: {what}"))?;
+        }
+        for name in COLLECTIONS {
+            let first = self.vector(present[0], name);
+            let digests = self.machines[present[0]].up().map(|store| store.digests(name));
+            let digests = digests.transpose().map_err(|err| err.to_string())?;
+            for at in &present {
+                let vector = self.vector(*at, name);
+                ensure!(vector == first, "{name}: {at} holds {vector:?}, the first {first:?}");
+                let other = self.machines[*at].up().map(|store| store.digests(name));
+                let other = other.transpose().map_err(|err| err.to_string())?;
+                ensure!(other == digests, "{name}: {at} has {other:?}, the first {digests:?}");
+            }
+        }
+        Ok(())
+    }
+}

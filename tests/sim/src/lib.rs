@@ -1,0 +1,155 @@
+//! The simulator: replicas on disks that fail, with clocks that jump, over links that break,
+//! all driven by one seed.
+//!
+//! A schedule runs real stores and real sessions in one thread and in virtual time. Nothing
+//! in it is left to chance but by the seed, so a failure is a number. After every event the
+//! ledger compares each store that was touched with what it owes and with an oracle that
+//! knows nothing but the history; at the end faults cease, and all must converge.
+//!
+//! | file | noun |
+//! | --- | --- |
+//! | `plan` | what a seed decides at the start: who is there, what happens how often |
+//! | `world` | the events, in the order of virtual time |
+//! | `acts` | what is done to stores, disks, clocks and the network |
+//! | `edits` | what writers write |
+//! | `machine` | a store, its disk, its clock |
+//! | `link` | two sessions and the bytes under way between them |
+//! | `ledger`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
+//! | `finale` | convergence |
+#![forbid(unsafe_code)]
+
+mod acts;
+mod chance;
+mod edits;
+mod finale;
+mod ledger;
+mod link;
+mod machine;
+#[path = "../../../core/tests/common/oracle.rs"]
+#[allow(dead_code, reason = "the core's own tests use the rest")]
+mod oracle;
+mod plan;
+mod spy;
+mod trace;
+mod world;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a check has to say: nothing, or what is broken.
+pub(crate) type Checked<T = ()> = Result<T, String>;
+
+/// Ends the schedule unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($what:tt)+) => {
+        if !$holds {
+            return Err(format!($($what)+));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Which schedule to run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The seed.
+    pub seed: u64,
+    /// How many acts, instead of what the seed says.
+    pub steps: Option<usize>,
+    /// How many replicas to begin with, instead of what the seed says.
+    pub replicas: Option<usize>,
+    /// Acts that are left out, by number.
+    pub skip: BTreeSet<usize>,
+    /// Whether disks and power may fail.
+    pub calm: bool,
+    /// Whether disks are cloned.
+    pub clones: bool,
+    /// Whether to print everything that happens.
+    pub trace: bool,
+}
+
+/// What came of a schedule that kept all promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Digest of everything that happened, every byte on the wire included.
+    pub digest: [u8; 32],
+    /// Acts.
+    pub steps: usize,
+    /// Events.
+    pub events: u64,
+    /// Transactions written.
+    pub transactions: usize,
+    /// How often a store was opened.
+    pub starts: u64,
+    /// How often a document was compared with the oracle.
+    pub compared: u64,
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// How many acts had been done.
+    pub step: usize,
+    /// What is broken.
+    pub what: String,
+    /// What happened before, the last lines.
+    pub last: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.last {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {} failed after act {}: {}", self.seed, self.step, self.what)?;
+        write!(
+            f,
+            "replay it with: cargo run --release -p littoral-sim -- --seed {} --trace",
+            self.seed
+        )
+    }
+}
+
+/// Runs a schedule.
+pub fn run(settings: &Settings) -> Result<Report, Failure> {
+    let mut world = world::World::new(settings);
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let what = match ran {
+        Ok(Ok(())) => return Ok(world.report()),
+        Ok(Err(what)) => what,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            format!("panic: {}", text.unwrap_or("without a word"))
+        }
+    };
+    let (step, last) = (world.steps_done(), world.last_lines());
+    // What a panic left of a store may not survive being closed.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
+    Err(Failure { seed: settings.seed, step, what, last })
+}
+
+/// The same schedule with as few acts as still fail: those left out, and the failure.
+pub fn shrink(settings: &Settings, failure: Failure) -> (Settings, Failure) {
+    let (mut smallest, mut failure) = (settings.clone(), failure);
+    smallest.steps = Some(failure.step);
+    let steps = failure.step;
+    let mut chunk = steps.next_power_of_two();
+    while chunk > 0 {
+        for start in (0..steps).step_by(chunk) {
+            let mut fewer = smallest.clone();
+            fewer.skip.extend(start..(start + chunk).min(steps));
+            if fewer.skip == smallest.skip {
+                continue;
+            }
+            if let Err(again) = run(&fewer) {
+                (smallest, failure) = (fewer, again);
+            }
+        }
+        chunk /= 2;
+    }
+    (smallest, failure)
+}

@@ -1,0 +1,155 @@
+//! A machine: a store, the disk under it, its clock, and whether it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use littoral::clock::WallClock;
+use littoral::store::Subscription;
+use littoral::store::disk::MemDisk;
+use littoral::txn::NodeKey;
+use littoral::{NodeId, Options, Result, Store};
+
+use crate::chance::Chance;
+
+/// 2026-11-22, in milliseconds.
+const NOON: u64 = 1_795_348_800_000;
+
+/// One replica.
+pub(crate) struct Machine {
+    pub(crate) disk: MemDisk,
+    pub(crate) store: Option<Store>,
+    key: NodeKey,
+    wall: Arc<Wall>,
+    /// How far its wall clock is off.
+    pub(crate) skew_ms: i64,
+    commits: Arc<AtomicU64>,
+    subscription: Option<Subscription>,
+    /// How often its disk had failed when the store was opened.
+    struck: u64,
+    /// It never comes back.
+    pub(crate) gone: bool,
+    /// Whether it is down, or is to be opened again soon.
+    pub(crate) restarting: bool,
+    /// How long applying takes, at most.
+    pub(crate) apply_ms: u64,
+}
+
+/// How a machine goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Down {
+    /// The store is closed.
+    Closed,
+    /// The process ends; what was written stays, synced or not.
+    Killed,
+    /// The power goes: what was not synced survives by chance.
+    Cut(u64),
+    /// The power goes, and with it all that was not synced.
+    CutAllLost,
+}
+
+impl Down {
+    pub(crate) fn draw(chance: &mut Chance) -> Down {
+        match chance.below(6) {
+            0 => Down::Closed,
+            1 => Down::Killed,
+            2 => Down::CutAllLost,
+            _ => Down::Cut(chance.next()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Wall(AtomicU64);
+
+impl WallClock for Wall {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Machine {
+    /// A machine with an empty disk, not yet started.
+    pub(crate) fn new(number: usize) -> Machine {
+        let mut seed = [0x5e; 32];
+        seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
+        Machine {
+            disk: MemDisk::new(),
+            store: None,
+            key: NodeKey::from_seed(seed),
+            wall: Arc::new(Wall(AtomicU64::new(NOON))),
+            skew_ms: 0,
+            commits: Arc::default(),
+            subscription: None,
+            struck: 0,
+            gone: false,
+            restarting: false,
+            apply_ms: 20,
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.key.id()
+    }
+
+    /// The store, if it runs.
+    pub(crate) fn up(&self) -> Option<Store> {
+        self.store.clone()
+    }
+
+    /// Whether the store runs and takes writes.
+    pub(crate) fn is_sound(&self) -> bool {
+        let sound = |store: &Store| store.stats().is_ok_and(|stats| stats.failure.is_none());
+        self.store.as_ref().is_some_and(sound)
+    }
+
+    /// Whether its disk has failed since the store was opened, so that it may have failed too.
+    pub(crate) fn has_excuse(&self) -> bool {
+        self.disk.struck() > self.struck
+    }
+
+    /// How many commits its store has announced since it was opened.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Sets its wall clock by the world's.
+    pub(crate) fn set_clock(&self, now_ms: u64) {
+        let wall = NOON.saturating_add(now_ms).saturating_add_signed(self.skew_ms);
+        self.wall.0.store(wall, Ordering::Relaxed);
+    }
+
+    /// Opens the store.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let options =
+            Options::new().key(self.key.clone()).wall_clock(self.wall.clone()).cache_bytes(1 << 20);
+        let store = options.open_on(Arc::new(self.disk.clone()))?;
+        self.commits = Arc::default();
+        let commits = Arc::clone(&self.commits);
+        self.subscription = Some(store.on_commit(move || {
+            commits.fetch_add(1, Ordering::Relaxed);
+        }));
+        (self.store, self.struck) = (Some(store), self.disk.struck());
+        Ok(())
+    }
+
+    /// Goes down. Gives what closing said, if it was closed.
+    pub(crate) fn stop(&mut self, down: Down) -> Result<()> {
+        self.subscription = None;
+        let Some(store) = self.store.take() else { return Ok(()) };
+        let closed = match down {
+            Down::Closed => store.close(),
+            _ => {
+                self.disk.dead_after(0);
+                Ok(())
+            }
+        };
+        drop(store);
+        match down {
+            Down::Closed => {}
+            Down::Killed => self.disk.fail_no_more(),
+            Down::Cut(seed) => self.disk = self.disk.power_cut(seed),
+            Down::CutAllLost => self.disk = self.disk.power_cut_all_lost(),
+        }
+        closed
+    }
+}

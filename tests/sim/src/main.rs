@@ -1,0 +1,160 @@
+//! Runs schedules of the simulator: one by its seed, or many.
+
+use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use littoral_sim::{Failure, Report, Settings, run, shrink};
+
+/// Where failed seeds are kept: the tests run them first.
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds.txt");
+
+/// Runs schedules: real stores and sessions over simulated disks, clocks and links.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// The schedule to run, or the first of several.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many schedules to run, one seed after the other.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// How many acts, instead of what the seed says.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// How many replicas to begin with, instead of what the seed says.
+    #[arg(long)]
+    replicas: Option<usize>,
+    /// Acts to leave out, by number.
+    #[arg(long, value_delimiter = ',')]
+    skip: Vec<usize>,
+    /// Without failing disks and loss of power.
+    #[arg(long)]
+    calm: bool,
+    /// With disks that are cloned.
+    #[arg(long)]
+    clones: bool,
+    /// Print everything that happens.
+    #[arg(long)]
+    trace: bool,
+    /// Look for fewer acts that fail as well.
+    #[arg(long)]
+    shrink: bool,
+    /// Go on after a failure, up to so many.
+    #[arg(long, default_value_t = 1)]
+    failures: usize,
+    /// Don't keep failed seeds.
+    #[arg(long)]
+    forget: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (start, mut total, mut failures) = (Instant::now(), Total::default(), 0);
+    for seed in cli.seed..cli.seed.saturating_add(cli.seeds) {
+        let settings = settings(&cli, seed);
+        match quietly(|| run(&settings)) {
+            Ok(report) => total.add(&report),
+            Err(failure) => {
+                failures += 1;
+                tell(&cli, settings, failure);
+                if failures == cli.failures {
+                    break;
+                }
+            }
+        }
+    }
+    total.print(start);
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn settings(cli: &Cli, seed: u64) -> Settings {
+    Settings {
+        seed,
+        steps: cli.steps,
+        replicas: cli.replicas,
+        skip: cli.skip.iter().copied().collect::<BTreeSet<usize>>(),
+        calm: cli.calm,
+        clones: cli.clones,
+        trace: cli.trace,
+    }
+}
+
+/// A panic is a failure like any other, reported once.
+fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|info| {
+        if let Some(place) = info.location() {
+            eprintln!("panicked at {place}");
+        }
+    }));
+    let result = run();
+    std::panic::set_hook(hook);
+    result
+}
+
+fn tell(cli: &Cli, settings: Settings, failure: Failure) {
+    println!("{failure}");
+    if cli.shrink {
+        let (smallest, failure) = quietly(|| shrink(&settings, failure));
+        let skip: Vec<String> = smallest.skip.iter().map(usize::to_string).collect();
+        println!("{failure}");
+        println!(
+            "as small as it gets: --steps {} --skip {}",
+            smallest.steps.unwrap_or_default(),
+            skip.join(",")
+        );
+    }
+    if !cli.forget && cli.steps.is_none() && cli.replicas.is_none() && cli.skip.is_empty() {
+        let file = OpenOptions::new().create(true).append(true).open(SEEDS);
+        let kept = file.and_then(|mut file| writeln!(file, "{}", settings.seed));
+        match kept {
+            Ok(()) => println!("seed {} is kept in {SEEDS}", settings.seed),
+            Err(err) => println!("seed {} could not be kept in {SEEDS}: {err}", settings.seed),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Total {
+    schedules: u64,
+    steps: usize,
+    events: u64,
+    transactions: usize,
+    starts: u64,
+    compared: u64,
+    digest: Option<[u8; 32]>,
+}
+
+impl Total {
+    fn add(&mut self, report: &Report) {
+        self.schedules += 1;
+        self.steps += report.steps;
+        self.events += report.events;
+        self.transactions += report.transactions;
+        self.starts += report.starts;
+        self.compared += report.compared;
+        self.digest = Some(report.digest);
+    }
+
+    fn print(&self, start: Instant) {
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{} schedules kept every promise ({:.0} a second): {} acts, {} events, {} transactions, \
+             {} starts of a store, {} documents compared",
+            self.schedules,
+            self.schedules as f64 / seconds,
+            self.steps,
+            self.events,
+            self.transactions,
+            self.starts,
+            self.compared
+        );
+        if let (1, Some(digest)) = (self.schedules, self.digest) {
+            let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("trace {hex}");
+        }
+    }
+}

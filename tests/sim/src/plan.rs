@@ -1,0 +1,75 @@
+//! The plan: what a seed decides before anything happens.
+//!
+//! Each seed lets only some kinds of acts happen, each as often as it likes: a schedule in
+//! which everything happens a little finds less than one in which few things happen a lot.
+
+use std::collections::BTreeSet;
+
+use crate::Settings;
+use crate::acts::Act;
+use crate::chance::Chance;
+
+/// The stream of chance that the plan and the network draw from; acts have one each.
+const PLAN_STREAM: u64 = 1;
+
+/// What a seed decides.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) steps: usize,
+    pub(crate) replicas: usize,
+    pub(crate) skip: BTreeSet<usize>,
+    /// Whether disks and power hold.
+    pub(crate) calm: bool,
+    /// How often each act happens, in proportion.
+    pub(crate) weights: Vec<u64>,
+    /// Time between two acts, at most.
+    pub(crate) pause_ms: u64,
+    /// How many of a hundred local writes are durable.
+    pub(crate) durable_percent: usize,
+    /// How many of a hundred pairs of replicas have a link.
+    pub(crate) link_percent: usize,
+    /// How long bytes are under way, at most.
+    pub(crate) delay_ms: u64,
+    /// How many bytes arrive at once, at most.
+    pub(crate) chunk_bytes: usize,
+    /// Whether documents read a while ago are put back.
+    pub(crate) stale_puts: bool,
+    /// How many of a hundred texts are long.
+    pub(crate) long_percent: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(settings: &Settings) -> Plan {
+        let chance = &mut Chance::new(settings.seed, PLAN_STREAM);
+        let weights = Act::ALL.map(|act| {
+            let often = [0, 0, 1, 3][chance.below(4)];
+            match act {
+                Act::Write => 20,
+                _ if settings.calm && act.breaks() => 0,
+                Act::Clone if !settings.clones => 0,
+                _ => often * act.weight(),
+            }
+        });
+        let (replicas, steps) = (2 + chance.below(4), 20 + chance.below(140));
+        Plan {
+            seed: settings.seed,
+            steps: settings.steps.unwrap_or(steps),
+            replicas: settings.replicas.unwrap_or(replicas),
+            skip: settings.skip.clone(),
+            calm: settings.calm,
+            weights: weights.to_vec(),
+            pause_ms: *chance.pick(&[2, 50, 500, 5_000]),
+            durable_percent: *chance.pick(&[10, 50, 90]),
+            link_percent: *chance.pick(&[20, 50, 100]),
+            delay_ms: *chance.pick(&[1, 30, 400]),
+            chunk_bytes: *chance.pick(&[50, 400, 5_000, 1 << 20]),
+            stale_puts: chance.percent(50),
+            long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
+        }
+    }
+
+    /// The chance of the act with this number: whether others are left out changes nothing.
+    pub(crate) fn chance_of(&self, step: usize) -> Chance {
+        Chance::new(self.seed, 1_000 + step as u64)
+    }
+}

@@ -1,0 +1,71 @@
+//! Reads a store's log off its disk, as its format is written down: so the simulator sees
+//! every transaction as soon as it is written, also one that is not durable yet, without
+//! asking the store, and so without changing it.
+
+use littoral::store::disk::{Disk, MemDisk};
+
+const SEGMENT_HEADER: u64 = 32;
+const BATCH_HEADER: usize = 28;
+const RECORD_HEADER: usize = 10;
+const BATCH_MAGIC: [u8; 4] = [0xb7, 0x4c, 0x4f, 0x47];
+const TXN: u8 = 1;
+
+/// A transaction in the log.
+pub(crate) struct Logged {
+    pub(crate) collection: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The transactions in the log from `position` on, a batch's start or end, and where it ends.
+pub(crate) fn read(disk: &MemDisk, mut position: u64) -> (Vec<Logged>, u64) {
+    let mut found = Vec::new();
+    let names = disk.list("log").unwrap_or_default();
+    let base = |name: &String| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok();
+    for (index, name) in names.iter().enumerate() {
+        let next = names.get(index + 1).and_then(base).unwrap_or(u64::MAX);
+        let Some(base) = base(name).filter(|_| next > position) else { continue };
+        position = position.max(base);
+        let Ok(file) = disk.open(&format!("log/{name}"), false) else { continue };
+        let length = file.len().unwrap_or(0);
+        let mut header = [0; BATCH_HEADER];
+        loop {
+            let offset = position - base + SEGMENT_HEADER;
+            if offset + BATCH_HEADER as u64 > length || file.read_at(offset, &mut header).is_err() {
+                break;
+            }
+            let records = u64::from(number(&header[4..8]));
+            let here = header[8..16] == position.to_le_bytes();
+            if header[..4] != BATCH_MAGIC
+                || !here
+                || offset + BATCH_HEADER as u64 + records > length
+            {
+                break;
+            }
+            let mut body = vec![0; records as usize];
+            if file.read_at(offset + BATCH_HEADER as u64, &mut body).is_err() {
+                break;
+            }
+            split(&body, &mut found);
+            position += BATCH_HEADER as u64 + records;
+        }
+    }
+    (found, position)
+}
+
+fn split(mut body: &[u8], found: &mut Vec<Logged>) {
+    while body.len() >= RECORD_HEADER {
+        let (header, rest) = body.split_at(RECORD_HEADER);
+        let (name, length) = (usize::from(header[1]), number(&header[2..6]) as usize);
+        let (name, rest) = rest.split_at(name);
+        let (bytes, rest) = rest.split_at(length);
+        if header[0] == TXN {
+            let collection = String::from_utf8_lossy(name).into_owned();
+            found.push(Logged { collection, bytes: bytes.to_vec() });
+        }
+        body = rest;
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(bytes.try_into().expect("four bytes"))
+}

@@ -1,0 +1,758 @@
+//! The world: machines, links, and what happens next, in the order of virtual time.
+//!
+//! Nothing but an event changes anything, and each event is followed by a check of every
+//! store that it touched. A link's driver does here what `net::driver` does over QUIC: it
+//! carries out what sessions want, applies outside of them, and tells them of commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use littoral::id::Vector;
+use littoral::limits::{
+    GOODBYE_TIMEOUT_MS, IDLE_TIMEOUT_MS, SYNC_LINK_WINDOW_BYTES, SYNC_UNAPPLIED_BYTES,
+    SYNC_WINDOW_BYTES,
+};
+use littoral::replica;
+use littoral::sync::door::{Config, Event as News, Input, Output, StreamId};
+use littoral::sync::message::{CloseCode, Control, Tail};
+use littoral::sync::session::Session;
+use littoral::txn::NetworkId;
+use littoral::{Error, ErrorKind};
+
+use crate::chance::Chance;
+use crate::edits::Readings;
+use crate::ledger::Ledger;
+use crate::link::{Apply, End, Link};
+use crate::machine::{Down, Machine};
+use crate::plan::Plan;
+use crate::trace::Trace;
+use crate::{Checked, Report, Settings, ensure};
+
+/// The stream of chance that the network draws from.
+const NETWORK_STREAM: u64 = 2;
+/// More events than any schedule needs.
+const MOST_EVENTS: u64 = 400_000;
+
+/// Something that happens at its time. A link is named by number and end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event {
+    /// The next act of the plan.
+    Act(usize),
+    /// Something sent by this end may arrive at the other.
+    Deliver(u64, usize),
+    Apply(u64, usize),
+    /// A session hears of commits.
+    Hear(u64, usize),
+    Tick(u64, usize),
+    /// This end notices that the link is gone.
+    Lose(u64, usize),
+    Dial(usize, usize),
+    /// Nothing has come from the first to the second for too long.
+    Idle(usize, usize),
+    /// A machine goes down and up again, or, if it is down, up.
+    Restart(usize, Down),
+    /// A fault of its disk is over.
+    Mend(usize),
+}
+
+/// All there is.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now_ms: u64,
+    pub(crate) chance: Chance,
+    pub(crate) trace: Trace,
+    pub(crate) ledger: Ledger,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) readings: Readings,
+    links: BTreeMap<u64, Link>,
+    next_link: u64,
+    /// Pairs that keep up a link.
+    wanted: BTreeSet<(usize, usize)>,
+    /// From whom to whom nothing gets through.
+    blocked: BTreeSet<(usize, usize)>,
+    queue: BTreeMap<(u64, u64), Event>,
+    serial: u64,
+    /// Machines that may have changed since they were last looked at.
+    touched: BTreeSet<usize>,
+    pub(crate) step: usize,
+    events: u64,
+    starts: u64,
+    /// No faults happen any more.
+    pub(crate) peace: bool,
+}
+
+impl World {
+    pub(crate) fn new(settings: &Settings) -> World {
+        World {
+            plan: Plan::new(settings),
+            now_ms: 0,
+            chance: Chance::new(settings.seed, NETWORK_STREAM),
+            trace: Trace::new(settings.trace),
+            ledger: Ledger::new(NetworkId::named("default")),
+            machines: Vec::new(),
+            readings: Readings::new(),
+            links: BTreeMap::new(),
+            next_link: 0,
+            wanted: BTreeSet::new(),
+            blocked: BTreeSet::new(),
+            queue: BTreeMap::new(),
+            serial: 0,
+            touched: BTreeSet::new(),
+            step: 0,
+            events: 0,
+            starts: 0,
+            peace: false,
+        }
+    }
+
+    pub(crate) fn run(&mut self) -> Checked {
+        for _ in 0..self.plan.replicas {
+            self.add_machine()?;
+        }
+        self.schedule(0, Event::Act(0));
+        while self.step < self.plan.steps {
+            ensure!(self.happen()?, "nothing more happens");
+        }
+        self.finale()
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            digest: self.trace.digest(),
+            steps: self.step,
+            events: self.events,
+            transactions: self.ledger.transactions(),
+            starts: self.starts,
+            compared: self.ledger.compared,
+        }
+    }
+
+    pub(crate) fn steps_done(&self) -> usize {
+        self.step
+    }
+
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        self.trace.last()
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.trace.line(self.now_ms, line);
+    }
+
+    // ---- time
+
+    pub(crate) fn schedule(&mut self, in_ms: u64, event: Event) {
+        self.serial += 1;
+        self.queue.insert((self.now_ms + in_ms, self.serial), event);
+    }
+
+    /// Lets the next event happen, and looks at what it touched. Whether there was one.
+    pub(crate) fn happen(&mut self) -> Checked<bool> {
+        let Some(((time, _), event)) = self.queue.pop_first() else { return Ok(false) };
+        self.now_ms = time;
+        self.events += 1;
+        ensure!(self.events < MOST_EVENTS, "it goes on for ever");
+        self.machines.iter().for_each(|machine| machine.set_clock(time));
+        self.take_place(event)?;
+        self.look()?;
+        Ok(true)
+    }
+
+    /// When the next event happens.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.queue.first_key_value().map(|((time, _), _)| *time)
+    }
+
+    fn take_place(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Act(number) => {
+                self.step = number + 1;
+                if !self.plan.skip.contains(&number) {
+                    self.act(number)?;
+                }
+                let pause = self.plan.chance_of(number).between(0, self.plan.pause_ms);
+                if self.step < self.plan.steps {
+                    self.schedule(pause, Event::Act(number + 1));
+                }
+                Ok(())
+            }
+            Event::Deliver(link, end) => self.deliver(link, end),
+            Event::Apply(link, end) => self.apply(link, end),
+            Event::Hear(link, end) => self.hear(link, end),
+            Event::Tick(link, end) => self.tick(link, end),
+            Event::Lose(link, end) => {
+                self.lose(link, end);
+                Ok(())
+            }
+            Event::Dial(a, b) => self.dial(a, b),
+            Event::Idle(from, to) => {
+                self.idle(from, to);
+                Ok(())
+            }
+            Event::Restart(at, down) => self.restart(at, down),
+            Event::Mend(at) => {
+                self.say(&format!("{at} mends"));
+                self.machines[at].disk.fail_no_more();
+                Ok(())
+            }
+        }
+    }
+
+    /// Checks all stores that were touched; restarts those that have failed.
+    pub(crate) fn look(&mut self) -> Checked {
+        for at in std::mem::take(&mut self.touched) {
+            let Some(store) = self.machines[at].up() else { continue };
+            let disk = self.machines[at].disk.clone();
+            disk.spared(|| self.ledger.check(at, &store, &disk))
+                .map_err(|what| format!("store {at}: {what}"))?;
+            if !self.machines[at].is_sound() && !self.machines[at].restarting {
+                self.machines[at].restarting = true;
+                let (delay, down) = (self.chance.between(0, 4_000), Down::draw(&mut self.chance));
+                self.say(&format!("{at} has failed, to be restarted: {down:?}"));
+                self.schedule(delay, Event::Restart(at, down));
+            }
+            self.spread_word(at);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn touch(&mut self, at: usize) {
+        self.touched.insert(at);
+    }
+
+    /// The store said that all it holds is durable.
+    pub(crate) fn acknowledge(&mut self, at: usize) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let disk = self.machines[at].disk.clone();
+        disk.spared(|| self.ledger.check(at, &store, &disk))?;
+        self.ledger.acknowledged(at, &store);
+        Ok(())
+    }
+
+    // ---- machines
+
+    pub(crate) fn add_machine(&mut self) -> Checked {
+        let at = self.machines.len();
+        self.say(&format!("{at} joins"));
+        self.machines.push(Machine::new(at));
+        self.ledger.open_account();
+        self.boot(at)?;
+        for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
+            if self.chance.percent(self.plan.link_percent) {
+                self.want(other, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes down if it is up, and comes up.
+    fn restart(&mut self, at: usize, down: Down) -> Checked {
+        if self.machines[at].gone {
+            return Ok(());
+        }
+        self.go_down(at, down)?;
+        if !self.peace && !self.plan.calm && self.chance.percent(10) {
+            // Power may go while it recovers.
+            let calls = self.chance.between(0, 12);
+            self.machines[at].disk.dead_after(calls);
+        }
+        self.boot(at)
+    }
+
+    pub(crate) fn go_down(&mut self, at: usize, down: Down) -> Checked {
+        let struck = self.machines[at].disk.struck();
+        let sound = self.machines[at].is_sound();
+        if sound && down == Down::Closed && self.machines[at].store.is_some() {
+            // Closing makes everything durable, if it says so.
+            let store = self.machines[at].up().ok_or("it is up")?;
+            let held = [store.clone()];
+            match self.machines[at].stop(down) {
+                Ok(()) => self.ledger.acknowledged(at, &held[0]),
+                Err(err) => ensure!(
+                    self.machines[at].disk.struck() > struck,
+                    "closing failed on a sound disk: {err}"
+                ),
+            }
+        } else {
+            // What closing a failed store says is of no use.
+            drop(self.machines[at].stop(down));
+        }
+        self.machines[at].disk.fail_no_more();
+        self.say(&format!("{at} is down: {down:?}"));
+        let ends: Vec<(u64, usize)> = self.ends_of(at).collect();
+        for (link, end) in ends {
+            self.lose(link, end);
+        }
+        Ok(())
+    }
+
+    fn boot(&mut self, at: usize) -> Checked {
+        self.machines[at].set_clock(self.now_ms);
+        let before = self.machines[at].disk.struck();
+        let opened = self.machines[at].start();
+        let struck = self.machines[at].disk.struck() > before;
+        if let Err(err) = opened {
+            ensure!(struck, "store {at} does not open: {err}");
+            self.starts += 1;
+            let seed = self.chance.next();
+            self.say(&format!("{at} lost power while it opened: {err}"));
+            self.machines[at].disk = self.machines[at].disk.power_cut(seed);
+            self.machines[at].restarting = true;
+            let delay = self.chance.between(0, 2_000);
+            self.schedule(delay, Event::Restart(at, Down::CutAllLost));
+            return Ok(());
+        }
+        self.starts += 1;
+        self.machines[at].restarting = false;
+        let store = self.machines[at].up().ok_or("it was opened")?;
+        let disk = self.machines[at].disk.clone();
+        let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
+        reopened.map_err(|what| format!("store {at}: {what}"))?;
+        self.say(&format!("{at} is up"));
+        Ok(())
+    }
+
+    /// Tells the sessions of a machine of commits that they have not heard of.
+    fn spread_word(&mut self, at: usize) {
+        let commits = self.machines[at].commits();
+        for (link, end) in self.ends_of(at).collect::<Vec<_>>() {
+            let Some(there) = self.end(link, end) else { continue };
+            if there.heard < commits && !there.hearing_due && !there.parting {
+                there.hearing_due = true;
+                let delay = self.chance.between(0, 5);
+                self.schedule(delay, Event::Hear(link, end));
+            }
+        }
+    }
+
+    // ---- links
+
+    pub(crate) fn want(&mut self, a: usize, b: usize) {
+        let pair = (a.min(b), a.max(b));
+        if a != b && self.wanted.insert(pair) {
+            self.schedule(0, Event::Dial(pair.0, pair.1));
+        }
+    }
+
+    pub(crate) fn link_numbers(&self) -> Vec<u64> {
+        self.links.keys().copied().collect()
+    }
+
+    fn ends_of(&self, at: usize) -> impl Iterator<Item = (u64, usize)> + use<> {
+        let mut found = Vec::new();
+        for (number, link) in &self.links {
+            for end in 0..2 {
+                if link.machines[end] == at && link.ends[end].is_some() {
+                    found.push((*number, end));
+                }
+            }
+        }
+        found.into_iter()
+    }
+
+    fn end(&mut self, link: u64, end: usize) -> Option<&mut End> {
+        self.links.get_mut(&link)?.ends[end].as_mut()
+    }
+
+    /// The ends of links between these two, if any.
+    pub(crate) fn linked(&self, a: usize, b: usize) -> bool {
+        let between = |link: &&Link| link.machines == [a, b] || link.machines == [b, a];
+        self.links.values().filter(between).any(|link| link.ends.iter().all(Option::is_some))
+    }
+
+    fn dial(&mut self, a: usize, b: usize) -> Checked {
+        if self.machines[a].gone || self.machines[b].gone {
+            self.wanted.remove(&(a, b));
+            return Ok(());
+        }
+        let blocked = self.blocked.contains(&(a, b)) || self.blocked.contains(&(b, a));
+        let up = [a, b].map(|at| self.machines[at].store.is_some());
+        if blocked || up != [true, true] {
+            let delay = self.chance.between(200, 3_000);
+            self.schedule(delay, Event::Dial(a, b));
+            return Ok(());
+        }
+        match self.linked(a, b) {
+            true => Ok(()),
+            false => self.connect(a, b),
+        }
+    }
+
+    /// A link comes up, perhaps beside others.
+    pub(crate) fn connect(&mut self, a: usize, b: usize) -> Checked {
+        let number = self.next_link;
+        self.next_link += 1;
+        self.say(&format!("link {number} of {a} and {b}"));
+        let end = |us: usize, peer: usize| {
+            let (us, peer) = (&self.machines[us], &self.machines[peer]);
+            let network = NetworkId::named("default").0;
+            let config = Config { network, us: us.id(), peer: peer.id() };
+            Some(End::new(Session::new(config, self.now_ms), us.commits()))
+        };
+        let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
+        self.links.insert(number, link);
+        self.drain(number, 0)?;
+        self.drain(number, 1)
+    }
+
+    /// A link is cut: each end notices in its own time.
+    pub(crate) fn cut(&mut self, link: u64) {
+        for end in 0..2 {
+            let delay = *self.chance.pick(&[0, 10, 1_000, IDLE_TIMEOUT_MS]);
+            // Until it notices, it goes on talking, to nobody.
+            self.schedule(delay, Event::Lose(link, end));
+        }
+        self.say(&format!("link {link} is cut"));
+        if let Some(link) = self.links.get_mut(&link) {
+            link.ends.iter_mut().flatten().for_each(End::cut);
+        }
+    }
+
+    /// An end is over, without a word to the other side.
+    pub(crate) fn lose(&mut self, number: u64, end: usize) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(lost) = link.ends[end].take() else { return };
+        let [a, b] = link.machines;
+        let at = link.machines[end];
+        let other = link.ends[1 - end].is_some();
+        self.say(&format!("link {number} is over at {at}"));
+        // What was being applied goes on without the link.
+        for apply in lost.applies {
+            if self.chance.percent(50)
+                && let Some(store) = self.machines[at].up()
+            {
+                let applied = store.apply_remote(&apply.collection, apply.txns);
+                let what = applied.map_or_else(|err| err.to_string(), |done| format!("{done:?}"));
+                self.say(&format!("{at} applied what link {number} had left: {what}"));
+                self.touch(at);
+            }
+        }
+        if other {
+            let delay = *self.chance.pick(&[0, 10, 1_000, IDLE_TIMEOUT_MS]);
+            self.schedule(delay, Event::Lose(number, 1 - end));
+        } else {
+            self.links.remove(&number);
+            let pair = (a.min(b), a.max(b));
+            if self.wanted.contains(&pair) {
+                let delay = self.chance.between(100, 3_000);
+                self.schedule(delay, Event::Dial(pair.0, pair.1));
+            }
+        }
+    }
+
+    /// Nothing gets from one to the other any more, or again.
+    pub(crate) fn block(&mut self, from: usize, to: usize, blocked: bool) {
+        self.say(&format!("{from} to {to}: {}", if blocked { "blocked" } else { "open" }));
+        match blocked {
+            true if self.blocked.insert((from, to)) => {
+                self.schedule(IDLE_TIMEOUT_MS, Event::Idle(from, to));
+            }
+            false => drop(self.blocked.remove(&(from, to))),
+            true => {}
+        }
+    }
+
+    pub(crate) fn unblock_all(&mut self) {
+        self.blocked.clear();
+    }
+
+    fn idle(&mut self, from: usize, to: usize) {
+        if !self.blocked.contains(&(from, to)) {
+            return;
+        }
+        let ends: Vec<(u64, usize)> = self.ends_of(to).collect();
+        for (link, end) in ends {
+            let other = self.links.get(&link).map(|link| link.machines[1 - end]);
+            if other == Some(from) {
+                self.lose(link, end);
+            }
+        }
+    }
+
+    // ---- what travels
+
+    fn deliver(&mut self, number: u64, from: usize) -> Checked {
+        let most = self.plan.chunk_bytes;
+        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
+        let direction = (link.machines[from], link.machines[1 - from]);
+        let Some(end) = link.ends[from].as_mut() else { return Ok(()) };
+        end.delivery_due = false;
+        if self.blocked.contains(&direction) {
+            end.delivery_due = true;
+            self.schedule(400, Event::Deliver(number, from));
+            return Ok(());
+        }
+        let arrival = end.take(&mut self.chance, most);
+        let parted = end.parting && !end.has_mail();
+        self.ask_delivery(number, from);
+        if let Some(arrival) = arrival {
+            let Some(there) = self.end(number, 1 - from) else { return Ok(()) };
+            if !there.parting && !there.deaf.contains(&arrival.stream()) {
+                self.handle(number, 1 - from, arrival.input())?;
+            }
+        }
+        if parted {
+            self.lose(number, from);
+        }
+        Ok(())
+    }
+
+    fn ask_delivery(&mut self, number: u64, from: usize) {
+        let delay = self.chance.between(0, self.plan.delay_ms);
+        let Some(end) = self.end(number, from) else { return };
+        if end.has_mail() && !end.delivery_due {
+            end.delivery_due = true;
+            self.schedule(delay, Event::Deliver(number, from));
+        }
+    }
+
+    fn apply(&mut self, number: u64, e: usize) -> Checked {
+        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
+        let at = link.machines[e];
+        let Some(end) = link.ends[e].as_mut() else { return Ok(()) };
+        let Some(Apply { ticket, collection, txns }) = end.applies.pop_front() else {
+            return Ok(());
+        };
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let (count, sound) = (txns.len(), self.machines[at].is_sound());
+        let applied = store.apply_remote(&collection, txns).map(drop);
+        let what = applied.as_ref().err().map_or_else(|| "done".to_owned(), Error::to_string);
+        self.say(&format!("{at} applies {count} of {collection} from link {number}: {what}"));
+        self.touch(at);
+        match &applied {
+            Ok(()) => self.acknowledge(at)?,
+            Err(err) => ensure!(
+                err.kind() == ErrorKind::MissingDependency || !sound || self.may_fail(at),
+                "store {at} could not apply: {err}"
+            ),
+        }
+        self.handle(number, e, Input::Applied { ticket, outcome: replica::outcome(applied) })
+    }
+
+    /// Whether the store of this machine has an excuse for failing.
+    pub(crate) fn may_fail(&self, at: usize) -> bool {
+        self.machines[at].has_excuse()
+    }
+
+    fn hear(&mut self, number: u64, e: usize) -> Checked {
+        let Some(link) = self.links.get(&number) else { return Ok(()) };
+        let commits = self.machines[link.machines[e]].commits();
+        let Some(end) = self.end(number, e) else { return Ok(()) };
+        (end.hearing_due, end.heard) = (false, commits);
+        self.handle(number, e, Input::Committed)
+    }
+
+    fn tick(&mut self, number: u64, e: usize) -> Checked {
+        let now = self.now_ms;
+        let Some(end) = self.end(number, e) else { return Ok(()) };
+        if end.tick_at != Some(now) {
+            return Ok(());
+        }
+        end.tick_at = None;
+        self.handle(number, e, Input::Tick)
+    }
+
+    pub(crate) fn leave_link(&mut self, number: u64, e: usize) -> Checked {
+        self.say(&format!("an end of link {number} leaves"));
+        self.handle(number, e, Input::Leave)
+    }
+
+    fn handle(&mut self, number: u64, e: usize, input: Input<'_>) -> Checked {
+        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
+        let at = link.machines[e];
+        let Some(end) = link.ends[e].as_mut().filter(|end| !end.parting) else { return Ok(()) };
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let commits = self.machines[at].commits();
+        end.session.handle(input, self.now_ms, &store);
+        self.drain(number, e)?;
+        // A session writes nothing, but it may make what was written durable.
+        let machine = &self.machines[at];
+        if machine.commits() != commits || machine.has_excuse() {
+            self.touch(at);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, number: u64, e: usize) -> Checked {
+        loop {
+            let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
+            let at = link.machines[e];
+            let Some(end) = link.ends[e].as_mut().filter(|end| !end.parting) else { break };
+            let Some(store) = self.machines[at].up() else { break };
+            let Some(output) = end.session.poll(&store) else { break };
+            self.carry_out(number, e, at, output)?;
+        }
+        self.ask_delivery(number, e);
+        let now = self.now_ms;
+        let Some(end) = self.end(number, e) else { return Ok(()) };
+        let deadline = end.session.deadline_ms().map(|time| time.max(now + 1));
+        if deadline != end.tick_at {
+            end.tick_at = deadline;
+            if let Some(time) = deadline {
+                self.schedule(time - now, Event::Tick(number, e));
+            }
+        }
+        self.check_memory(number, e)
+    }
+
+    fn check_memory(&mut self, number: u64, e: usize) -> Checked {
+        if !self.events.is_multiple_of(16) {
+            return Ok(());
+        }
+        let Some(end) = self.end(number, e) else { return Ok(()) };
+        let progress = end.session.progress();
+        let unacked: u64 = progress.values().map(|p| p.unacked_bytes).sum();
+        ensure!(unacked <= SYNC_LINK_WINDOW_BYTES as u64, "{unacked} bytes unacknowledged");
+        for (name, p) in progress {
+            // One transaction larger than the window may go alone; none here is.
+            ensure!(p.unacked_bytes <= SYNC_WINDOW_BYTES as u64, "{name}: the window: {p:?}");
+            ensure!(p.unapplied_bytes <= SYNC_UNAPPLIED_BYTES as u64, "{name}: unapplied: {p:?}");
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, number: u64, e: usize, at: usize, output: Output) -> Checked {
+        match output {
+            Output::Send { stream, bytes } => {
+                self.witness(at, (number, e), stream, &bytes)?;
+                match self.end(number, e) {
+                    Some(end) => end.send(stream, &bytes),
+                    None => Ok(()),
+                }
+            }
+            Output::Finish { stream } => {
+                self.end(number, e).into_iter().for_each(|end| end.finish(stream));
+                Ok(())
+            }
+            Output::Reset { stream } => {
+                self.end(number, e).into_iter().for_each(|end| end.reset(stream));
+                Ok(())
+            }
+            Output::StopReading { stream } => {
+                let Some(end) = self.end(number, e) else { return Ok(()) };
+                ensure!(end.deaf.insert(stream), "{stream:?} stopped twice");
+                if let Some(other) = self.end(number, 1 - e) {
+                    other.stopped(stream);
+                    self.ask_delivery(number, 1 - e);
+                }
+                Ok(())
+            }
+            Output::Apply { ticket, collection, txns } => {
+                let delay = self.chance.between(0, self.machines[at].apply_ms);
+                self.schedule(delay, Event::Apply(number, e));
+                let Some(end) = self.end(number, e) else { return Ok(()) };
+                let busy = end.applies.iter().any(|apply| apply.collection == collection);
+                ensure!(!busy, "two frames of {collection} at once");
+                end.applies.push_back(Apply { ticket, collection, txns });
+                Ok(())
+            }
+            Output::Event(news) => {
+                self.say(&format!("link {number} at {at}: {news:?}"));
+                let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });
+                ensure!(!bad, "store {at}: {news:?}");
+                Ok(())
+            }
+            Output::Close { code, reason, by_peer } => {
+                self.say(&format!("link {number} closed at {at}: {code:?}: {reason}"));
+                let fine =
+                    [CloseCode::Done, CloseCode::Gone, CloseCode::StoreFailed, CloseCode::Timeout];
+                ensure!(fine.contains(&code), "{at} closed link {number}: {code:?}: {reason}");
+                ensure!(
+                    code != CloseCode::StoreFailed || by_peer || self.may_fail(at),
+                    "the store of {at} failed: {reason}"
+                );
+                match self.end(number, e) {
+                    Some(end) if !by_peer => {
+                        end.part();
+                        self.schedule(GOODBYE_TIMEOUT_MS, Event::Lose(number, e));
+                    }
+                    _ => self.lose(number, e),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes what a store lets go: from now on it owes it.
+    fn witness(
+        &mut self,
+        at: usize,
+        (number, e): (u64, usize),
+        stream: StreamId,
+        bytes: &[u8],
+    ) -> Checked {
+        self.trace.bytes(bytes);
+        for frame in frames(bytes) {
+            let malformed = |err: Error| format!("store {at} sent nonsense: {err}");
+            if stream == StreamId::Control {
+                match Control::from_frame(frame).map_err(malformed)? {
+                    Control::Have { collection, vector } => {
+                        self.ledger.told(at, &collection, &vector)?;
+                    }
+                    Control::Hello(_) => self.acknowledge(at)?,
+                    _ => {}
+                }
+                continue;
+            }
+            let message = Tail::from_frame(frame).map_err(malformed)?;
+            let Some(end) = self.end(number, e) else { return Ok(()) };
+            match message {
+                Tail::Tail { collection } => drop(end.carries.insert(stream, collection)),
+                Tail::Txns { txns, .. } => {
+                    let collection = end.carries.get(&stream).cloned().unwrap_or_default();
+                    for txn in txns {
+                        self.ledger.sent(at, &collection, txn.dot, &txn.bytes)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What keeps the world from being quiet, for a report.
+    pub(crate) fn unsettled(&self) -> String {
+        let unlinked: Vec<_> = self.wanted.iter().filter(|(a, b)| !self.linked(*a, *b)).collect();
+        let mut said = format!("pairs without a link: {unlinked:?}");
+        for (number, link) in &self.links {
+            for (machine, end) in link.machines.iter().zip(&link.ends) {
+                let Some(end) = end else { continue };
+                for (name, p) in end.session.progress() {
+                    if !(p.caught_up && p.peer_caught_up && end.session.is_idle()) {
+                        said += &format!("; link {number} at {machine}: {name} {p:?}");
+                    }
+                }
+            }
+        }
+        said
+    }
+
+    /// Whether every pair that wants a link has one on which all is said and applied.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let still = |end: &Option<End>| {
+            end.as_ref().is_some_and(|end| {
+                !end.has_mail()
+                    && !end.hearing_due
+                    && end.applies.is_empty()
+                    && end.session.is_idle()
+                    && end.session.progress().values().all(|p| p.caught_up && p.peer_caught_up)
+            })
+        };
+        self.links.values().flat_map(|link| &link.ends).all(still)
+            && self.wanted.iter().all(|(a, b)| self.linked(*a, *b))
+    }
+
+    /// What a store holds of a collection.
+    pub(crate) fn vector(&self, at: usize, name: &str) -> Vector {
+        self.machines[at].up().map(|store| store.held(name).0).unwrap_or_default()
+    }
+}
+
+/// The frames that these bytes are.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (frame, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        bytes = rest;
+        Some(frame)
+    })
+}
