@@ -38,10 +38,23 @@ pub const SYNC_SMALL_BYTES: usize = 16 << 10;
 /// Bytes of transactions of one collection that a receiver holds before they are applied.
 pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
 /// Bytes that a receiver holds for a whole link, unfinished frames included.
-pub const SYNC_RECEIVE_BYTES: usize =
-    2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES) + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES;
+pub const SYNC_RECEIVE_BYTES: usize = 2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES)
+    + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES
+    + MAX_SNAPSHOT_DOCUMENT_BYTES;
 /// Tail streams that a peer may have open at once: some are replaced but not yet ended.
 pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
+/// Ids or pieces that one answer of a snapshot lists.
+pub const MAX_SNAPSHOT_LIST: usize = 4096;
+/// Questions of a snapshot that may be open at once.
+pub const MAX_SNAPSHOT_QUESTIONS: usize = 16;
+/// Bytes of documents in one answer of a snapshot; a larger document comes in parts of this size.
+pub const SNAPSHOT_ANSWER_BYTES: usize = 32 << 10;
+/// Documents that are read for one answer of digests.
+pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
+/// Largest document that a snapshot carries, in bytes of its row.
+pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
+/// How long a view is kept for a peer that does not ask about it.
+pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Longest reason that goes with a goodbye, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 /// How long a link may take until both sides have said hello.

@@ -1,15 +1,19 @@
 //! A store as its links see it: the only place that knows both storage and sync.
 //!
-//! It translates: what a session asks of a [`Source`] into calls of the store, and what a
-//! session wants applied into a durable commit with one of four outcomes. It is synchronous
-//! and knows no network, so that a simulator drives sessions over it as well.
+//! It translates: what a session asks of a [`Source`] into calls of the store, what a session
+//! wants applied into a durable commit with one of four outcomes, and the steps of a snapshot
+//! likewise. It is synchronous and knows no network, so that a simulator drives sessions over it
+//! as well.
+
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, NodeId, Position, Vector};
-use crate::store::{LogPage, Store};
-use crate::sync::door::{Offence, Outcome};
-use crate::sync::{Page, Record, Source, Summary};
-use crate::txn::{NetworkId, NodeKey};
+use crate::id::{Dot, Hash, NodeId, Position, Vector};
+use crate::store::{self, LogPage, StagingLease, Store};
+use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome};
+use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
+use crate::txn::snapshot::{Span, SpanDigest, ViewHead};
+use crate::txn::{NetworkId, NodeKey, Scope};
 
 /// As long as it lives, a callback is called.
 pub type Watching = Box<dyn Send + Sync>;
@@ -30,6 +34,9 @@ pub trait Replica: Source + Send + Sync {
 
     /// Applies transactions of a peer in this order, and returns when they are durable. Blocks.
     fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()>;
+
+    /// Takes a step with a snapshot of `peer`. Blocks.
+    fn step(&self, collection: &str, peer: &NodeId, step: SnapshotStep) -> Result<StepOutcome>;
 
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
@@ -72,11 +79,69 @@ impl Source for Store {
     fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
         self.log_read_others(collection, from, max_bytes).map(page)
     }
+
+    fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>> {
+        match Store::view(self, collection) {
+            Ok(view) => Ok(Some(Box::new(view))),
+            Err(error) if error.kind() == ErrorKind::UnknownCollection => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_staged(&self, collection: &str) -> bool {
+        Store::is_staged(self, collection)
+    }
+
+    fn lease(&self, collection: &str) -> Option<Box<dyn Lease>> {
+        Store::staging_lease(self, collection).map(|lease| Box::new(lease) as Box<dyn Lease>)
+    }
+
+    fn candidate_digests(&self, collection: &str, spans: &[Span]) -> Result<Vec<SpanDigest>> {
+        Store::candidate_digests(self, collection, spans)
+    }
+
+    fn candidate_list(
+        &self,
+        collection: &str,
+        span: &Span,
+        max: usize,
+    ) -> Result<Vec<(String, Hash)>> {
+        Store::candidate_list(self, collection, span, max)
+    }
 }
 
 fn page(LogPage { records, next }: LogPage) -> Page {
     let record = |(dot, bytes, end)| Record { dot, bytes, end };
     Page { records: records.into_iter().map(record).collect(), next }
+}
+
+impl Lease for StagingLease {}
+
+impl View for store::View {
+    fn head(&self) -> &[u8] {
+        store::View::head(self)
+    }
+
+    fn pieces(
+        &self,
+        span: &Span,
+        per: u64,
+        max: usize,
+    ) -> Result<Vec<(Option<String>, SpanDigest)>> {
+        store::View::pieces(self, span, per, max)
+    }
+
+    fn list(&self, span: &Span, max: usize) -> Result<Vec<(String, Hash)>> {
+        store::View::list(self, span, max)
+    }
+
+    fn documents(&self, span: &Span, max_bytes: usize) -> Result<Documents> {
+        store::View::documents(self, span, max_bytes)
+    }
+
+    fn document(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        store::View::document(self, id)
+    }
 }
 
 impl Replica for Store {
@@ -100,6 +165,29 @@ impl Replica for Store {
         self.apply_remote(collection, txns).map(drop)
     }
 
+    fn step(&self, collection: &str, peer: &NodeId, step: SnapshotStep) -> Result<StepOutcome> {
+        Ok(match step {
+            SnapshotStep::Begin { head } => {
+                let scope = Scope { network: Store::network(self), collection };
+                let head = ViewHead::verify(&head, scope, peer)?;
+                self.stage(collection)?;
+                StepOutcome::Begun(Arc::new(head))
+            }
+            SnapshotStep::Stage { head, documents } => {
+                self.stage_documents(collection, &head, &documents)?;
+                StepOutcome::Staged
+            }
+            SnapshotStep::Join { head } => match self.join(collection, &head, *peer)? {
+                true => StepOutcome::Joined,
+                false => StepOutcome::Changed,
+            },
+            SnapshotStep::Discard => {
+                self.unstage(collection)?;
+                StepOutcome::Staged
+            }
+        })
+    }
+
     fn flush(&self) -> Result<()> {
         Store::flush(self)
     }
@@ -120,6 +208,16 @@ pub fn outcome(applied: Result<()>) -> Outcome {
             _ => Outcome::StoreFailed(describe(&error)),
         },
     }
+}
+
+/// What came of [`Replica::step`], in the words of a session.
+pub fn step_outcome(step: Result<StepOutcome>) -> StepOutcome {
+    step.unwrap_or_else(|error| match error.kind() {
+        ErrorKind::InvalidTransaction => StepOutcome::Refused(Offence::Invalid, describe(&error)),
+        ErrorKind::Forked => StepOutcome::Refused(Offence::Forked, describe(&error)),
+        ErrorKind::FormatTooNew => StepOutcome::Refused(Offence::TooNew, describe(&error)),
+        _ => StepOutcome::StoreFailed(describe(&error)),
+    })
 }
 
 fn describe(error: &Error) -> String {

@@ -48,6 +48,11 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    /// All that is not read yet, taken as it is.
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     /// An error that says what is malformed; its kind is for bytes that came from outside.
     pub(crate) fn bad(&self, why: &str) -> Error {
         Error::bad_txn(format!("malformed {}: {why}", self.what))

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::oracle::{History, Reading, Seen, Shown};
 use common::{Replica, Rng, each_seed, stream};
+use littoral::id::{Head, Vector};
 use littoral::txn::edit::Version;
+use littoral::txn::snapshot::Span;
 use littoral::{Document, ErrorKind, Field, Fields, Path, Position, Transaction, Value};
 
 const COLLECTIONS: [&str; 2] = ["notes", "plans"];
@@ -25,6 +27,10 @@ struct World {
     /// Documents and versions read earlier, by whom, still to be put back.
     readings: Vec<(usize, &'static str, Document, Version)>,
     stale_puts: bool,
+    /// What a replica holds by a snapshot, so that its log lacks it.
+    floors: BTreeMap<(usize, &'static str), Vector>,
+    /// A snapshot that is being staged: from whom it is, and what of it is staged already.
+    staging: BTreeMap<(usize, &'static str), usize>,
 }
 
 impl World {
@@ -40,6 +46,8 @@ impl World {
             states: BTreeMap::new(),
             readings: Vec::new(),
             stale_puts,
+            floors: BTreeMap::new(),
+            staging: BTreeMap::new(),
         }
     }
 
@@ -297,6 +305,12 @@ impl World {
     fn sync(&mut self, target: usize, source: usize, partly: bool) {
         for name in COLLECTIONS {
             let have = common::vector(&self.replicas[target].store, name);
+            let covered =
+                self.floors.get(&(source, name)).is_none_or(|floor| have.covers_all(floor));
+            if target != source && (!covered || partly && self.rng.chance(25)) {
+                self.sync_by_snapshot(target, source, name, partly);
+                continue;
+            }
             let mut txns = stream(&self.replicas[source].store, name, &have);
             let store = self.replicas[target].store.clone();
             if !partly {
@@ -319,6 +333,48 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// Joins a view; with `partly`, at times only stages some of it, to be gone on with later,
+    /// from whomever.
+    fn sync_by_snapshot(&mut self, target: usize, source: usize, name: &'static str, partly: bool) {
+        let (to, from) = (self.replicas[target].store.clone(), self.replicas[source].store.clone());
+        let Ok(view) = from.view(name) else { return };
+        let head = common::head_of(&view, name, &from);
+        if partly && self.rng.chance(50) {
+            let end = self.rng.pick(&IDS).to_string();
+            let span = Span { start: String::new(), end: Some(end) };
+            common::stage(&to, name, &view, &head, span);
+            self.staging.insert((target, name), source);
+            if self.rng.chance(20) {
+                to.unstage(name).unwrap();
+            }
+            return;
+        }
+        if self.rng.chance(50) && self.staging.remove(&(target, name)).is_some() {
+            // What is staged now need not be what this view holds: the digest tells.
+            if !to.join(name, &head, from.node_id()).unwrap() {
+                common::stage(&to, name, &view, &head, Span::default());
+                assert!(to.join(name, &head, from.node_id()).unwrap());
+            }
+        } else {
+            common::stage(&to, name, &view, &head, Span::default());
+            if partly && self.rng.chance(30) {
+                // Local writes and other replicas' transactions go on while it is staged.
+                self.write(target);
+                let other = self.rng.below(self.replicas.len());
+                let have = common::vector(&to, name);
+                let floor = self.floors.get(&(other, name));
+                if floor.is_none_or(|floor| have.covers_all(floor)) {
+                    common::pull_in(&to, &self.replicas[other].store.clone(), name);
+                }
+            }
+            assert!(to.join(name, &head, from.node_id()).unwrap(), "{name} of {target}");
+        }
+        let floor = self.floors.entry((target, name)).or_default();
+        for (origin, newest) in &head.vector {
+            floor.advance(*origin, Head { seq: newest.seq, hash: newest.hash.short() });
         }
     }
 

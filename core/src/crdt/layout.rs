@@ -56,6 +56,20 @@ impl Layout {
         size <= self.row_bytes
     }
 
+    /// The rows that cells are laid into, in order.
+    pub fn rows<'a>(&self, cells: &'a [Cell]) -> Vec<&'a [Cell]> {
+        if self.is_one_row(size_of(cells)) {
+            return if cells.is_empty() { Vec::new() } else { vec![cells] };
+        }
+        let (mut rows, mut rest) = (Vec::new(), cells);
+        while !rest.is_empty() {
+            let (row, others) = rest.split_at(self.first_run(rest));
+            rows.push(row);
+            rest = others;
+        }
+        rows
+    }
+
     /// Whether a run starts at the first of `cells`, which begin with all of one run key.
     pub fn cuts_before(&self, cells: &[Cell]) -> bool {
         let Some(first) = cells.first() else { return false };

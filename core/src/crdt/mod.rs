@@ -6,6 +6,7 @@
 
 mod batch;
 mod cell;
+pub mod join;
 pub mod key;
 pub mod layout;
 mod lthash;

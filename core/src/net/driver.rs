@@ -25,11 +25,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::ending::Ending;
 use super::link::{Entry, View, Wish};
 use super::status::Troubles;
-use super::stream::{self, Arrival, Inbox, Openings, Queued, Writer, Written};
+use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
 use crate::id::NodeId;
 use crate::limits::{GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, READ_QUEUE_CHUNKS};
 use crate::replica::{self, Replica};
-use crate::sync::door::{Config, Event, Input, Outcome, Output, StreamId};
+use crate::sync::door::{
+    Config, Event, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
+};
 use crate::sync::message::CloseCode;
 use crate::sync::session::Session;
 
@@ -80,6 +82,7 @@ enum Signal {
 enum TaskEnd {
     Wrote(StreamId, Written),
     Applied(u64, Outcome),
+    Stepped(u64, StepOutcome),
     Over,
 }
 
@@ -219,6 +222,9 @@ impl Driver {
             Signal::Task(Ok(TaskEnd::Applied(ticket, outcome))) => {
                 self.handle(Input::Applied { ticket, outcome });
             }
+            Signal::Task(Ok(TaskEnd::Stepped(ticket, outcome))) => {
+                self.handle(Input::Stepped { ticket, outcome });
+            }
             Signal::Task(Ok(TaskEnd::Over)) => {}
             Signal::Task(Err(error)) => self.task_failed(error),
             Signal::Committed => {
@@ -308,6 +314,7 @@ impl Driver {
             Output::Reset { stream } => drop(self.writers.remove(&stream)),
             Output::StopReading { stream } => drop(self.readers.remove(&stream)),
             Output::Apply { ticket, collection, txns } => self.apply(ticket, collection, txns),
+            Output::Snapshot { ticket, collection, step } => self.step(ticket, collection, step),
             Output::Event(event) => self.event(&event),
             Output::Close { code, reason, by_peer } => {
                 self.ending = Some(Ending::said(code, reason, by_peer));
@@ -324,9 +331,14 @@ impl Driver {
     }
 
     fn writer(&mut self, id: StreamId) -> &Writer {
+        let priority = match id {
+            StreamId::Control => Priority::Control,
+            id if self.session.is_snapshot(id) => Priority::Snapshot,
+            StreamId::Tail(_) => Priority::Tail,
+        };
         self.writers.entry(id).or_insert_with(|| {
             let (writer, writing) = stream::writer(&self.openings, &self.queued);
-            self.tasks.spawn(async move { TaskEnd::Wrote(id, writing.run(id).await) });
+            self.tasks.spawn(async move { TaskEnd::Wrote(id, writing.run(priority).await) });
             writer
         })
     }
@@ -336,6 +348,14 @@ impl Driver {
         self.tasks.spawn_blocking(move || {
             let outcome = replica::outcome(replica.apply(&collection, txns));
             TaskEnd::Applied(ticket, outcome)
+        });
+    }
+
+    fn step(&mut self, ticket: u64, collection: String, step: SnapshotStep) {
+        let (replica, peer) = (Arc::clone(&self.site.replica), self.entry.peer);
+        self.tasks.spawn_blocking(move || {
+            let outcome = replica::step_outcome(replica.step(&collection, &peer, step));
+            TaskEnd::Stepped(ticket, outcome)
         });
     }
 

@@ -80,9 +80,9 @@ pub enum Trouble {
     Diverged,
     /// One of the two can't apply what the other holds, for this reason.
     Halted(Offence),
-    /// The peer's log no longer reaches back to what we hold.
+    /// The peer's log no longer reaches back to what we hold: we take in a snapshot.
     Behind,
-    /// Our log no longer reaches back to what the peer holds.
+    /// Our log no longer reaches back to what the peer holds: it takes in a snapshot.
     PeerBehind,
     /// The peer sends what builds on transactions that neither tells us.
     Stuck,
@@ -104,7 +104,7 @@ impl Troubles {
             Event::Behind { collection } => (collection, Trouble::Behind),
             Event::PeerBehind { collection } => (collection, Trouble::PeerBehind),
             Event::Stuck { collection } => (collection, Trouble::Stuck),
-            Event::Synced { collection } => {
+            Event::Synced { collection } | Event::Joined { collection } => {
                 return self.clear(collection, &[Trouble::Behind, Trouble::Stuck]);
             }
             Event::PeerCaughtUp { collection } => {
@@ -112,7 +112,12 @@ impl Troubles {
             }
             Event::Ready | Event::Acked { .. } => return,
         };
-        tracing::warn!(collection, ?trouble, "a collection does not sync on this link");
+        match trouble {
+            Trouble::Behind | Trouble::PeerBehind => {
+                tracing::info!(collection, ?trouble, "a collection goes on by a snapshot");
+            }
+            _ => tracing::warn!(collection, ?trouble, "a collection does not sync on this link"),
+        }
         self.0.insert(collection.clone(), trouble);
     }
 

@@ -21,8 +21,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::limits::READ_CHUNK_BYTES;
 use crate::sync::door::StreamId;
 
-/// Control goes before tails.
-const CONTROL_PRIORITY: i32 = 1;
+/// What goes before what: control before tails, tails before snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Priority {
+    Snapshot = -1,
+    Tail = 0,
+    Control = 1,
+}
 
 /// The error code of a stream that is not wanted any more. It says nothing; the session does.
 const NOT_WANTED: VarInt = VarInt::from_u32(0);
@@ -119,9 +124,9 @@ pub(super) enum Written {
 
 impl Writing {
     /// Writes until the stream is finished, reset or stopped.
-    pub(super) async fn run(mut self, id: StreamId) -> Written {
+    pub(super) async fn run(mut self, priority: Priority) -> Written {
         let written = tokio::select! {
-            written = write(id, &mut self.opened, &mut self.queue, &self.queued) => written,
+            written = write(priority, &mut self.opened, &mut self.queue, &self.queued) => written,
             _ = &mut self.alive => Written::Over,
         };
         self.discard();
@@ -138,17 +143,15 @@ impl Writing {
 }
 
 async fn write(
-    id: StreamId,
+    priority: Priority,
     opened: &mut oneshot::Receiver<SendStream>,
     queue: &mut mpsc::UnboundedReceiver<Option<Vec<u8>>>,
     queued: &Queued,
 ) -> Written {
     let Ok(stream) = opened.await else { return Written::Over };
     let mut stream = ResetOnDrop(stream);
-    if id == StreamId::Control {
-        // Fails only on a stream that is over.
-        let _ = stream.0.set_priority(CONTROL_PRIORITY);
-    }
+    // Fails only on a stream that is over.
+    let _ = stream.0.set_priority(priority as i32);
     let stopped = stream.0.stopped();
     tokio::pin!(stopped);
     tokio::select! {

@@ -10,11 +10,12 @@ use tokio::runtime::Runtime;
 
 use super::*;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, NodeId, Position, Vector};
+use crate::id::{Dot, Hash, NodeId, Position, Vector};
 use crate::replica::{Replica, Watching};
-use crate::sync::door::Outcome;
+use crate::sync::door::{Outcome, SnapshotStep, StepOutcome};
 use crate::sync::message::{CloseCode, Control};
-use crate::sync::{Page, Source, Summary};
+use crate::sync::{Lease, Page, Source, Summary, View as Served};
+use crate::txn::snapshot::{Span, SpanDigest};
 use crate::txn::{NetworkId, NodeKey};
 
 #[allow(
@@ -96,6 +97,25 @@ impl Source for Fake {
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
         self.with(|store| store.read(collection, from, max_bytes))
     }
+    fn view(&self, _: &str) -> Result<Option<Box<dyn Served>>> {
+        Ok(None)
+    }
+
+    fn is_staged(&self, _: &str) -> bool {
+        false
+    }
+
+    fn lease(&self, _: &str) -> Option<Box<dyn Lease>> {
+        None
+    }
+
+    fn candidate_digests(&self, _: &str, _: &[Span]) -> Result<Vec<SpanDigest>> {
+        Ok(Vec::new())
+    }
+
+    fn candidate_list(&self, _: &str, _: &Span, _: usize) -> Result<Vec<(String, Hash)>> {
+        Ok(Vec::new())
+    }
 }
 
 impl Replica for Fake {
@@ -132,6 +152,10 @@ impl Replica for Fake {
 
     fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn step(&self, _: &str, _: &NodeId, _: SnapshotStep) -> Result<StepOutcome> {
+        Ok(StepOutcome::Staged)
     }
 }
 

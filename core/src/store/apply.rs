@@ -11,18 +11,21 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use super::documents::{Change, Numbers, Writer};
+use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
+use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
+use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Effects, LtHash, Row, Settled};
 use crate::error::{Error, Result};
-use crate::id::{Dot, NodeId, Origin, Position, Seq, Vector};
+use crate::id::{Dot, Head, NodeId, Origin, Position, Seq, Vector};
+use crate::txn::snapshot::{Newest, ViewHead};
 use crate::txn::{Signed, Txn};
 
 /// One batch being applied, over the tables of one redb transaction.
 pub(super) struct Waist<'txn, 'h> {
-    tables: Tables<'txn>,
+    pub(super) tables: Tables<'txn>,
     heads: &'h Heads,
     own: NodeId,
     changes: Changes,
@@ -47,6 +50,7 @@ impl Changes {
         }
         for (_, mut changed) in self.collections {
             let vector = std::mem::take(&mut changed.vector);
+            let floor = std::mem::take(&mut changed.floor);
             let head = match heads.get_mut(changed.number) {
                 Some(head) => {
                     head.row = changed.row;
@@ -55,6 +59,7 @@ impl Changes {
                 None => heads.insert(changed),
             };
             vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
+            floor.iter().for_each(|(origin, newest)| head.floor.advance(*origin, *newest));
         }
     }
 }
@@ -175,6 +180,54 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
     }
 
+    /// A document, as the batch leaves it so far; empty if there is none.
+    pub(super) fn row(&mut self, collection: &str, id: &str) -> Result<Row> {
+        let number = self.open_collection(collection)?;
+        self.read_row(number, id)
+    }
+
+    fn read_row(&self, number: u32, id: &str) -> Result<Row> {
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        documents::read_in(&self.tables.documents, &self.tables.runs, origins, number, id)
+    }
+
+    /// How documents are laid into rows.
+    pub(super) fn layout(&self) -> Layout {
+        self.heads.layout
+    }
+
+    /// Stages a document as it is, if its collection is being staged.
+    fn save_before(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
+        if !self.heads.joining.contains(collection) {
+            return Ok(());
+        }
+        let row = self.read_row(number, id)?;
+        save_before(&mut self.tables, collection, id, &row)
+    }
+
+    /// Joins the vector of a view. The log knows nothing of what it skips: so the floor rises.
+    pub(super) fn join_vector(&mut self, collection: &str, view: &ViewHead) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        for (origin, newest) in &view.vector {
+            let held = self.vector_row(collection, origin);
+            let seq = held.map_or(0, |row| row.seq);
+            if newest.seq <= seq {
+                continue;
+            }
+            let acked = held.map_or(0, |row| row.acked);
+            let Newest { hash, proof, .. } = *newest;
+            let row = VectorRow { seq: newest.seq, hash, acked, proof };
+            self.set_vector_row(collection, number, *origin, row)?;
+            let key = tables::origin_key(number, self.origin_number(*origin)?);
+            let floor = Head { seq: newest.seq, hash: hash.short() };
+            set(&mut self.tables.floor, &key, &tables::encode_floor(&floor))?;
+            let head = self.head(collection);
+            head.floor.advance(*origin, floor);
+            head.row.transactions += newest.seq - seq;
+        }
+        Ok(())
+    }
+
     /// Changes one document, and with it all that is kept about it.
     fn change(
         &mut self,
@@ -183,6 +236,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         id: &str,
         batch: &Batch<'_>,
     ) -> Result<Effects> {
+        self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
         self.note(collection, number, id, change)
     }
@@ -219,22 +273,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         Ok(())
     }
 
-    /// Makes `row` the whole content of a document.
-    pub(super) fn revert(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
+    /// Makes `row` the whole content of a document, and keeps what is beside it in step.
+    pub(super) fn replace(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
         let number = self.open_collection(collection)?;
-        self.replace(collection, number, id, row)
-    }
-
-    /// Makes `row` the whole content of a document, and keeps what is beside it in step. The
-    /// collection is one that this batch has opened.
-    #[allow(dead_code, reason = "snapshots replace documents; the waist changes them")]
-    pub(super) fn replace(
-        &mut self,
-        collection: &str,
-        number: u32,
-        id: &str,
-        row: &Row,
-    ) -> Result<()> {
+        self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).replace(row)?;
         self.note(collection, number, id, change).map(drop)
     }

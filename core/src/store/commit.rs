@@ -25,6 +25,7 @@ use super::Inner;
 use super::admission::{Admission, From, Stop};
 use super::apply::{Changes, Waist};
 use super::export::Mark;
+use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
 use super::tables::{Tables, db};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,8 @@ use crate::txn::Signed;
 const DURABLE_TXNS: u64 = 1000;
 /// or this many bytes of log.
 const DURABLE_BYTES: u64 = 16 << 20;
+/// What staging some documents counts for towards that.
+const STAGED_BYTES: u64 = 1 << 20;
 
 /// What came of an entry of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -378,15 +381,50 @@ impl Inner {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
     ) -> Result<T> {
+        self.commit_beside_heads(change, |_| ())
+    }
+
+    /// The same, with a change of the heads that becomes visible in the same moment.
+    pub(super) fn commit_beside_heads<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads),
+    ) -> Result<T> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
         committer.log.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;
         let result = change(&txn)?;
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads);
+        drop(heads);
         self.note_durable(committer);
         Ok(result)
+    }
+
+    /// Commits what is staged of a snapshot, between two batches: durable only when redb would
+    /// be made durable anyway, since what is lost of it is fetched again.
+    pub(super) fn commit_staged(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.undurable_bytes += STAGED_BYTES;
+        let make_durable = self.must_make_durable(committer);
+        if make_durable {
+            committer.log.sync().map_err(|err| self.poison(&err))?;
+        }
+        let txn = self.begin_write(make_durable)?;
+        change(&txn)?;
+        txn.commit().map_err(|err| self.poison(&db(err)))?;
+        if make_durable {
+            self.note_durable(committer);
+        }
+        Ok(())
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.

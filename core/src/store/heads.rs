@@ -4,7 +4,7 @@
 //! changes it, in the same step in which the commit becomes visible (see
 //! [`commit`](super::commit)), so that whoever reads both under its lock sees one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
@@ -23,6 +23,8 @@ pub(super) struct Heads {
     collections: BTreeMap<u32, CollectionHead>,
     /// Up to where the log is applied.
     pub(super) applied: Position,
+    /// The collections, held or not, of which a snapshot is being staged.
+    pub(super) joining: BTreeSet<String>,
     /// How documents are laid into rows.
     pub(super) layout: Layout,
     /// Counts the rows of documents that are read and written.
@@ -97,11 +99,14 @@ impl Heads {
         let mut heads = Heads { origins: Arc::new(origins), ..Heads::default() };
         for entry in txn.open_table(tables::COLLECTIONS).map_err(db)?.iter().map_err(db)? {
             let (name, number) = entry.map_err(db)?;
-            let name = String::from_utf8(name.value().to_vec())
-                .map_err(|_| Error::corrupt("the name of a collection is not UTF-8"))?;
+            let name = name_of(name.value())?;
             let number = tables::u32_of(number.value())?;
             let head = load_collection(&txn, &heads.origins, name, number, own)?;
             heads.insert(head);
+        }
+        for entry in txn.open_table(tables::JOINS).map_err(db)?.iter().map_err(db)? {
+            let (name, _) = entry.map_err(db)?;
+            heads.joining.insert(name_of(name.value())?);
         }
         if let Some(applied) = tables::read(&txn, tables::META, tables::META_APPLIED)? {
             heads.applied = Position(tables::u64_of(&applied)?);
@@ -136,6 +141,11 @@ impl Heads {
     pub(super) fn iter(&self) -> impl Iterator<Item = &CollectionHead> {
         self.numbers.values().map(|number| &self.collections[number])
     }
+}
+
+fn name_of(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| Error::corrupt("the name of a collection is not UTF-8"))
 }
 
 fn load_collection(

@@ -7,6 +7,7 @@
 
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
+use super::snapshot::drop_staging;
 use super::tables::{self, BytesTable, Tables, db, set};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
@@ -63,11 +64,13 @@ impl Inner {
             ] {
                 drop_range(table, &start, &stop)?;
             }
+            drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             drop(tables);
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);
+            heads.joining.remove(collection);
             heads.applied = end;
             Ok(())
         };

@@ -25,11 +25,13 @@ mod place;
 mod renew;
 mod replication;
 mod rows_at_mark;
+mod snapshot;
 mod stats;
 mod tables;
 mod transaction;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{
@@ -50,6 +52,7 @@ pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
 pub use replication::{LogPage, Subscription};
+pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 
@@ -90,6 +93,8 @@ pub(crate) struct Inner {
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
+    /// The collections that a link is staging.
+    leased: Arc<Mutex<BTreeSet<String>>>,
     /// Held as long as the directory is ours: until the store is closed.
     lock: Mutex<Option<std::fs::File>>,
 }

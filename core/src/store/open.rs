@@ -222,6 +222,7 @@ impl Options {
             failure: OnceLock::new(),
             freeze,
             listeners: Listeners::default(),
+            leased: Arc::default(),
             lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })

@@ -38,6 +38,7 @@ use super::tables::{self, IndexRow, Tables, VectorRow, db, set};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Position, Seq};
 use crate::limits::COMMIT_BATCH_BYTES;
+use crate::txn::snapshot::ViewHead;
 use crate::txn::{Renewal, Scope, Signed};
 
 /// Own transactions that are to be signed again.
@@ -86,6 +87,45 @@ impl Inner {
             "another store writes under this node's key: what was not sent is signed again"
         );
         self.sign_again(committer, collection, &unsent, &rows).map_err(|err| self.poison(&err))
+    }
+
+    /// Checks, before a view is joined, that under the names which it shares with this store it
+    /// has the same transactions, as far as hashes are known. Its entries are proven.
+    ///
+    /// If this node's present name is among them with more than was handed out, that is proof
+    /// that another store uses it. But a view has no chain: where own transactions that were
+    /// not sent stand against it, it can't be told which of them it has, too.
+    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
+        let (present, mark, own) = {
+            let heads = self.read_heads();
+            let Some(head) = heads.named(collection) else { return Ok(()) };
+            let present = head.own_origin(self.node);
+            let own = head.vector.get(&present).map_or(0, |row| row.seq);
+            (present, head.row.exported.min(own), own)
+        };
+        let mut continued = false;
+        {
+            let database = self.database()?;
+            let heads = self.read_heads();
+            let index = Index::new(&database);
+            for (origin, newest) in &view.vector {
+                let dot = Dot { origin: *origin, seq: newest.seq };
+                let held = index.hash_at(&heads, collection, &dot)?;
+                if held.is_some_and(|held| held != newest.hash.short()) {
+                    return Err(apart(&dot));
+                }
+                if dot.origin == present && dot.seq > own {
+                    if own > mark {
+                        return Err(apart(&dot));
+                    }
+                    continued = true;
+                }
+            }
+        }
+        match continued {
+            true => self.retreat(collection),
+            false => Ok(()),
+        }
     }
 
     /// Ends the present incarnation in a collection, leaving everything as it is.
@@ -246,7 +286,7 @@ impl Inner {
         let lost = rows.documents().filter(|id| !signings.documents.contains(*id));
         for id in signings.documents.iter().map(String::as_str).chain(lost) {
             let row = documents::read(&read, &before.origins, number, id)?.unwrap_or_default();
-            waist.revert(collection, id, &rows.without(id, &row)?)?;
+            waist.replace(collection, id, &rows.without(id, &row)?)?;
         }
         waist.take_incarnation(collection, unsent.fresh.incarnation)?;
         for position in &signings.positions {
@@ -335,6 +375,15 @@ impl Signings {
         batch.clear();
         Ok(())
     }
+}
+
+fn apart(dot: &Dot) -> Error {
+    Error::new(
+        ErrorKind::Forked,
+        format!(
+            "the snapshot holds another {dot} than this store: the history of its author has forked; see `littoral doctor`"
+        ),
+    )
 }
 
 fn log_too_short(collection: &str) -> Error {

@@ -21,6 +21,7 @@
 //! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
+//! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -47,9 +48,11 @@ pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions")
 pub(super) const FORKS: Definition = TableDefinition::new("forks");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
+pub(super) const JOINS: Definition = TableDefinition::new("joins");
+pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 14] = [
+pub(super) const ALL: [Definition; 16] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -64,6 +67,8 @@ pub(super) const ALL: [Definition; 14] = [
     FORKS,
     LEFT,
     PEERS,
+    JOINS,
+    STAGED,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -92,6 +97,8 @@ pub(super) struct Tables<'txn> {
     pub(super) transactions: BytesTable<'txn>,
     pub(super) forks: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
+    pub(super) joins: BytesTable<'txn>,
+    pub(super) staged: BytesTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -111,6 +118,8 @@ impl<'txn> Tables<'txn> {
             transactions: open(TRANSACTIONS)?,
             forks: open(FORKS)?,
             left: open(LEFT)?,
+            joins: open(JOINS)?,
+            staged: open(STAGED)?,
         })
     }
 }

@@ -6,7 +6,10 @@
 //! which they come out, and `Applied` goes back in once for every `Apply`, when its outcome
 //! is durable.
 
+use std::sync::Arc;
+
 use crate::id::{NodeId, Position};
+use crate::txn::snapshot::{Staged, ViewHead};
 
 use super::message::CloseCode;
 
@@ -65,6 +68,13 @@ pub enum Input<'a> {
         /// The outcome.
         outcome: Outcome,
     },
+    /// What became of an [`Output::Snapshot`].
+    Stepped {
+        /// The ticket of that output.
+        ticket: u64,
+        /// The outcome.
+        outcome: StepOutcome,
+    },
     /// Time has passed: see `Session::deadline_ms`.
     Tick,
     /// We want to end the link in an orderly way.
@@ -79,6 +89,47 @@ pub enum Outcome {
     /// A transaction builds on others that are not here; those before it may be applied.
     MissingDependency,
     /// A transaction can't be applied, now or later; those before it may be. Why, for both sides.
+    Refused(Offence, String),
+    /// Our store could not. Why, for our side only.
+    StoreFailed(String),
+}
+
+/// A step of taking in a snapshot: for the store to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotStep {
+    /// Check this signed head of the peer's, and begin to stage the collection.
+    Begin {
+        /// As the peer sent it.
+        head: Vec<u8>,
+    },
+    /// Stage documents.
+    Stage {
+        /// The view that they are from.
+        head: Arc<ViewHead>,
+        /// The documents.
+        documents: Vec<Staged>,
+    },
+    /// Join the view: all that differs is staged.
+    Join {
+        /// The view.
+        head: Arc<ViewHead>,
+    },
+    /// Give up what is staged: it is not needed any more.
+    Discard,
+}
+
+/// What became of a [`SnapshotStep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepOutcome {
+    /// The head is valid, and staging has begun.
+    Begun(Arc<ViewHead>),
+    /// It is staged, or discarded.
+    Staged,
+    /// The view is part of the collection now, durably.
+    Joined,
+    /// What is staged is not what the view holds: it has to be compared again.
+    Changed,
+    /// The snapshot can't be taken in. Why, for both sides.
     Refused(Offence, String),
     /// Our store could not. Why, for our side only.
     StoreFailed(String),
@@ -131,6 +182,15 @@ pub enum Output {
         collection: String,
         /// The transactions, as their authors made them.
         txns: Vec<Vec<u8>>,
+    },
+    /// Take a step with a snapshot of the peer's, and say what came of it.
+    Snapshot {
+        /// To be given back with the outcome.
+        ticket: u64,
+        /// Of which collection.
+        collection: String,
+        /// What to do.
+        step: SnapshotStep,
     },
     /// Something worth knowing.
     Event(Event),
@@ -195,6 +255,11 @@ pub enum Event {
         /// Of which collection.
         collection: String,
     },
+    /// A snapshot of the peer's is part of what we hold now.
+    Joined {
+        /// Of which collection.
+        collection: String,
+    },
     /// The peer knows what we hold and sends what builds on more. The collection waits until
     /// something else changes what we hold.
     Stuck {
@@ -218,6 +283,10 @@ pub struct Progress {
     pub unacked_bytes: u64,
     /// Bytes of transactions received and not applied.
     pub unapplied_bytes: u64,
+    /// Documents of snapshots received.
+    pub snapshot_documents: u64,
+    /// Bytes of them.
+    pub snapshot_bytes: u64,
     /// Everything in our log before this is durably at the peer.
     pub acked: Position,
     /// Whether the peer holds all that our log held when it was last read.

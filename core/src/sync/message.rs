@@ -14,8 +14,10 @@
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
 //! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new), bytes reason (UTF-8) |
+//! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
 //!
-//! On a tail stream, `Tail` first and only first, `Behind` last:
+//! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
+//! only first, `Behind` last:
 //!
 //! | type | message | body |
 //! | --- | --- | --- |
@@ -40,6 +42,7 @@ use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES, MAX_V
 use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
 
+use super::ask::{Question, put_question, read_question};
 use super::door::Offence;
 use super::framing::LENGTH_BYTES;
 
@@ -51,13 +54,14 @@ const HAVE: u8 = 2;
 const ACK: u8 = 3;
 const BYE: u8 = 4;
 const HALT: u8 = 5;
+const ASK: u8 = 6;
 const TAIL: u8 = 16;
 const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
 const BEHIND: u8 = 19;
 
-/// Longest frame of a `Tail` message: type, length of the name, name.
-pub(super) const TAIL_FRAME_BYTES: usize = 1 + 2 + crate::limits::MAX_COLLECTION_BYTES;
+/// Longest first frame of a stream: type, length of the name, name, number of a snapshot.
+pub(super) const FIRST_FRAME_BYTES: usize = 1 + 2 + crate::limits::MAX_COLLECTION_BYTES + 8;
 
 /// A message on the control stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +82,16 @@ pub enum Control {
         /// A position in the log of the one who reads this.
         position: Position,
     },
-    /// "I exchange this collection on this link no more." Said once, and final.
+    /// A question about a snapshot.
+    Ask {
+        /// Of which collection.
+        collection: String,
+        /// Which of the asker's snapshots of it.
+        number: u64,
+        /// The question.
+        question: Question,
+    },
+    /// "I don't take this collection from you, nor send it, on this link."
     Halt {
         /// Which collection.
         collection: String,
@@ -236,6 +249,11 @@ impl Control {
                 put_name(out, collection);
                 out.extend_from_slice(&position.0.to_be_bytes());
             }),
+            Control::Ask { collection, number, question } => frame(ASK, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&number.to_be_bytes());
+                put_question(out, question);
+            }),
             Control::Halt { collection, offence, reason } => frame(HALT, |out| {
                 put_name(out, collection);
                 out.push(offence.to_byte());
@@ -281,7 +299,7 @@ impl Tail {
     }
 }
 
-fn frame(kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(super) fn frame(kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = vec![0; LENGTH_BYTES];
     out.push(kind);
     body(&mut out);
@@ -290,7 +308,7 @@ fn frame(kind: u8, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     out
 }
 
-fn put_name(out: &mut Vec<u8>, name: &str) {
+pub(super) fn put_name(out: &mut Vec<u8>, name: &str) {
     put_bytes(out, name.as_bytes());
 }
 
@@ -320,6 +338,11 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         HELLO => Control::Hello(read_hello(reader)?),
         HAVE => Control::Have { collection: read_name(reader)?, vector: read_vector(reader)? },
         ACK => Control::Ack { collection: read_name(reader)?, position: read_position(reader)? },
+        ASK => Control::Ask {
+            collection: read_name(reader)?,
+            number: u64::from_be_bytes(reader.array()?),
+            question: read_question(reader)?,
+        },
         BYE => {
             Control::Bye { code: CloseCode::from_byte(reader.u8()?), reason: read_reason(reader)? }
         }
@@ -414,7 +437,7 @@ fn read_txns(reader: &mut Reader<'_>) -> Result<Vec<Txn>> {
     Ok(txns)
 }
 
-fn read_name(reader: &mut Reader<'_>) -> Result<String> {
+pub(super) fn read_name(reader: &mut Reader<'_>) -> Result<String> {
     let name = reader.str()?;
     check_collection(name)?;
     Ok(name.to_owned())
@@ -425,7 +448,7 @@ fn read_position(reader: &mut Reader<'_>) -> Result<Position> {
 }
 
 /// A reason goes to logs and terminals: control characters of a peer have no place there.
-fn read_reason(reader: &mut Reader<'_>) -> Result<String> {
+pub(super) fn read_reason(reader: &mut Reader<'_>) -> Result<String> {
     let reason = reader.str()?;
     if reason.len() > MAX_REASON_BYTES {
         return Err(reader.bad("a reason is too long"));
@@ -440,11 +463,11 @@ fn at_most(reader: &mut Reader<'_>, limit: usize, of: &str) -> Result<usize> {
     }
 }
 
-fn shorten(reason: &str) -> &str {
+pub(super) fn shorten(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)]
 }
 
-fn unknown(kind: u8, stream: &str) -> Error {
+pub(super) fn unknown(kind: u8, stream: &str) -> Error {
     Error::new(
         ErrorKind::Protocol,
         format!(
@@ -455,6 +478,6 @@ fn unknown(kind: u8, stream: &str) -> Error {
 }
 
 /// Whatever is wrong with a peer's bytes is the peer's breach of the protocol.
-fn protocol(error: Error) -> Error {
+pub(super) fn protocol(error: Error) -> Error {
     Error::new(ErrorKind::Protocol, error.message())
 }

@@ -12,14 +12,18 @@
 //! | `door` | what goes into a session and what comes out |
 //! | `tail_out`, `tail_in` | one collection, sent and received |
 //! | `failure` | why a link ends |
+//! | `snapshot_out`, `snapshot_in` | a snapshot of one collection, served and taken in |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
-//! | `message` | the messages and their bytes |
+//! | `message`, `ask` | the messages and their bytes; those of snapshots |
 
+pub mod ask;
 pub mod door;
 mod failure;
 mod framing;
 pub mod message;
 pub mod session;
+mod snapshot_in;
+mod snapshot_out;
 mod streams;
 mod tail_in;
 mod tail_out;
@@ -28,6 +32,7 @@ mod tests;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, Position, Vector};
+use crate::txn::snapshot::{Span, SpanDigest};
 
 /// What a session may ask of the store. Everything it tells is durable.
 ///
@@ -68,7 +73,58 @@ pub trait Source {
     fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
         self.read(collection, from, max_bytes)
     }
+
+    /// A view of `collection` as it is now, to be served; `None` if it is not held.
+    fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>>;
+
+    /// Whether `collection` is being staged here, also by a link that was cut.
+    fn is_staged(&self, collection: &str) -> bool;
+
+    /// The right to stage `collection`; `None` if another link has it.
+    fn lease(&self, collection: &str) -> Option<Box<dyn Lease>>;
+
+    /// Digests of what stands here for a peer's documents while they are staged, span by span.
+    fn candidate_digests(&self, collection: &str, spans: &[Span]) -> Result<Vec<SpanDigest>>;
+
+    /// The first of them in a span, at most `max`, each with the digest of its row.
+    fn candidate_list(
+        &self,
+        collection: &str,
+        span: &Span,
+        max: usize,
+    ) -> Result<Vec<(String, Hash)>>;
 }
+
+/// One collection of a store at one moment, as it is served to a peer that joins it.
+pub trait View: std::fmt::Debug + Send {
+    /// Its head, signed by this node.
+    fn head(&self) -> &[u8];
+
+    /// Cuts a span into pieces of `per` documents, at most `max` from its start: the end of
+    /// each and its digest. The last ends where the span does, if all of it was reached.
+    fn pieces(
+        &self,
+        span: &Span,
+        per: u64,
+        max: usize,
+    ) -> Result<Vec<(Option<String>, SpanDigest)>>;
+
+    /// The first documents of a span, at most `max`, each with the digest of its row.
+    fn list(&self, span: &Span, max: usize) -> Result<Vec<(String, Hash)>>;
+
+    /// The first documents of a span as they travel: at least one if there is one, and not many
+    /// more than `max_bytes`; and from where on there are more.
+    fn documents(&self, span: &Span, max_bytes: usize) -> Result<Documents>;
+
+    /// One document as it travels, if it is in the view.
+    fn document(&self, id: &str) -> Result<Option<Vec<u8>>>;
+}
+
+/// Documents as they travel, each with its id, and from where on there are more.
+pub type Documents = (Vec<(String, Vec<u8>)>, Option<String>);
+
+/// As long as it lives, this link alone stages a collection.
+pub trait Lease: std::fmt::Debug + Send {}
 
 /// A collection in short, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

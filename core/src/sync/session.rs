@@ -27,8 +27,8 @@
 //!    link with a `Close`, and nothing comes out after it.
 //! 2. Bytes of a peer never panic and never take memory beyond `SYNC_RECEIVE_BYTES`.
 //! 3. The same inputs give the same outputs.
-//! 4. Control messages and acknowledgements go before transactions; tails take turns, frame
-//!    by frame.
+//! 4. Control messages and acknowledgements go before transactions, transactions before
+//!    snapshots; tails take turns, frame by frame.
 //! 5. What is wrong with one collection halts that one, on both sides, and no other.
 //!
 //! Does not know: sockets, clocks, how a transaction is checked or applied.
@@ -41,14 +41,20 @@ use crate::limits::{
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
 };
 
+use super::ask::SNAPSHOT;
 use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
 use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
-use super::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
-use super::streams::Streams;
+use super::message::{CloseCode, Control, Digests, Tail, Txn};
+use super::snapshot_in::SnapshotIn;
+use super::snapshot_out::SnapshotOut;
+use super::streams::{Carries, Streams};
 use super::tail_in::{Bound, Missing, TailIn, Work};
 use super::tail_out::{Step, TailOut};
-use super::{Source, Summary};
+use super::{Lease, Source, Summary};
+
+mod hello;
+mod snapshots;
 
 /// One link between two replicas, seen from one side.
 #[derive(Debug)]
@@ -73,6 +79,7 @@ pub struct Session {
     tickets: BTreeMap<u64, String>,
     next_ticket: u64,
     next_stream: u64,
+    next_snapshot: u64,
     output: VecDeque<Output>,
 }
 
@@ -92,6 +99,11 @@ struct Lane {
     /// What the peer says to hold, if it names transactions of ours that never left: until it
     /// has sent all that it can show, our own stay here.
     doubted: Option<Vector>,
+    /// The snapshot that we serve.
+    serving: SnapshotOut,
+    /// The snapshot that we take in, and the right to.
+    joining: SnapshotIn,
+    lease: Option<Box<dyn Lease>>,
 }
 
 impl Session {
@@ -114,6 +126,7 @@ impl Session {
             tickets: BTreeMap::new(),
             next_ticket: 0,
             next_stream: 0,
+            next_snapshot: 0,
             output: VecDeque::new(),
         }
     }
@@ -154,7 +167,7 @@ impl Session {
     pub fn deadline_ms(&self) -> Option<u64> {
         match self.state {
             State::Fresh | State::Greeting => Some(self.hello_by_ms),
-            State::Ready => self.lanes.values().filter_map(|lane| lane.tail.deadline_ms()).min(),
+            State::Ready => self.lanes.values().filter_map(Lane::deadline_ms).min(),
             State::Ended => None,
         }
     }
@@ -168,7 +181,7 @@ impl Session {
     /// waits for something that this link can't bring about.
     pub fn is_idle(&self) -> bool {
         let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
-        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle();
+        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined();
         settled && self.state == State::Ready && self.lanes.values().all(idle)
     }
 
@@ -183,109 +196,21 @@ impl Session {
         }
         match input {
             Input::Received { stream: StreamId::Control, bytes } => self.hear(bytes, source)?,
-            Input::Received { stream: StreamId::Tail(id), bytes } => self.receive(id, bytes)?,
-            Input::Finished { stream: StreamId::Tail(id) } => self.finished(id)?,
+            Input::Received { stream: StreamId::Tail(id), bytes } => {
+                self.receive(id, bytes, source)?;
+            }
+            Input::Finished { stream: StreamId::Tail(id) } => self.finished(id, source)?,
             Input::Reset { stream: StreamId::Tail(id) } => self.end_stream(id).map(|_| ())?,
             Input::Stopped { stream: StreamId::Tail(id) } => self.stopped(id),
             Input::Finished { .. } | Input::Reset { .. } | Input::Stopped { .. } => self.gone(),
             Input::Committed => self.committed(source)?,
             Input::Applied { ticket, outcome } => self.applied(ticket, outcome, source)?,
+            Input::Stepped { ticket, outcome } => self.stepped(ticket, outcome, source)?,
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
         self.end_doubts(source)?;
         self.watch_time(source)
-    }
-
-    // Hello.
-
-    fn greet(&mut self, source: &dyn Source) -> Outcomes {
-        self.state = State::Greeting;
-        let names = source.collections()?;
-        check_count(names.len())?;
-        for name in names {
-            let summary = source.summary(&name)?;
-            self.greeted.insert(name, summary);
-        }
-        let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
-        let network = self.config.network;
-        self.say(&Control::Hello(Hello { version: PROTOCOL_VERSION, network, collections }));
-        Ok(())
-    }
-
-    fn meet(&mut self, hello: Hello, source: &dyn Source) -> Outcomes {
-        self.check_hello(&hello)?;
-        self.state = State::Ready;
-        self.event(Event::Ready);
-        let greeted = std::mem::take(&mut self.greeted);
-        let names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
-        check_count(names.len())?;
-        for name in names {
-            self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
-        }
-        self.discover(source)?;
-        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id))
-    }
-
-    fn check_hello(&self, hello: &Hello) -> Outcomes {
-        let (ours, theirs) = (PROTOCOL_VERSION, hello.version);
-        if theirs != ours {
-            let (us, peer) = (self.config.us.short(), self.config.peer.short());
-            let older = if theirs > ours { us.clone() } else { peer.clone() };
-            return Err(failure(
-                CloseCode::Version,
-                format!(
-                    "node {peer} speaks version {theirs} of the sync protocol and node {us} \
-                     version {ours}: upgrade littoral on node {older}"
-                ),
-            ));
-        }
-        if hello.network != self.config.network {
-            return Err(failure(
-                CloseCode::Network,
-                format!(
-                    "nodes {} and {} belong to different networks: join one of them to the \
-                     other's with a ticket",
-                    self.config.us.short(),
-                    self.config.peer.short()
-                ),
-            ));
-        }
-        match self.config.us == self.config.peer {
-            true => Err(failure(CloseCode::Network, "this node connected to itself")),
-            false => Ok(()),
-        }
-    }
-
-    /// Compares one collection as both hellos tell it; who does not name it holds nothing.
-    fn compare(
-        &mut self,
-        name: &str,
-        ours: Option<&Summary>,
-        theirs: Option<&Digests>,
-        source: &dyn Source,
-    ) -> Outcomes {
-        let nothing = Vector::new();
-        let vector = ours.map_or(&nothing, |summary| &summary.vector);
-        let digest = vector.digest();
-        let lane = self.lanes.entry(name.to_owned()).or_default();
-        if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
-            return self.ask(name, source.vector(name)?);
-        }
-        if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
-            self.halt(name)?;
-            self.event(Event::Diverged { collection: name.to_owned() });
-            return Ok(());
-        }
-        let position = match ours {
-            Some(summary) => summary.position,
-            None => source.start(name, &nothing)?,
-        };
-        lane.out.follow(vector, position);
-        lane.tail.follow(digest);
-        self.ready.insert(name.to_owned());
-        self.event(Event::Synced { collection: name.to_owned() });
-        Ok(())
     }
 
     // Control messages.
@@ -310,6 +235,9 @@ impl Session {
                 self.peer_has(&collection, vector, source)?;
             }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
+            (_, Control::Ask { collection, number, question }) => {
+                self.asked(&collection, number, question, source)?;
+            }
             (_, Control::Halt { collection, offence, reason }) => {
                 self.refused(&collection, offence, reason)?;
             }
@@ -419,28 +347,37 @@ impl Session {
 
     // Tails that we receive.
 
-    fn receive(&mut self, id: u64, bytes: &[u8]) -> Outcomes {
+    fn receive(&mut self, id: u64, bytes: &[u8], source: &dyn Source) -> Outcomes {
         self.check_room(bytes.len())?;
         self.streams.push(id, bytes)?;
         match self.state {
-            State::Ready => self.drain_stream(id),
+            State::Ready => self.drain_stream(id, source),
             _ => Ok(()),
         }
     }
 
-    fn finished(&mut self, id: u64) -> Outcomes {
+    fn finished(&mut self, id: u64, source: &dyn Source) -> Outcomes {
         self.streams.finish(id);
         match self.state {
-            State::Ready => self.drain_stream(id),
+            State::Ready => self.drain_stream(id, source),
             _ => Ok(()),
         }
     }
 
     /// Works off the whole frames of a stream, and its end, if it has come.
-    fn drain_stream(&mut self, id: u64) -> Outcomes {
+    fn drain_stream(&mut self, id: u64, source: &dyn Source) -> Outcomes {
         while let Some(frame) = self.streams.next_frame(id)? {
-            let message = Tail::from_frame(&frame)?;
-            self.tail_message(id, message)?;
+            match self.streams.carries(id).cloned() {
+                None if frame.first() == Some(&SNAPSHOT) => self.bind_snapshot(id, &frame)?,
+                None => match Tail::from_frame(&frame)? {
+                    Tail::Tail { collection } => self.bind(id, &collection)?,
+                    _ => return Err(breach("a stream that does not say what it carries")),
+                },
+                Some(Carries::Tail(name)) => {
+                    self.tail_message(id, &name, Tail::from_frame(&frame)?, source)?;
+                }
+                Some(Carries::Snapshot(name)) => self.answered(id, &name, &frame, source)?,
+            }
         }
         if self.streams.is_finished(id) && self.end_stream(id)? > 0 {
             return Err(breach("a stream ended within a frame"));
@@ -448,21 +385,24 @@ impl Session {
         Ok(())
     }
 
-    fn tail_message(&mut self, id: u64, message: Tail) -> Outcomes {
-        let name = self.streams.collection(id).map(str::to_owned);
-        match (name, message) {
-            (None, Tail::Tail { collection }) => self.bind(id, &collection),
-            (None, _) => Err(breach("a stream that does not say what it carries")),
-            (Some(_), Tail::Tail { .. }) => Err(breach("a stream that says twice what it carries")),
-            (Some(name), Tail::Txns { position, txns }) => self.txns(&name, position, txns),
-            (Some(name), Tail::CaughtUp) => {
-                self.lane(&name)?.tail.push_caught_up();
-                self.work(&name)
+    fn tail_message(
+        &mut self,
+        id: u64,
+        name: &str,
+        message: Tail,
+        source: &dyn Source,
+    ) -> Outcomes {
+        match message {
+            Tail::Tail { .. } => Err(breach("a stream that says twice what it carries")),
+            Tail::Txns { position, txns } => self.txns(name, position, txns, source),
+            Tail::CaughtUp => {
+                self.lane(name)?.tail.push_caught_up();
+                self.work(name, source)
             }
-            (Some(name), Tail::Behind) => {
-                self.lane(&name)?.tail.push_behind();
+            Tail::Behind => {
+                self.lane(name)?.tail.push_behind();
                 self.end_stream(id)?;
-                self.work(&name)
+                self.work(name, source)
             }
         }
     }
@@ -472,22 +412,28 @@ impl Session {
         let lane = lane.ok_or_else(|| breach("a tail of an unknown collection"))?;
         match lane.tail.bind(id)? {
             Bound::Current { replaced } => {
-                self.streams.bind(id, name);
+                self.streams.bind(id, Carries::Tail(name.to_owned()));
                 self.stop(replaced)
             }
             Bound::Unwanted => self.stop(Some(id)),
         }
     }
 
-    fn txns(&mut self, name: &str, position: Position, txns: Vec<Txn>) -> Outcomes {
+    fn txns(
+        &mut self,
+        name: &str,
+        position: Position,
+        txns: Vec<Txn>,
+        source: &dyn Source,
+    ) -> Outcomes {
         let lane = self.lane(name)?;
         txns.iter().for_each(|txn| lane.out.heard(txn.dot));
         lane.tail.push_txns(position, txns)?;
-        self.work(name)
+        self.work(name, source)
     }
 
     /// Takes up what a tail has for us, until something has to be applied first.
-    fn work(&mut self, name: &str) -> Outcomes {
+    fn work(&mut self, name: &str, source: &dyn Source) -> Outcomes {
         loop {
             let (ticket, now_ms) = (self.next_ticket, self.now_ms);
             let Some(work) = self.lane(name)?.tail.next(ticket, now_ms) else { return Ok(()) };
@@ -501,10 +447,11 @@ impl Session {
                 Work::Synced => {
                     self.shown.insert(collection.clone());
                     self.event(Event::Synced { collection });
+                    self.not_needed(name, source)?;
                 }
                 Work::Behind => {
-                    self.shown.insert(collection.clone());
                     self.event(Event::Behind { collection });
+                    self.lane(name)?.joining.want();
                 }
             }
         }
@@ -529,7 +476,7 @@ impl Session {
             }
             Outcome::StoreFailed(why) => return Err(store_failed(why)),
         }
-        self.work(&name)?;
+        self.work(&name, source)?;
         self.retry(&name, source)
     }
 
@@ -596,10 +543,12 @@ impl Session {
 
     /// A stream is over. Returns how many bytes of an unfinished frame were left.
     fn end_stream(&mut self, id: u64) -> Outcomes<usize> {
-        let (name, left) = self.streams.end(id)?;
-        if let Some(name) = name {
-            let now_ms = self.now_ms;
-            self.lane(&name)?.tail.ended(id, now_ms);
+        let (carried, left) = self.streams.end(id)?;
+        let now_ms = self.now_ms;
+        match carried {
+            None => {}
+            Some(Carries::Tail(name)) => self.lane(&name)?.tail.ended(id, now_ms),
+            Some(Carries::Snapshot(name)) => self.snapshot_ended(id, &name)?,
         }
         Ok(left)
     }
@@ -632,7 +581,7 @@ impl Session {
     /// Sends one frame of the next lane that has one.
     fn pump(&mut self, source: &dyn Source) -> Outcomes {
         while self.output.is_empty() {
-            let Some(name) = self.next_ready() else { return Ok(()) };
+            let Some(name) = self.next_ready() else { return self.answer_next() };
             let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
             let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
             let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;
@@ -698,7 +647,8 @@ impl Session {
         let lane = self.lane(name)?;
         let (sent, received) = (lane.out.halt(), lane.tail.halt());
         self.reset(sent);
-        self.stop(received)
+        self.stop(received)?;
+        self.halt_snapshots(name)
     }
 
     fn lane(&mut self, name: &str) -> Outcomes<&mut Lane> {
@@ -713,7 +663,8 @@ impl Session {
     }
 
     fn check_room(&self, more: usize) -> Outcomes {
-        let unapplied: usize = self.lanes.values().map(|lane| lane.tail.unapplied()).sum();
+        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held();
+        let unapplied: usize = self.lanes.values().map(held).sum();
         let held = unapplied + self.streams.bytes() + self.control.len();
         match held.saturating_add(more) > SYNC_RECEIVE_BYTES {
             true => Err(breach(format!(
@@ -739,7 +690,10 @@ impl Session {
             State::Greeting if self.now_ms >= self.hello_by_ms => {
                 Err(failure(CloseCode::Timeout, "no hello in time"))
             }
-            State::Ready => self.retry_due(source),
+            State::Ready => {
+                self.retry_due(source)?;
+                self.advance_snapshots(source)
+            }
             _ => Ok(()),
         }
     }
@@ -807,6 +761,8 @@ impl Lane {
             received_bytes: self.tail.bytes(),
             unacked_bytes: self.out.unacked() as u64,
             unapplied_bytes: self.tail.unapplied() as u64,
+            snapshot_documents: self.joining.received_documents(),
+            snapshot_bytes: self.joining.received_bytes(),
             acked: self.out.acked(),
             peer_caught_up: self.out.is_caught_up(),
             caught_up: self.tail.is_caught_up(),

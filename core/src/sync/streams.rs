@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{MAX_FRAME_BYTES, MAX_LINK_STREAMS};
 
 use super::framing::Framer;
-use super::message::TAIL_FRAME_BYTES;
+use super::message::FIRST_FRAME_BYTES;
 
 /// All tail streams of a peer.
 #[derive(Debug, Default)]
@@ -28,8 +28,17 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Stream {
     framer: Framer,
-    collection: Option<String>,
+    carries: Option<Carries>,
     finished: bool,
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// A tail of this collection.
+    Tail(String),
+    /// A snapshot of this collection.
+    Snapshot(String),
 }
 
 impl Streams {
@@ -52,7 +61,7 @@ impl Streams {
             return Err(breach(format!("more than {MAX_LINK_STREAMS} streams at once")));
         }
         let stream =
-            Stream { framer: Framer::new(TAIL_FRAME_BYTES), collection: None, finished: false };
+            Stream { framer: Framer::new(FIRST_FRAME_BYTES), carries: None, finished: false };
         self.open.insert(id, stream);
         Ok(())
     }
@@ -63,14 +72,14 @@ impl Streams {
     }
 
     /// What a stream carries, if it has said so.
-    pub(super) fn collection(&self, id: u64) -> Option<&str> {
-        self.open.get(&id)?.collection.as_deref()
+    pub(super) fn carries(&self, id: u64) -> Option<&Carries> {
+        self.open.get(&id)?.carries.as_ref()
     }
 
     /// A stream said what it carries.
-    pub(super) fn bind(&mut self, id: u64, collection: &str) {
+    pub(super) fn bind(&mut self, id: u64, carries: Carries) {
         if let Some(stream) = self.open.get_mut(&id) {
-            stream.collection = Some(collection.to_owned());
+            stream.carries = Some(carries);
             stream.framer.set_limit(MAX_FRAME_BYTES);
         }
     }
@@ -89,7 +98,7 @@ impl Streams {
 
     /// A stream is over, from either side. Returns what it carried and the bytes left of
     /// an unfinished frame.
-    pub(super) fn end(&mut self, id: u64) -> Result<(Option<String>, usize)> {
+    pub(super) fn end(&mut self, id: u64) -> Result<(Option<Carries>, usize)> {
         let ended = self.open.remove(&id);
         if id >= self.over_below {
             self.over.insert(id);
@@ -100,7 +109,7 @@ impl Streams {
         if self.over.len() > MAX_LINK_STREAMS {
             return Err(breach("stream numbers with too many gaps".to_owned()));
         }
-        Ok(ended.map_or((None, 0), |stream| (stream.collection, stream.framer.len())))
+        Ok(ended.map_or((None, 0), |stream| (stream.carries, stream.framer.len())))
     }
 
     /// The ids of the open streams, in order.

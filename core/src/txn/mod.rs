@@ -3,11 +3,13 @@
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`Renewal`] gives own transactions that nobody holds another name.
+//! [`snapshot`] has the bytes of what travels without them.
 
 mod codec;
 pub mod edit;
 mod renew;
 pub mod sign;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod version;

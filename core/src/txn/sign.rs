@@ -159,6 +159,33 @@ impl Signed {
     }
 }
 
+/// Signs the head of a snapshot, as the node that serves it.
+pub(super) fn sign_snapshot(head: &[u8], scope: Scope<'_>, key: &NodeKey) -> [u8; SIGNATURE_BYTES] {
+    key.0.sign(&snapshot_hash(head, scope).0).to_bytes()
+}
+
+/// Checks what [`sign_snapshot`] made.
+pub(super) fn check_snapshot(
+    head: &[u8],
+    scope: Scope<'_>,
+    server: &NodeId,
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<()> {
+    let hash = snapshot_hash(head, scope);
+    VerifyingKey::from_bytes(server.as_bytes())
+        .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
+        .map_err(|_| Error::bad_txn("the signature of a snapshot is wrong"))
+}
+
+fn snapshot_hash(head: &[u8], scope: Scope<'_>) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("littoral v1 snapshot");
+    hasher.update(&scope.network.0);
+    hasher.update(&[scope.collection.len() as u8]);
+    hasher.update(scope.collection.as_bytes());
+    hasher.update(head);
+    Hash(*hasher.finalize().as_bytes())
+}
+
 fn split(bytes: &[u8]) -> Result<(&[u8], &[u8; SIGNATURE_BYTES])> {
     bytes.split_last_chunk().ok_or_else(|| Error::bad_txn("a transaction ends too early"))
 }

@@ -1,17 +1,23 @@
-//! Sessions over real stores, one link at a time: all that each says arrives, in order.
+//! Sessions over real stores, one link at a time: all that each says arrives, in the order of
+//! its streams, unless the link is cut.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use littoral::Store;
 use littoral::id::Vector;
-use littoral::replica::outcome;
-use littoral::sync::door::{Config, Event, Input, Offence, Output, StreamId};
+use littoral::replica::{self, Replica};
+use littoral::sync::door::{Config, Event, Input, Offence, Output, SnapshotStep, StreamId};
 use littoral::sync::message::{CloseCode, Control};
 use littoral::sync::session::Session;
 
 /// Two sessions, and what is under way between them.
 pub(crate) struct Link<'a> {
     ends: [End<'a>; 2],
+    /// Bytes that have arrived, in both directions.
+    pub(crate) bytes: usize,
+    /// After how many bytes the link is cut.
+    pub(crate) cut: Option<usize>,
+    now_ms: u64,
 }
 
 struct End<'a> {
@@ -19,9 +25,15 @@ struct End<'a> {
     session: Session,
     /// What the other end has not read yet.
     sent: BTreeMap<StreamId, VecDeque<u8>>,
-    applies: VecDeque<(u64, String, Vec<Vec<u8>>)>,
+    work: VecDeque<Work>,
     events: Vec<Event>,
     closed: Option<(CloseCode, String)>,
+}
+
+/// What a session wants its store to do.
+enum Work {
+    Apply(u64, String, Vec<Vec<u8>>),
+    Step(u64, String, SnapshotStep),
 }
 
 impl<'a> Link<'a> {
@@ -33,12 +45,12 @@ impl<'a> Link<'a> {
                 store: us,
                 session: Session::new(config, 0),
                 sent: BTreeMap::new(),
-                applies: VecDeque::new(),
+                work: VecDeque::new(),
                 events: Vec::new(),
                 closed: None,
             }
         };
-        let mut link = Link { ends: [end(a, b), end(b, a)] };
+        let mut link = Link { ends: [end(a, b), end(b, a)], bytes: 0, cut: None, now_ms: 0 };
         link.drain(0);
         link.drain(1);
         link
@@ -47,22 +59,59 @@ impl<'a> Link<'a> {
     /// Runs until nothing is under way; each side hears of commits as they happen.
     pub(crate) fn settle(&mut self) {
         (0..2).for_each(|end| self.handle(end, Input::Committed));
-        while self.step(usize::MAX) {}
+        self.run(|_| ());
+    }
+
+    /// Runs until nothing is under way, or the link is cut; `between` is called before each
+    /// step, with its number. Gives whether it was cut.
+    pub(crate) fn run(&mut self, mut between: impl FnMut(usize)) -> bool {
+        for round in 0.. {
+            assert!(round < 1_000_000, "the link never comes to rest");
+            if self.cut.is_some_and(|cut| self.bytes >= cut) {
+                // What a store was given to do it does, whatever becomes of the link.
+                for end in 0..2 {
+                    while let Some(work) = self.ends[end].work.pop_front() {
+                        self.work(end, work);
+                    }
+                }
+                return true;
+            }
+            between(round);
+            let most = self.cut.map_or(usize::MAX, |cut| cut - self.bytes);
+            if !self.step(most) && !self.pass_time() {
+                break;
+            }
+        }
+        false
+    }
+
+    /// Lets time pass up to what a session waits for, if one does and not for long.
+    fn pass_time(&mut self) -> bool {
+        let busy = self.ends.iter().any(|end| end.closed.is_none() && !end.session.is_idle());
+        let due = self.ends.iter().filter_map(|end| end.session.deadline_ms()).min();
+        let due = due.filter(|due| busy && *due < self.now_ms + 100_000);
+        if let Some(due) = due {
+            self.now_ms = due.max(self.now_ms + 1);
+            (0..2).for_each(|end| self.handle(end, Input::Tick));
+        }
+        due.is_some()
     }
 
     /// Some bytes of one stream arrive, or something is applied. Whether anything could.
     pub(crate) fn step(&mut self, most: usize) -> bool {
         for from in 0..2 {
-            if let Some((ticket, collection, txns)) = self.ends[from].applies.pop_front() {
-                let applied = self.ends[from].store.apply_remote(&collection, txns).map(drop);
-                self.handle(from, Input::Applied { ticket, outcome: outcome(applied) });
+            if let Some(work) = self.ends[from].work.pop_front() {
+                self.work(from, work);
                 (0..2).for_each(|end| self.handle(end, Input::Committed));
                 return true;
             }
+        }
+        for from in 0..2 {
             let waiting = self.ends[from].sent.iter_mut().find(|(_, bytes)| !bytes.is_empty());
             if let Some((&stream, bytes)) = waiting {
                 let count = bytes.len().min(most);
                 let bytes: Vec<u8> = bytes.drain(..count).collect();
+                self.bytes += bytes.len();
                 self.handle(1 - from, Input::Received { stream, bytes: &bytes });
                 return true;
             }
@@ -70,9 +119,24 @@ impl<'a> Link<'a> {
         false
     }
 
+    fn work(&mut self, end: usize, work: Work) {
+        let store = self.ends[end].store;
+        match work {
+            Work::Apply(ticket, collection, txns) => {
+                let outcome = replica::outcome(Replica::apply(store, &collection, txns));
+                self.handle(end, Input::Applied { ticket, outcome });
+            }
+            Work::Step(ticket, collection, step) => {
+                let peer = self.ends[1 - end].store.node_id();
+                let outcome = replica::step_outcome(Replica::step(store, &collection, &peer, step));
+                self.handle(end, Input::Stepped { ticket, outcome });
+            }
+        }
+    }
+
     fn handle(&mut self, end: usize, input: Input<'_>) {
         let at = &mut self.ends[end];
-        at.session.handle(input, 0, at.store);
+        at.session.handle(input, self.now_ms, at.store);
         self.drain(end);
     }
 
@@ -83,7 +147,10 @@ impl<'a> Link<'a> {
             match output {
                 Output::Send { stream, bytes } => at.sent.entry(stream).or_default().extend(bytes),
                 Output::Apply { ticket, collection, txns } => {
-                    at.applies.push_back((ticket, collection, txns));
+                    at.work.push_back(Work::Apply(ticket, collection, txns));
+                }
+                Output::Snapshot { ticket, collection, step } => {
+                    at.work.push_back(Work::Step(ticket, collection, step));
                 }
                 Output::Event(event) => at.events.push(event),
                 Output::Close { code, reason, .. } => at.closed = Some((code, reason)),
@@ -98,6 +165,7 @@ impl<'a> Link<'a> {
                 Output::Finish { stream } => {
                     let rest: Vec<u8> =
                         self.ends[end].sent.remove(&stream).unwrap_or_default().into();
+                    self.bytes += rest.len();
                     self.handle(1 - end, Input::Received { stream, bytes: &rest });
                     self.handle(1 - end, Input::Finished { stream });
                 }

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use littoral::clock::WallClock;
 use littoral::crdt::Layout;
 use littoral::id::{Dot, Vector};
-use littoral::store::Outcome;
 use littoral::store::disk::MemDisk;
-use littoral::txn::{self, NetworkId, NodeKey, Txn, sign::SIGNATURE_BYTES};
+use littoral::store::{Outcome, View};
+use littoral::txn::snapshot::{Span, Staged, ViewHead};
+use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
 use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
 
 /// The collection of most tests.
@@ -145,6 +146,58 @@ pub(crate) fn pull_one(target: &Replica, source: &Replica, seq: u64, author: &Re
     let wanted = |dot: &Dot| dot.origin.node == author.store.node_id() && dot.seq == seq;
     let (_, bytes) = all.into_iter().find(|(dot, _)| wanted(dot)).expect("the source has it");
     target.store.apply_remote(NOTES, vec![bytes]).unwrap();
+}
+
+/// Stages what differs between a view and what stands for it at the target, as far as `spans`
+/// go: all of it with an empty span. Gives how many documents were staged.
+pub(crate) fn stage(target: &Store, name: &str, view: &View, head: &ViewHead, all: Span) -> usize {
+    target.stage(name).unwrap();
+    let (mut spans, mut staged) = (vec![(all, 3)], 0);
+    while let Some((span, per)) = spans.pop() {
+        let mut start = span.start.clone();
+        for (end, digest) in view.pieces(&span, per, usize::MAX).unwrap() {
+            let piece = Span { start: start.clone(), end: end.clone() };
+            start = end.unwrap_or_default();
+            let ours = target.candidate_digests(name, std::slice::from_ref(&piece)).unwrap()[0];
+            if ours == digest {
+                continue;
+            }
+            if per > 1 && digest.rows > 1 {
+                spans.push((piece, 1));
+                continue;
+            }
+            let there = view.list(&piece, usize::MAX).unwrap();
+            let here = target.candidate_list(name, &piece, usize::MAX).unwrap();
+            let gone = here.iter().filter(|(id, _)| !there.iter().any(|(other, _)| id == other));
+            let mut documents: Vec<Staged> =
+                gone.map(|(id, _)| Staged { id: id.clone(), packed: None }).collect();
+            for (id, digest) in there {
+                if !here.contains(&(id.clone(), digest)) {
+                    let packed = view.document(&id).unwrap();
+                    assert!(packed.is_some());
+                    documents.push(Staged { id, packed });
+                }
+            }
+            staged += documents.len();
+            target.stage_documents(name, head, &documents).unwrap();
+        }
+    }
+    staged
+}
+
+/// The view's head, as the target reads it.
+pub(crate) fn head_of(view: &View, name: &str, source: &Store) -> ViewHead {
+    let scope = Scope { network: source.network(), collection: name };
+    ViewHead::verify(view.head(), scope, &source.node_id()).unwrap()
+}
+
+/// Brings everything of a collection by a snapshot. Gives how many documents travelled.
+pub(crate) fn join(target: &Store, source: &Store, name: &str) -> usize {
+    let view = source.view(name).unwrap();
+    let head = head_of(&view, name, source);
+    let staged = stage(target, name, &view, &head, Span::default());
+    assert!(target.join(name, &head, source.node_id()).unwrap(), "the candidates are the view");
+    staged
 }
 
 /// Exchanges everything among all, until nothing is new.

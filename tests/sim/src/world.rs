@@ -645,6 +645,9 @@ impl World {
                 end.applies.push_back(Apply { ticket, collection, txns });
                 Ok(())
             }
+            Output::Snapshot { .. } => {
+                Err("a step of a snapshot, though no log was pruned".to_owned())
+            }
             Output::Event(news) => {
                 self.say(&format!("link {number} at {at}: {news:?}"));
                 let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });

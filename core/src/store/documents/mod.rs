@@ -123,6 +123,23 @@ pub(super) fn read(
     }
 }
 
+/// As [`read`], in a transaction that writes; empty if nothing of it is there.
+pub(super) fn read_in(
+    documents: &tables::BytesTable<'_>,
+    runs: &tables::BytesTable<'_>,
+    origins: &Origins,
+    number: u32,
+    id: &str,
+) -> Result<Row> {
+    let bytes = documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
+    let Some(bytes) = bytes else { return Ok(Row::default()) };
+    match Head::decode(bytes.value())? {
+        None => decode(bytes.value(), origins),
+        Some(_) => cells_between(runs, origins, number, id, &[], None, &Meter::default())
+            .map(Row::of_cells),
+    }
+}
+
 fn decode(bytes: &[u8], origins: &Origins) -> Result<Row> {
     Row::decode(bytes, |number| origins.find(number))
 }

@@ -85,9 +85,9 @@ fn giant_lengths_are_refused_at_once() {
             assert_eq!(victim.closed, Some(CloseCode::Protocol));
         }
     }
-    // A stream that has not said what it carries has no use for more than a name.
+    // A stream that has not said what it carries has no use for more than a name and a number.
     let mut victim = Victim::ready();
-    victim.hear(StreamId::Tail(0), &132u32.to_be_bytes());
+    victim.hear(StreamId::Tail(0), &140u32.to_be_bytes());
     assert_eq!(victim.closed, Some(CloseCode::Protocol));
 }
 

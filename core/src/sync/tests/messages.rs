@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use super::store::{dot, origin, txn};
 use crate::id::{Hash, Head, Position, ShortHash, Vector};
 use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_VECTOR_ENTRIES};
+use crate::sync::ask::{Answer, Content, Question};
 use crate::sync::door::Offence;
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
+use crate::txn::snapshot::{Span, SpanDigest};
 
 fn controls() -> Vec<Control> {
     let notes = || "notes".to_owned();
@@ -20,6 +22,13 @@ fn controls() -> Vec<Control> {
         Control::Have { collection: notes(), vector: Vector::new() },
         Control::Ack { collection: notes(), position: Position(258) },
         Control::Halt { collection: notes(), offence: Offence::Forked, reason: "why".to_owned() },
+        ask(Question::View),
+        ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),
+        ask(Question::List { span: span("", None) }),
+        ask(Question::Documents { span: span("b", None) }),
+        ask(Question::Fetch { ids: vec!["a".to_owned(), "b".to_owned()] }),
+        ask(Question::Part { id: "a".to_owned(), offset: 70_000 }),
+        ask(Question::Done),
         Control::Bye { code: CloseCode::Other(77), reason: "söme reason".to_owned() },
     ]
 }
@@ -32,6 +41,58 @@ fn tails() -> Vec<Tail> {
         Tail::CaughtUp,
         Tail::Behind,
     ]
+}
+
+fn ask(question: Question) -> Control {
+    Control::Ask { collection: "notes".to_owned(), number: 7, question }
+}
+
+fn span(start: &str, end: Option<&str>) -> Span {
+    Span { start: start.to_owned(), end: end.map(str::to_owned) }
+}
+
+fn answers() -> Vec<Answer> {
+    let digest = |rows| SpanDigest { rows, digest: ShortHash([4; 16]) };
+    let document = |id: &str, content| (id.to_owned(), content);
+    vec![
+        Answer::Snapshot { collection: "notes".to_owned(), number: 7 },
+        Answer::Head(vec![1, 2, 3]),
+        Answer::Pieces(vec![(Some("k".to_owned()), digest(2048)), (None, digest(3))]),
+        Answer::List(vec![("a".to_owned(), Hash([5; 32]))]),
+        Answer::Documents {
+            documents: vec![
+                document("a", Content::Whole(vec![1, 2])),
+                document("b", Content::Large(1 << 21)),
+            ],
+            rest: Some("c".to_owned()),
+        },
+        Answer::Documents { documents: Vec::new(), rest: None },
+        Answer::Part(vec![9; 3]),
+        Answer::Gone("why".to_owned()),
+    ]
+}
+
+#[test]
+fn answers_round_trip_and_only_whole() {
+    for answer in answers() {
+        let frame = answer.to_frame();
+        assert_eq!(Answer::from_frame(&frame[4..]).unwrap(), answer);
+        for length in 4..frame.len() {
+            assert!(Answer::from_frame(&frame[4..length]).is_err(), "{length} of {answer:?}");
+        }
+        assert!(Answer::from_frame(&[&frame[4..], &[0]].concat()).is_err());
+    }
+}
+
+/// Whoever changes these bytes changes the protocol: its version goes up with them.
+#[test]
+fn golden_messages_have_these_bytes() {
+    let (controls, tails, answers) = (controls(), tails(), answers());
+    let frames = controls.iter().map(Control::to_frame);
+    let frames = frames.chain(tails.iter().map(Tail::to_frame));
+    let frames = frames.chain(answers.iter().map(Answer::to_frame));
+    let hex: String = frames.map(|frame| data_encoding::HEXLOWER.encode(&frame) + "\n").collect();
+    assert_eq!(hex, include_str!("golden/messages.hex"));
 }
 
 #[test]
@@ -78,7 +139,7 @@ fn every_shortened_or_lengthened_frame_is_refused() {
 
 #[test]
 fn unknown_types_name_the_version() {
-    for kind in (0..=255).filter(|kind| !(1..=5).contains(kind)) {
+    for kind in (0..=255).filter(|kind| !(1..=6).contains(kind)) {
         let error = Control::from_frame(&[kind]).unwrap_err();
         assert!(error.message().contains("version 1"), "{error}");
     }

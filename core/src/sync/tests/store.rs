@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, Vector};
 use crate::sync::door::{Offence, Outcome};
-use crate::sync::{Page, Record, Source, Summary};
+use crate::sync::{Lease, Page, Record, Source, Summary, View};
 use crate::txn::peek_dot;
+use crate::txn::snapshot::{Span, SpanDigest};
 use crate::wire::{Reader, put_bytes};
 
 pub(super) fn node(n: u8) -> NodeId {
@@ -248,5 +249,24 @@ impl Source for Store {
             next = last.end;
         }
         Ok(Page { records, next })
+    }
+    fn view(&self, _: &str) -> Result<Option<Box<dyn View>>> {
+        Ok(None)
+    }
+
+    fn is_staged(&self, _: &str) -> bool {
+        false
+    }
+
+    fn lease(&self, _: &str) -> Option<Box<dyn Lease>> {
+        None
+    }
+
+    fn candidate_digests(&self, _: &str, _: &[Span]) -> Result<Vec<SpanDigest>> {
+        Ok(Vec::new())
+    }
+
+    fn candidate_list(&self, _: &str, _: &Span, _: usize) -> Result<Vec<(String, Hash)>> {
+        Ok(Vec::new())
     }
 }

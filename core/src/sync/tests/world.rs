@@ -297,6 +297,8 @@ impl World {
                 assert!(!busy, "two frames of one collection at once");
                 end.applies.push_back((ticket, collection, txns));
             }
+            // These stores give no lease, so nothing is ever staged.
+            Output::Snapshot { .. } => panic!("a step of a snapshot"),
             Output::Event(event) => end.events.push(event),
             Output::Close { code, reason, by_peer } => end.closed = Some((code, reason, by_peer)),
         }

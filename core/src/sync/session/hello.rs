@@ -1,0 +1,100 @@
+//! The part of a session that says hello and compares the two hellos.
+
+use std::collections::BTreeSet;
+
+use super::{Outcomes, Session, State, check_count, digests, failure};
+use crate::id::Vector;
+use crate::sync::door::Event;
+use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
+use crate::sync::{Source, Summary};
+
+impl Session {
+    pub(super) fn greet(&mut self, source: &dyn Source) -> Outcomes {
+        self.state = State::Greeting;
+        let names = source.collections()?;
+        check_count(names.len())?;
+        for name in names {
+            let summary = source.summary(&name)?;
+            self.greeted.insert(name, summary);
+        }
+        let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
+        let network = self.config.network;
+        self.say(&Control::Hello(Hello { version: PROTOCOL_VERSION, network, collections }));
+        Ok(())
+    }
+
+    pub(super) fn meet(&mut self, hello: Hello, source: &dyn Source) -> Outcomes {
+        self.check_hello(&hello)?;
+        self.state = State::Ready;
+        self.event(Event::Ready);
+        let greeted = std::mem::take(&mut self.greeted);
+        let names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
+        check_count(names.len())?;
+        for name in names {
+            self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
+        }
+        self.discover(source)?;
+        self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id, source))
+    }
+
+    fn check_hello(&self, hello: &Hello) -> Outcomes {
+        let (ours, theirs) = (PROTOCOL_VERSION, hello.version);
+        if theirs != ours {
+            let (us, peer) = (self.config.us.short(), self.config.peer.short());
+            let older = if theirs > ours { us.clone() } else { peer.clone() };
+            return Err(failure(
+                CloseCode::Version,
+                format!(
+                    "node {peer} speaks version {theirs} of the sync protocol and node {us} \
+                     version {ours}: upgrade littoral on node {older}"
+                ),
+            ));
+        }
+        if hello.network != self.config.network {
+            return Err(failure(
+                CloseCode::Network,
+                format!(
+                    "nodes {} and {} belong to different networks: join one of them to the \
+                     other's with a ticket",
+                    self.config.us.short(),
+                    self.config.peer.short()
+                ),
+            ));
+        }
+        match self.config.us == self.config.peer {
+            true => Err(failure(CloseCode::Network, "this node connected to itself")),
+            false => Ok(()),
+        }
+    }
+
+    /// Compares one collection as both hellos tell it; who does not name it holds nothing.
+    fn compare(
+        &mut self,
+        name: &str,
+        ours: Option<&Summary>,
+        theirs: Option<&Digests>,
+        source: &dyn Source,
+    ) -> Outcomes {
+        let nothing = Vector::new();
+        let vector = ours.map_or(&nothing, |summary| &summary.vector);
+        let digest = vector.digest();
+        let lane = self.lanes.entry(name.to_owned()).or_default();
+        if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
+            return self.ask(name, source.vector(name)?);
+        }
+        if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
+            self.halt(name)?;
+            self.event(Event::Diverged { collection: name.to_owned() });
+            return Ok(());
+        }
+        let position = match ours {
+            Some(summary) => summary.position,
+            None => source.start(name, &nothing)?,
+        };
+        lane.out.follow(vector, position);
+        lane.tail.follow(digest);
+        self.ready.insert(name.to_owned());
+        self.event(Event::Synced { collection: name.to_owned() });
+        Ok(())
+    }
+}

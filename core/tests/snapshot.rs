@@ -1,0 +1,212 @@
+//! Snapshot joins between real stores: exact, atomic, resumable, cheap when little differs.
+
+mod common;
+
+use common::link::Link;
+use common::{NOTES, Replica, Rng, assert_same, each_seed, fields, pull};
+use littoral::sync::door::Event;
+use littoral::{Field, ScanRange};
+
+/// Makes `to` hold what `from` holds without the transactions between, so that its own log
+/// can't serve who is behind.
+fn skip(to: &Replica, from: &Replica) {
+    common::join(&to.store, &from.store, NOTES);
+}
+
+/// A replica with `count` documents, behind whose floor everybody is who lacks them.
+fn with_documents(seed: u8, count: usize) -> Replica {
+    let (author, holder) = (Replica::new(seed + 100), Replica::new(seed));
+    for at in 0..count {
+        let title = Field::from(format!("title {at}"));
+        let content = fields([("title", title), ("n", Field::from(at as i64))]);
+        author.store.write_deferred(|txn| txn.put(NOTES, &format!("n{at:06}"), &content)).unwrap();
+    }
+    skip(&holder, &author);
+    holder
+}
+
+fn sync(a: &Replica, b: &Replica) -> usize {
+    let mut link = Link::new(&a.store, &b.store);
+    assert!(!link.run(|_| ()));
+    assert_eq!(link.closed(), None);
+    link.bytes
+}
+
+fn joined(link: &Link<'_>, at: usize) -> bool {
+    link.events(at).iter().any(|event| matches!(event, Event::Joined { .. }))
+}
+
+#[test]
+fn a_new_replica_gets_what_no_log_holds_any_more() {
+    let (a, b) = (with_documents(0, 300), Replica::new(1));
+    let mut link = Link::new(&a.store, &b.store);
+    assert!(!link.run(|_| ()));
+    assert_eq!(link.closed(), None);
+    assert!(joined(&link, 1) && !joined(&link, 0));
+    assert_same(&[&a, &b]);
+    assert_eq!(b.notes().len(), 300);
+    // From here on it goes by the tail.
+    a.notes().set("n000007", "title", "new").unwrap();
+    b.notes().delete("n000008").unwrap();
+    let mut link = Link::new(&a.store, &b.store);
+    assert!(!link.run(|_| ()));
+    assert_eq!(link.closed(), None);
+    assert!(!joined(&link, 1) && !joined(&link, 0));
+    assert_same(&[&a, &b]);
+}
+
+#[test]
+fn what_is_equal_does_not_travel() {
+    let (a, b) = (with_documents(0, 5000), Replica::new(1));
+    let all = sync(&a, &b);
+    // Both go on apart, and what they did is in nobody's log.
+    let (c, d) = (Replica::new(2), Replica::new(3));
+    skip(&c, &a);
+    skip(&d, &b);
+    for at in 0..10 {
+        c.notes().set(&format!("n{:06}", at * 480), "title", "changed at c").unwrap();
+        d.notes().delete(&format!("n{:06}", at * 480 + 7)).unwrap();
+    }
+    skip(&a, &c);
+    skip(&b, &d);
+    let few = sync(&a, &b);
+    assert_same(&[&a, &b]);
+    assert_eq!(a.notes().len(), 4990);
+    assert!(few * 10 < all, "20 differences of 5000 took {few} bytes, everything {all}");
+}
+
+#[test]
+fn unsent_edits_of_both_sides_survive_and_nothing_comes_back() {
+    let (a, b) = (with_documents(0, 40), Replica::new(1));
+    sync(&a, &b);
+    let c = Replica::new(2);
+    skip(&c, &a);
+    c.notes().delete("n000001").unwrap();
+    c.notes().set("n000002", "title", "c").unwrap();
+    c.notes().increment("n000003", "hits", 5).unwrap();
+    skip(&a, &c);
+    // Written at b, which has not seen any of it; never sent.
+    b.notes().set("n000002", "title", "b").unwrap();
+    b.notes().set("n000004", "title", "b").unwrap();
+    b.notes().delete("n000005").unwrap();
+    b.notes().increment("n000003", "hits", 2).unwrap();
+    a.notes().set("n000006", "title", "a").unwrap();
+    sync(&a, &b);
+    assert_same(&[&a, &b]);
+    let notes = a.notes();
+    assert!(notes.get("n000001").unwrap().is_none() && notes.get("n000005").unwrap().is_none());
+    assert_eq!(notes.get("n000003").unwrap().unwrap()["hits"], Field::Counter(7));
+    assert_eq!(notes.get("n000004").unwrap().unwrap()["title"], Field::from("b"));
+    assert_eq!(notes.get("n000006").unwrap().unwrap()["title"], Field::from("a"));
+    assert_eq!(notes.conflicts().unwrap().len(), 1, "both titles of n000002 are kept");
+}
+
+#[test]
+fn a_cut_snapshot_goes_on_where_it_was() {
+    let a = with_documents(0, 4000);
+    let whole = sync(&a, &Replica::new(9));
+    let b = Replica::new(1);
+    let mut total = 0;
+    for attempt in 0.. {
+        assert!(attempt < 30, "it never gets anywhere");
+        let mut link = Link::new(&a.store, &b.store);
+        link.cut = Some(whole / 6);
+        let cut = link.run(|_| ());
+        total += link.bytes;
+        if !cut {
+            break;
+        }
+        assert_eq!(b.notes().len(), 0, "nothing is shown before all of it is");
+    }
+    assert_same(&[&a, &b]);
+    assert!(total < whole * 2, "{total} bytes where {whole} are enough without a cut");
+}
+
+#[test]
+fn a_snapshot_survives_a_crash_of_its_receiver() {
+    each_seed("snapshot crash", 8, |seed| {
+        let mut rng = Rng::new(seed);
+        let (a, mut b) = (with_documents(0, 600), Replica::new(1));
+        b.notes().put("mine", &fields([("x", Field::from("b"))])).unwrap();
+        for _ in 0..6 {
+            let mut link = Link::new(&a.store, &b.store);
+            link.cut = Some(2000 + rng.below(120_000));
+            link.run(|_| ());
+            b.notes().increment("mine", "hits", 1).unwrap();
+            b = b.after_power_cut(rng.chance(50).then_some(seed));
+            b.store.verify().unwrap();
+        }
+        sync(&a, &b);
+        assert_same(&[&a, &b]);
+        assert_eq!(b.notes().get("mine").unwrap().unwrap()["hits"], Field::Counter(6));
+    });
+}
+
+#[test]
+fn local_writes_and_other_peers_go_on_while_it_is_staged() {
+    let (a, b, c) = (with_documents(0, 900), Replica::new(1), Replica::new(2));
+    sync(&a, &b);
+    skip(&c, &a);
+    for at in 0..50 {
+        c.notes().set(&format!("n{:06}", at * 17), "title", "c").unwrap();
+    }
+    skip(&a, &c);
+    let e = Replica::new(4);
+    skip(&e, &b);
+    let mut link = Link::new(&a.store, &b.store);
+    let cut = link.run(|round| {
+        if round < 12 {
+            let id = format!("n{:06}", round * 34);
+            b.notes().set(&id, "title", format!("b {round}")).unwrap();
+            b.notes().delete(&format!("n{:06}", round * 34 + 1)).unwrap();
+            e.notes().set(&id, "more", "e").unwrap();
+            pull(&b, &e);
+            a.notes().set(&id, "last", "a").unwrap();
+        }
+    });
+    assert!(!cut);
+    assert!(joined(&link, 1));
+    sync(&a, &b);
+    assert_same(&[&a, &b]);
+}
+
+#[test]
+fn everything_deleted_at_the_source_goes_at_the_receiver() {
+    let (a, b) = (with_documents(0, 120), Replica::new(1));
+    sync(&a, &b);
+    let c = Replica::new(2);
+    skip(&c, &a);
+    let ids: Vec<String> = c
+        .notes()
+        .scan(&ScanRange::default())
+        .unwrap()
+        .map(|document| document.unwrap().id().to_owned())
+        .collect();
+    ids.iter().for_each(|id| assert!(c.notes().delete(id).unwrap()));
+    skip(&a, &c);
+    b.notes().set("n000005", "title", "kept").unwrap();
+    sync(&a, &b);
+    assert_same(&[&a, &b]);
+    assert_eq!(a.notes().len(), 1, "a concurrent edit keeps its document alive");
+}
+
+#[test]
+fn a_document_larger_than_an_answer_travels_in_parts() {
+    let (author, a, b) = (Replica::new(100), Replica::new(0), Replica::new(1));
+    for at in 0..9 {
+        let text = format!("{at}").repeat(200 << 10);
+        author.notes().set("large", format!("part{at}").as_str(), text).unwrap();
+    }
+    author.notes().set("small", "x", 1).unwrap();
+    skip(&a, &author);
+    sync(&a, &b);
+    assert_same(&[&a, &b]);
+    assert_eq!(b.notes().len(), 2);
+}
+
+#[test]
+fn two_that_are_behind_each_other_join_each_other() {
+    let (a, b) = (with_documents(0, 50), with_documents(1, 60));
+    sync(&a, &b);
+    assert_same(&[&a, &b]);
+}
