@@ -100,6 +100,23 @@ pub const RECONNECT_MAX_MS: u64 = 30_000;
 /// A link that was up for this long has lived: the next wait starts over.
 pub const LINK_LIVED_MS: u64 = 5_000;
 
+/// History that the log keeps of each collection, unless another budget is set: 64 MiB, some
+/// 150,000 small transactions. A peer that lags more is usually served better by a snapshot.
+pub const LOG_BUDGET_BYTES: u64 = 64 << 20;
+/// And not what was written longer ago than this: 30 days.
+pub const LOG_BUDGET_AGE_MS: u64 = 30 * 24 * 3_600_000;
+/// Pins may hold this many times the log's budget before they expire.
+pub const LOG_PIN_FACTOR: u64 = 2;
+/// How often commits look for something to prune, besides whenever a segment is complete.
+pub const PRUNE_CHECK_MS: u64 = 1_000;
+/// Smallest size at which log segments may be closed, in bytes.
+pub const MIN_LOG_SEGMENT_BYTES: u64 = 1 << 10;
+/// The state is made durable after this many transactions since the last time,
+pub const STATE_DURABLE_TXNS: u64 = 1000;
+/// or this many bytes of log,
+pub const STATE_DURABLE_BYTES: u64 = 16 << 20;
+/// or with the first commit after this time: what recovery has to apply again is bounded.
+pub const STATE_DURABLE_MS: u64 = 5_000;
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
 /// Records of one log batch, in bytes: one largest transaction and its frame, or many small ones.

@@ -43,7 +43,6 @@ impl<'a> Reader<'a> {
     }
 
     /// What is not read yet.
-    #[cfg(test)]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

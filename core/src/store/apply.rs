@@ -103,11 +103,15 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     }
 
     /// Writes what the batch changed of the collections as a whole, and up to where the log is applied.
-    pub(super) fn finish(mut self, applied: Position) -> Result<Changes> {
+    /// The last batch applied begins at `batch`, if that is known.
+    pub(super) fn finish(mut self, applied: Position, batch: Option<Position>) -> Result<Changes> {
         for head in self.changes.collections.values() {
             set(&mut self.tables.heads, &head.number.to_be_bytes(), &head.row.encode())?;
         }
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
+        if let Some(batch) = batch {
+            set(&mut self.tables.meta, tables::META_BATCH, &batch.0.to_be_bytes())?;
+        }
         self.changes.applied = Some(applied);
         Ok(self.changes)
     }

@@ -27,17 +27,16 @@ use super::apply::{Changes, Waist};
 use super::export::Mark;
 use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
+use super::segments::{Counted, Segments};
 use super::tables::{Tables, db};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position, Seq};
-use crate::limits::COMMIT_BATCH_BYTES;
+use crate::limits::{
+    COMMIT_BATCH_BYTES, STATE_DURABLE_BYTES, STATE_DURABLE_MS, STATE_DURABLE_TXNS,
+};
 use crate::txn::Signed;
 
-/// redb is made durable after this many transactions since the last time,
-const DURABLE_TXNS: u64 = 1000;
-/// or this many bytes of log.
-const DURABLE_BYTES: u64 = 16 << 20;
-/// What staging some documents counts for towards that.
+/// What staging some documents counts for towards making redb durable.
 const STAGED_BYTES: u64 = 1 << 20;
 
 /// What came of an entry of the queue.
@@ -99,11 +98,45 @@ pub(super) struct Committer {
     undurable_bytes: u64,
     /// The length of state.redb at its last durable commit.
     durable_len: u64,
+    /// Wall time of it.
+    durable_ms: u64,
+    segments: Segments,
 }
 
 impl Committer {
-    pub(super) fn new(log: Log, durable_len: u64) -> Committer {
-        Committer { log, undurable_txns: 0, undurable_bytes: 0, durable_len }
+    pub(super) fn new(log: Log, segments: Segments, durable_len: u64, now_ms: u64) -> Committer {
+        Committer {
+            log,
+            undurable_txns: 0,
+            undurable_bytes: 0,
+            durable_len,
+            durable_ms: now_ms,
+            segments,
+        }
+    }
+
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    pub(super) fn segments_mut(&mut self) -> &mut Segments {
+        &mut self.segments
+    }
+
+    /// Writes what is known of the log's segments, in a commit that is durable.
+    pub(super) fn save_segments(&mut self, txn: &WriteTransaction) -> Result<()> {
+        self.segments.save(txn, self.log.start(), self.log.end())
+    }
+
+    /// The same, for a log that begins at `start` from this commit on.
+    pub(super) fn prune_segments(&mut self, txn: &WriteTransaction, start: Position) -> Result<()> {
+        self.segments.prune(start);
+        self.segments.save(txn, start, self.log.end())
+    }
+
+    /// Removes the log's segments before `position`.
+    pub(super) fn unlink_before(&mut self, position: Position) -> Result<()> {
+        self.log.unlink_before(position).map(drop)
     }
 
     pub(super) fn log(&self) -> &Log {
@@ -188,6 +221,7 @@ impl Inner {
             let release = Release { queue: &self.queue, moved: &self.queue_moved };
             self.commit_batch(batch);
             drop(release);
+            self.prune_along();
             queue = lock(&self.queue);
         }
     }
@@ -276,6 +310,7 @@ impl Inner {
         sync: bool,
     ) -> Result<()> {
         let appended = self.append(committer, admitted, &marks)?;
+        self.count(committer, admitted, &appended);
         let make_durable = self.must_make_durable(committer);
         if sync || make_durable {
             committer.log.sync()?;
@@ -284,7 +319,10 @@ impl Inner {
             return Ok(());
         }
         let txn = self.begin_write(make_durable)?;
-        let changes = self.apply(&txn, admitted, &marks, &appended, committer.log.end())?;
+        if make_durable {
+            committer.save_segments(&txn)?;
+        }
+        let changes = self.apply(&txn, admitted, &marks, &appended, committer)?;
         self.publish(txn, changes, admitted)?;
         committer.undurable_txns += admitted.len() as u64;
         if make_durable {
@@ -319,11 +357,25 @@ impl Inner {
         committer.log.append(&records)
     }
 
+    /// Counts what was appended to the segment that is written to.
+    pub(super) fn count(&self, committer: &mut Committer, admitted: &[Item], appended: &Appended) {
+        let (base, now_ms) = (committer.log.active(), self.wall.now_ms());
+        for (item, (position, end)) in admitted.iter().zip(&appended.positions) {
+            let (dot, bytes) = (item.signed.txn.dot, end.0 - position.0);
+            let counted = Counted { collection: &item.collection, bytes, dot };
+            committer.segments.count(base, now_ms, self.node, counted);
+        }
+        if committer.log.batch() == Some(base) {
+            self.pruning.call_for();
+        }
+    }
+
     /// If many commits that are not durable grew the file past its last durable length, redb
     /// would repair it by a full walk after a crash: so growth, too, calls for durability.
     fn must_make_durable(&self, committer: &Committer) -> bool {
-        committer.undurable_txns >= DURABLE_TXNS
-            || committer.undurable_bytes >= DURABLE_BYTES
+        committer.undurable_txns >= STATE_DURABLE_TXNS
+            || committer.undurable_bytes >= STATE_DURABLE_BYTES
+            || self.wall.now_ms().abs_diff(committer.durable_ms) >= STATE_DURABLE_MS
             || self.state_len() > committer.durable_len
     }
 
@@ -331,6 +383,7 @@ impl Inner {
         committer.undurable_txns = 0;
         committer.undurable_bytes = 0;
         committer.durable_len = self.state_len();
+        committer.durable_ms = self.wall.now_ms();
     }
 
     pub(super) fn begin_write(&self, durable: bool) -> Result<WriteTransaction> {
@@ -353,7 +406,7 @@ impl Inner {
         admitted: &[Item],
         marks: &[Mark],
         appended: &Appended,
-        end: Position,
+        committer: &Committer,
     ) -> Result<Changes> {
         let heads = self.read_heads();
         let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node);
@@ -361,7 +414,7 @@ impl Inner {
             waist.apply(&item.collection, &item.signed, *position)?;
         }
         marks.iter().try_for_each(|mark| waist.mark(mark))?;
-        waist.finish(end)
+        waist.finish(committer.log.end(), committer.log.batch())
     }
 
     fn publish(&self, txn: WriteTransaction, changes: Changes, admitted: &[Item]) -> Result<()> {
@@ -396,6 +449,7 @@ impl Inner {
         committer.log.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;
         let result = change(&txn)?;
+        committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
         publish(&mut heads);
@@ -420,6 +474,9 @@ impl Inner {
         }
         let txn = self.begin_write(make_durable)?;
         change(&txn)?;
+        if make_durable {
+            committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
+        }
         txn.commit().map_err(|err| self.poison(&db(err)))?;
         if make_durable {
             self.note_durable(committer);
@@ -432,7 +489,9 @@ impl Inner {
         let Some(mut committer) = lock(&self.committer).take() else { return Ok(()) };
         self.check_usable()?;
         committer.log.sync()?;
-        self.begin_write(true)?.commit().map_err(db)?;
+        let txn = self.begin_write(true)?;
+        committer.save_segments(&txn)?;
+        txn.commit().map_err(db)?;
         committer.log.close()
     }
 }

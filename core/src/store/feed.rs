@@ -61,8 +61,8 @@ impl Store {
 impl Changes {
     /// The next change; waits for it up to `timeout`. `None` is "nothing in that time".
     ///
-    /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position:
-    /// read the documents anew and go on from [`Store::position`]; [`ErrorKind::Closed`].
+    /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position: call
+    /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`].
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -78,6 +78,13 @@ impl Changes {
             }
             self.wait(left)?;
         }
+    }
+
+    /// Goes on from the present moment, for one that fell behind the log: what changed before is
+    /// found by reading the documents anew *after* this call.
+    pub fn restart(&mut self) {
+        self.ready.clear();
+        self.position = self.store.position();
     }
 
     /// Where to resume: after the last change that [`Changes::next`] gave.
@@ -97,15 +104,12 @@ impl Changes {
             self.position = start;
         }
         if self.position < start {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "the log no longer reaches back to position {}; read the documents anew",
-                    self.position
-                ),
-            ));
+            return Err(self.behind());
         }
-        let records = inner.reader.read(self.position, READ_BYTES)?;
+        let records = match inner.reader.read(self.position, READ_BYTES) {
+            Err(_) if self.position < inner.reader.start() => return Err(self.behind()),
+            records => records?,
+        };
         let mut moved = false;
         for record in records.into_iter().take_while(|record| record.end <= applied) {
             moved = true;
@@ -115,6 +119,17 @@ impl Changes {
             self.position = record.end;
         }
         Ok(moved)
+    }
+
+    fn behind(&self) -> Error {
+        Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "the log no longer reaches back to position {}: go on from the present moment, \
+                 and read the documents anew",
+                self.position
+            ),
+        )
     }
 
     fn push(&mut self, record: &LogRecord) -> Result<()> {

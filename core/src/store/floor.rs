@@ -15,13 +15,11 @@ use crate::error::{Error, Result};
 use crate::id::{Head, Origin, Vector};
 
 /// What to raise of one collection's floor.
-#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
 pub(super) struct Rise {
     number: u32,
     heads: Vector,
 }
 
-#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
 impl Rise {
     /// Raises the floor of a collection to these transactions, where it is lower. The origins
     /// have numbers already. Merge it into the heads when the commit becomes visible.

@@ -45,7 +45,7 @@ impl Inner {
         let incarnation = self.unused_incarnation();
         let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: b"left" };
         let end = committer.append_barrier(barrier).map_err(|err| self.poison(&err))?;
-        let drop_rows = || -> Result<()> {
+        let mut drop_rows = || -> Result<()> {
             let txn = self.begin_write(true)?;
             let mut tables = Tables::open(&txn)?;
             set(&mut tables.left, collection.as_bytes(), &incarnation.to_be_bytes())?;
@@ -67,6 +67,8 @@ impl Inner {
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             drop(tables);
+            committer.segments_mut().forget(collection);
+            committer.save_segments(&txn)?;
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);

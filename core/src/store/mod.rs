@@ -7,6 +7,7 @@
 
 mod admission;
 mod apply;
+mod budget;
 mod collection;
 mod commit;
 pub mod disk;
@@ -21,10 +22,13 @@ mod leave;
 pub mod log;
 mod open;
 mod peers;
+mod pins;
 mod place;
+mod prune;
 mod renew;
 mod replication;
 mod rows_at_mark;
+mod segments;
 mod snapshot;
 mod stats;
 mod tables;
@@ -45,12 +49,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, check_collection};
 use crate::txn::{NetworkId, NodeKey};
 
+pub use budget::LogBudget;
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 pub use open::Options;
 pub use peers::TrustedPeer;
+pub use pins::{LogPin, PinnedLog};
+pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
 pub use stats::{CollectionStats, Digests, Stats};
@@ -86,6 +93,9 @@ pub(crate) struct Inner {
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
     readers: Mutex<export::Readers>,
+    budgets: Mutex<budget::Budgets>,
+    pins: Arc<Mutex<pins::Pins>>,
+    pruning: Arc<prune::Pruning>,
     queue: Mutex<Queue>,
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,

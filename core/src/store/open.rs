@@ -14,20 +14,23 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use super::admission::{Admission, From};
 use super::apply::Waist;
+use super::budget::{Budgets, LogBudget};
 use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::export::Mark;
 use super::gate::Gate;
 use super::heads::Heads;
-use super::log::{Log, LogRecord, RecordKind};
+use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
 use super::replication::Listeners;
+use super::segments::Segments;
 use super::tables::{self, Tables, db};
 use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
 use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Origin, Position};
+use crate::limits::{LOG_SEGMENT_BYTES, MIN_LOG_SEGMENT_BYTES};
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 pub(super) const STATE: &str = "state.redb";
@@ -50,6 +53,8 @@ pub struct Options {
     key: Option<NodeKey>,
     incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
+    log_budget: LogBudget,
+    log_segment_bytes: u64,
     layout: Layout,
 }
 
@@ -64,6 +69,8 @@ impl Options {
             key: None,
             incarnations: Arc::new(draw),
             moved: false,
+            log_budget: LogBudget::default(),
+            log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
         }
     }
@@ -77,6 +84,20 @@ impl Options {
     /// How much of the state to keep in memory, in bytes.
     pub fn cache_bytes(mut self, bytes: usize) -> Options {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How much history the log keeps of each collection that has no budget of its own. See
+    /// [`Store::set_log_budget`].
+    pub fn log_budget(mut self, budget: LogBudget) -> Options {
+        self.log_budget = budget;
+        self
+    }
+
+    /// The size at which a segment of the log is closed: the log is pruned in such pieces.
+    /// 16 MiB; smaller for tests and very small devices, 1 KiB at least.
+    pub fn log_segment_bytes(mut self, bytes: u64) -> Options {
+        self.log_segment_bytes = bytes.max(MIN_LOG_SEGMENT_BYTES);
         self
     }
 
@@ -197,9 +218,14 @@ impl Options {
         heads.layout = self.layout;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
-        let (log, found) = Log::open(disk.clone(), heads.applied)?;
-        let heads = replay(&database, heads, &log, found.end, network, node)?;
+        let known = known_of_log(&database, heads.applied)?;
+        let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
+        let heads = replay(&database, heads, &log, &found, network, node)?;
         let heads = self.settle(&database, heads, &Place::of(&*disk, &*state), found.end, node)?;
+        let now_ms = self.wall.now_ms();
+        let mut segments = Segments::load(&database)?;
+        segments.catch_up(&log.reader(), &heads, node, now_ms)?;
+        let budgets = Budgets::load(&database, self.log_budget)?;
         let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
             path,
@@ -216,9 +242,12 @@ impl Options {
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
             readers: Mutex::default(),
+            budgets: Mutex::new(budgets),
+            pins: Arc::default(),
+            pruning: Arc::default(),
             queue: Mutex::new(Queue::default()),
             queue_moved: Condvar::new(),
-            committer: Mutex::new(Some(Committer::new(log, state_len))),
+            committer: Mutex::new(Some(Committer::new(log, segments, state_len, now_ms))),
             failure: OnceLock::new(),
             freeze,
             listeners: Listeners::default(),
@@ -326,17 +355,28 @@ fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {
     Ok(Some((tables::u32_of(&format)?, NetworkId(network))))
 }
 
+/// What the state knows of the log.
+fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
+    let txn = database.begin_read().map_err(db)?;
+    let position = |key| -> Result<Option<Position>> {
+        let bytes = tables::read(&txn, tables::META, key)?;
+        bytes.map(|bytes| tables::u64_of(&bytes).map(Position)).transpose()
+    };
+    let start = position(tables::META_LOG_START)?.unwrap_or_default();
+    Ok(Known { start, applied, batch: position(tables::META_BATCH)? })
+}
+
 /// Applies what the log has and redb has not, and makes it durable.
 fn replay(
     database: &Database,
     mut heads: Heads,
     log: &Log,
-    end: Position,
+    found: &Recovered,
     network: NetworkId,
     node: NodeId,
 ) -> Result<Heads> {
     let reader = log.reader();
-    while heads.applied < end {
+    while heads.applied < found.end {
         let records = reader.read(heads.applied, RECOVERY_BYTES)?;
         let Some(last) = records.last() else { break };
         let applied = last.end;
@@ -355,7 +395,7 @@ fn replay(
             }
         }
         drop(admission);
-        let changes = waist.finish(applied)?;
+        let changes = waist.finish(applied, found.batch.filter(|_| applied == found.end))?;
         txn.commit().map_err(db)?;
         changes.publish(&mut heads, node);
     }

@@ -25,11 +25,12 @@
 //! are no longer right.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Inner;
 use super::admission::{Fork, Index};
 use super::apply::Waist;
-use super::commit::{Committer, Pending, closed, lock};
+use super::commit::{Committer, Item, Pending, closed, lock};
 use super::documents;
 use super::heads::CollectionHead;
 use super::log::{NewRecord, RecordKind};
@@ -292,8 +293,9 @@ impl Inner {
         for position in &signings.positions {
             waist.apply(collection, &self.read_at(collection, *position)?, *position)?;
         }
-        let changes = waist.finish(end)?;
+        let changes = waist.finish(end, committer.log().batch())?;
         drop(before);
+        committer.save_segments(&txn)?;
         let mut heads = self.write_heads();
         txn.commit().map_err(db)?;
         changes.publish(&mut heads, self.node);
@@ -314,21 +316,42 @@ impl Inner {
         let mut renewal = Renewal::new(unsent.old, unsent.mark, unsent.at_mark.hash, unsent.fresh);
         let mut signings = Signings::default();
         let mut prev = Hash::default();
-        let mut batch: Vec<Signed> = Vec::new();
+        let name: Arc<str> = Arc::from(collection);
+        let mut batch: Vec<Item> = Vec::new();
         for seq in unsent.mark + 1..=unsent.newest {
             let old = self.read_own(collection, &Dot { origin: unsent.old, seq })?;
             let signed = Signed::sign(renewal.renew(&old.txn, prev), scope, &self.key)?;
             prev = signed.hash;
             signings.documents.extend(signed.txn.docs.iter().map(|doc| doc.id.clone()));
-            let bytes: usize = batch.iter().map(|signed| signed.bytes.len()).sum();
+            let bytes: usize = batch.iter().map(|item| item.signed.bytes.len()).sum();
             if bytes + signed.bytes.len() > COMMIT_BATCH_BYTES {
-                signings.append(committer, collection, &mut batch)?;
+                signings.positions.extend(self.append_batch(committer, &mut batch)?);
             }
-            batch.push(signed);
+            batch.push(Item { collection: name.clone(), signed: Arc::new(signed) });
         }
-        signings.append(committer, collection, &mut batch)?;
+        signings.positions.extend(self.append_batch(committer, &mut batch)?);
         committer.sync()?;
         Ok(signings)
+    }
+
+    fn append_batch(
+        &self,
+        committer: &mut Committer,
+        batch: &mut Vec<Item>,
+    ) -> Result<Vec<Position>> {
+        let records: Vec<NewRecord<'_>> = batch
+            .iter()
+            .map(|item| NewRecord {
+                kind: RecordKind::Renewed,
+                collection: &item.collection,
+                bytes: &item.signed.bytes,
+            })
+            .collect();
+        let appended = committer.append(&records)?;
+        drop(records);
+        self.count(committer, batch, &appended);
+        batch.clear();
+        Ok(appended.positions.iter().map(|(start, _)| *start).collect())
     }
 
     /// Remembers that two transactions with one name exist.
@@ -358,22 +381,6 @@ impl Inner {
             "two transactions have one name: its author's store was copied or rolled back"
         );
         self.commit_beside(|txn| set(&mut txn.open_table(tables::FORKS).map_err(db)?, &key, &value))
-    }
-}
-
-impl Signings {
-    fn append(
-        &mut self,
-        committer: &mut Committer,
-        collection: &str,
-        batch: &mut Vec<Signed>,
-    ) -> Result<()> {
-        let record = |signed| NewRecord { kind: RecordKind::Renewed, collection, bytes: signed };
-        let records: Vec<_> = batch.iter().map(|signed| record(&signed.bytes[..])).collect();
-        let appended = committer.append(&records)?;
-        self.positions.extend(appended.positions.iter().map(|(start, _)| *start));
-        batch.clear();
-        Ok(())
     }
 }
 

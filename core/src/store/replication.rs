@@ -96,7 +96,7 @@ impl Inner {
 
     /// Whether a record is a transaction under the name that it has now. Own ones may have been
     /// signed again; then the old records are nobody's business.
-    fn is_current(&self, record: &LogRecord) -> Result<bool> {
+    pub(super) fn is_current(&self, record: &LogRecord) -> Result<bool> {
         if !matches!(record.kind, RecordKind::Txn | RecordKind::Renewed) {
             return Ok(false);
         }

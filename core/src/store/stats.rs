@@ -1,6 +1,9 @@
 //! Figures and digests of a store.
 
-use super::commit::lock;
+use super::budget::LogBudget;
+use super::commit::{Committer, lock};
+use super::log::Log;
+use super::pins::PinnedLog;
 use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Hash, NodeId, Position};
@@ -17,6 +20,16 @@ pub struct Stats {
     pub state_bytes: u64,
     /// Bytes of transactions that the log holds.
     pub log_bytes: u64,
+    /// The oldest position that the log holds.
+    pub log_start: Position,
+    /// What the budgets of all collections allow the log together, in bytes.
+    pub log_budget_bytes: u64,
+    /// What keeps the log from being pruned to its budget, if anything does.
+    pub log_held: Option<String>,
+    /// Who holds the log from a position on.
+    pub log_pins: Vec<PinnedLog>,
+    /// Pins that held too much and have expired since the store was opened.
+    pub log_pins_expired: u64,
     /// The end of the log.
     pub position: Position,
     /// Syncs of the log since the store was opened.
@@ -40,6 +53,12 @@ pub struct CollectionStats {
     pub origins: u64,
     /// Own transactions above this were never handed to anyone.
     pub exported: u64,
+    /// Transactions applied that the log no longer holds.
+    pub pruned: u64,
+    /// Bytes of its transactions in the log.
+    pub log_bytes: u64,
+    /// How much of its history the log keeps.
+    pub log_budget: LogBudget,
 }
 
 /// Two digests of a collection.
@@ -54,13 +73,18 @@ pub struct Digests {
 impl Store {
     /// Figures for operators.
     pub fn stats(&self) -> Result<Stats> {
-        let (log_bytes, log_syncs) = match &*lock(&self.inner.committer) {
-            Some(committer) => {
-                let log = committer.log();
-                (log.end().0 - log.start().0, log.syncs())
-            }
-            None => (0, 0),
+        let log_budget_bytes = self.inner.whole_budget();
+        let (pins, expired) = {
+            let pins = lock(&self.inner.pins);
+            (pins.list(), pins.expired())
         };
+        let committer = lock(&self.inner.committer);
+        let log = committer.as_ref().map(Committer::log);
+        let log_start = log.map_or_else(Position::default, Log::start);
+        let log_bytes = log.map_or(0, |log| log.end().0 - log_start.0);
+        let log_syncs = log.map_or(0, Log::syncs);
+        let of_collection =
+            |name: &str| committer.as_ref().map_or(0, |committer| committer.segments().total(name));
         let heads = self.inner.read_heads();
         let collections = heads.iter().map(|head| CollectionStats {
             name: head.name.clone(),
@@ -69,12 +93,20 @@ impl Store {
             transactions: head.row.transactions,
             origins: head.vector.len() as u64,
             exported: head.row.exported,
+            pruned: head.floor.iter().map(|(_, newest)| newest.seq).sum(),
+            log_bytes: of_collection(&head.name),
+            log_budget: self.inner.log_budget(&head.name),
         });
         Ok(Stats {
             node: self.inner.node,
             collections: collections.collect(),
             state_bytes: self.inner.state_len(),
             log_bytes,
+            log_start,
+            log_budget_bytes,
+            log_held: self.inner.pruning.held(),
+            log_pins: pins,
+            log_pins_expired: expired,
             position: heads.applied,
             log_syncs,
             failure: self.inner.failure(),

@@ -19,6 +19,8 @@
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
+//! | segments | position of a segment of the log, 8 | see [`segments`](super::segments) |
+//! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
@@ -46,13 +48,15 @@ pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const FORKS: Definition = TableDefinition::new("forks");
+pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
+pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 16] = [
+pub(super) const ALL: [Definition; 18] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -65,6 +69,8 @@ pub(super) const ALL: [Definition; 16] = [
     FLOOR,
     TRANSACTIONS,
     FORKS,
+    SEGMENTS,
+    BUDGETS,
     LEFT,
     PEERS,
     JOINS,
@@ -73,6 +79,12 @@ pub(super) const ALL: [Definition; 16] = [
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
+/// The batch of the log whose end is the position applied, if it is known.
+pub(super) const META_BATCH: &[u8] = b"batch";
+/// Where the log begins: what was before is pruned.
+pub(super) const META_LOG_START: &[u8] = b"log start";
+/// Up to where the records of the log are counted in the table of segments.
+pub(super) const META_COUNTED: &[u8] = b"counted";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
 /// The incarnation to begin new collections with, 4 bytes; 0 if absent.
@@ -300,7 +312,6 @@ impl VectorRow {
 }
 
 /// The bytes of a row of the floor.
-#[allow(dead_code, reason = "snapshots and pruning are being built on it")]
 pub(super) fn encode_floor(head: &Head) -> [u8; 24] {
     let mut out = [0; 24];
     out[..8].copy_from_slice(&head.seq.to_be_bytes());

@@ -11,7 +11,7 @@ use littoral::clock::WallClock;
 use littoral::crdt::Layout;
 use littoral::id::{Dot, Vector};
 use littoral::store::disk::MemDisk;
-use littoral::store::{Outcome, View};
+use littoral::store::{LogBudget, Outcome, View};
 use littoral::txn::snapshot::{Span, Staged, ViewHead};
 use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
 use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
@@ -43,6 +43,14 @@ pub(crate) struct Replica {
     pub(crate) disk: MemDisk,
     pub(crate) wall: Arc<Wall>,
     seed: u8,
+    log: Option<Small>,
+}
+
+/// Size of segments and budget of a log that is soon pruned.
+#[derive(Clone, Copy)]
+pub(crate) struct Small {
+    pub(crate) segment_bytes: u64,
+    pub(crate) budget: LogBudget,
 }
 
 impl Replica {
@@ -51,9 +59,22 @@ impl Replica {
     }
 
     pub(crate) fn on(seed: u8, disk: MemDisk) -> Result<Replica> {
+        Replica::open(seed, disk, None)
+    }
+
+    /// With a log that is soon pruned.
+    pub(crate) fn small(seed: u8, log: Small) -> Replica {
+        Replica::open(seed, MemDisk::new(), Some(log)).unwrap()
+    }
+
+    pub(crate) fn open(seed: u8, disk: MemDisk, log: Option<Small>) -> Result<Replica> {
         let wall = Arc::new(Wall(AtomicU64::new(NOON)));
-        let store = open(seed, &disk, &wall)?;
-        Ok(Replica { store, disk, wall, seed })
+        let mut options = options(seed, &wall);
+        if let Some(small) = log {
+            options = options.log_segment_bytes(small.segment_bytes).log_budget(small.budget);
+        }
+        let store = options.open_on(Arc::new(disk.clone()))?;
+        Ok(Replica { store, disk, wall, seed, log })
     }
 
     /// What this replica is after losing power now.
@@ -62,7 +83,8 @@ impl Replica {
             Some(seed) => self.disk.power_cut(seed),
             None => self.disk.power_cut_all_lost(),
         };
-        let replica = Replica::on(self.seed, disk).expect("a store opens after a power cut");
+        let replica = Replica::open(self.seed, disk, self.log);
+        let replica = replica.expect("a store opens after a power cut");
         replica.wall.set(self.wall.now_ms());
         replica
     }
@@ -89,8 +111,11 @@ pub(crate) fn layout() -> Layout {
 }
 
 pub(crate) fn open(seed: u8, disk: &MemDisk, wall: &Arc<Wall>) -> Result<Store> {
-    let options = Options::new().key(key(seed)).wall_clock(wall.clone()).cache_bytes(1 << 20);
-    options.layout(layout()).open_on(Arc::new(disk.clone()))
+    options(seed, wall).open_on(Arc::new(disk.clone()))
+}
+
+fn options(seed: u8, wall: &Arc<Wall>) -> Options {
+    Options::new().key(key(seed)).wall_clock(wall.clone()).cache_bytes(1 << 20).layout(layout())
 }
 
 /// The transactions of a collection that `have` lacks, in the order of `source`'s log.

@@ -116,6 +116,17 @@ impl MemDisk {
         MemDisk(Arc::new(Mutex::new(State { files, durable_names, names, ..State::default() })))
     }
 
+    /// How many bytes have been read from the files whose names begin so.
+    pub fn bytes_read(&self, prefix: &str) -> u64 {
+        let state = self.state();
+        let names = state.names.iter().filter(|(name, _)| name.starts_with(prefix));
+        let read = |(_, node): (_, &Node)| match node {
+            Node::File(id) => state.files[*id].bytes_read,
+            Node::Dir => 0,
+        };
+        names.map(read).sum()
+    }
+
     /// How many syncs of files and directories have succeeded.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
@@ -345,6 +356,7 @@ struct MemFile {
     now: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
+    bytes_read: u64,
     locked_by: Option<u64>,
 }
 
@@ -498,14 +510,15 @@ impl Handle {
 impl File for Handle {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = as_index(offset)?;
-        self.disk.state().read()?;
-        self.with(|file| match file.now.get(start..start.saturating_add(out.len())) {
-            Some(bytes) => {
-                out.copy_from_slice(bytes);
-                Ok(())
-            }
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
-        })
+        let mut state = self.disk.state();
+        state.read()?;
+        let file = &mut state.files[self.id];
+        let Some(bytes) = file.now.get(start..start.saturating_add(out.len())) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        out.copy_from_slice(bytes);
+        file.bytes_read += out.len() as u64;
+        Ok(())
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

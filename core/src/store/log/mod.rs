@@ -60,7 +60,6 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Position;
-use crate::limits::LOG_SEGMENT_BYTES;
 use crate::store::disk::Disk;
 
 pub use reader::LogReader;
@@ -137,6 +136,18 @@ pub struct Appended {
     pub positions: Vec<(Position, Position)>,
 }
 
+/// What the log's owner knows of it when it opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// What was before this is pruned; a segment boundary. 0 for a new log.
+    pub start: Position,
+    /// The state is durable up to here: the end of a record. 0 for a new store.
+    pub applied: Position,
+    /// The batch with the record that ends there, if that is known: what lies before it is then
+    /// not read again.
+    pub batch: Option<Position>,
+}
+
 /// What was found when the log was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovered {
@@ -144,6 +155,8 @@ pub struct Recovered {
     pub start: Position,
     /// The end: every record before it is durable. Those after the state are to be applied.
     pub end: Position,
+    /// The last batch, if there is one in the active segment.
+    pub batch: Option<Position>,
     /// Bytes of a torn tail that were cut; they were never acknowledged.
     pub cut_bytes: u64,
 }
@@ -155,6 +168,10 @@ pub struct Log {
     active: Segment,
     end: u64,
     durable: u64,
+    /// Where the last batch begins, if it is known.
+    batch: Option<u64>,
+    /// Segments that are pruned and whose files may still be there.
+    doomed: Vec<u64>,
     /// The length of the active segment's file.
     allocated: u64,
     sizes: Sizes,
@@ -171,15 +188,15 @@ struct Sizes {
 }
 
 impl Log {
-    /// Opens the log, or makes an empty one. `from` is where the state is durable: 0 for a
-    /// new store, else the end of a record. Reads the segments from there on.
+    /// Opens the log, or makes an empty one. Segments are closed at `segment_bytes`. Reads
+    /// what lies after the state, however large the log is; removes what is left of segments
+    /// that were pruned.
     ///
     /// Errors: [`ErrorKind::Corrupt`] if the log lacks or contradicts what was durable, with
     /// file and offset; [`ErrorKind::FormatTooNew`]; I/O. On the first two nothing is changed.
-    pub fn open(disk: Arc<dyn Disk>, from: Position) -> Result<(Log, Recovered)> {
-        let sizes =
-            Sizes { segment_bytes: LOG_SEGMENT_BYTES, preallocate_bytes: PREALLOCATE_BYTES };
-        Log::open_sized(disk, from, sizes)
+    pub fn open(disk: Arc<dyn Disk>, known: Known, segment_bytes: u64) -> Result<(Log, Recovered)> {
+        let sizes = Sizes { segment_bytes, preallocate_bytes: PREALLOCATE_BYTES };
+        Log::open_sized(disk, known, sizes)
     }
 
     /// Appends records as one batch, in one write. They are not durable, and no reader sees
@@ -205,12 +222,19 @@ impl Log {
 
     /// Removes the segments that lie wholly before `position`; never the active one. Answers
     /// with how many bytes of positions they held.
+    ///
+    /// The owner has noted durably that the log now begins there. So no order of removals can
+    /// look like damage, and a file that could not be removed is harmless: readers don't see
+    /// it, and it is tried again by the next call and when the log is opened.
     pub fn unlink_before(&mut self, position: Position) -> Result<u64> {
         self.check_usable()?;
         let start = self.shared.start();
         while let Some(next) = self.shared.second_base().filter(|next| *next <= position.0) {
-            self.unlink_first(next)?;
+            self.doomed.push(self.shared.start());
+            // First the readers, then the file: one that fails to open it finds it gone.
+            self.shared.unlinked(next);
         }
+        self.sweep()?;
         Ok(self.shared.start() - start)
     }
 
@@ -239,6 +263,16 @@ impl Log {
         Position(self.end)
     }
 
+    /// Where the segment begins that is being appended to.
+    pub fn active(&self) -> Position {
+        Position(self.active.base)
+    }
+
+    /// Where the last batch begins, if there is one and it is known.
+    pub fn batch(&self) -> Option<Position> {
+        self.batch.map(Position)
+    }
+
     /// How many syncs of files this log has made since it was opened.
     pub fn syncs(&self) -> u64 {
         self.syncs
@@ -249,17 +283,22 @@ impl Log {
         self.bytes
     }
 
-    fn open_sized(disk: Arc<dyn Disk>, from: Position, sizes: Sizes) -> Result<(Log, Recovered)> {
-        let Some(found) = recover::find(&*disk, from.0)? else {
+    fn open_sized(disk: Arc<dyn Disk>, known: Known, sizes: Sizes) -> Result<(Log, Recovered)> {
+        let Some(found) = recover::find(&*disk, &known)? else {
             return Log::create(disk, sizes);
         };
         let allocated = found.repair(&*disk)?;
         let recovered = Recovered {
             start: Position(found.bases[0]),
             end: Position(found.end),
+            batch: found.batch.map(Position),
             cut_bytes: found.torn,
         };
-        let log = Log::new(disk, found.bases, found.active, found.end, allocated, sizes);
+        let mut log = Log::new(disk, found.bases, found.active, found.end, allocated, sizes);
+        (log.batch, log.doomed) = (found.batch, found.leftovers);
+        if let Err(err) = log.sweep() {
+            tracing::warn!(reason = err.message(), "a pruned segment of the log stays for now");
+        }
         Ok((log, recovered))
     }
 
@@ -269,7 +308,8 @@ impl Log {
         disk.sync_dir("").map_err(io)?;
         let active = create_segment(&*disk, 0)?;
         let log = Log::new(disk, vec![0], active, 0, segment::HEADER_BYTES, sizes);
-        let recovered = Recovered { start: Position(0), end: Position(0), cut_bytes: 0 };
+        let (start, end) = (Position(0), Position(0));
+        let recovered = Recovered { start, end, batch: None, cut_bytes: 0 };
         Ok((log, recovered))
     }
 
@@ -282,8 +322,19 @@ impl Log {
         sizes: Sizes,
     ) -> Log {
         let shared = Arc::new(Shared::new(disk, bases, active.clone(), end));
-        let (poisoned, syncs, bytes) = (false, 0, 0);
-        Log { shared, active, end, durable: end, allocated, sizes, poisoned, syncs, bytes }
+        Log {
+            shared,
+            active,
+            end,
+            durable: end,
+            batch: None,
+            doomed: Vec::new(),
+            allocated,
+            sizes,
+            poisoned: false,
+            syncs: 0,
+            bytes: 0,
+        }
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -317,6 +368,7 @@ impl Log {
         bytes.resize((fill_to - offset) as usize, 0);
         self.active.write_at(offset, &bytes)?;
         self.allocated = self.allocated.max(fill_to);
+        self.batch = Some(self.end);
         self.end += len as u64;
         self.bytes += len as u64;
         self.shared.appended(self.end);
@@ -365,13 +417,18 @@ impl Log {
         }
     }
 
-    /// Removes the first segment. Its directory is synced each time: were several removals
-    /// to survive in part, a gap would look like damage.
-    fn unlink_first(&mut self, next: u64) -> Result<()> {
-        let name = segment::name(self.shared.start());
-        self.shared.disk.remove(&name).map_err(|e| Error::io(format_args!("remove {name}"), e))?;
-        self.shared.unlinked(next);
-        self.guarded(|log| recover::sync_dir(&*log.shared.disk))
+    /// Removes the files of segments that are pruned.
+    fn sweep(&mut self) -> Result<()> {
+        while let Some(base) = self.doomed.last() {
+            let name = segment::name(*base);
+            match self.shared.disk.remove(&name) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io(format_args!("remove {name}"), e));
+                }
+                _ => self.doomed.pop(),
+            };
+        }
+        Ok(())
     }
 }
 

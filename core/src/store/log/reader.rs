@@ -61,6 +61,25 @@ impl LogReader {
         Position(self.shared.start())
     }
 
+    /// The first segment, if another follows it: where it begins and where it ends.
+    pub fn first_segment(&self) -> Option<(Position, Position)> {
+        let state = self.shared.state();
+        let mut bases = state.segments.keys();
+        let (first, second) = (bases.next()?, bases.next()?);
+        Some((Position(*first), Position(*second)))
+    }
+
+    /// Where the segment begins that holds a position, if one does.
+    pub fn segment_of(&self, position: Position) -> Option<Position> {
+        let state = self.shared.state();
+        state.segments.range(..=position.0).next_back().map(|(base, _)| Position(*base))
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.shared.state().segments.len()
+    }
+
     /// Everything before this is durable.
     pub fn durable(&self) -> Position {
         Position(self.shared.state().durable)
@@ -103,6 +122,7 @@ impl Shared {
         *self.state().segments.keys().next().expect("there is always an active segment")
     }
 
+    /// Where the second segment begins.
     pub(super) fn second_base(&self) -> Option<u64> {
         self.state().segments.keys().nth(1).copied()
     }

@@ -1,7 +1,9 @@
 //! Recovery: where the log ends after a crash.
 //!
-//! 1. [`find`] only reads. It looks at the headers of all segments and at the batches from
-//!    the segment of `from` on, one at a time: memory is bounded by a batch.
+//! 1. [`find`] only reads. It looks at the headers of all segments and at the batches after
+//!    the state, and at the one before them, one at a time: memory is bounded by a batch. What
+//!    lies before is not read, whatever its size; only if the batch where the state ends is
+//!    not known, or not as it was written, is its whole segment read, to say what is wrong.
 //! 2. What is not a valid batch is a **torn tail** if it may be a write that was never
 //!    synced, else **damage**. It is damage if a later segment exists (a segment is synced
 //!    before the next is made), if it lies below `from` (the state was durable up to there,
@@ -13,6 +15,7 @@
 //!    failed sync the page cache may hold bytes that the disk lacks and call them clean;
 //!    only writing them again makes the next sync mean something.
 
+use super::Known;
 use super::batch::{self, Header, Records};
 use super::segment::{self, Segment};
 use crate::error::{Error, Result};
@@ -28,6 +31,10 @@ pub(super) struct Found {
     pub(super) active: Segment,
     /// The position after the last valid batch.
     pub(super) end: u64,
+    /// The last valid batch, if one is known.
+    pub(super) batch: Option<u64>,
+    /// Segments that were pruned, and whose files are still there.
+    pub(super) leftovers: Vec<u64>,
     /// Bytes of the torn tail, zeros at its end not counted.
     pub(super) torn: u64,
     /// From here to the end nothing proves that the bytes were synced.
@@ -73,32 +80,44 @@ pub(super) fn sync_dir(disk: &dyn Disk) -> Result<()> {
     disk.sync_dir(segment::DIR).map_err(|e| Error::io("sync the directory of the log", e))
 }
 
-/// Finds the log's end; `None` if there is no log yet. `from` is where the state is durable.
-pub(super) fn find(disk: &dyn Disk, from: u64) -> Result<Option<Found>> {
-    let bases = segment::list(disk)?;
+/// Finds the log's end; `None` if there is no log yet.
+pub(super) fn find(disk: &dyn Disk, known: &Known) -> Result<Option<Found>> {
+    let from = known.applied.0;
+    let (leftovers, bases) = split_pruned(segment::list(disk)?, known.start.0);
     let (Some(&first), Some(&last)) = (bases.first(), bases.last()) else {
         return match from {
             0 => Ok(None),
             _ => Err(ends_early(0, from)),
         };
     };
-    if from < first {
+    if from < first || known.start.0 < first {
         return Err(Error::corrupt(format!(
-            "the log begins at {first}, after the state, which is at {from}: segments in between are missing"
+            "the log begins at {first}, and the state needs it from {} on: segments are missing; \
+             nothing was changed: restore the store from a copy, or join its collections again",
+            known.start.0.min(from)
         )));
     }
     for pair in bases.windows(2) {
         check_finished(&Segment::open(disk, pair[0])?, pair[1], from)?;
     }
     let active = Segment::open(disk, last)?;
-    let tail = check_active(&active, from)?;
+    let tail = check_active(&active, known)?;
     Ok(Some(Found {
         bases,
+        leftovers,
+        batch: tail.batch,
         end: tail.end,
         torn: tail.torn,
         unproven: tail.synced.max(from).max(active.base),
         active,
     }))
+}
+
+/// The segments before `start`, whose removal a crash may have undone, and the others.
+fn split_pruned(mut bases: Vec<u64>, start: u64) -> (Vec<u64>, Vec<u64>) {
+    let pruned = bases.windows(2).filter(|pair| pair[1] <= start).count();
+    let kept = bases.split_off(pruned);
+    (bases, kept)
 }
 
 /// Checks a segment that another follows at `next`.
@@ -128,17 +147,18 @@ fn check_finished(segment: &Segment, next: u64, from: u64) -> Result<()> {
 struct Tail {
     end: u64,
     synced: u64,
+    batch: Option<u64>,
     torn: u64,
 }
 
 /// Checks the last segment and finds its end.
-fn check_active(segment: &Segment, from: u64) -> Result<Tail> {
-    let len = segment.len()?;
+fn check_active(segment: &Segment, known: &Known) -> Result<Tail> {
+    let (from, len) = (known.applied.0, segment.len()?);
     if !segment.has_header()? {
         return check_headless(segment, len, from);
     }
-    let mut scan = Scan::run(segment, len)?;
-    let (end, synced) = (scan.end, scan.synced);
+    let mut scan = Scan::run_from(segment, len, known)?;
+    let (end, synced, batch) = (scan.end, scan.synced, scan.last);
     let rest = scan.search(segment.offset(end))?;
     if rest.synced.is_some_and(|synced| synced > end) {
         return Err(
@@ -147,7 +167,9 @@ fn check_active(segment: &Segment, from: u64) -> Result<Tail> {
     }
     match from > end {
         true => Err(ends_early(end, from)),
-        false => Ok(Tail { end, synced, torn: rest.used.saturating_sub(segment.offset(end)) }),
+        false => {
+            Ok(Tail { end, synced, batch, torn: rest.used.saturating_sub(segment.offset(end)) })
+        }
     }
 }
 
@@ -159,7 +181,10 @@ fn check_headless(segment: &Segment, len: u64, from: u64) -> Result<Tail> {
     }
     match from > segment.base {
         true => Err(ends_early(segment.base, from)),
-        false => Ok(Tail { end: segment.base, synced: segment.base, torn: rest.used }),
+        false => {
+            let (end, synced) = (segment.base, segment.base);
+            Ok(Tail { end, synced, batch: None, torn: rest.used })
+        }
     }
 }
 
@@ -178,6 +203,8 @@ struct Scan<'a> {
     /// The position after the last valid batch, and what that batch says of the log.
     end: u64,
     synced: u64,
+    /// That batch.
+    last: Option<u64>,
     buffer: Vec<u8>,
     buffer_offset: u64,
 }
@@ -194,16 +221,39 @@ struct Rest {
 impl<'a> Scan<'a> {
     fn new(segment: &'a Segment, len: u64) -> Scan<'a> {
         let (end, synced) = (segment.base, segment.base);
-        Scan { segment, len, end, synced, buffer: Vec::new(), buffer_offset: 0 }
+        Scan { segment, len, end, synced, last: None, buffer: Vec::new(), buffer_offset: 0 }
     }
 
     /// Reads as many valid batches as there are.
     fn run(segment: &'a Segment, len: u64) -> Result<Scan<'a>> {
         let mut scan = Scan::new(segment, len);
-        while let Some(header) = scan.batch(scan.end)? {
-            (scan.end, scan.synced) = (header.end(), header.synced);
-        }
+        scan.go_on()?;
         Ok(scan)
+    }
+
+    /// The same, beginning with the batch where the state ends, if it is there as it was
+    /// written.
+    fn run_from(segment: &'a Segment, len: u64, known: &Known) -> Result<Scan<'a>> {
+        let from = known.applied.0;
+        let batch = known.batch.map(|batch| batch.0);
+        if let Some(batch) = batch.filter(|batch| (segment.base..from).contains(batch)) {
+            let mut scan = Scan::new(segment, len);
+            scan.end = batch;
+            scan.go_on()?;
+            if scan.end >= from {
+                scan.synced = scan.synced.max(from);
+                return Ok(scan);
+            }
+        }
+        Scan::run(segment, len)
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        while let Some(header) = self.batch(self.end)? {
+            self.last = Some(self.end);
+            (self.end, self.synced) = (header.end(), header.synced);
+        }
+        Ok(())
     }
 
     /// The batch at a position, if there is a valid one. Its records are read, too, to refuse

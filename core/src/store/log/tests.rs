@@ -4,16 +4,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Log, LogReader, LogRecord, NewRecord, RecordKind, Recovered, Sizes, batch, segment};
+use super::{
+    Known, Log, LogReader, LogRecord, NewRecord, RecordKind, Recovered, Sizes, batch, segment,
+};
 use crate::error::{ErrorKind, Result};
 use crate::id::Position;
-use crate::limits::{MAX_COLLECTION_BYTES, MAX_LOG_BATCH_BYTES};
+use crate::limits::{LOG_SEGMENT_BYTES, MAX_COLLECTION_BYTES, MAX_LOG_BATCH_BYTES};
 use crate::store::disk::{Disk, MemDisk, RealDisk};
 
 const SMALL: Sizes = Sizes { segment_bytes: 600, preallocate_bytes: 256 };
 
 fn open(disk: &MemDisk, from: u64) -> Result<(Log, Recovered)> {
-    Log::open_sized(Arc::new(disk.clone()), Position(from), SMALL)
+    Log::open_sized(Arc::new(disk.clone()), known(from), SMALL)
+}
+
+fn known(applied: u64) -> Known {
+    Known { start: Position(0), applied: Position(applied), batch: None }
+}
+
+/// Opens a log that was pruned up to `start`.
+fn open_pruned(disk: &MemDisk, start: u64, from: u64) -> Result<(Log, Recovered)> {
+    let known = Known { start: Position(start), ..known(from) };
+    Log::open_sized(Arc::new(disk.clone()), known, SMALL)
 }
 
 /// Contents that tell which batch and which record of it this is.
@@ -112,7 +124,8 @@ fn records_come_back_as_appended_over_segments_and_reopening() {
     let mut end = 0;
     for round in 0..6 {
         let (mut log, recovered) = open(&disk, end).unwrap();
-        assert_eq!(recovered, Recovered { start: Position(0), end: Position(end), cut_bytes: 0 });
+        let found = (recovered.start, recovered.end, recovered.cut_bytes);
+        assert_eq!(found, (Position(0), Position(end), 0));
         for batch in round * 5..round * 5 + 5 {
             end = synced_append(&mut log, batch);
         }
@@ -284,6 +297,34 @@ fn only_segments_from_the_state_on_are_read() {
 }
 
 #[test]
+fn a_known_batch_spares_reading_what_lies_before_it() {
+    let sizes = Sizes { segment_bytes: 1 << 20, preallocate_bytes: 4096 };
+    let disk = MemDisk::new();
+    let open = |disk: &MemDisk, known| Log::open_sized(Arc::new(disk.clone()), known, sizes);
+    let (mut log, _) = open(&disk, known(0)).unwrap();
+    for n in 0..2000 {
+        synced_append(&mut log, n);
+    }
+    let (applied, batch) = (log.end(), log.batch());
+    let close_by = Known { applied, batch, ..known(0) };
+    for more in 0..3 {
+        let before = disk.bytes_read("log/");
+        let (_, found) = open(&disk, close_by).unwrap();
+        assert_eq!((found.end, found.batch), (log.end(), log.batch()));
+        assert!(disk.bytes_read("log/") - before < 8 << 10, "{}", disk.bytes_read("log/") - before);
+        synced_append(&mut log, more);
+    }
+    // A batch that is not known, or not that one, is no worse than reading all.
+    for batch in [None, Some(Position(0)), Some(Position(applied.0 - 1)), Some(applied)] {
+        let (_, found) = open(&disk, Known { batch, ..close_by }).unwrap();
+        assert_eq!((found.end, found.batch), (log.end(), log.batch()));
+    }
+    // That very batch is checked: a log that lost it does not fit the state.
+    let cut = flipped(&disk, &active_name(&log), log.active.offset(batch.unwrap().0) + 30, 1);
+    assert_eq!(open(&cut, close_by).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
 fn a_later_write_that_survived_an_earlier_unsynced_one_is_no_damage() {
     let disk = MemDisk::new();
     let (mut log, _) = open(&disk, 0).unwrap();
@@ -316,7 +357,8 @@ fn what_was_cut_never_comes_back() {
         drop(log);
         // The next batch ends where the stale one begins, and brings no zeros to wipe it out.
         let sizes = Sizes { preallocate_bytes: 1, ..SMALL };
-        let (mut log, found) = Log::open_sized(Arc::new(disk.clone()), start, sizes).unwrap();
+        let (mut log, found) =
+            Log::open_sized(Arc::new(disk.clone()), known(start.0), sizes).unwrap();
         assert!(found.end == start && found.cut_bytes > 0);
         append_filled(&mut log, 3);
         for seed in 0..50 {
@@ -334,7 +376,7 @@ fn missing_segments_are_refused() {
     assert!(names.len() > 3);
     let without = |name: &str| {
         let copy = disk.power_cut_all_lost();
-        copy.remove(&format!("log/{name}")).unwrap();
+        let _ = copy.remove(&format!("log/{name}"));
         copy
     };
     assert_refused(&without(&names[1]), 0, ErrorKind::Corrupt);
@@ -344,10 +386,17 @@ fn missing_segments_are_refused() {
     assert_refused(&disk, ends[19] + 1, ErrorKind::Corrupt);
     assert_eq!(open(&MemDisk::new(), 1).unwrap_err().kind(), ErrorKind::Corrupt);
     drop(log);
-    // Without its first segment, it is a log that was pruned.
-    let (log, found) = open(&without(&names[0]), ends[19]).unwrap();
-    assert_eq!((found.start, log.start()), (log.start(), Position(found.start.0)));
-    assert!(found.start > Position(0));
+    // Without its first segments it is a log that was pruned, if that is known.
+    let bases = segment::list(&disk).unwrap();
+    assert_refused(&without(&names[0]), ends[19], ErrorKind::Corrupt);
+    let (log, found) = open_pruned(&without(&names[0]), bases[1], ends[19]).unwrap();
+    assert_eq!((found.start, log.start()), (Position(bases[1]), Position(bases[1])));
+    // What is left of pruned ones, with or without gaps, goes.
+    for left in [without("none"), without(&names[1])] {
+        let (log, found) = open_pruned(&left, bases[2], ends[19]).unwrap();
+        assert_eq!((found.start, log.start()), (Position(bases[2]), Position(bases[2])));
+        assert_eq!(segment::list(&left).unwrap(), bases[2..]);
+    }
 }
 
 #[test]
@@ -618,9 +667,13 @@ fn pruning_unlinks_whole_segments_before_a_position() {
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     assert!(gone.message().contains("no longer holds"));
     assert_eq!(read_all(&reader, bases[2], 1).last().unwrap().end, Position(ends[19]));
-    // Every removal was synced by itself, so that no cut leaves a gap.
-    let (_, found) = open(&disk.power_cut_all_lost(), ends[19]).unwrap();
-    assert_eq!(found.start, Position(bases[2]));
+    // Whatever a power cut brings back goes when the log is opened.
+    for seed in 0..20 {
+        let cut = disk.power_cut(seed);
+        let (_, found) = open_pruned(&cut, bases[2], ends[19]).unwrap();
+        assert_eq!(found.start, Position(bases[2]));
+        assert_eq!(segment::list(&cut).unwrap(), bases[2..]);
+    }
     log.unlink_before(Position(u64::MAX)).unwrap();
     assert_eq!(segment::list(&disk).unwrap(), bases[bases.len() - 1..]);
     synced_append(&mut log, 20);
@@ -628,22 +681,28 @@ fn pruning_unlinks_whole_segments_before_a_position() {
 
 #[test]
 fn a_failed_unlink_leaves_a_log_that_opens() {
-    for n in 0..6 {
+    for n in 0..3 {
         let (disk, mut log, ends) = filled(20);
+        let bases = segment::list(&disk).unwrap();
         disk.fail_after(n);
-        let failed = log.unlink_before(Position(ends[19])).is_err();
+        assert!(log.unlink_before(Position(bases[3])).is_err());
         disk.fail_no_more();
-        assert!(failed);
+        assert_eq!(log.start(), Position(bases[3]), "nobody reads there any more");
         for seed in 0..10 {
-            open(&disk.power_cut(seed), ends[19]).unwrap();
+            let (_, found) = open_pruned(&disk.power_cut(seed), bases[3], ends[19]).unwrap();
+            assert_eq!(found.start, Position(bases[3]));
         }
+        // It goes on, and the next call removes what is left.
+        synced_append(&mut log, 20);
+        log.unlink_before(Position(0)).unwrap();
+        assert_eq!(segment::list(&disk).unwrap()[0], bases[3]);
     }
 }
 
 #[test]
 fn one_batch_is_one_sync_and_closing_gives_back_the_room() {
     let disk = MemDisk::new();
-    let (mut log, _) = Log::open(Arc::new(disk.clone()), Position(0)).unwrap();
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), known(0), LOG_SEGMENT_BYTES).unwrap();
     let before = disk.syncs();
     for batch in 0..10 {
         synced_append(&mut log, batch);
@@ -662,7 +721,7 @@ fn it_works_on_a_real_disk() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(dir.path().to_owned()));
     let mut end = 0;
     for round in 0..4 {
-        let (mut log, found) = Log::open_sized(disk.clone(), Position(0), SMALL).unwrap();
+        let (mut log, found) = Log::open_sized(disk.clone(), known(0), SMALL).unwrap();
         assert_eq!(found.end, Position(end));
         for batch in round * 10..round * 10 + 10 {
             end = synced_append(&mut log, batch);
@@ -672,7 +731,7 @@ fn it_works_on_a_real_disk() {
             log.close().unwrap();
         }
     }
-    let (mut log, _) = Log::open_sized(disk, Position(end), SMALL).unwrap();
+    let (mut log, _) = Log::open_sized(disk, known(end), SMALL).unwrap();
     assert!(log.unlink_before(Position(end)).unwrap() > 0);
     assert_eq!(read_all(&log.reader(), log.start().0, 1).last().unwrap().end, Position(end));
 }

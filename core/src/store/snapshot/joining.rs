@@ -48,6 +48,7 @@ impl Inner {
         else {
             return Ok(false);
         };
+        committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
         changes.publish(&mut heads, self.node);
@@ -99,7 +100,7 @@ impl Inner {
         let Pass { mut waist, newest, .. } = pass;
         waist.join_vector(collection, view)?;
         drop_staging(&mut waist.tables.joins, &mut waist.tables.staged, collection)?;
-        Ok(Some((waist.finish(end)?, newest)))
+        Ok(Some((waist.finish(end, committer.log().batch())?, newest)))
     }
 }
 

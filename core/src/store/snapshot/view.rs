@@ -54,6 +54,8 @@ impl Store {
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
+            // What is in it leaves this store.
+            self.mark_exported(collection)?;
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
             return Ok(View { store: self.clone(), read, number, head, position });
