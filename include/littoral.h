@@ -1504,6 +1504,21 @@ lit_status_t lit_store_distrust(struct lit_store_t *store,
                                 struct lit_error_t *err);
 
 /**
+ * Which collections to exchange with the node `peer`, which is trusted from now on, or, if that
+ * is empty, with every peer for which nothing else was said. `collections_json` is an array of
+ * names, or null for all. Others neither travel nor cost; what is here stays. Links that are up
+ * go by it when they are made again. Remembered by the store.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (names, peer).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_want_json(struct lit_store_t *store,
+                                 struct lit_slice_t collections_json,
+                                 struct lit_slice_t peer,
+                                 struct lit_error_t *err);
+
+/**
  * The nodes that are trusted, as a JSON array of objects of node (the key) and address (where
  * it was last reached, or null).
  *

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Position, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
-use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome};
+use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
 use crate::txn::snapshot::{Span, SpanDigest, ViewHead};
 use crate::txn::{NetworkId, NodeKey, Scope};
@@ -28,6 +28,9 @@ pub trait Replica: Source + Send + Sync {
 
     /// Whether the store accepts links of this node.
     fn is_trusted(&self, node: &NodeId) -> bool;
+
+    /// The collections to exchange with this node; `None` is all.
+    fn wanted(&self, node: &NodeId) -> Wanted;
 
     /// Calls back after each commit. The callback does not block.
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching;
@@ -155,6 +158,10 @@ impl Replica for Store {
 
     fn is_trusted(&self, node: &NodeId) -> bool {
         Store::is_trusted(self, node)
+    }
+
+    fn wanted(&self, node: &NodeId) -> Wanted {
+        Store::wanted(self, node)
     }
 
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching {

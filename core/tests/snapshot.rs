@@ -2,10 +2,15 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::link::Link;
 use common::{NOTES, Replica, Rng, assert_same, each_seed, fields, pull};
+use littoral::id::{Dot, Hash, Origin};
 use littoral::sync::door::Event;
-use littoral::{Field, ScanRange};
+use littoral::txn::snapshot::{Newest, Span, ViewHead};
+use littoral::txn::{Proof, Scope};
+use littoral::{ErrorKind, Field, ScanRange};
 
 /// Makes `to` hold what `from` holds without the transactions between, so that its own log
 /// can't serve who is behind.
@@ -209,4 +214,149 @@ fn two_that_are_behind_each_other_join_each_other() {
     let (a, b) = (with_documents(0, 50), with_documents(1, 60));
     sync(&a, &b);
     assert_same(&[&a, &b]);
+}
+
+#[test]
+fn followers_hear_which_documents_a_snapshot_changed() {
+    let (a, b) = (with_documents(0, 30), Replica::new(1));
+    sync(&a, &b);
+    let c = Replica::new(2);
+    skip(&c, &a);
+    c.notes().set("n000003", "title", "c").unwrap();
+    c.notes().delete("n000004").unwrap();
+    c.notes().put("new", &fields([("x", Field::from(1))])).unwrap();
+    skip(&a, &c);
+    let mut changes = b.store.changes(None);
+    sync(&a, &b);
+    let mut heard = Vec::new();
+    while let Some(change) = changes.next(Duration::ZERO).unwrap() {
+        assert_eq!((change.dot.origin.node, change.dot.seq), (a.store.node_id(), 0));
+        assert!(!change.local);
+        heard.push(change.id);
+    }
+    assert_eq!(heard, ["n000003", "n000004", "new"]);
+}
+
+fn span(start: &str, end: Option<&str>) -> Span {
+    Span { start: start.to_owned(), end: end.map(str::to_owned) }
+}
+
+/// S2: equal values are not equal cells; only what is equal in its cells is skipped.
+#[test]
+fn s2_the_same_value_written_apart_is_not_the_same() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    for replica in [&a, &b] {
+        replica.notes().put("n1", &fields([("x", Field::from(1))])).unwrap();
+        // So that neither's log serves the other.
+        let scratch = Replica::new(9);
+        skip(&scratch, replica);
+    }
+    assert_eq!(common::join(&b.store, &a.store, NOTES), 1, "the document travels");
+    assert_eq!(common::join(&a.store, &b.store, NOTES), 1);
+    assert_same(&[&a, &b]);
+    a.notes().delete("n1").unwrap();
+    common::join(&b.store, &a.store, NOTES);
+    assert_same(&[&a, &b]);
+    assert!(b.notes().is_empty());
+    // The other way about: a later join must not kill what nobody deleted.
+    a.notes().put("n2", &fields([("x", Field::from(1))])).unwrap();
+    b.notes().put("n2", &fields([("x", Field::from(1))])).unwrap();
+    common::join(&a.store, &b.store, NOTES);
+    common::join(&b.store, &a.store, NOTES);
+    assert_same(&[&a, &b]);
+    assert_eq!(a.notes().len(), 1);
+}
+
+/// S3: two counters that show nothing are not equal if one of them was reset.
+#[test]
+fn s3_a_reset_counter_is_not_an_absent_one() {
+    let (o, c, d) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    o.notes().increment("n1", "hits", 7).unwrap();
+    pull(&c, &o);
+    c.notes().unset("n1", "hits").unwrap();
+    common::join(&d.store, &c.store, NOTES);
+    o.notes().increment("n1", "hits", 1).unwrap();
+    for replica in [&c, &d] {
+        pull(replica, &o);
+        assert_eq!(replica.notes().get("n1").unwrap().unwrap()["hits"], Field::Counter(1));
+    }
+    pull(&o, &c);
+    assert_same(&[&o, &c, &d]);
+}
+
+/// S4: after a lost view, what was staged or skipped must fit the new one.
+#[test]
+fn s4_ranges_of_two_views_do_not_make_one() {
+    let (s, r) = (Replica::new(0), Replica::new(1));
+    for id in ["a", "b", "m", "n"] {
+        s.notes().put(id, &fields([("x", Field::from(1))])).unwrap();
+    }
+    let first = s.store.view(NOTES).unwrap();
+    let head = common::head_of(&first, NOTES, &s.store);
+    common::stage(&r.store, NOTES, &first, &head, span("", Some("k")));
+    s.notes().set("a", "x", 2).unwrap();
+    s.notes().put("c", &fields([("x", Field::from(1))])).unwrap();
+    s.notes().delete("b").unwrap();
+    let s = s.after_power_cut(None);
+    let second = s.store.view(NOTES).unwrap();
+    let head = common::head_of(&second, NOTES, &s.store);
+    common::stage(&r.store, NOTES, &second, &head, span("k", None));
+    assert!(!r.store.join(NOTES, &head, s.store.node_id()).unwrap(), "half of each view");
+    assert!(r.notes().is_empty());
+    let again = common::stage(&r.store, NOTES, &second, &head, Span::default());
+    assert_eq!(again, 3, "only what the first view held otherwise");
+    assert!(r.store.join(NOTES, &head, s.store.node_id()).unwrap());
+    assert_same(&[&s, &r]);
+}
+
+/// S5: what is applied here while the rest travels is joined against the source's vector, not
+/// taken for news.
+#[test]
+fn s5_a_deleted_document_that_comes_in_between_stays_deleted() {
+    let (w, s, p, r) = (Replica::new(0), Replica::new(1), Replica::new(2), Replica::new(3));
+    w.notes().put("d", &fields([("x", Field::from(1))])).unwrap();
+    pull(&p, &w);
+    pull(&s, &w);
+    s.notes().delete("d").unwrap();
+    s.notes().put("z", &fields([("x", Field::from(1))])).unwrap();
+    let view = s.store.view(NOTES).unwrap();
+    let head = common::head_of(&view, NOTES, &s.store);
+    common::stage(&r.store, NOTES, &view, &head, span("", Some("k")));
+    pull(&r, &p);
+    assert_eq!(r.notes().len(), 1);
+    common::stage(&r.store, NOTES, &view, &head, span("k", None));
+    assert!(r.store.join(NOTES, &head, s.store.node_id()).unwrap());
+    assert_same(&[&s, &r]);
+    assert!(r.notes().get("d").unwrap().is_none());
+}
+
+/// S8: a vector that its origins have not signed is not believed.
+#[test]
+fn s8_a_snapshot_that_claims_what_nobody_signed_is_refused() {
+    let (a, s) = (Replica::new(0), Replica::new(1));
+    a.notes().put("n1", &fields([("x", Field::from(1))])).unwrap();
+    pull(&s, &a);
+    let view = s.store.view(NOTES).unwrap();
+    let honest = common::head_of(&view, NOTES, &s.store);
+    let scope = Scope { network: s.store.network(), collection: NOTES };
+    let origin = Origin { node: a.store.node_id(), incarnation: 0 };
+    let proof = honest.vector[&origin].proof;
+    let hash = honest.vector[&origin].hash;
+    let claim = |origin: Origin, seq: u64, proof: Proof| {
+        let mut head = honest.clone();
+        head.vector.insert(origin, Newest { seq, hash, proof });
+        ViewHead::verify(&head.sign(scope, &s.key()), scope, &s.store.node_id())
+    };
+    assert!(claim(origin, 1, proof).is_ok());
+    let other = Origin { incarnation: 5, ..origin };
+    let forged = Proof { content: Hash([7; 32]), ..proof };
+    for (origin, seq, proof) in
+        [(origin, 1 << 63, proof), (origin, 2, proof), (other, 1, proof), (origin, 1, forged)]
+    {
+        let refused = claim(origin, seq, proof).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidTransaction, "{}", Dot { origin, seq });
+    }
+    // And only the one who serves it signs it.
+    let refused = ViewHead::verify(view.head(), scope, &a.store.node_id()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidTransaction);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use littoral::net::PeerAddress;
+use littoral::store::Collections;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
@@ -125,12 +126,31 @@ pub(crate) struct RunArgs {
     /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<Peer>,
+    /// Exchange only these collections with peers, from now on: names with commas between, or
+    /// `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Where to answer HTTP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     pub(crate) http: SocketAddr,
     /// Answer HTTP on an address that others can reach, without any authentication.
     #[arg(long)]
     pub(crate) http_unprotected: bool,
+}
+
+/// Collections to exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedNames(pub(crate) Collections);
+
+impl std::str::FromStr for WantedNames {
+    type Err = littoral::Error;
+
+    fn from_str(text: &str) -> littoral::Result<WantedNames> {
+        Ok(WantedNames(match text {
+            "*" => Collections::All,
+            names => Collections::only(names.split(',').map(str::trim))?,
+        }))
+    }
 }
 
 /// A peer of `run`.
@@ -347,6 +367,10 @@ pub(crate) struct SyncArgs {
     /// The peer.
     #[arg(value_name = "ADDR#KEY")]
     pub(crate) peer: PeerAddress,
+    /// Exchange only these collections with this peer, from now on: names with commas between,
+    /// or `*` for all.
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) collections: Option<WantedNames>,
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) timeout: u64,

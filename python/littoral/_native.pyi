@@ -267,6 +267,9 @@ class Store:
     def trusted(self) -> list[str]:
         """The keys of the peers that are trusted."""
 
+    def want(self, collections: list[str] | None, peer: str | None = None) -> None:
+        """Which collections to exchange with peers, or with one; `None` is all."""
+
     def listen(self, address: str) -> str:
         """Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them."""
 

@@ -1,7 +1,7 @@
 """Stores, transactions, changes and links."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -178,6 +178,14 @@ class Store:
         What it wrote stays.
         """
         return self._store.distrust(key)
+
+    def want(self, collections: Iterable[str] | None, *, peer: str | None = None) -> None:
+        """Exchange only these collections with peers, or with one; `None` is all.
+
+        Others neither travel nor cost; what is here stays. Links that are up go by it when they
+        are made again.
+        """
+        self._store.want(None if collections is None else list(collections), peer)
 
     def trusted(self) -> list[str]:
         """List the keys of the peers that are trusted."""

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use littoral::store::Collections;
 use littoral::{Fields, NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -365,6 +366,28 @@ impl Store {
     fn trusted(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let peers = self.open.run(py, |store| store.trusted())?;
         Ok(peers.into_iter().map(|peer| peer.node.to_string()).collect())
+    }
+
+    /// Which collections to exchange with peers, or with one; `None` is all.
+    #[pyo3(signature = (collections, peer=None))]
+    fn want(
+        &self,
+        py: Python<'_>,
+        collections: Option<Vec<String>>,
+        peer: Option<&str>,
+    ) -> PyResult<()> {
+        let parsed = || -> littoral::Result<_> {
+            let wanted = match collections {
+                Some(names) => Collections::only(names)?,
+                None => Collections::All,
+            };
+            Ok((wanted, peer.map(str::parse::<NodeId>).transpose()?))
+        };
+        let (wanted, peer) = parsed().map_err(|err| raise(py, err.into()))?;
+        self.open.run(py, |store| match peer {
+            Some(node) => store.want_of(node, wanted),
+            None => store.want(wanted),
+        })
     }
 
     /// Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them.

@@ -143,6 +143,24 @@ def test_links_end_and_strangers_stay_out(tmp_path: Path, pair: Pair) -> None:
     link.close()
 
 
+def test_only_what_is_wanted_travels(tmp_path: Path) -> None:
+    with littoral.open(tmp_path / "hub") as hub, littoral.open(tmp_path / "phone") as phone:
+        hub["notes"]["n"] = {"x": 1}
+        hub["photos"]["p"] = {"x": 1}
+        hub.trust(phone.id)
+        phone.want(["notes", "tasks"])
+        address = hub.listen("127.0.0.1:0")
+        with phone.connect(address) as link:
+            link.wait_synced(timeout=30)
+        assert phone.collections() == ["notes"]
+        phone.want(None, peer=hub.id)
+        with phone.connect(address) as link:
+            link.wait_synced(timeout=30)
+        assert phone.collections() == ["notes", "photos"]
+        with pytest.raises(littoral.InvalidInputError):
+            phone.want(["a b"])
+
+
 def test_bad_addresses(store: littoral.Store) -> None:
     for bad in ("boat:4433", "boat#" + store.id, "boat:4433#key", "127.0.0.1:1#" + store.id):
         with pytest.raises(ValueError, match=r"key|port"):

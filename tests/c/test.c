@@ -831,6 +831,11 @@ static void trusting(lit_store_t *store) {
     GIVES(LIT_NOT_FOUND, lit_store_distrust(store, lit_bytes_slice(key), &err));
     OK(lit_store_trusted_json(store, &bytes, &err));
     CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_want_json(store, S("[\"notes\"]"), S(""), &err));
+    OK(lit_store_want_json(store, S("null"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("notes"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("[\"a b\"]"), S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_want_json(store, S("null"), S("nobody"), &err));
     GIVES(LIT_ERR_INVALID_INPUT, lit_store_trust(store, S("nobody"), &err));
     GIVES(LIT_ERR_INVALID_INPUT, lit_store_distrust(store, S("nobody"), &err));
     lit_bytes_free(&key);

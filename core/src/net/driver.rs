@@ -119,7 +119,8 @@ impl Driver {
         connection: Connection,
         on_ready: Box<dyn FnOnce() + Send>,
     ) -> Driver {
-        let config = Config { network: site.replica.network().0, us: site.us, peer: entry.peer };
+        let (network, peer) = (site.replica.network().0, entry.peer);
+        let config = Config { network, us: site.us, peer, wanted: site.replica.wanted(&peer) };
         let (openings, to_open) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let opener = stream::open(connection.clone(), to_open);

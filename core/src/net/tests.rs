@@ -12,7 +12,7 @@ use super::*;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Position, Vector};
 use crate::replica::{Replica, Watching};
-use crate::sync::door::{Outcome, SnapshotStep, StepOutcome};
+use crate::sync::door::{Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::message::{CloseCode, Control};
 use crate::sync::{Lease, Page, Source, Summary, View as Served};
 use crate::txn::snapshot::{Span, SpanDigest};
@@ -152,6 +152,10 @@ impl Replica for Fake {
 
     fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn wanted(&self, _: &NodeId) -> Wanted {
+        None
     }
 
     fn step(&self, _: &str, _: &NodeId, _: SnapshotStep) -> Result<StepOutcome> {

@@ -1,8 +1,8 @@
 //! The change feed: what changed, in the order in which it came into this store.
 //!
 //! It is read from the log, so a position taken yesterday still resumes today. It gives
-//! which documents a transaction wrote; what they hold now is to be read. A change is
-//! reported once it is durable and visible.
+//! which documents a transaction wrote, or a snapshot changed; what they hold now is to be
+//! read. A change is reported once it is durable and visible.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use super::log::{LogRecord, RecordKind};
+use super::snapshot::read_barrier;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Position};
+use crate::id::{Dot, Origin, Position};
 use crate::txn::{Scope, Signed};
 
 /// Bytes of log read at a time.
 const READ_BYTES: usize = 256 << 10;
 
-/// A document was written by a transaction.
+/// A document was written by a transaction, or changed by a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Where to resume after this change. Within a transaction of several documents it is the
@@ -28,9 +29,10 @@ pub struct Change {
     pub collection: Arc<str>,
     /// The document.
     pub id: String,
-    /// The transaction; its origin is the author.
+    /// The transaction; its origin is the author. Number 0 stands for a snapshot, of whatever
+    /// many transactions; its origin is the node that served it.
     pub dot: Dot,
-    /// When, by its author's clock.
+    /// When, by its author's clock; of a snapshot, zero.
     pub time: Timestamp,
     /// Whether this node wrote it.
     pub local: bool,
@@ -113,8 +115,10 @@ impl Changes {
         let mut moved = false;
         for record in records.into_iter().take_while(|record| record.end <= applied) {
             moved = true;
-            if record.kind == RecordKind::Txn {
-                self.push(&record)?;
+            match record.kind {
+                RecordKind::Txn => self.push(&record)?,
+                RecordKind::Barrier => self.push_joined(&record)?,
+                RecordKind::Mark | RecordKind::Renewed => {}
             }
             self.position = record.end;
         }
@@ -136,20 +140,35 @@ impl Changes {
         let inner = &self.store.inner;
         let scope = Scope { network: inner.network, collection: &record.collection };
         let txn = Signed::trusted(record.bytes.clone(), scope)?.txn;
-        let collection: Arc<str> = Arc::from(record.collection.as_str());
-        let last = txn.docs.len().saturating_sub(1);
-        for (at, doc) in txn.docs.into_iter().enumerate() {
-            let change = Change {
-                position: if at == last { record.end } else { record.position },
-                collection: collection.clone(),
-                id: doc.id,
-                dot: txn.dot,
-                time: txn.time,
-                local: txn.dot.origin.node == inner.node,
-            };
-            self.ready.push_back((record.position, change));
+        let local = txn.dot.origin.node == inner.node;
+        let ids = txn.docs.into_iter().map(|doc| doc.id);
+        self.push_all(record, ids, txn.dot, txn.time, local);
+        Ok(())
+    }
+
+    fn push_joined(&mut self, record: &LogRecord) -> Result<()> {
+        if let Some((node, ids)) = read_barrier(&record.bytes)? {
+            let dot = Dot { origin: Origin { node, incarnation: 0 }, seq: 0 };
+            self.push_all(record, ids.into_iter(), dot, Timestamp::default(), false);
         }
         Ok(())
+    }
+
+    fn push_all(
+        &mut self,
+        record: &LogRecord,
+        ids: impl ExactSizeIterator<Item = String>,
+        dot: Dot,
+        time: Timestamp,
+        local: bool,
+    ) {
+        let collection: Arc<str> = Arc::from(record.collection.as_str());
+        let last = ids.len().saturating_sub(1);
+        for (at, id) in ids.enumerate() {
+            let position = if at == last { record.end } else { record.position };
+            let change = Change { position, collection: collection.clone(), id, dot, time, local };
+            self.ready.push_back((record.position, change));
+        }
     }
 
     fn wait(&self, timeout: Duration) -> Result<()> {

@@ -55,7 +55,7 @@ pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 pub use open::Options;
-pub use peers::TrustedPeer;
+pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};

@@ -1,15 +1,19 @@
 //! The peers that this store trusts: whose links it accepts.
 //!
 //! A row of the table `peers`: key is the node key, 32 bytes; value is the length and text of
-//! an address, empty if none is known.
+//! an address, empty if none is known, and the collections wanted: `00` what the store wants,
+//! `01` all, `02` these: count; each: length and name. What the store wants is under the key
+//! `wanted` of the table `meta`, in the same form; nothing is all.
+
+use std::collections::BTreeSet;
 
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::Store;
 use super::tables::{self, db};
 use crate::error::{Error, Result};
-use crate::id::NodeId;
-use crate::wire::{Reader, put_bytes};
+use crate::id::{NodeId, check_collection};
+use crate::wire::{Reader, put_bytes, put_uint};
 
 /// A peer whose links are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,79 @@ pub struct TrustedPeer {
     pub node: NodeId,
     /// Where it was last reached by us, if it was.
     pub address: Option<String>,
+    /// What is exchanged with it.
+    pub collections: Collections,
+}
+
+/// The collections that are exchanged with a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Collections {
+    /// Those that the store wants of every peer: all, if nothing was said.
+    #[default]
+    Default,
+    /// All.
+    All,
+    /// These.
+    Only(BTreeSet<String>),
+}
+
+impl Collections {
+    /// These, after checking their names.
+    pub fn only<I: IntoIterator<Item = impl Into<String>>>(names: I) -> Result<Collections> {
+        let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
+        names.iter().try_for_each(|name| check_collection(name))?;
+        Ok(Collections::Only(names))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Collections::Default => out.push(0),
+            Collections::All => out.push(1),
+            Collections::Only(names) => {
+                out.push(2);
+                put_uint(out, names.len() as u64);
+                names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Collections> {
+        Ok(match reader.u8()? {
+            0 => Collections::Default,
+            1 => Collections::All,
+            2 => {
+                let count = reader.count()?;
+                let names = (0..count).map(|_| reader.str().map(str::to_owned));
+                Collections::Only(names.collect::<Result<_>>()?)
+            }
+            _ => return Err(reader.bad("unknown collections")),
+        })
+    }
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct PeerRow {
+    address: String,
+    collections: Collections,
+}
+
+impl PeerRow {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, self.address.as_bytes());
+        self.collections.encode(&mut out);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<PeerRow> {
+        let mut reader = Reader::new(bytes, "peer");
+        let read = |reader: &mut Reader<'_>| -> Result<PeerRow> {
+            let address = reader.str()?.to_owned();
+            Ok(PeerRow { address, collections: Collections::read(reader)? })
+        };
+        read(&mut reader).map_err(|err| Error::corrupt(err.message()))
+    }
 }
 
 impl Store {
@@ -56,31 +133,83 @@ impl Store {
                 .value()
                 .try_into()
                 .map_err(|_| Error::corrupt("a peer's key has not 32 bytes"))?;
-            let address = Reader::new(value.value(), "peer").str().unwrap_or_default().to_owned();
+            let PeerRow { address, collections } = PeerRow::decode(value.value())?;
             let address = (!address.is_empty()).then_some(address);
-            peers.push(TrustedPeer { node: NodeId::from_bytes(node), address });
+            peers.push(TrustedPeer { node: NodeId::from_bytes(node), address, collections });
         }
         Ok(peers)
     }
 
-    fn note_peer(&self, peer: NodeId, address: Option<&str>) -> Result<()> {
-        let mut value = Vec::new();
-        put_bytes(&mut value, address.unwrap_or_default().as_bytes());
-        let same = |old: Vec<u8>| old == value || address.is_none();
-        if self.stored_peer(&peer)?.is_some_and(same) {
-            return Ok(());
-        }
+    /// Which collections to exchange with every peer for which nothing else was said; others
+    /// neither travel nor cost. What is here stays. Links that are up go by it when they are made
+    /// again.
+    pub fn want(&self, collections: Collections) -> Result<()> {
+        let mut bytes = Vec::new();
+        collections.encode(&mut bytes);
         self.inner.commit_beside(|txn| {
-            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
-            match tables::get(&peers, peer.as_bytes())?.is_some_and(same) {
-                true => Ok(()),
-                false => tables::set(&mut peers, peer.as_bytes(), &value),
+            let mut meta = txn.open_table(tables::META).map_err(db)?;
+            tables::set(&mut meta, tables::META_WANTED, &bytes)
+        })
+    }
+
+    /// Which collections to exchange with this peer, which is trusted from now on.
+    pub fn want_of(&self, peer: NodeId, collections: Collections) -> Result<()> {
+        self.change_peer(peer, |row| row.collections = collections.clone())
+    }
+
+    /// The collections to exchange with a peer; `None` is all.
+    pub fn wanted(&self, peer: &NodeId) -> Option<BTreeSet<String>> {
+        // What can't be read is not exchanged.
+        self.wanted_of(peer).unwrap_or_else(|_| Some(BTreeSet::new()))
+    }
+
+    fn wanted_of(&self, peer: &NodeId) -> Result<Option<BTreeSet<String>>> {
+        let row = self.stored_peer(peer)?.unwrap_or_default();
+        let collections = match row.collections {
+            Collections::Default => {
+                let read = self.inner.database()?.begin_read().map_err(db)?;
+                match tables::read(&read, tables::META, tables::META_WANTED)? {
+                    None => Collections::All,
+                    Some(bytes) => Collections::read(&mut Reader::new(&bytes, "collections"))?,
+                }
+            }
+            own => own,
+        };
+        Ok(match collections {
+            Collections::Only(names) => Some(names),
+            Collections::All | Collections::Default => None,
+        })
+    }
+
+    fn note_peer(&self, peer: NodeId, address: Option<&str>) -> Result<()> {
+        self.change_peer(peer, |row| {
+            if let Some(address) = address {
+                row.address = address.to_owned();
             }
         })
     }
 
-    fn stored_peer(&self, peer: &NodeId) -> Result<Option<Vec<u8>>> {
+    fn change_peer(&self, peer: NodeId, change: impl Fn(&mut PeerRow)) -> Result<()> {
+        let changed = |old: Option<&PeerRow>| {
+            let mut row = old.cloned().unwrap_or_default();
+            change(&mut row);
+            row
+        };
+        let old = self.stored_peer(&peer)?;
+        if old.as_ref() == Some(&changed(old.as_ref())) {
+            return Ok(());
+        }
+        self.inner.commit_beside(|txn| {
+            let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+            let old = tables::get(&peers, peer.as_bytes())?;
+            let old = old.map(|bytes| PeerRow::decode(&bytes)).transpose()?;
+            tables::set(&mut peers, peer.as_bytes(), &changed(old.as_ref()).encode())
+        })
+    }
+
+    fn stored_peer(&self, peer: &NodeId) -> Result<Option<PeerRow>> {
         let read = self.inner.database()?.begin_read().map_err(db)?;
-        tables::read(&read, tables::PEERS, peer.as_bytes())
+        let bytes = tables::read(&read, tables::PEERS, peer.as_bytes())?;
+        bytes.map(|bytes| PeerRow::decode(&bytes)).transpose()
     }
 }

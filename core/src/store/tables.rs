@@ -93,6 +93,7 @@ pub(super) const META_INCARNATION: &[u8] = b"incarnation";
 pub(super) const META_PLACE: &[u8] = b"place";
 /// When the store was last found to be a copy, in milliseconds since 1970, 8 bytes.
 pub(super) const META_COPIED: &[u8] = b"copied";
+pub(super) const META_WANTED: &[u8] = b"wanted";
 
 /// The tables that applying a transaction changes, open in one write transaction.
 pub(super) struct Tables<'txn> {

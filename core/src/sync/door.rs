@@ -6,6 +6,7 @@
 //! which they come out, and `Applied` goes back in once for every `Apply`, when its outcome
 //! is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{NodeId, Position};
@@ -23,8 +24,11 @@ pub enum StreamId {
     Tail(u64),
 }
 
-/// Who talks to whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The collections that a node wants on a link; `None` is all.
+pub type Wanted = Option<BTreeSet<String>>;
+
+/// Who talks to whom, of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The network that our store belongs to.
     pub network: [u8; 16],
@@ -32,6 +36,8 @@ pub struct Config {
     pub us: NodeId,
     /// The node at the other end, as the transport has authenticated it.
     pub peer: NodeId,
+    /// What we want of it. Others are neither told nor taken.
+    pub wanted: Wanted,
 }
 
 /// What goes into a session.

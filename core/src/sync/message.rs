@@ -9,7 +9,7 @@
 //!
 //! | type | message | body |
 //! | --- | --- | --- |
-//! | 1 | `Hello` | u16 protocol version, 16 network, uint n, n × (name, 32 digest of the vector, 32 digest of the cells) |
+//! | 1 | `Hello` | u16 protocol version, 16 network, uint n, n × (name, 32 digest of the vector, 32 digest of the cells), wanted: `00` all, or `01` uint n, n × name |
 //! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
@@ -34,7 +34,7 @@
 //!
 //! This module knows no state: whether a message is due is the session's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, Origin, Position, ShortHash, Vector, check_collection};
@@ -43,7 +43,7 @@ use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
 
 use super::ask::{Question, put_question, read_question};
-use super::door::Offence;
+use super::door::{Offence, Wanted};
 use super::framing::LENGTH_BYTES;
 
 /// The version of the protocol that this build speaks.
@@ -116,8 +116,11 @@ pub struct Hello {
     pub version: u16,
     /// The network that the store belongs to.
     pub network: [u8; 16],
-    /// What is held, in short. Empty if the version is not ours: its form is unknown then.
+    /// What is held of what is wanted, in short. Empty if the version is not ours: its form is
+    /// unknown then.
     pub collections: BTreeMap<String, Digests>,
+    /// The collections wanted.
+    pub wanted: Wanted,
 }
 
 /// A collection in a `Hello`.
@@ -321,6 +324,14 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
         out.extend_from_slice(&digests.vector.0);
         out.extend_from_slice(&digests.cells.0);
     }
+    match &hello.wanted {
+        None => out.push(0),
+        Some(names) => {
+            out.push(1);
+            put_uint(out, names.len() as u64);
+            names.iter().for_each(|name| put_name(out, name));
+        }
+    }
 }
 
 fn put_have(out: &mut Vec<u8>, collection: &str, vector: &Vector) {
@@ -376,11 +387,29 @@ fn finish(reader: Reader<'_>, message: &Control) -> Result<()> {
 fn read_hello(reader: &mut Reader<'_>) -> Result<Hello> {
     let version = u16::from_be_bytes(reader.array()?);
     let network = reader.array()?;
-    let collections = match version == PROTOCOL_VERSION {
-        true => read_collections(reader)?,
-        false => BTreeMap::new(),
+    let (collections, wanted) = match version == PROTOCOL_VERSION {
+        true => (read_collections(reader)?, read_wanted(reader)?),
+        false => (BTreeMap::new(), None),
     };
-    Ok(Hello { version, network, collections })
+    Ok(Hello { version, network, collections, wanted })
+}
+
+fn read_wanted(reader: &mut Reader<'_>) -> Result<Wanted> {
+    match reader.u8()? {
+        0 => return Ok(None),
+        1 => {}
+        _ => return Err(reader.bad("neither all collections nor some")),
+    }
+    let count = at_most(reader, MAX_LINK_COLLECTIONS, "collections")?;
+    let mut names = BTreeSet::new();
+    for _ in 0..count {
+        let name = read_name(reader)?;
+        if names.last().is_some_and(|last| *last >= name) {
+            return Err(reader.bad("collections out of order"));
+        }
+        names.insert(name);
+    }
+    Ok(Some(names))
 }
 
 fn read_collections(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Digests>> {

@@ -42,7 +42,7 @@ use crate::limits::{
 };
 
 use super::ask::SNAPSHOT;
-use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId};
+use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId, Wanted};
 use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Tail, Txn};
@@ -64,6 +64,7 @@ pub struct Session {
     now_ms: u64,
     hello_by_ms: u64,
     greeted: BTreeMap<String, Summary>,
+    peer_wants: Wanted,
     control: Framer,
     streams: Streams,
     lanes: BTreeMap<String, Lane>,
@@ -115,6 +116,7 @@ impl Session {
             now_ms,
             hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
             greeted: BTreeMap::new(),
+            peer_wants: None,
             control: Framer::new(MAX_CONTROL_BYTES),
             streams: Streams::default(),
             lanes: BTreeMap::new(),
@@ -247,6 +249,9 @@ impl Session {
 
     /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
     fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
+        if !self.wants(name) {
+            return Ok(());
+        }
         self.open_lane(name)?;
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
@@ -274,7 +279,7 @@ impl Session {
             self.shown.insert(name.to_owned());
         }
         match unasked {
-            true => self.ask(name, source.vector(name)?),
+            true => self.ask(name, source),
             false => Ok(()),
         }
     }
@@ -314,6 +319,9 @@ impl Session {
 
     /// The peer can't go on with this collection.
     fn refused(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        if !self.wants(name) {
+            return Ok(());
+        }
         self.open_lane(name)?;
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
@@ -483,14 +491,14 @@ impl Session {
     /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
     /// what we hold, if that is news.
     fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let vector = source.vector(name)?;
+        let held = source.summary(name)?.vector.digest();
         let now_ms = self.now_ms;
         let lane = self.lane(name)?;
-        let verdict = lane.tail.missing(vector.digest(), now_ms);
+        let verdict = lane.tail.missing(held, now_ms);
         let dropped = lane.tail.abandon();
         self.stop(dropped)?;
         match verdict {
-            Missing::Ask => self.ask(name, vector)?,
+            Missing::Ask => self.ask(name, source)?,
             Missing::Later => {}
             Missing::Stuck => self.event(Event::Stuck { collection: name.to_owned() }),
         }
@@ -504,18 +512,21 @@ impl Session {
         if !lane.tail.is_due(now_ms) {
             return Ok(());
         }
-        let vector = source.vector(name)?;
-        match lane.tail.retry(vector.digest()) {
-            true => self.ask(name, vector),
+        let held = source.summary(name)?.vector.digest();
+        match lane.tail.retry(held) {
+            true => self.ask(name, source),
             false => Ok(()),
         }
     }
 
     /// Says what we hold, which restarts the peer's tail.
-    fn ask(&mut self, name: &str, vector: Vector) -> Outcomes {
-        let old = self.lane(name)?.tail.ask(vector.digest());
+    fn ask(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        // What counts as news is what we hold; what the peer is told of it may be less.
+        let held = source.summary(name)?.vector.digest();
+        let told = source.vector(name)?;
+        let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
-        self.say_have(name, vector)
+        self.say_have(name, told)
     }
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
@@ -569,10 +580,10 @@ impl Session {
     /// Announces collections that have come up since hello.
     fn discover(&mut self, source: &dyn Source) -> Outcomes {
         for name in source.collections()? {
-            if !self.lanes.contains_key(&name) {
+            if !self.lanes.contains_key(&name) && self.wants(&name) {
                 check_count(self.lanes.len() + 1)?;
                 self.lanes.insert(name.clone(), Lane::default());
-                self.ask(&name, source.vector(&name)?)?;
+                self.ask(&name, source)?;
             }
         }
         Ok(())

@@ -16,7 +16,8 @@
 //! Invariants:
 //! 1. `peer_has` is never more than the peer will hold when it has applied this tail: what it
 //!    said, what it sent us (it sends only what is durable there), and what went over *this*
-//!    tail before. A new `Have` forgets the last of the three.
+//!    tail before. A new `Have` forgets the last of the three, and one that is not the first
+//!    forgets the second too.
 //! 2. Nothing is sent unless the floor, read *after* the page, is covered by `peer_has`
 //!    (schedule S1): a snapshot that joins between two sends raises the floor first.
 //! 3. At most a window of bytes is unacknowledged; a transaction larger than that goes alone.
@@ -105,6 +106,10 @@ impl TailOut {
     /// The peer says what it holds: send the rest from `start` on. Returns the stream to reset.
     pub(super) fn have(&mut self, held: &Vector, start: Position) -> Option<u64> {
         self.have_entries = held.len();
+        if self.phase != Phase::Unasked {
+            // It asks again: perhaps it has left the collection, and holds nothing of that now.
+            self.heard.clear();
+        }
         self.restart(held, start)
     }
 

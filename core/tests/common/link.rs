@@ -40,7 +40,12 @@ impl<'a> Link<'a> {
     pub(crate) fn new(a: &'a Store, b: &'a Store) -> Link<'a> {
         let end = |us: &'a Store, peer: &Store| {
             let network = us.network().0;
-            let config = Config { network, us: us.node_id(), peer: peer.node_id() };
+            let config = Config {
+                network,
+                us: us.node_id(),
+                peer: peer.node_id(),
+                wanted: us.wanted(&peer.node_id()),
+            };
             End {
                 store: us,
                 session: Session::new(config, 0),

@@ -28,6 +28,9 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
         http: args.http,
         http_unprotected: args.http_unprotected,
     };
+    if let Some(wanted) = &args.collections {
+        store.want(wanted.0.clone())?;
+    }
     let signals = Signals::catch()?;
     let node = Node::start(store, &options)?;
     for peer in &args.peer {

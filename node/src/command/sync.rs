@@ -23,6 +23,9 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
         ),
         _ => err,
     })?;
+    if let Some(wanted) = &args.collections {
+        store.want_of(args.peer.key(), wanted.0.clone())?;
+    }
     let started = Instant::now();
     let network = Network::start(&store, NetworkOptions::default())?;
     let link = network.connect(args.peer.clone())?;

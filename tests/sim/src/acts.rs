@@ -219,7 +219,9 @@ impl World {
             }
             Err(err) => {
                 ensure!(!sound || self.may_fail(at), "store {at} could not leave: {err}");
-                self.ledger.may_have_left(at, name);
+                if sound {
+                    self.ledger.may_have_left(at, name);
+                }
                 Ok(())
             }
         }

@@ -23,12 +23,20 @@ impl World {
                 self.schedule(0, Event::Restart(at, down));
             }
         }
+        let mut write_first = false;
         if self.ledger.has_anyone_left() {
             // What was left comes back with the next hello, or when something new is written.
-            self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
+            match self.chance.percent(50) {
+                true => self.link_numbers().into_iter().for_each(|link| self.lose(link, 0)),
+                false => write_first = true,
+            }
         }
         self.connect_all();
         self.settle()?;
+        if write_first {
+            self.epilogue()?;
+            self.settle()?;
+        }
         // What was written deferred goes to peers when it is durable.
         for at in self.present() {
             self.flush(at)?;

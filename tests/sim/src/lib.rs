@@ -13,6 +13,7 @@
 //! | `acts` | what is done to stores, disks, clocks and the network |
 //! | `edits` | what writers write |
 //! | `machine` | a store, its disk, its clock |
+//! | `driver` | what sessions want, carried out; what leaves a store, witnessed |
 //! | `link` | two sessions and the bytes under way between them |
 //! | `ledger`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
 //! | `finale` | convergence |
@@ -20,6 +21,7 @@
 
 mod acts;
 mod chance;
+mod driver;
 mod edits;
 mod finale;
 mod ledger;
@@ -82,6 +84,8 @@ pub struct Report {
     pub transactions: usize,
     /// How often a store was opened.
     pub starts: u64,
+    /// Snapshots joined.
+    pub joins: u64,
     /// How often a document was compared with the oracle.
     pub compared: u64,
 }

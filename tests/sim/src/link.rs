@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use littoral::limits::MAX_LINK_QUEUE_BYTES;
-use littoral::sync::door::{Input, StreamId};
+use littoral::sync::door::{Input, SnapshotStep, StreamId};
 use littoral::sync::session::Session;
 
 use crate::chance::Chance;
@@ -27,8 +27,8 @@ pub(crate) struct End {
     stops: VecDeque<StreamId>,
     /// Streams of the other end that we read no more.
     pub(crate) deaf: BTreeSet<StreamId>,
-    /// What is to be applied, in order.
-    pub(crate) applies: VecDeque<Apply>,
+    /// What the store is to do, in order for each collection.
+    pub(crate) works: Vec<Work>,
     /// Whether something is on its way already, so that an event is due.
     pub(crate) delivery_due: bool,
     pub(crate) hearing_due: bool,
@@ -43,11 +43,17 @@ pub(crate) struct End {
     pub(crate) parting: bool,
 }
 
-/// Transactions that a session wants applied.
-pub(crate) struct Apply {
+/// What a session wants done.
+pub(crate) struct Work {
     pub(crate) ticket: u64,
     pub(crate) collection: String,
-    pub(crate) txns: Vec<Vec<u8>>,
+    pub(crate) task: Task,
+}
+
+/// What there is to do.
+pub(crate) enum Task {
+    Apply(Vec<Vec<u8>>),
+    Step(SnapshotStep),
 }
 
 #[derive(Default)]
@@ -93,7 +99,7 @@ impl End {
             wires: BTreeMap::new(),
             stops: VecDeque::new(),
             deaf: BTreeSet::new(),
-            applies: VecDeque::new(),
+            works: Vec::new(),
             delivery_due: false,
             hearing_due: false,
             tick_at: None,
@@ -143,6 +149,16 @@ impl End {
         self.wires.retain(|stream, _| *stream == StreamId::Control);
         self.stops.clear();
         self.parting = true;
+    }
+
+    /// Takes something to do: the first of any collection.
+    pub(crate) fn take_work(&mut self, chance: &mut Chance) -> Option<Work> {
+        let mut first = BTreeMap::new();
+        for (index, work) in self.works.iter().enumerate() {
+            first.entry(&work.collection).or_insert(index);
+        }
+        let first: Vec<usize> = first.into_values().collect();
+        (!first.is_empty()).then(|| self.works.remove(*chance.pick(&first)))
     }
 
     /// Whether something is under way to the other end.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
+use littoral::crdt::Layout;
 use littoral::store::Subscription;
 use littoral::store::disk::MemDisk;
 use littoral::txn::NodeKey;
@@ -19,6 +20,7 @@ pub(crate) struct Machine {
     pub(crate) disk: MemDisk,
     pub(crate) store: Option<Store>,
     key: NodeKey,
+    layout: Layout,
     wall: Arc<Wall>,
     /// How far its wall clock is off.
     pub(crate) skew_ms: i64,
@@ -69,11 +71,12 @@ impl WallClock for Wall {
 
 impl Machine {
     /// A machine with an empty disk, not yet started.
-    pub(crate) fn new(number: usize) -> Machine {
+    pub(crate) fn new(number: usize, layout: Layout) -> Machine {
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
         Machine {
             disk: MemDisk::new(),
+            layout,
             store: None,
             key: NodeKey::from_seed(seed),
             wall: Arc::new(Wall(AtomicU64::new(NOON))),
@@ -120,8 +123,11 @@ impl Machine {
 
     /// Opens the store.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let options =
-            Options::new().key(self.key.clone()).wall_clock(self.wall.clone()).cache_bytes(1 << 20);
+        let options = Options::new()
+            .key(self.key.clone())
+            .wall_clock(self.wall.clone())
+            .layout(self.layout)
+            .cache_bytes(1 << 20);
         let store = options.open_on(Arc::new(self.disk.clone()))?;
         self.commits = Arc::default();
         let commits = Arc::clone(&self.commits);

@@ -124,6 +124,7 @@ struct Total {
     events: u64,
     transactions: usize,
     starts: u64,
+    joins: u64,
     compared: u64,
     digest: Option<[u8; 32]>,
 }
@@ -135,6 +136,7 @@ impl Total {
         self.events += report.events;
         self.transactions += report.transactions;
         self.starts += report.starts;
+        self.joins += report.joins;
         self.compared += report.compared;
         self.digest = Some(report.digest);
     }
@@ -143,13 +145,14 @@ impl Total {
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{} schedules kept every promise ({:.0} a second): {} acts, {} events, {} transactions, \
-             {} starts of a store, {} documents compared",
+             {} starts of a store, {} snapshots joined, {} documents compared",
             self.schedules,
             self.schedules as f64 / seconds,
             self.steps,
             self.events,
             self.transactions,
             self.starts,
+            self.joins,
             self.compared
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {

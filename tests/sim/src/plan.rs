@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use littoral::crdt::Layout;
+
 use crate::Settings;
 use crate::acts::Act;
 use crate::chance::Chance;
@@ -34,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) chunk_bytes: usize,
     /// Whether documents read a while ago are put back.
     pub(crate) stale_puts: bool,
+    /// Where documents are cut into runs: the same in all stores of a network.
+    pub(crate) layout: Layout,
     /// How many of a hundred texts are long.
     pub(crate) long_percent: usize,
 }
@@ -64,6 +68,7 @@ impl Plan {
             delay_ms: *chance.pick(&[1, 30, 400]),
             chunk_bytes: *chance.pick(&[50, 400, 5_000, 1 << 20]),
             stale_puts: chance.percent(50),
+            layout: layout(chance),
             long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
         }
     }
@@ -71,5 +76,16 @@ impl Plan {
     /// The chance of the act with this number: whether others are left out changes nothing.
     pub(crate) fn chance_of(&self, step: usize) -> Chance {
         Chance::new(self.seed, 1_000 + step as u64)
+    }
+}
+
+/// As it is in use, or so small that even these documents are cut.
+fn layout(chance: &mut Chance) -> Layout {
+    match chance.percent(50) {
+        true => Layout::default(),
+        false => {
+            let run_bytes = *chance.pick(&[1, 30, 100]);
+            Layout { row_bytes: run_bytes * chance.between(1, 3), run_bytes }
+        }
     }
 }

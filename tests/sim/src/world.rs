@@ -1,27 +1,21 @@
 //! The world: machines, links, and what happens next, in the order of virtual time.
 //!
 //! Nothing but an event changes anything, and each event is followed by a check of every
-//! store that it touched. A link's driver does here what `net::driver` does over QUIC: it
-//! carries out what sessions want, applies outside of them, and tells them of commits.
+//! store that it touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use littoral::id::Vector;
-use littoral::limits::{
-    GOODBYE_TIMEOUT_MS, IDLE_TIMEOUT_MS, SYNC_LINK_WINDOW_BYTES, SYNC_UNAPPLIED_BYTES,
-    SYNC_WINDOW_BYTES,
-};
-use littoral::replica;
-use littoral::sync::door::{Config, Event as News, Input, Output, StreamId};
-use littoral::sync::message::{CloseCode, Control, Tail};
+use littoral::limits::IDLE_TIMEOUT_MS;
+use littoral::replica::Replica;
+use littoral::sync::door::Config;
 use littoral::sync::session::Session;
 use littoral::txn::NetworkId;
-use littoral::{Error, ErrorKind};
 
 use crate::chance::Chance;
 use crate::edits::Readings;
 use crate::ledger::Ledger;
-use crate::link::{Apply, End, Link};
+use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -39,7 +33,8 @@ pub(crate) enum Event {
     Act(usize),
     /// Something sent by this end may arrive at the other.
     Deliver(u64, usize),
-    Apply(u64, usize),
+    /// A store does something that a session wants done.
+    Work(u64, usize),
     /// A session hears of commits.
     Hear(u64, usize),
     Tick(u64, usize),
@@ -63,19 +58,20 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) machines: Vec<Machine>,
     pub(crate) readings: Readings,
-    links: BTreeMap<u64, Link>,
+    pub(crate) links: BTreeMap<u64, Link>,
     next_link: u64,
     /// Pairs that keep up a link.
     wanted: BTreeSet<(usize, usize)>,
     /// From whom to whom nothing gets through.
-    blocked: BTreeSet<(usize, usize)>,
+    pub(crate) blocked: BTreeSet<(usize, usize)>,
     queue: BTreeMap<(u64, u64), Event>,
     serial: u64,
     /// Machines that may have changed since they were last looked at.
     touched: BTreeSet<usize>,
     pub(crate) step: usize,
-    events: u64,
+    pub(crate) events: u64,
     starts: u64,
+    pub(crate) joins: u64,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -100,6 +96,7 @@ impl World {
             step: 0,
             events: 0,
             starts: 0,
+            joins: 0,
             peace: false,
         }
     }
@@ -122,6 +119,7 @@ impl World {
             events: self.events,
             transactions: self.ledger.transactions(),
             starts: self.starts,
+            joins: self.joins,
             compared: self.ledger.compared,
         }
     }
@@ -176,7 +174,7 @@ impl World {
                 Ok(())
             }
             Event::Deliver(link, end) => self.deliver(link, end),
-            Event::Apply(link, end) => self.apply(link, end),
+            Event::Work(link, end) => self.work(link, end),
             Event::Hear(link, end) => self.hear(link, end),
             Event::Tick(link, end) => self.tick(link, end),
             Event::Lose(link, end) => {
@@ -233,7 +231,7 @@ impl World {
     pub(crate) fn add_machine(&mut self) -> Checked {
         let at = self.machines.len();
         self.say(&format!("{at} joins"));
-        self.machines.push(Machine::new(at));
+        self.machines.push(Machine::new(at, self.plan.layout));
         self.ledger.open_account();
         self.boot(at)?;
         for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
@@ -349,7 +347,7 @@ impl World {
         found.into_iter()
     }
 
-    fn end(&mut self, link: u64, end: usize) -> Option<&mut End> {
+    pub(crate) fn end(&mut self, link: u64, end: usize) -> Option<&mut End> {
         self.links.get_mut(&link)?.ends[end].as_mut()
     }
 
@@ -385,7 +383,7 @@ impl World {
         let end = |us: usize, peer: usize| {
             let (us, peer) = (&self.machines[us], &self.machines[peer]);
             let network = NetworkId::named("default").0;
-            let config = Config { network, us: us.id(), peer: peer.id() };
+            let config = Config { network, us: us.id(), peer: peer.id(), wanted: None };
             Some(End::new(Session::new(config, self.now_ms), us.commits()))
         };
         let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
@@ -412,17 +410,22 @@ impl World {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(lost) = link.ends[end].take() else { return };
         let [a, b] = link.machines;
-        let at = link.machines[end];
+        let (at, peer) = (link.machines[end], link.machines[1 - end]);
         let other = link.ends[1 - end].is_some();
         self.say(&format!("link {number} is over at {at}"));
-        // What was being applied goes on without the link.
-        for apply in lost.applies {
+        // What was being done goes on without the link.
+        let peer = self.machines[peer].id();
+        for work in lost.works {
             if self.chance.percent(50)
                 && let Some(store) = self.machines[at].up()
             {
-                let applied = store.apply_remote(&apply.collection, apply.txns);
-                let what = applied.map_or_else(|err| err.to_string(), |done| format!("{done:?}"));
-                self.say(&format!("{at} applied what link {number} had left: {what}"));
+                let name = &work.collection;
+                let done = match work.task {
+                    Task::Apply(txns) => store.apply_remote(name, txns).map(|_| "applied"),
+                    Task::Step(step) => store.step(name, &peer, step).map(|_| "did"),
+                };
+                let what = done.map_or_else(|err| err.to_string(), str::to_owned);
+                self.say(&format!("{at} had this left of link {number} for {name}: {what}"));
                 self.touch(at);
             }
         }
@@ -468,250 +471,6 @@ impl World {
         }
     }
 
-    // ---- what travels
-
-    fn deliver(&mut self, number: u64, from: usize) -> Checked {
-        let most = self.plan.chunk_bytes;
-        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-        let direction = (link.machines[from], link.machines[1 - from]);
-        let Some(end) = link.ends[from].as_mut() else { return Ok(()) };
-        end.delivery_due = false;
-        if self.blocked.contains(&direction) {
-            end.delivery_due = true;
-            self.schedule(400, Event::Deliver(number, from));
-            return Ok(());
-        }
-        let arrival = end.take(&mut self.chance, most);
-        let parted = end.parting && !end.has_mail();
-        self.ask_delivery(number, from);
-        if let Some(arrival) = arrival {
-            let Some(there) = self.end(number, 1 - from) else { return Ok(()) };
-            if !there.parting && !there.deaf.contains(&arrival.stream()) {
-                self.handle(number, 1 - from, arrival.input())?;
-            }
-        }
-        if parted {
-            self.lose(number, from);
-        }
-        Ok(())
-    }
-
-    fn ask_delivery(&mut self, number: u64, from: usize) {
-        let delay = self.chance.between(0, self.plan.delay_ms);
-        let Some(end) = self.end(number, from) else { return };
-        if end.has_mail() && !end.delivery_due {
-            end.delivery_due = true;
-            self.schedule(delay, Event::Deliver(number, from));
-        }
-    }
-
-    fn apply(&mut self, number: u64, e: usize) -> Checked {
-        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-        let at = link.machines[e];
-        let Some(end) = link.ends[e].as_mut() else { return Ok(()) };
-        let Some(Apply { ticket, collection, txns }) = end.applies.pop_front() else {
-            return Ok(());
-        };
-        let Some(store) = self.machines[at].up() else { return Ok(()) };
-        let (count, sound) = (txns.len(), self.machines[at].is_sound());
-        let applied = store.apply_remote(&collection, txns).map(drop);
-        let what = applied.as_ref().err().map_or_else(|| "done".to_owned(), Error::to_string);
-        self.say(&format!("{at} applies {count} of {collection} from link {number}: {what}"));
-        self.touch(at);
-        match &applied {
-            Ok(()) => self.acknowledge(at)?,
-            Err(err) => ensure!(
-                err.kind() == ErrorKind::MissingDependency || !sound || self.may_fail(at),
-                "store {at} could not apply: {err}"
-            ),
-        }
-        self.handle(number, e, Input::Applied { ticket, outcome: replica::outcome(applied) })
-    }
-
-    /// Whether the store of this machine has an excuse for failing.
-    pub(crate) fn may_fail(&self, at: usize) -> bool {
-        self.machines[at].has_excuse()
-    }
-
-    fn hear(&mut self, number: u64, e: usize) -> Checked {
-        let Some(link) = self.links.get(&number) else { return Ok(()) };
-        let commits = self.machines[link.machines[e]].commits();
-        let Some(end) = self.end(number, e) else { return Ok(()) };
-        (end.hearing_due, end.heard) = (false, commits);
-        self.handle(number, e, Input::Committed)
-    }
-
-    fn tick(&mut self, number: u64, e: usize) -> Checked {
-        let now = self.now_ms;
-        let Some(end) = self.end(number, e) else { return Ok(()) };
-        if end.tick_at != Some(now) {
-            return Ok(());
-        }
-        end.tick_at = None;
-        self.handle(number, e, Input::Tick)
-    }
-
-    pub(crate) fn leave_link(&mut self, number: u64, e: usize) -> Checked {
-        self.say(&format!("an end of link {number} leaves"));
-        self.handle(number, e, Input::Leave)
-    }
-
-    fn handle(&mut self, number: u64, e: usize, input: Input<'_>) -> Checked {
-        let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-        let at = link.machines[e];
-        let Some(end) = link.ends[e].as_mut().filter(|end| !end.parting) else { return Ok(()) };
-        let Some(store) = self.machines[at].up() else { return Ok(()) };
-        let commits = self.machines[at].commits();
-        end.session.handle(input, self.now_ms, &store);
-        self.drain(number, e)?;
-        // A session writes nothing, but it may make what was written durable.
-        let machine = &self.machines[at];
-        if machine.commits() != commits || machine.has_excuse() {
-            self.touch(at);
-        }
-        Ok(())
-    }
-
-    fn drain(&mut self, number: u64, e: usize) -> Checked {
-        loop {
-            let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-            let at = link.machines[e];
-            let Some(end) = link.ends[e].as_mut().filter(|end| !end.parting) else { break };
-            let Some(store) = self.machines[at].up() else { break };
-            let Some(output) = end.session.poll(&store) else { break };
-            self.carry_out(number, e, at, output)?;
-        }
-        self.ask_delivery(number, e);
-        let now = self.now_ms;
-        let Some(end) = self.end(number, e) else { return Ok(()) };
-        let deadline = end.session.deadline_ms().map(|time| time.max(now + 1));
-        if deadline != end.tick_at {
-            end.tick_at = deadline;
-            if let Some(time) = deadline {
-                self.schedule(time - now, Event::Tick(number, e));
-            }
-        }
-        self.check_memory(number, e)
-    }
-
-    fn check_memory(&mut self, number: u64, e: usize) -> Checked {
-        if !self.events.is_multiple_of(16) {
-            return Ok(());
-        }
-        let Some(end) = self.end(number, e) else { return Ok(()) };
-        let progress = end.session.progress();
-        let unacked: u64 = progress.values().map(|p| p.unacked_bytes).sum();
-        ensure!(unacked <= SYNC_LINK_WINDOW_BYTES as u64, "{unacked} bytes unacknowledged");
-        for (name, p) in progress {
-            // One transaction larger than the window may go alone; none here is.
-            ensure!(p.unacked_bytes <= SYNC_WINDOW_BYTES as u64, "{name}: the window: {p:?}");
-            ensure!(p.unapplied_bytes <= SYNC_UNAPPLIED_BYTES as u64, "{name}: unapplied: {p:?}");
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, number: u64, e: usize, at: usize, output: Output) -> Checked {
-        match output {
-            Output::Send { stream, bytes } => {
-                self.witness(at, (number, e), stream, &bytes)?;
-                match self.end(number, e) {
-                    Some(end) => end.send(stream, &bytes),
-                    None => Ok(()),
-                }
-            }
-            Output::Finish { stream } => {
-                self.end(number, e).into_iter().for_each(|end| end.finish(stream));
-                Ok(())
-            }
-            Output::Reset { stream } => {
-                self.end(number, e).into_iter().for_each(|end| end.reset(stream));
-                Ok(())
-            }
-            Output::StopReading { stream } => {
-                let Some(end) = self.end(number, e) else { return Ok(()) };
-                ensure!(end.deaf.insert(stream), "{stream:?} stopped twice");
-                if let Some(other) = self.end(number, 1 - e) {
-                    other.stopped(stream);
-                    self.ask_delivery(number, 1 - e);
-                }
-                Ok(())
-            }
-            Output::Apply { ticket, collection, txns } => {
-                let delay = self.chance.between(0, self.machines[at].apply_ms);
-                self.schedule(delay, Event::Apply(number, e));
-                let Some(end) = self.end(number, e) else { return Ok(()) };
-                let busy = end.applies.iter().any(|apply| apply.collection == collection);
-                ensure!(!busy, "two frames of {collection} at once");
-                end.applies.push_back(Apply { ticket, collection, txns });
-                Ok(())
-            }
-            Output::Snapshot { .. } => {
-                Err("a step of a snapshot, though no log was pruned".to_owned())
-            }
-            Output::Event(news) => {
-                self.say(&format!("link {number} at {at}: {news:?}"));
-                let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });
-                ensure!(!bad, "store {at}: {news:?}");
-                Ok(())
-            }
-            Output::Close { code, reason, by_peer } => {
-                self.say(&format!("link {number} closed at {at}: {code:?}: {reason}"));
-                let fine =
-                    [CloseCode::Done, CloseCode::Gone, CloseCode::StoreFailed, CloseCode::Timeout];
-                ensure!(fine.contains(&code), "{at} closed link {number}: {code:?}: {reason}");
-                ensure!(
-                    code != CloseCode::StoreFailed || by_peer || self.may_fail(at),
-                    "the store of {at} failed: {reason}"
-                );
-                match self.end(number, e) {
-                    Some(end) if !by_peer => {
-                        end.part();
-                        self.schedule(GOODBYE_TIMEOUT_MS, Event::Lose(number, e));
-                    }
-                    _ => self.lose(number, e),
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Notes what a store lets go: from now on it owes it.
-    fn witness(
-        &mut self,
-        at: usize,
-        (number, e): (u64, usize),
-        stream: StreamId,
-        bytes: &[u8],
-    ) -> Checked {
-        self.trace.bytes(bytes);
-        for frame in frames(bytes) {
-            let malformed = |err: Error| format!("store {at} sent nonsense: {err}");
-            if stream == StreamId::Control {
-                match Control::from_frame(frame).map_err(malformed)? {
-                    Control::Have { collection, vector } => {
-                        self.ledger.told(at, &collection, &vector)?;
-                    }
-                    Control::Hello(_) => self.acknowledge(at)?,
-                    _ => {}
-                }
-                continue;
-            }
-            let message = Tail::from_frame(frame).map_err(malformed)?;
-            let Some(end) = self.end(number, e) else { return Ok(()) };
-            match message {
-                Tail::Tail { collection } => drop(end.carries.insert(stream, collection)),
-                Tail::Txns { txns, .. } => {
-                    let collection = end.carries.get(&stream).cloned().unwrap_or_default();
-                    for txn in txns {
-                        self.ledger.sent(at, &collection, txn.dot, &txn.bytes)?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// What keeps the world from being quiet, for a report.
     pub(crate) fn unsettled(&self) -> String {
         let unlinked: Vec<_> = self.wanted.iter().filter(|(a, b)| !self.linked(*a, *b)).collect();
@@ -735,7 +494,7 @@ impl World {
             end.as_ref().is_some_and(|end| {
                 !end.has_mail()
                     && !end.hearing_due
-                    && end.applies.is_empty()
+                    && end.works.is_empty()
                     && end.session.is_idle()
                     && end.session.progress().values().all(|p| p.caught_up && p.peer_caught_up)
             })
@@ -748,14 +507,4 @@ impl World {
     pub(crate) fn vector(&self, at: usize, name: &str) -> Vector {
         self.machines[at].up().map(|store| store.held(name).0).unwrap_or_default()
     }
-}
-
-/// The frames that these bytes are.
-fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (frame, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-        bytes = rest;
-        Some(frame)
-    })
 }

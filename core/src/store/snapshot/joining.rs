@@ -15,7 +15,7 @@ use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
 use crate::txn::snapshot::ViewHead;
-use crate::wire::{put_bytes, put_uint};
+use crate::wire::{Reader, put_bytes, put_uint};
 
 /// Documents that are joined between two barrier records.
 const PAGE: usize = 1024;
@@ -153,11 +153,28 @@ fn newest(cell: &Cell) -> Timestamp {
     }
 }
 
-/// What a barrier record of a join holds: `joined`, who served the snapshot, which documents changed.
+/// What a barrier record of a join begins with; then comes who served the snapshot, 32 bytes,
+/// and which documents changed: count; each: length and id.
+const JOINED: &[u8] = b"joined";
+
 fn barrier(server: &NodeId, changed: &[String]) -> Vec<u8> {
-    let mut out = b"joined".to_vec();
+    let mut out = JOINED.to_vec();
     out.extend_from_slice(server.as_bytes());
     put_uint(&mut out, changed.len() as u64);
     changed.iter().for_each(|id| put_bytes(&mut out, id.as_bytes()));
     out
+}
+
+/// Reads a barrier record: who served the snapshot, and which documents changed. `None` if
+/// it is of something else.
+pub(in crate::store) fn read_barrier(bytes: &[u8]) -> Result<Option<(NodeId, Vec<String>)>> {
+    let Some(rest) = bytes.strip_prefix(JOINED) else { return Ok(None) };
+    let mut reader = Reader::new(rest, "barrier record");
+    let read = |reader: &mut Reader<'_>| -> Result<_> {
+        let server = NodeId::from_bytes(reader.array()?);
+        let count = reader.count()?;
+        let ids = (0..count).map(|_| reader.str().map(str::to_owned)).collect::<Result<_>>()?;
+        Ok((server, ids))
+    };
+    read(&mut reader).map(Some).map_err(|err| Error::corrupt(err.message()))
 }

@@ -30,6 +30,7 @@ mod joining;
 mod staging;
 mod view;
 
+pub(super) use joining::read_barrier;
 pub use staging::StagingLease;
 pub(super) use staging::{drop_staging, save_before};
 pub use view::View;

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
 use crate::store::documents::{self, Documents};
 use crate::store::tables::{self, db};
-use crate::store::{Inner, Store};
+use crate::store::{Inner, LogPin, Store};
 use crate::txn::Scope;
 use crate::txn::snapshot::{Newest, Span, SpanDigest, SpanHasher, ViewHead, pack};
 
@@ -20,6 +20,8 @@ pub struct View {
     number: u32,
     head: Vec<u8>,
     position: Position,
+    /// What comes after the view is held in the log while it is being joined.
+    _pin: Option<LogPin>,
 }
 
 impl std::fmt::Debug for View {
@@ -58,7 +60,8 @@ impl Store {
             self.mark_exported(collection)?;
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
-            return Ok(View { store: self.clone(), read, number, head, position });
+            let pin = self.pin_log(collection, position, "a peer takes in a snapshot").ok();
+            return Ok(View { store: self.clone(), read, number, head, position, _pin: pin });
         }
     }
 }

@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 
 use super::{Outcomes, Session, State, check_count, digests, failure};
 use crate::id::Vector;
-use crate::sync::door::Event;
+use crate::sync::door::{Config, Event, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
 use crate::sync::{Source, Summary};
 
 impl Session {
     pub(super) fn greet(&mut self, source: &dyn Source) -> Outcomes {
         self.state = State::Greeting;
-        let names = source.collections()?;
+        let mut names = source.collections()?;
+        names.retain(|name| self.wants(name));
         check_count(names.len())?;
         for name in names {
             let summary = source.summary(&name)?;
             self.greeted.insert(name, summary);
         }
         let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
-        let network = self.config.network;
-        self.say(&Control::Hello(Hello { version: PROTOCOL_VERSION, network, collections }));
+        let Config { network, wanted, .. } = self.config.clone();
+        let version = PROTOCOL_VERSION;
+        self.say(&Control::Hello(Hello { version, network, collections, wanted }));
         Ok(())
     }
 
@@ -27,14 +29,22 @@ impl Session {
         self.check_hello(&hello)?;
         self.state = State::Ready;
         self.event(Event::Ready);
+        self.peer_wants = hello.wanted;
         let greeted = std::mem::take(&mut self.greeted);
-        let names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
+        let mut names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
+        names.retain(|name| self.wants(name));
         check_count(names.len())?;
         for name in names {
             self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
         }
         self.discover(source)?;
         self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id, source))
+    }
+
+    /// Whether both sides want this collection; before the peer's hello, whether we do.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        let wants = |wanted: &Wanted| wanted.as_ref().is_none_or(|names| names.contains(name));
+        wants(&self.config.wanted) && wants(&self.peer_wants)
     }
 
     fn check_hello(&self, hello: &Hello) -> Outcomes {
@@ -80,7 +90,7 @@ impl Session {
         let digest = vector.digest();
         let lane = self.lanes.entry(name.to_owned()).or_default();
         if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
-            return self.ask(name, source.vector(name)?);
+            return self.ask(name, source);
         }
         if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
             self.halt(name)?;

@@ -91,8 +91,8 @@ fn nothing_is_sent_when_nothing_differs() {
     world.assert_converged();
     for end in &world.links[link] {
         assert_eq!(end.sent.keys().collect::<Vec<_>>(), [&StreamId::Control]);
-        // One hello: 4 + 1 + 2 + 16 + 1, and of each collection its name and two digests.
-        assert_eq!(end.sent[&StreamId::Control].len(), 24 + 3 * 65 + "notestaskspeople".len());
+        // One hello: 4 + 1 + 2 + 16 + 1 + 1, and of each collection its name and two digests.
+        assert_eq!(end.sent[&StreamId::Control].len(), 25 + 3 * 65 + "notestaskspeople".len());
     }
 }
 

@@ -8,11 +8,12 @@ use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION};
 use crate::sync::session::Session;
 
 fn session() -> Session {
-    Session::new(Config { network: NETWORK, us: node(1), peer: node(2) }, 0)
+    Session::new(Config { network: NETWORK, us: node(1), peer: node(2), wanted: None }, 0)
 }
 
 fn hello(version: u16, network: [u8; 16]) -> Vec<u8> {
-    Control::Hello(Hello { version, network, collections: Default::default() }).to_frame()
+    Control::Hello(Hello { version, network, collections: Default::default(), wanted: None })
+        .to_frame()
 }
 
 /// How a session ends that hears this.
@@ -54,7 +55,7 @@ fn another_network_is_refused() {
 
 #[test]
 fn a_node_does_not_talk_to_itself() {
-    let config = Config { network: NETWORK, us: node(1), peer: node(1) };
+    let config = Config { network: NETWORK, us: node(1), peer: node(1), wanted: None };
     let (mut session, store) = (Session::new(config, 0), Store::default());
     let bytes = &hello(PROTOCOL_VERSION, NETWORK);
     session.handle(Input::Received { stream: StreamId::Control, bytes }, 0, &store);

@@ -23,7 +23,8 @@ struct Victim {
 
 impl Victim {
     fn new() -> Victim {
-        let session = Session::new(Config { network: NETWORK, us: node(2), peer: node(1) }, 0);
+        let session =
+            Session::new(Config { network: NETWORK, us: node(2), peer: node(1), wanted: None }, 0);
         let (store, closed) = (Store::default(), None);
         let mut victim = Victim { session, store, applies: Vec::new(), events: Vec::new(), closed };
         victim.store.write(2, "notes", b"ours");
@@ -34,7 +35,8 @@ impl Victim {
     fn ready() -> Victim {
         let mut victim = Victim::new();
         let collections = BTreeMap::new();
-        let hello = Hello { version: PROTOCOL_VERSION, network: NETWORK, collections };
+        let hello =
+            Hello { version: PROTOCOL_VERSION, network: NETWORK, collections, wanted: None };
         victim.control(&Control::Hello(hello));
         victim
     }
@@ -228,7 +230,8 @@ fn recording() -> (Vec<(StreamId, Vec<u8>)>, Store, Store) {
 fn replay(streams: &[(StreamId, Vec<u8>)], store: &Store, genuine: &Store) -> Option<CloseCode> {
     let mut victim = Victim::new();
     victim.store = store.clone();
-    victim.session = Session::new(Config { network: NETWORK, us: node(2), peer: node(1) }, 0);
+    victim.session =
+        Session::new(Config { network: NETWORK, us: node(2), peer: node(1), wanted: None }, 0);
     let mut closed = None;
     // In small pieces, so that no acknowledgement comes before what it acknowledges was sent.
     for (stream, bytes) in streams.iter().flat_map(|(s, all)| all.chunks(8).map(move |b| (s, b))) {

@@ -1,12 +1,14 @@
 //! The bytes of messages.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::store::{dot, origin, txn};
 use crate::id::{Hash, Head, Position, ShortHash, Vector};
 use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_VECTOR_ENTRIES};
 use crate::sync::ask::{Answer, Content, Question};
-use crate::sync::door::Offence;
+use crate::sync::door::{Offence, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 use crate::txn::snapshot::{Span, SpanDigest};
 
@@ -17,7 +19,8 @@ fn controls() -> Vec<Control> {
     let head = |seq| Head { seq, hash: ShortHash([3; 16]) };
     let vector: Vector = [(origin(1), head(5)), (origin(2), head(u64::MAX))].into_iter().collect();
     vec![
-        Control::Hello(Hello { version: PROTOCOL_VERSION, network: [9; 16], collections }),
+        hello(collections, None),
+        hello([].into(), Some([notes(), "tasks".to_owned()].into())),
         Control::Have { collection: notes(), vector },
         Control::Have { collection: notes(), vector: Vector::new() },
         Control::Ack { collection: notes(), position: Position(258) },
@@ -31,6 +34,10 @@ fn controls() -> Vec<Control> {
         ask(Question::Done),
         Control::Bye { code: CloseCode::Other(77), reason: "söme reason".to_owned() },
     ]
+}
+
+fn hello(collections: BTreeMap<String, Digests>, wanted: Wanted) -> Control {
+    Control::Hello(Hello { version: PROTOCOL_VERSION, network: [9; 16], collections, wanted })
 }
 
 fn tails() -> Vec<Tail> {
@@ -173,7 +180,7 @@ fn counts_have_limits() {
     let digests = Digests { vector: Hash([1; 32]), cells: Hash([2; 32]) };
     for (count, legal) in [(MAX_LINK_COLLECTIONS, true), (MAX_LINK_COLLECTIONS + 1, false)] {
         let collections = (0..count).map(|n| (format!("c{n}"), digests)).collect();
-        let hello = Hello { version: PROTOCOL_VERSION, network: [9; 16], collections };
+        let Control::Hello(hello) = hello(collections, None) else { unreachable!() };
         assert_eq!(Control::from_frame(&Control::Hello(hello).to_frame()[4..]).is_ok(), legal);
     }
     for (count, legal) in [(MAX_VECTOR_ENTRIES, true), (MAX_VECTOR_ENTRIES + 1, false)] {

@@ -99,8 +99,12 @@ impl World {
     }
 
     fn end(&self, us: usize, peer: usize) -> End {
-        let config =
-            Config { network: NETWORK, us: node(us as u8 + 1), peer: node(peer as u8 + 1) };
+        let config = Config {
+            network: NETWORK,
+            us: node(us as u8 + 1),
+            peer: node(peer as u8 + 1),
+            wanted: None,
+        };
         End {
             node: us,
             session: Session::new(config, self.now_ms),
