@@ -477,6 +477,21 @@ void lit_store_free(struct lit_store_t *store);
 LIT_MUST_USE lit_status_t lit_store_flush(struct lit_store_t *store, struct lit_error_t *err);
 
 /**
+ * Sets how much of a collection's history the log keeps for peers that were away: bytes of
+ * transactions, and milliseconds since they were written here. Who was away for longer is sent
+ * a snapshot. 0 for both: the store's default, which is 64 MiB and 30 days.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_set_log_budget(struct lit_store_t *store,
+                                      struct lit_slice_t collection,
+                                      uint64_t bytes,
+                                      uint64_t age_ms,
+                                      struct lit_error_t *err);
+
+/**
  * This node's public key, as text of 52 letters and digits: what peers trust and connect to.
  *
  * `*key` is yours: free it with lit_bytes_free.
@@ -488,9 +503,11 @@ lit_status_t lit_store_node_id(struct lit_store_t *store,
                                struct lit_error_t *err);
 
 /**
- * Figures of the store as a JSON object: node, position, state_bytes, log_bytes, log_syncs,
- * failure (a sentence, or null), and of each of collections its name, documents, conflicts,
- * transactions and origins. Names are only ever added.
+ * Figures of the store as a JSON object: node, position, state_bytes, log_bytes,
+ * log_budget_bytes, log_start, log_held (what keeps the log beyond its budget, or null),
+ * log_pins_expired, log_syncs, failure (a sentence, or null), and of each of collections its
+ * name, documents, conflicts, transactions, origins, exported, pruned, log_bytes,
+ * log_budget_bytes and log_budget_ms. Names are only ever added.
  *
  * `*json` is yours: free it with lit_bytes_free.
  * Thread-safe. Blocks: disk.

@@ -4,13 +4,15 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{NOON, NOTES, Replica, Small, stream};
+use common::link::Link;
+use common::{NOON, NOTES, Replica, Rng, Small, each_seed, stream};
 use littoral::id::{Dot, Origin, Vector};
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{LogBudget, Pruned};
+use littoral::sync::door::Event;
 use littoral::{ErrorKind, Position, Store};
 
 const SEGMENT: u64 = 4 << 10;
@@ -135,6 +137,14 @@ fn a_collection_keeps_its_budget_and_a_quiet_one_does_not_hold_a_busy_one() {
     again.store.set_log_budget("large", None).unwrap();
     assert_eq!(again.store.log_budget("large"), SMALL.budget);
     assert!(again.store.prune().unwrap().segments > 0);
+    // The store's own default is for openings that don't name one.
+    let tiny = LogBudget { bytes: 1, age_ms: 1 };
+    again.store.set_default_log_budget(Some(tiny)).unwrap();
+    assert_eq!(again.store.log_budget("quiet"), SMALL.budget);
+    let plain = Replica::on(0, again.disk.power_cut_all_lost()).unwrap();
+    assert_eq!(plain.store.log_budget("quiet"), tiny);
+    plain.store.set_default_log_budget(None).unwrap();
+    assert_eq!(plain.store.log_budget("quiet"), LogBudget::default());
 }
 
 #[test]
@@ -337,6 +347,50 @@ fn s1_a_peer_behind_the_floor_never_gets_a_gap() {
     assert_eq!(refused.kind(), ErrorKind::MissingDependency);
 }
 
+/// Real sessions while the log goes away under them: whoever falls behind joins a snapshot.
+#[test]
+fn peers_meet_while_the_log_is_pruned_under_their_sessions() {
+    static FELL: AtomicUsize = AtomicUsize::new(0);
+    each_seed("pruned under sessions", 8, |seed| {
+        let mut rng = Rng::new(seed);
+        let replicas: [Replica; 3] = std::array::from_fn(|at| Replica::small(at as u8, SMALL));
+        for round in 0..6 {
+            let at = rng.below(3);
+            let (a, b) = (&replicas[at], &replicas[(at + 1 + rng.below(2)) % 3]);
+            fill(a, NOTES, rng.below(3) as u64 * BUDGET);
+            let mut link = Link::new(&a.store, &b.store);
+            if rng.chance(30) {
+                link.cut = Some(1 + rng.below(30_000));
+            }
+            let mut more = rng.below(400);
+            link.run(|_| {
+                // Both go on writing, so much that what is being sent is pruned.
+                if more > 0 && rng.chance(50) {
+                    more -= 1;
+                    write(if rng.chance(50) { a } else { b }, NOTES, 1 + rng.below(5) as u64);
+                }
+            });
+            assert_eq!(link.closed(), None, "round {round}");
+            let events = link.events(0).iter().chain(link.events(1));
+            let behind = events.filter(|event| matches!(event, Event::PeerBehind { .. })).count();
+            FELL.fetch_add(behind, Ordering::Relaxed);
+        }
+        for _ in 0..3 {
+            for pair in [(0, 1), (1, 2), (2, 0)] {
+                common::link::sync(&replicas[pair.0].store, &replicas[pair.1].store);
+            }
+        }
+        let [a, b, c] = &replicas;
+        common::assert_same(&[a, b, c]);
+        let sum: u64 =
+            replicas.iter().map(|replica| common::vector(&a.store, NOTES).seq(&own(replica))).sum();
+        let shown = a.notes().get_field("n", "x").unwrap();
+        assert_eq!(shown, Some(littoral::Field::Counter(sum as i64)), "each counted once");
+    });
+    let fell = FELL.load(Ordering::Relaxed);
+    assert!(fell > 3 || std::env::var_os("LITTORAL_SEED").is_some(), "only {fell} fell behind");
+}
+
 #[test]
 fn a_collection_that_is_left_and_taken_up_again_has_a_floor_of_its_own() {
     let (a, b) = (Replica::small(0, SMALL), Replica::new(1));
@@ -466,4 +520,65 @@ fn opening_reads_the_same_however_much_there_is() {
     assert!(large.1 < (1 << 20) + (512 << 10), "{figures:?}");
     // A build of redb for debugging walks all pages.
     assert!(cfg!(debug_assertions) || large.2 < small.2 + (128 << 10), "{figures:?}");
+}
+
+#[test]
+fn a_view_is_marked_as_handed_out_and_pins_the_log() {
+    let a = Replica::small(0, SMALL);
+    write(&a, NOTES, 5);
+    let view = a.store.view(NOTES).unwrap();
+    assert_eq!(a.store.stats().unwrap().collections[0].exported, 5);
+    assert_eq!(a.after_power_cut(None).store.stats().unwrap().collections[0].exported, 5);
+    fill(&a, NOTES, BUDGET + 2 * SEGMENT);
+    let next = a.store.log_read(NOTES, view.position(), 1).unwrap();
+    assert_eq!(next.records[0].0.seq, 6, "what came after the view is there");
+    drop(view);
+    assert!(a.store.stats().unwrap().log_pins.is_empty());
+}
+
+#[test]
+fn compacting_gives_disk_back_and_a_crash_in_it_loses_nothing() {
+    let a = Replica::new(0);
+    let x = "x".repeat(2000);
+    for n in 0..400 {
+        let id = format!("{n:03}");
+        a.store.write_deferred(|txn| txn.set(NOTES, &id, "x", x.as_str())).unwrap();
+    }
+    for n in 0..390 {
+        a.notes().delete(&format!("{n:03}")).unwrap();
+    }
+    let space = a.store.space().unwrap();
+    assert!(space.live_bytes > 20_000 && space.live_bytes < space.file_bytes / 2, "{space:?}");
+    let shown = common::snapshot(&a.notes());
+    let vector = common::vector(&a.store, NOTES);
+    a.store.close().unwrap();
+    for calls in (0..).step_by(9) {
+        let b = Replica::on(0, a.disk.power_cut_all_lost()).unwrap();
+        b.disk.fail_after(calls);
+        let compacted = b.store.compact();
+        b.disk.fail_no_more();
+        for fate in [None, Some(calls)] {
+            let again = b.after_power_cut(fate);
+            assert_eq!(common::snapshot(&again.notes()), shown);
+            assert_eq!(common::vector(&again.store, NOTES), vector);
+            again.store.verify().unwrap();
+        }
+        if let Ok(compacted) = compacted {
+            assert!(compacted.after_bytes < compacted.before_bytes / 2, "{compacted:?}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_being_read_is_not_compacted() {
+    let a = Replica::new(0);
+    write(&a, NOTES, 1);
+    let scan = a.notes().scan(&Default::default()).unwrap();
+    assert_eq!(a.store.compact().unwrap_err().kind(), ErrorKind::Locked);
+    drop(scan);
+    assert_eq!(a.store.compact().unwrap_err().kind(), ErrorKind::Closed);
+    let again = Replica::on(0, a.disk.clone()).unwrap();
+    again.store.compact().unwrap();
+    assert_eq!(again.notes().get("n").unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -216,6 +216,22 @@ fn two_that_are_behind_each_other_join_each_other() {
     assert_same(&[&a, &b]);
 }
 
+/// Rule 10: own transactions that a snapshot covers have left, though not as records. Else they
+/// would be signed again under another name if this store were taken for a rolled back one.
+#[test]
+fn what_a_view_covers_counts_as_handed_out() {
+    let a = Replica::new(0);
+    a.notes().put("n1", &fields([("x", Field::from(1))])).unwrap();
+    let exported = |a: &Replica| a.store.stats().unwrap().collections[0].exported;
+    assert_eq!(exported(&a), 0);
+    let view = a.store.view(NOTES).unwrap();
+    let head = common::head_of(&view, NOTES, &a.store);
+    let origin = Origin { node: a.store.node_id(), incarnation: 0 };
+    assert_eq!(exported(&a), head.vector[&origin].seq);
+    let a = a.after_power_cut(None);
+    assert_eq!(exported(&a), 1);
+}
+
 #[test]
 fn followers_hear_which_documents_a_snapshot_changed() {
     let (a, b) = (with_documents(0, 30), Replica::new(1));

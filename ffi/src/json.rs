@@ -18,6 +18,11 @@ pub(crate) fn stats(stats: &Stats) -> String {
             "conflicts": collection.conflicts,
             "transactions": collection.transactions,
             "origins": collection.origins,
+            "exported": collection.exported,
+            "pruned": collection.pruned,
+            "log_bytes": collection.log_bytes,
+            "log_budget_bytes": collection.log_budget.bytes,
+            "log_budget_ms": collection.log_budget.age_ms,
         })
     });
     json!({
@@ -25,6 +30,10 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "collections": collections.collect::<Vec<_>>(),
         "state_bytes": stats.state_bytes,
         "log_bytes": stats.log_bytes,
+        "log_budget_bytes": stats.log_budget_bytes,
+        "log_start": stats.log_start.0,
+        "log_held": stats.log_held,
+        "log_pins_expired": stats.log_pins_expired,
         "position": stats.position.0,
         "log_syncs": stats.log_syncs,
         "failure": stats.failure,

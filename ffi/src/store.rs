@@ -192,6 +192,32 @@ pub unsafe extern "C" fn lit_store_flush(
     })
 }
 
+/// Sets how much of a collection's history the log keeps for peers that were away: bytes of
+/// transactions, and milliseconds since they were written here. Who was away for longer is sent
+/// a snapshot. 0 for both: the store's default, which is 64 MiB and 30 days.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_set_log_budget(
+    store: *mut lit_store_t,
+    collection: lit_slice_t,
+    bytes: u64,
+    age_ms: u64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let name = collection.text("collection")?;
+        let budget = (bytes, age_ms) != (0, 0);
+        let budget = budget.then_some(littoral::store::LogBudget { bytes, age_ms });
+        STORES.get(store)?.open()?.set_log_budget(name, budget)?;
+        Ok(LIT_OK)
+    })
+}
+
 /// This node's public key, as text of 52 letters and digits: what peers trust and connect to.
 ///
 /// `*key` is yours: free it with lit_bytes_free.
@@ -212,9 +238,11 @@ pub unsafe extern "C" fn lit_store_node_id(
     })
 }
 
-/// Figures of the store as a JSON object: node, position, state_bytes, log_bytes, log_syncs,
-/// failure (a sentence, or null), and of each of collections its name, documents, conflicts,
-/// transactions and origins. Names are only ever added.
+/// Figures of the store as a JSON object: node, position, state_bytes, log_bytes,
+/// log_budget_bytes, log_start, log_held (what keeps the log beyond its budget, or null),
+/// log_pins_expired, log_syncs, failure (a sentence, or null), and of each of collections its
+/// name, documents, conflicts, transactions, origins, exported, pruned, log_bytes,
+/// log_budget_bytes and log_budget_ms. Names are only ever added.
 ///
 /// `*json` is yours: free it with lit_bytes_free.
 /// Thread-safe. Blocks: disk.

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Give back to the disk what is free in the state's file. No node may run on the store.
+    Compact(CompactArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
     /// Print a completion script for a shell.
@@ -136,6 +138,16 @@ pub(crate) struct RunArgs {
     /// Answer HTTP on an address that others can reach, without any authentication.
     #[arg(long)]
     pub(crate) http_unprotected: bool,
+    /// How much of the state to keep in memory, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    pub(crate) cache: u32,
+    /// History to keep of each collection for peers that were away, in MiB: who was away for
+    /// longer is sent a snapshot. Kept in the store; 64 at first.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) log_budget: Option<u32>,
+    /// And not what is older than this. Kept in the store; 30 at first.
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) log_days: Option<u32>,
 }
 
 /// Collections to exchange.
@@ -359,6 +371,14 @@ pub(crate) struct StatusArgs {
     /// Also the digests of what is shown: equal digests are equal documents. Reads all documents.
     #[arg(long)]
     pub(crate) digests: bool,
+}
+
+/// Of `compact`.
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// Only say how much is in use.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Of `sync`.

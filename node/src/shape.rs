@@ -157,6 +157,14 @@ pub(crate) struct Status {
     pub(crate) state_bytes: u64,
     /// Bytes of transactions in the log.
     pub(crate) log_bytes: u64,
+    /// What the budgets of all collections allow the log together, in bytes.
+    pub(crate) log_budget_bytes: u64,
+    /// The oldest position that the log holds: `changes` reach back to it.
+    pub(crate) log_start: u64,
+    /// What keeps the log from being pruned to its budget, if anything does.
+    pub(crate) log_held: Option<String>,
+    /// Pins that held too much of the log and have expired.
+    pub(crate) log_pins_expired: u64,
     /// The end of the log: a position for `changes`.
     pub(crate) position: u64,
     /// Why the store refuses writes, if it does.
@@ -242,6 +250,10 @@ pub(crate) struct CollectionStatus {
     pub(crate) transactions: u64,
     /// Origins in its vector.
     pub(crate) origins: u64,
+    /// Transactions that the log no longer holds.
+    pub(crate) pruned: u64,
+    /// Bytes of its transactions in the log.
+    pub(crate) log_bytes: u64,
 }
 
 /// What a store shows, by digest: equal digests are equal documents.

@@ -118,6 +118,11 @@ fn status_id_conflicts_and_completions_answer() {
     assert_eq!(status["collections"][0]["documents"], 1);
     assert_eq!(status["state"][0]["shown"].as_str().unwrap().len(), 64);
     assert!(here.ok(&["status"]).contains("notes"));
+    assert_eq!(status["log_budget_bytes"], 64 << 20);
+    assert!(here.ok(&["compact", "--dry-run"]).contains("in use"));
+    let compacted = here.json(&["compact"]);
+    assert!(compacted["after_bytes"].as_u64() <= compacted["before_bytes"].as_u64());
+    assert!(here.ok(&["status"]).contains("notes"));
     assert_eq!(here.ok(&["conflicts"]), "no conflicts\n");
     here.fails(3, &["resolve", "notes", "n1", "/title", "--take", "1"]);
     here.fails(2, &["resolve", "notes", "n1", "/title"]);

@@ -188,6 +188,14 @@ class Store:
     def flush(self) -> None:
         """Makes everything written so far durable."""
 
+    def set_log_budget(
+        self, collection: str, *, bytes: int | None = None, ms: int | None = None
+    ) -> None:
+        """Sets how much of a collection's history the log keeps; without figures, the default."""
+
+    def prune(self) -> int:
+        """Removes what the log holds beyond its budget; gives the bytes."""
+
     def stats(self) -> dict[str, Any]:
         """Figures, as nested dicts."""
 

@@ -62,6 +62,16 @@ class CollectionStats:
     """Transactions applied."""
     origins: int
     """Writers, counted by incarnation."""
+    exported: int
+    """Own transactions above this were never handed to anyone."""
+    pruned: int
+    """Transactions that the log no longer holds."""
+    log_bytes: int
+    """Bytes of its transactions in the log."""
+    log_budget_bytes: int
+    """How many bytes of its transactions the log keeps."""
+    log_budget_ms: int
+    """And no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,14 @@ class Stats:
     """Bytes of the materialised state."""
     log_bytes: int
     """Bytes of transactions that the log holds."""
+    log_budget_bytes: int
+    """What the budgets of all collections allow the log together."""
+    log_start: int
+    """The oldest position that the log holds."""
+    log_held: str | None
+    """What keeps the log beyond its budget, if anything does."""
+    log_pins_expired: int
+    """Pins that held too much of the log and have expired."""
     log_syncs: int
     """Syncs of the log to disk since the store was opened."""
     position: int

@@ -156,6 +156,24 @@ class Store:
         """Make everything written so far durable."""
         self._store.flush()
 
+    def set_log_budget(
+        self, collection: str, *, bytes: int | None = None, days: float | None = None
+    ) -> None:
+        """Set how much of a collection's history is kept for peers that were away.
+
+        Who was away for longer is sent a snapshot. Without figures: the store's default,
+        which is 64 MiB and 30 days.
+        """
+        ms = None if days is None else int(days * 86_400_000)
+        self._store.set_log_budget(collection, bytes=bytes, ms=ms)
+
+    def prune(self) -> int:
+        """Remove what the log holds beyond its budget, and give the bytes of it.
+
+        Writing does this as it goes; this is for a store that is seldom written to.
+        """
+        return self._store.prune()
+
     def stats(self) -> Stats:
         """Give figures for operators."""
         found = self._store.stats()

@@ -110,6 +110,28 @@ impl Store {
         self.open.run(py, |store| store.flush())
     }
 
+    /// Sets how much of a collection's history the log keeps; without figures, the default.
+    #[pyo3(signature = (collection, *, bytes=None, ms=None))]
+    fn set_log_budget(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        bytes: Option<u64>,
+        ms: Option<u64>,
+    ) -> PyResult<()> {
+        let usual = littoral::store::LogBudget::default();
+        let budget = (bytes.is_some() || ms.is_some()).then(|| littoral::store::LogBudget {
+            bytes: bytes.unwrap_or(usual.bytes),
+            age_ms: ms.unwrap_or(usual.age_ms),
+        });
+        self.open.run(py, |store| store.set_log_budget(collection, budget))
+    }
+
+    /// Removes what the log holds beyond its budget; gives the bytes.
+    fn prune(&self, py: Python<'_>) -> PyResult<u64> {
+        self.open.run(py, |store| store.prune().map(|pruned| pruned.bytes))
+    }
+
     /// Figures, as nested dicts.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.open.run(py, |store| store.stats())?;
@@ -120,6 +142,11 @@ impl Store {
             one.set_item("conflicts", found.conflicts)?;
             one.set_item("transactions", found.transactions)?;
             one.set_item("origins", found.origins)?;
+            one.set_item("exported", found.exported)?;
+            one.set_item("pruned", found.pruned)?;
+            one.set_item("log_bytes", found.log_bytes)?;
+            one.set_item("log_budget_bytes", found.log_budget.bytes)?;
+            one.set_item("log_budget_ms", found.log_budget.age_ms)?;
             collections.set_item(&found.name, one)?;
         }
         let all = PyDict::new(py);
@@ -127,6 +154,10 @@ impl Store {
         all.set_item("collections", collections)?;
         all.set_item("state_bytes", stats.state_bytes)?;
         all.set_item("log_bytes", stats.log_bytes)?;
+        all.set_item("log_budget_bytes", stats.log_budget_bytes)?;
+        all.set_item("log_start", stats.log_start.0)?;
+        all.set_item("log_held", stats.log_held)?;
+        all.set_item("log_pins_expired", stats.log_pins_expired)?;
         all.set_item("log_syncs", stats.log_syncs)?;
         all.set_item("position", stats.position.0)?;
         all.set_item("failure", stats.failure)?;

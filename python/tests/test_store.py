@@ -240,6 +240,13 @@ def test_stats_and_digests(tmp_path: Path, store: littoral.Store) -> None:
     assert stats.collections["notes"].documents == 1
     assert stats.failure is None
     assert stats.position == store.position
+    assert stats.log_held is None
+    assert stats.collections["notes"].log_budget_bytes == 64 << 20
+    store.set_log_budget("notes", bytes=1 << 20, days=1)
+    assert store.stats().collections["notes"].log_budget_ms == 86_400_000
+    store.set_log_budget("notes")
+    assert store.stats().collections["notes"].log_budget_bytes == 64 << 20
+    assert store.prune() == 0
     with littoral.open(tmp_path / "other") as other:
         other["notes"]["n"] = {"a": 1}
         mine, theirs = store.digests("notes"), other.digests("notes")

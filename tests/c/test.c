@@ -112,7 +112,11 @@ static void opening_and_closing(void) {
     OK(lit_store_flush(store, &err));
     OK(lit_store_collections_json(store, &bytes, &err));
     CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_set_log_budget(store, LIT_STR("notes"), 1 << 20, 1000, &err));
+    OK(lit_store_set_log_budget(store, LIT_STR("notes"), 0, 0, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_set_log_budget(store, LIT_STR("a b"), 1, 1, &err));
     OK(lit_store_stats_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"log_held\":null") != NULL);
     CHECK(strstr((const char *)bytes.ptr, "\"failure\":null") != NULL);
     lit_bytes_free(&bytes);
     OK(lit_store_conflicts_json(store, &bytes, &err));

@@ -1,12 +1,12 @@
 //! The log's budget: how much history is kept for peers that were away.
 //!
-//! Each collection has a budget in bytes and in time; the default is that of
-//! [`Options`](super::Options). Pruning only ever costs a snapshot: a peer that comes back when
+//! Each collection has a budget in bytes and in time: its own, else that of
+//! [`Options`](super::Options), else the store's default, else [`LogBudget::default`]. Pruning only ever costs a snapshot: a peer that comes back when
 //! the log no longer reaches to where it was is sent the state instead. So a clock that jumps
 //! can make the log shorter than meant, and no more.
 //!
-//! A row of the table `budgets`: key is the name of a collection, which need not exist; value is
-//! bytes 8 and age in ms 8, big-endian.
+//! A row of the table `budgets`: key is the name of a collection, which need not exist, or empty
+//! for the store's default; value is bytes 8 and age in ms 8, big-endian.
 
 use std::collections::BTreeMap;
 
@@ -45,27 +45,30 @@ impl Default for LogBudget {
 /// The budgets of all collections.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    usual: LogBudget,
-    own: BTreeMap<String, LogBudget>,
+    /// What the options say.
+    opened_with: Option<LogBudget>,
+    /// By collection; the empty name is the store's default.
+    stored: BTreeMap<String, LogBudget>,
 }
 
 impl Budgets {
-    pub(super) fn load(database: &Database, usual: LogBudget) -> Result<Budgets> {
+    pub(super) fn load(database: &Database, opened_with: Option<LogBudget>) -> Result<Budgets> {
         let txn = database.begin_read().map_err(db)?;
-        let mut own = BTreeMap::new();
+        let mut stored = BTreeMap::new();
         for entry in txn.open_table(tables::BUDGETS).map_err(db)?.iter().map_err(db)? {
             let (name, row) = entry.map_err(db)?;
             let name = String::from_utf8(name.value().to_vec())
                 .map_err(|_| Error::corrupt("the name of a collection is not UTF-8"))?;
             let (bytes, age) = row.value().split_at(row.value().len().min(8));
             let (bytes, age_ms) = (tables::u64_of(bytes)?, tables::u64_of(age)?);
-            own.insert(name, LogBudget { bytes, age_ms });
+            stored.insert(name, LogBudget { bytes, age_ms });
         }
-        Ok(Budgets { usual, own })
+        Ok(Budgets { opened_with, stored })
     }
 
     pub(super) fn of(&self, collection: &str) -> LogBudget {
-        self.own.get(collection).copied().unwrap_or(self.usual)
+        let stored = |name: &str| self.stored.get(name).copied();
+        stored(collection).or(self.opened_with).or_else(|| stored("")).unwrap_or_default()
     }
 }
 
@@ -93,8 +96,26 @@ impl Store {
     /// with the writes that follow, or [`Store::prune`].
     pub fn set_log_budget(&self, collection: &str, budget: Option<LogBudget>) -> Result<()> {
         check_collection(collection)?;
+        self.inner.store_budget(collection, budget)
+    }
+
+    /// The budget of collections that have none of their own.
+    pub fn default_log_budget(&self) -> LogBudget {
+        self.inner.log_budget("")
+    }
+
+    /// Sets the budget of all collections that have none of their own; `None` is 64 MiB and 30
+    /// days again. Kept in the store; [`Options::log_budget`](super::Options::log_budget) goes
+    /// before it.
+    pub fn set_default_log_budget(&self, budget: Option<LogBudget>) -> Result<()> {
+        self.inner.store_budget("", budget)
+    }
+}
+
+impl Inner {
+    fn store_budget(&self, collection: &str, budget: Option<LogBudget>) -> Result<()> {
         let key = collection.as_bytes();
-        self.inner.commit_beside(|txn| {
+        self.commit_beside(|txn| {
             let mut table = txn.open_table(tables::BUDGETS).map_err(db)?;
             match budget {
                 Some(LogBudget { bytes, age_ms }) => {
@@ -104,12 +125,12 @@ impl Store {
                 None => tables::unset(&mut table, key),
             }
         })?;
-        let own = &mut lock(&self.inner.budgets).own;
+        let stored = &mut lock(&self.budgets).stored;
         match budget {
-            Some(budget) => own.insert(collection.to_owned(), budget),
-            None => own.remove(collection),
+            Some(budget) => stored.insert(collection.to_owned(), budget),
+            None => stored.remove(collection),
         };
-        self.inner.pruning.call_for();
+        self.pruning.call_for();
         Ok(())
     }
 }

@@ -130,12 +130,13 @@ impl Inner {
         let mark = {
             let heads = self.read_heads();
             let Some(head) = heads.named(collection) else { return Ok(()) };
-            let own = head.own_origin(self.node);
-            let seq = head.vector.get(&own).map_or(0, |row| row.seq).min(newest);
-            if seq <= head.row.exported {
+            let (seq, exported) = head.exports(self.node);
+            let seq = seq.min(newest);
+            if seq <= exported {
                 return Ok(());
             }
-            Mark { collection: Arc::from(collection), incarnation: own.incarnation, seq }
+            let incarnation = head.row.incarnation;
+            Mark { collection: Arc::from(collection), incarnation, seq }
         };
         self.write(committer, &[], vec![mark], true).map_err(|err| self.poison(&err))
     }

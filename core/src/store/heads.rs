@@ -13,7 +13,7 @@ use super::documents::Meter;
 use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
-use crate::id::{Head, NodeId, Origin, Position, Vector};
+use crate::id::{Head, NodeId, Origin, Position, Seq, Vector};
 
 /// Everything known of the collections.
 #[derive(Debug, Default)]
@@ -48,6 +48,12 @@ impl CollectionHead {
     /// The origin under which this node writes here.
     pub(super) fn own_origin(&self, node: NodeId) -> Origin {
         Origin { node, incarnation: self.row.incarnation }
+    }
+
+    /// The newest own transaction, and the newest that may have left.
+    pub(super) fn exports(&self, node: NodeId) -> (Seq, Seq) {
+        let newest = self.vector.get(&self.own_origin(node)).map_or(0, |row| row.seq);
+        (newest, self.row.exported)
     }
 
     /// The vector, as it is compared and sent.

@@ -30,6 +30,7 @@ mod replication;
 mod rows_at_mark;
 mod segments;
 mod snapshot;
+mod space;
 mod stats;
 mod tables;
 mod transaction;
@@ -60,6 +61,7 @@ pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
+pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, Stats};
 pub use transaction::Transaction;
 

@@ -53,7 +53,7 @@ pub struct Options {
     key: Option<NodeKey>,
     incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
-    log_budget: LogBudget,
+    log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
 }
@@ -69,7 +69,7 @@ impl Options {
             key: None,
             incarnations: Arc::new(draw),
             moved: false,
-            log_budget: LogBudget::default(),
+            log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
         }
@@ -87,10 +87,10 @@ impl Options {
         self
     }
 
-    /// How much history the log keeps of each collection that has no budget of its own. See
-    /// [`Store::set_log_budget`].
+    /// How much history the log keeps of each collection that has no budget of its own, while
+    /// the store is open. See [`Store::set_log_budget`].
     pub fn log_budget(mut self, budget: LogBudget) -> Options {
-        self.log_budget = budget;
+        self.log_budget = Some(budget);
         self
     }
 

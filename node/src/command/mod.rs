@@ -1,6 +1,7 @@
 //! The commands: one file for each group, all over [`Target`].
 
 mod changes;
+mod compact;
 mod completions;
 mod conflicts;
 mod document;
@@ -57,6 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Conflicts(args) => conflicts::conflicts(&context, &args),
         Command::Resolve(args) => conflicts::resolve(&context, &args),
         Command::Status(args) => status::status(&context, &args),
+        Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),

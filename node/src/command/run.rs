@@ -1,6 +1,6 @@
 //! `run`: a node, until Ctrl-C.
 
-use littoral::{Error, ErrorKind, Result};
+use littoral::{Error, ErrorKind, Result, Store};
 use serde_json::json;
 
 use super::Context;
@@ -14,14 +14,18 @@ use crate::target::{Wanted, running_node};
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
     check_address(args.http, args.http_unprotected)?;
     let data = context.opening.data.clone();
+    let options = Store::options().cache_bytes((args.cache as usize) << 20);
     let store =
-        context.opening.open_store(Wanted::Made).map_err(|err| match running_node(&data) {
-            Some(node) if err.kind() == ErrorKind::Locked => Error::new(
-                err.kind(),
-                format!("a node runs on this store already, at {}", node.url()),
-            ),
-            _ => err,
-        })?;
+        context.opening.open_store_with(options, Wanted::Made).map_err(
+            |err| match running_node(&data) {
+                Some(node) if err.kind() == ErrorKind::Locked => Error::new(
+                    err.kind(),
+                    format!("a node runs on this store already, at {}", node.url()),
+                ),
+                _ => err,
+            },
+        )?;
+    set_budget(&store, args)?;
     let options = NodeOptions {
         data,
         listen: args.listen,
@@ -43,6 +47,17 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
     signals.wait();
     eprintln!("littoral: stopping");
     node.stop()
+}
+
+fn set_budget(store: &Store, args: &RunArgs) -> Result<()> {
+    if args.log_budget.is_some() || args.log_days.is_some() {
+        let mut budget = store.default_log_budget();
+        budget.bytes = args.log_budget.map_or(budget.bytes, |mib| u64::from(mib) << 20);
+        budget.age_ms = args.log_days.map_or(budget.age_ms, |days| u64::from(days) * 86_400_000);
+        store.set_default_log_budget(Some(budget))?;
+    }
+    // Writes prune as they go: what has grown too old since is pruned now.
+    store.prune().map(drop)
 }
 
 fn announce(context: &Context, node: &Node, args: &RunArgs) -> Result<()> {

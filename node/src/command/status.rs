@@ -34,9 +34,18 @@ fn about(status: &Status) -> String {
         row(["node", &status.node]),
         row([
             "disk",
-            &format!("state {}, log {}", bytes(status.state_bytes), bytes(status.log_bytes)),
+            &format!(
+                "state {}, log {} of {}",
+                bytes(status.state_bytes),
+                bytes(status.log_bytes),
+                bytes(status.log_budget_bytes)
+            ),
         ]),
     ];
+    if let Some(held) = &status.log_held {
+        rows.push(row(["log", &format!("kept beyond its budget for: {held}")]));
+    }
+
     match &status.running {
         Some(running) => rows.push(row(["runs", &how(running)])),
         None => rows.push(row(["runs", "no; start it with `littoral run`"])),

@@ -116,6 +116,10 @@ impl Target for Local {
             collections: collections(&self.store)?,
             state_bytes: stats.state_bytes,
             log_bytes: stats.log_bytes,
+            log_budget_bytes: stats.log_budget_bytes,
+            log_start: stats.log_start.0,
+            log_held: stats.log_held,
+            log_pins_expired: stats.log_pins_expired,
             position: stats.position.0,
             failure: stats.failure,
             running: None,
@@ -145,6 +149,8 @@ pub(crate) fn collections(store: &Store) -> Result<Vec<CollectionStatus>> {
         conflicts: stats.conflicts,
         transactions: stats.transactions,
         origins: stats.origins,
+        pruned: stats.pruned,
+        log_bytes: stats.log_bytes,
     };
     Ok(store.stats()?.collections.iter().map(of).collect())
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use littoral::{Error, ErrorKind, Result, Store};
+use littoral::{Error, ErrorKind, Options, Result, Store};
 
 use super::{Local, Remote, Target};
 use crate::node_file::NodeFile;
@@ -42,7 +42,7 @@ impl Opening {
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let locked = match open_store(&self.data, wanted) {
+            let locked = match open_store(&self.data, Store::options(), wanted) {
                 Ok(store) => return Ok(Box::new(Local::new(store))),
                 Err(err) if err.kind() == ErrorKind::Locked => err,
                 Err(err) => return Err(err),
@@ -60,8 +60,13 @@ impl Opening {
 
     /// The store itself, for commands that a running node can't do for another.
     pub(crate) fn open_store(&self, wanted: Wanted) -> Result<Store> {
+        self.open_store_with(Store::options(), wanted)
+    }
+
+    /// The same, with options.
+    pub(crate) fn open_store_with(&self, options: Options, wanted: Wanted) -> Result<Store> {
         match self.url {
-            None => open_store(&self.data, wanted),
+            None => open_store(&self.data, options, wanted),
             Some(_) => Err(Error::new(
                 ErrorKind::InvalidInput,
                 "this command works on a data directory, not through --url",
@@ -77,8 +82,8 @@ pub(crate) fn running_node(data: &Path) -> Option<Remote> {
     (node.health().ok()?.node == file.key).then_some(node)
 }
 
-fn open_store(data: &Path, wanted: Wanted) -> Result<Store> {
-    let opened = Store::options().create(wanted == Wanted::Made).open(data);
+fn open_store(data: &Path, options: Options, wanted: Wanted) -> Result<Store> {
+    let opened = options.create(wanted == Wanted::Made).open(data);
     opened.map_err(|err| match err.kind() == ErrorKind::NotAStore && !data.exists() {
         true => Error::new(
             ErrorKind::NotAStore,

@@ -13,15 +13,15 @@ use crate::txn::Scope;
 use crate::txn::snapshot::{Newest, Span, SpanDigest, SpanHasher, ViewHead, pack};
 
 /// One collection at one moment. Holds a read transaction: what is deleted meanwhile still
-/// takes room on the disk until the view is dropped.
+/// takes room on the disk until the view is dropped. And it pins the log.
 pub struct View {
     store: Store,
     read: ReadTransaction,
     number: u32,
     head: Vec<u8>,
     position: Position,
-    /// What comes after the view is held in the log while it is being joined.
-    _pin: Option<LogPin>,
+    /// What comes after the view is to be sent after it.
+    _pin: LogPin,
 }
 
 impl std::fmt::Debug for View {
@@ -31,7 +31,8 @@ impl std::fmt::Debug for View {
 }
 
 impl Store {
-    /// A view of a collection as it is now, durable in all that it shows.
+    /// A view of a collection as it is now, durable in all that it shows. It may leave this
+    /// store: own transactions are marked as handed out before.
     ///
     /// Errors: [`ErrorKind::UnknownCollection`] if it is not held; I/O.
     pub fn view(&self, collection: &str) -> Result<View> {
@@ -41,6 +42,12 @@ impl Store {
             if heads.applied > inner.reader.durable() {
                 drop(heads);
                 self.flush()?;
+                continue;
+            }
+            let own = heads.named(collection).map(|head| head.exports(inner.node));
+            if own.is_some_and(|(newest, exported)| newest > exported) {
+                drop(heads);
+                inner.mark_exported(collection)?;
                 continue;
             }
             let head = heads.named(collection).ok_or_else(|| {
@@ -56,12 +63,13 @@ impl Store {
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
-            // What is in it leaves this store.
-            self.mark_exported(collection)?;
+            // Refused if the log was pruned in between: then a later view does.
+            let Ok(_pin) = self.pin_log(collection, position, "a peer takes in a snapshot") else {
+                continue;
+            };
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
-            let pin = self.pin_log(collection, position, "a peer takes in a snapshot").ok();
-            return Ok(View { store: self.clone(), read, number, head, position, _pin: pin });
+            return Ok(View { store: self.clone(), read, number, head, position, _pin });
         }
     }
 }
