@@ -202,7 +202,7 @@ impl Session {
                 self.receive(id, bytes, source)?;
             }
             Input::Finished { stream: StreamId::Tail(id) } => self.finished(id, source)?,
-            Input::Reset { stream: StreamId::Tail(id) } => self.end_stream(id).map(|_| ())?,
+            Input::Reset { stream: StreamId::Tail(id) } => self.given_up(id)?,
             Input::Stopped { stream: StreamId::Tail(id) } => self.stopped(id),
             Input::Finished { .. } | Input::Reset { .. } | Input::Stopped { .. } => self.gone(),
             Input::Committed => self.committed(source)?,
@@ -550,6 +550,15 @@ impl Session {
             self.output.push_back(Output::StopReading { stream: StreamId::Tail(id) });
         }
         Ok(())
+    }
+
+    /// The peer gives a stream up.
+    fn given_up(&mut self, id: u64) -> Outcomes {
+        if let Some(Carries::Tail(name)) = self.streams.carries(id) {
+            let name = name.clone();
+            self.lane(&name)?.tail.given_up(id);
+        }
+        self.end_stream(id).map(|_| ())
     }
 
     /// A stream is over. Returns how many bytes of an unfinished frame were left.

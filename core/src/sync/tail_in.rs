@@ -177,6 +177,14 @@ impl TailIn {
         }
     }
 
+    /// The peer gives this stream up. If we asked after it was begun, it answers what we asked
+    /// before, and the answer to the last is still to come: it must not be taken for unwanted.
+    pub(super) fn given_up(&mut self, stream: u64) {
+        if self.bound == Some(stream) && self.phase == Phase::Asked {
+            self.reading = false;
+        }
+    }
+
     /// A frame of transactions arrived.
     pub(super) fn push_txns(&mut self, position: Position, txns: Vec<Txn>) -> Result<()> {
         let bytes: usize = txns.iter().map(|txn| txn.bytes.len()).sum();
@@ -347,5 +355,26 @@ impl TailIn {
     /// Bytes of transactions received.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_the_last_question_is_taken_though_the_one_before_was_given_up() {
+        let mut tail = TailIn::default();
+        assert_eq!(tail.ask(Hash([1; 32])), None);
+        // Before anything of the answer is here, we ask again; the peer hears of that later.
+        assert_eq!(tail.ask(Hash([2; 32])), None);
+        assert_eq!(tail.bind(5).unwrap(), Bound::Current { replaced: None });
+        tail.given_up(5);
+        tail.ended(5, 0);
+        assert_eq!(tail.bind(6).unwrap(), Bound::Current { replaced: None });
+        // A stream that ends without a word is another matter: we look again later.
+        tail.ended(6, 0);
+        assert_eq!(tail.bind(7).unwrap(), Bound::Unwanted);
+        assert!(tail.deadline_ms().is_some());
     }
 }

@@ -9,9 +9,12 @@ use crate::chance::Chance;
 use crate::edits;
 use crate::ledger::COLLECTIONS;
 use crate::machine::Down;
+use crate::plan::budget;
 use crate::world::{Event, World};
 use crate::{Checked, ensure};
 
+/// One commit, at most, where texts are short: it lies in one segment of the log.
+const BATCH_BYTES: u64 = 64 << 10;
 /// Replicas of one schedule at most, those that are gone included.
 const MOST_REPLICAS: usize = 8;
 
@@ -38,11 +41,12 @@ pub(crate) enum Act {
     Gone,
     Join,
     Inspect,
-    Clone,
+    Prune,
+    Budget,
 }
 
 impl Act {
-    pub(crate) const ALL: [Act; 18] = [
+    pub(crate) const ALL: [Act; 19] = [
         Act::Write,
         Act::Flush,
         Act::Leave,
@@ -60,7 +64,8 @@ impl Act {
         Act::Gone,
         Act::Join,
         Act::Inspect,
-        Act::Clone,
+        Act::Prune,
+        Act::Budget,
     ];
 
     /// How often it happens, beside 20 for writing, if its seed is fond of it a little.
@@ -148,7 +153,8 @@ impl World {
                 false => Ok(()),
             },
             Act::Inspect => self.inspect(at),
-            Act::Clone => Ok(()),
+            Act::Prune => self.prune(at),
+            Act::Budget => self.set_budget(at, &mut chance),
         }
     }
 
@@ -241,6 +247,43 @@ impl World {
             Ok(()) => Ok(()),
             Err(err) => {
                 ensure!(!sound || self.may_fail(at), "store {at} could not trust: {err}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Prunes the log; it is within its budget then, unless something holds it.
+    fn prune(&mut self, at: usize) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let sound = self.machines[at].is_sound();
+        let pruned = store.prune();
+        self.say(&format!("{at} pruned its log: {pruned:?}"));
+        self.touch(at);
+        if let Err(err) = pruned {
+            ensure!(!sound || self.may_fail(at), "store {at} could not prune: {err}");
+            return Ok(());
+        }
+        let stats = store.stats().map_err(|err| err.to_string())?;
+        let most = stats.log_budget_bytes.saturating_add(self.plan.segment_bytes + BATCH_BYTES);
+        ensure!(
+            self.plan.long_percent > 0 || stats.log_held.is_some() || stats.log_bytes <= most,
+            "the log of {at} has {} bytes, {most} are allowed",
+            stats.log_bytes
+        );
+        Ok(())
+    }
+
+    fn set_budget(&mut self, at: usize, chance: &mut Chance) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let (name, sound) = (*chance.pick(&COLLECTIONS), self.machines[at].is_sound());
+        let budget = chance.percent(80).then(|| budget(chance));
+        let set = store.set_log_budget(name, budget);
+        self.say(&format!("{at} has another budget for {name}: {set:?}"));
+        self.touch(at);
+        match set {
+            Ok(()) => self.acknowledge(at),
+            Err(err) => {
+                ensure!(!sound || self.may_fail(at), "store {at} could not set a budget: {err}");
                 Ok(())
             }
         }

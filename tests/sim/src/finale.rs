@@ -31,6 +31,7 @@ impl World {
                 false => write_first = true,
             }
         }
+        self.look()?;
         self.connect_all();
         self.settle()?;
         if write_first {

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use littoral::id::{Dot, Head, NodeId, Origin, Seq, Vector};
+use littoral::id::{Dot, Head, Origin, Seq, Vector};
 use littoral::store::disk::MemDisk;
 use littoral::txn::{NetworkId, Scope, Signed, peek_dot};
 use littoral::{Document, Store};
@@ -165,7 +165,7 @@ impl Ledger {
             self.accounts[at].held.extend(before.map(|before| (name, before)));
         }
         self.accounts[at].logged = 0;
-        let (found, logged) = self.read_log(at, store.node_id(), disk)?;
+        let (found, logged) = self.read_log(at, store, disk)?;
         for name in COLLECTIONS {
             let held = store.held(name).0;
             let account = &self.accounts[at];
@@ -222,12 +222,7 @@ impl Ledger {
 
     /// Looks at a store after something may have changed in it.
     pub(crate) fn check(&mut self, at: usize, store: &Store, disk: &MemDisk) -> Checked {
-        let failed = store.stats().map_err(|err| err.to_string())?.failure.is_some();
-        let new = match failed {
-            // What a failed write left behind is looked at when the store is open again.
-            true => Vec::new(),
-            false => self.read_log(at, store.node_id(), disk)?.0,
-        };
+        let new = self.read_log(at, store, disk)?.0;
         if new.len() > 1 {
             self.accounts[at].groups.push(new.clone());
         }
@@ -241,22 +236,32 @@ impl Ledger {
     }
 
     /// Reads on in a store's log. Gives its own transactions that are new, and all there are.
-    fn read_log(&mut self, at: usize, node: NodeId, disk: &MemDisk) -> Checked<(Dots, Logged)> {
+    /// What a failed write left behind is looked at when the store is open again.
+    fn read_log(&mut self, at: usize, store: &Store, disk: &MemDisk) -> Checked<(Dots, Logged)> {
+        let failed = store.stats().map_err(|err| err.to_string())?.failure.is_some();
         let account = &mut self.accounts[at];
         let (records, end) = spy::read(disk, account.logged);
-        account.logged = end;
+        if !failed {
+            account.logged = end;
+        }
         let (mut new, mut all) = (Dots::new(), Logged::new());
         for record in records {
             let name = known(&record.collection)?;
             let book = self.books.get_mut(name).expect("a known collection");
             let dot = peek_dot(&record.bytes).map_err(|err| err.to_string())?;
+            if failed && !store.held(name).0.covers(&dot) {
+                continue;
+            }
             all.insert((name, dot));
             match book.signed.get(&dot) {
                 Some(entry) => {
                     ensure!(entry.bytes == record.bytes, "{name} {dot} names two transactions");
                     continue;
                 }
-                None => ensure!(dot.origin.node == node, "{name} {dot} comes from nowhere"),
+                None => {
+                    let own = dot.origin.node == store.node_id();
+                    ensure!(own, "{name} {dot} comes from nowhere");
+                }
             }
             let scope = Scope { network: self.network, collection: name };
             let signed = Signed::verify(record.bytes, scope).map_err(|err| err.to_string())?;

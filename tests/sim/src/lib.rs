@@ -63,10 +63,8 @@ pub struct Settings {
     pub replicas: Option<usize>,
     /// Acts that are left out, by number.
     pub skip: BTreeSet<usize>,
-    /// Whether disks and power may fail.
+    /// Whether disks and power hold.
     pub calm: bool,
-    /// Whether disks are cloned.
-    pub clones: bool,
     /// Whether to print everything that happens.
     pub trace: bool,
 }

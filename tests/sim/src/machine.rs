@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
-use littoral::crdt::Layout;
 use littoral::store::Subscription;
 use littoral::store::disk::MemDisk;
 use littoral::txn::NodeKey;
 use littoral::{NodeId, Options, Result, Store};
 
 use crate::chance::Chance;
+use crate::plan::Plan;
 
 /// 2026-11-22, in milliseconds.
 const NOON: u64 = 1_795_348_800_000;
@@ -20,7 +20,7 @@ pub(crate) struct Machine {
     pub(crate) disk: MemDisk,
     pub(crate) store: Option<Store>,
     key: NodeKey,
-    layout: Layout,
+    options: Options,
     wall: Arc<Wall>,
     /// How far its wall clock is off.
     pub(crate) skew_ms: i64,
@@ -71,12 +71,16 @@ impl WallClock for Wall {
 
 impl Machine {
     /// A machine with an empty disk, not yet started.
-    pub(crate) fn new(number: usize, layout: Layout) -> Machine {
+    pub(crate) fn new(number: usize, plan: &Plan) -> Machine {
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
         Machine {
             disk: MemDisk::new(),
-            layout,
+            options: Options::new()
+                .layout(plan.layout)
+                .log_segment_bytes(plan.segment_bytes)
+                .log_budget(plan.budget)
+                .cache_bytes(1 << 20),
             store: None,
             key: NodeKey::from_seed(seed),
             wall: Arc::new(Wall(AtomicU64::new(NOON))),
@@ -123,11 +127,8 @@ impl Machine {
 
     /// Opens the store.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let options = Options::new()
-            .key(self.key.clone())
-            .wall_clock(self.wall.clone())
-            .layout(self.layout)
-            .cache_bytes(1 << 20);
+        let options = self.options.clone();
+        let options = options.key(self.key.clone()).wall_clock(self.wall.clone());
         let store = options.open_on(Arc::new(self.disk.clone()))?;
         self.commits = Arc::default();
         let commits = Arc::clone(&self.commits);

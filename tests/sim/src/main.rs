@@ -33,9 +33,6 @@ struct Cli {
     /// Without failing disks and loss of power.
     #[arg(long)]
     calm: bool,
-    /// With disks that are cloned.
-    #[arg(long)]
-    clones: bool,
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
@@ -77,7 +74,6 @@ fn settings(cli: &Cli, seed: u64) -> Settings {
         replicas: cli.replicas,
         skip: cli.skip.iter().copied().collect::<BTreeSet<usize>>(),
         calm: cli.calm,
-        clones: cli.clones,
         trace: cli.trace,
     }
 }

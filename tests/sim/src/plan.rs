@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use littoral::crdt::Layout;
+use littoral::store::LogBudget;
 
 use crate::Settings;
 use crate::acts::Act;
@@ -38,6 +39,12 @@ pub(crate) struct Plan {
     pub(crate) stale_puts: bool,
     /// Where documents are cut into runs: the same in all stores of a network.
     pub(crate) layout: Layout,
+    /// At this size a segment of the log is closed.
+    pub(crate) segment_bytes: u64,
+    /// How much history logs keep.
+    pub(crate) budget: LogBudget,
+    /// Whether stores trust somebody from the start, and so keep for them what they wrote.
+    pub(crate) trusting: bool,
     /// How many of a hundred texts are long.
     pub(crate) long_percent: usize,
 }
@@ -50,7 +57,6 @@ impl Plan {
             match act {
                 Act::Write => 20,
                 _ if settings.calm && act.breaks() => 0,
-                Act::Clone if !settings.clones => 0,
                 _ => often * act.weight(),
             }
         });
@@ -69,6 +75,9 @@ impl Plan {
             chunk_bytes: *chance.pick(&[50, 400, 5_000, 1 << 20]),
             stale_puts: chance.percent(50),
             layout: layout(chance),
+            segment_bytes: *chance.pick(&[1 << 10, 1 << 10, 2 << 10, 16 << 10]),
+            budget: budget(chance),
+            trusting: chance.percent(50),
             long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
         }
     }
@@ -88,4 +97,11 @@ fn layout(chance: &mut Chance) -> Layout {
             Layout { row_bytes: run_bytes * chance.between(1, 3), run_bytes }
         }
     }
+}
+
+/// Mostly so little that who was away needs a snapshot.
+pub(crate) fn budget(chance: &mut Chance) -> LogBudget {
+    let bytes = *chance.pick(&[0, 1 << 10, 3 << 10, 10 << 10, u64::MAX]);
+    let age_ms = *chance.pick(&[5_000, u64::MAX, u64::MAX]);
+    LogBudget { bytes, age_ms }
 }

@@ -45,6 +45,13 @@ pub(crate) fn read(disk: &MemDisk, mut position: u64) -> (Vec<Logged>, u64) {
             if file.read_at(offset + BATCH_HEADER as u64, &mut body).is_err() {
                 break;
             }
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&header[4..24]);
+            crc.update(&body);
+            if crc.finalize() != number(&header[24..28]) {
+                // A write that failed on its way.
+                break;
+            }
             split(&body, &mut found);
             position += BATCH_HEADER as u64 + records;
         }

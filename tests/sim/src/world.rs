@@ -231,9 +231,13 @@ impl World {
     pub(crate) fn add_machine(&mut self) -> Checked {
         let at = self.machines.len();
         self.say(&format!("{at} joins"));
-        self.machines.push(Machine::new(at, self.plan.layout));
+        self.machines.push(Machine::new(at, &self.plan));
         self.ledger.open_account();
         self.boot(at)?;
+        if let Some(store) = self.machines[at].up().filter(|_| self.plan.trusting) {
+            let peer = self.machines[at.saturating_sub(1)].id();
+            store.trust(peer).map_err(|err| format!("store {at} could not trust: {err}"))?;
+        }
         for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
             if self.chance.percent(self.plan.link_percent) {
                 self.want(other, at);
