@@ -1,16 +1,26 @@
-//! `cargo run --release --manifest-path benches/Cargo.toml`: what an edit costs, in a small
-//! document and in a large one, through the whole path, in one run.
+//! `cargo run --release --manifest-path benches/Cargo.toml`: what an edit costs in a small
+//! document and in a large one, through the whole path from the call to the state, in one run.
 //!
-//! Figures of one machine and one moment: compare columns, not runs.
+//! Figures of one machine and one moment: compare columns, not runs. Processor time is that of
+//! the thread that writes, so that other load tells less; wall time has the syncs in it.
 
+mod process;
+
+use std::error::Error;
 use std::time::{Duration, Instant};
 
-use littoral::{Field, Fields, Store, Value};
+use littoral::store::RowCounts;
+use littoral::{Field, Fields, Store, Transaction, Value};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Elements of the small set and of the large one.
-const SIZES: [u64; 2] = [10, 1_000];
+const SIZES: [u64; 2] = [10, 100_000];
+const MAP_KEYS: u64 = 50_000;
+const ROUNDS: u64 = 20;
+const EACH: u64 = 50;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let store = Store::open(dir.path())?;
     puts(&store)?;
@@ -18,27 +28,29 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         build(&store, size)?;
     }
     store.flush()?;
-    println!("{:<34}{:>12}{:>12}{:>8}", "one edit", "10", "100,000", "ratio");
-    for (name, deferred) in [("deferred", true), ("durable", false)] {
-        edits(&store, name, deferred)?;
+    let [small, large] = SIZES.map(|size| format!("of {size}"));
+    println!("\n{:<36}{small:>12}{large:>12}{:>8}", "one edit of a set", "ratio");
+    for (name, durable) in [("deferred", false), ("durable", true)] {
+        edits(&store, name, durable)?;
     }
-    Ok(())
+    one_field(&store)
 }
 
 /// Small documents put one by one: the path that large documents must not slow down.
-fn puts(store: &Store) -> littoral::Result<()> {
-    let notes = store.collection("puts")?;
+fn puts(store: &Store) -> Result<()> {
     const COUNT: u64 = 20_000;
-    let start = Instant::now();
+    let start = Clock::start();
     for n in 0..COUNT {
         let fields = Fields::from([
             ("title".to_owned(), Field::from(format!("note {n}"))),
             ("done".to_owned(), Field::from(n % 2 == 0)),
             ("rank".to_owned(), Field::from(n)),
         ]);
-        store.write_deferred(|txn| txn.put(notes.name(), &format!("n{n}"), &fields))?;
+        store.write_deferred(|txn| txn.put("puts", &format!("n{n}"), &fields))?;
     }
-    println!("put of a small document, deferred: {:.1} us", micros(start.elapsed(), COUNT));
+    let spent = start.spent();
+    let [cpu, wall] = [spent.cpu, spent.wall].map(|time| micros(time, COUNT));
+    println!("put of a small document, deferred: {cpu:.1} us of processor, {wall:.1} us");
     Ok(())
 }
 
@@ -46,7 +58,7 @@ fn id(size: u64) -> String {
     format!("set{size}")
 }
 
-fn build(store: &Store, size: u64) -> littoral::Result<()> {
+fn build(store: &Store, size: u64) -> Result<()> {
     let start = Instant::now();
     let all = (0..size).map(|n| Value::from(format!("element {n}"))).collect();
     let fields = Fields::from([("tags".to_owned(), Field::Set(all))]);
@@ -56,38 +68,108 @@ fn build(store: &Store, size: u64) -> littoral::Result<()> {
 }
 
 /// Adds and removes, in turn on the small and the large document, so that both see the same load.
-fn edits(store: &Store, name: &str, deferred: bool) -> littoral::Result<()> {
-    const ROUNDS: u64 = 20;
-    const EACH: u64 = 50;
-    let mut taken = [[Duration::ZERO; 2]; 2];
+fn edits(store: &Store, name: &str, durable: bool) -> Result<()> {
+    let mut spent = [[Spent::default(); 2]; 2];
     for round in 0..ROUNDS {
         for (at, size) in SIZES.into_iter().enumerate() {
-            for (kind, taken) in taken[at].iter_mut().enumerate() {
-                let start = Instant::now();
+            for (kind, spent) in spent[at].iter_mut().enumerate() {
+                let counts = store.row_counts();
+                let start = Clock::start();
                 for n in 0..EACH {
                     let element = Value::from(format!("new {name} {round} {n}"));
-                    let edit = |txn: &mut littoral::Transaction| match kind {
+                    let edit = |txn: &mut Transaction| match kind {
                         0 => txn.add("sets", &id(size), "tags", element),
                         _ => txn.remove("sets", &id(size), "tags", element).map(drop),
                     };
-                    match deferred {
-                        true => store.write_deferred(edit)?,
-                        false => store.write(edit)?,
+                    match durable {
+                        true => store.write(edit)?,
+                        false => store.write_deferred(edit)?,
                     }
                 }
-                *taken += start.elapsed();
+                spent.add(start.spent(), counts, store.row_counts());
             }
         }
     }
     for (kind, what) in ["add", "remove"].into_iter().enumerate() {
-        let [small, large] = [0, 1].map(|at| micros(taken[at][kind], ROUNDS * EACH));
-        line(&format!("{what}, {name}, us"), small, large);
+        let line = |unit: &str, of: &dyn Fn(&Spent) -> f64| {
+            line(&format!("{what}, {name}: {unit}"), of(&spent[0][kind]), of(&spent[1][kind]));
+        };
+        let each = (ROUNDS * EACH) as f64;
+        line("processor, us", &|spent| micros(spent.cpu, ROUNDS * EACH));
+        line("wall, us", &|spent| micros(spent.wall, ROUNDS * EACH));
+        line("rows read", &|spent| spent.read as f64 / each);
+        line("rows written", &|spent| spent.written as f64 / each);
+        line("bytes of rows written", &|spent| spent.bytes as f64 / each);
+        line("peak memory over idle, KiB", &|spent| spent.memory_kib as f64);
     }
     Ok(())
 }
 
+/// Reads of one field of a large map, and of all of it.
+fn one_field(store: &Store) -> Result<()> {
+    let map = store.collection("maps")?;
+    let fields: Fields =
+        (0..MAP_KEYS).map(|n| (format!("key {n}"), Field::from(format!("value {n}")))).collect();
+    map.put("m", &fields)?;
+    let start = Clock::start();
+    for n in 0..EACH {
+        map.get_field("m", format!("key {}", n * 997))?.ok_or("a field is there")?;
+    }
+    let one = micros(start.spent().cpu, EACH);
+    let start = Clock::start();
+    map.get("m")?.ok_or("the document is there")?;
+    let all = micros(start.spent().cpu, 1);
+    println!("\nread of one field of {MAP_KEYS}: {one:.1} us, of all: {all:.0} us");
+    Ok(())
+}
+
+/// What some edits cost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    cpu: Duration,
+    wall: Duration,
+    read: u64,
+    written: u64,
+    bytes: u64,
+    memory_kib: u64,
+}
+
+impl Spent {
+    fn add(&mut self, more: Spent, before: RowCounts, after: RowCounts) {
+        self.cpu += more.cpu;
+        self.wall += more.wall;
+        self.read += after.read - before.read;
+        self.written += after.written - before.written;
+        self.bytes += after.bytes_written - before.bytes_written;
+        self.memory_kib = self.memory_kib.max(more.memory_kib);
+    }
+}
+
+/// What is spent from now on.
+struct Clock {
+    wall: Instant,
+    cpu: Duration,
+    idle_kib: u64,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        let idle_kib = process::forget_peak();
+        Clock { wall: Instant::now(), cpu: process::thread_time(), idle_kib }
+    }
+
+    fn spent(&self) -> Spent {
+        Spent {
+            cpu: process::thread_time() - self.cpu,
+            wall: self.wall.elapsed(),
+            memory_kib: process::peak_kib().saturating_sub(self.idle_kib),
+            ..Spent::default()
+        }
+    }
+}
+
 fn line(what: &str, small: f64, large: f64) {
-    println!("{what:<34}{small:>12.1}{large:>12.1}{:>8.2}", large / small);
+    println!("{what:<36}{small:>12.1}{large:>12.1}{:>8.2}", large / small);
 }
 
 fn micros(taken: Duration, count: u64) -> f64 {

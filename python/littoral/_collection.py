@@ -71,13 +71,18 @@ class _Documents(MutableMapping[str, Document]):
         return default if found is None else found
 
     def get_field(self, id: str, path: Path, default: Any = None) -> Any:
-        """Give one field of a document, or ``default`` if there is no such one."""
-        at: Any = self._door.get(self._name, id)
-        for name in (path,) if isinstance(path, str) else path:
-            if not isinstance(at, dict) or name not in at:
-                return default
-            at = at[name]
-        return default if at is None and not path else at
+        """Give one field of a document, or ``default`` if there is no such one.
+
+        Of a large document, only what the field needs is read.
+        """
+        if not isinstance(path, str) and not path:
+            return self.get(id, default)
+        found = self._door.get_field(self._name, id, path)
+        return default if found is None else found[0]
+
+    def has(self, id: str, path: Path, element: Any) -> bool:
+        """Tell whether the set at ``path`` has ``element``, without reading the others."""
+        return self._door.has(self._name, id, path, element)
 
     def put(self, id: str, fields: Fields, *, version: Version | None = None) -> None:
         """Replace a document.

@@ -124,6 +124,12 @@ class Transaction:
     def get_or_absent(self, collection: str, id: str) -> Document:
         """The document, or an empty one that a put begins."""
 
+    def get_field(self, collection: str, id: str, path: Any) -> tuple[Any] | None:
+        """The field at a path, in a tuple; None if it is not there."""
+
+    def has(self, collection: str, id: str, path: Any, element: Any) -> bool:
+        """Whether the set at a path has an element."""
+
     def contains(self, collection: str, id: str) -> bool:
         """Whether there is a document with this id."""
 
@@ -216,6 +222,12 @@ class Store:
 
     def get(self, collection: str, id: str) -> Document | None:
         """The document with this id."""
+
+    def get_field(self, collection: str, id: str, path: Any) -> tuple[Any] | None:
+        """The field at a path, in a tuple; None if it is not there."""
+
+    def has(self, collection: str, id: str, path: Any, element: Any) -> bool:
+        """Whether the set at a path has an element."""
 
     def contains(self, collection: str, id: str) -> bool:
         """Whether there is a document with this id."""

@@ -323,6 +323,34 @@ impl Store {
         ops::unset(self, py, collection, id, path)
     }
 
+    /// The field at a path, in a tuple; None if it is not there.
+    fn get_field<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        id: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+        let read = |store: &littoral::Store| store.collection(collection)?.get_field(&id, &path);
+        let found = self.open.run(py, read)?;
+        found.map(|field| Ok((value::field_to_py(py, &field)?,))).transpose()
+    }
+
+    /// Whether the set at a path has an element.
+    fn has(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        element: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+        let element = value::element_of(element).map_err(|bad| bad.raise_at(py, &path))?;
+        self.open.run(py, |store| store.collection(collection)?.has(&id, &path, element))
+    }
+
     fn add(
         &self,
         py: Python<'_>,

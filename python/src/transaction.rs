@@ -153,6 +153,33 @@ impl Transaction {
         self.hand_out(py, collection, found.unwrap_or_else(|| Document::absent(&id)))
     }
 
+    /// The field at a path, in a tuple; None if it is not there.
+    fn get_field<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        id: &Bound<'py, PyAny>,
+        path: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+        let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+        let found = self.write(py, |txn| txn.get_field(collection, &id, &path))?;
+        found.map(|field| Ok((value::field_to_py(py, &field)?,))).transpose()
+    }
+
+    /// Whether the set at a path has an element.
+    fn has(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        id: &Bound<'_, PyAny>,
+        path: &Bound<'_, PyAny>,
+        element: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let (id, path) = (value::id_of(id)?, value::path_of(path)?);
+        let element = value::element_of(element).map_err(|bad| bad.raise_at(py, &path))?;
+        self.write(py, |txn| txn.has(collection, &id, &path, element))
+    }
+
     fn contains(&self, py: Python<'_>, collection: &str, id: &Bound<'_, PyAny>) -> PyResult<bool> {
         let id = value::id_of(id)?;
         self.write(py, |txn| Ok(txn.get(collection, &id)?.is_some()))

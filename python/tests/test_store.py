@@ -62,6 +62,9 @@ def test_a_transaction_is_all_or_nothing(store: littoral.Store) -> None:
         tx["log"]["l"] = {"about": "n"}
         tx["notes"].increment("n", "views")
         assert tx["notes"]["n"]["views"] == 2
+        assert tx["notes"].get_field("n", "views") == 2
+        tx["notes"].add("n", "tags", "sea")
+        assert tx["notes"].has("n", "tags", "sea") and not tx["notes"].has("n", "tags", "sky")
         assert "n" not in notes
     assert (notes["n"]["views"], log["l"]) == (2, {"about": "n"})
     with pytest.raises(ZeroDivisionError), store.write() as tx:

@@ -19,8 +19,8 @@ pub struct Batch<'a> {
     stamp: Stamp,
     /// In the order of keys; those of one key in the order they were given.
     points: Vec<Point<'a>>,
-    /// By prefix; of each origin the newest seen there.
-    clears: BTreeMap<&'a [u8], BTreeMap<Origin, Seq>>,
+    /// By prefix.
+    clears: BTreeMap<&'a [u8], Upto<'a>>,
     /// Whether the transaction's author had seen another, for dropping settled rows.
     seen: Option<&'a dyn Fn(&Dot) -> bool>,
 }
@@ -29,6 +29,46 @@ pub struct Batch<'a> {
 enum Point<'a> {
     Op(&'a [u8], &'a Op),
     Drop(&'a [u8], Dot),
+}
+
+/// Of each origin the newest that the clears of one prefix have seen.
+enum Upto<'a> {
+    Few(&'a [Dot]),
+    Many(BTreeMap<Origin, Seq>),
+}
+
+/// So many dots are looked through one by one.
+const FEW: usize = 8;
+
+impl<'a> Upto<'a> {
+    fn of(dots: &'a [Dot]) -> Upto<'a> {
+        let mut upto = Upto::Few(dots);
+        if dots.len() > FEW {
+            upto.join(&[]);
+        }
+        upto
+    }
+
+    fn join(&mut self, dots: &'a [Dot]) {
+        if let Upto::Few(few) = *self {
+            *self = Upto::Many(BTreeMap::new());
+            self.join(few);
+        }
+        let Upto::Many(seen) = self else { return };
+        for dot in dots {
+            let newest = seen.entry(dot.origin).or_default();
+            *newest = dot.seq.max(*newest);
+        }
+    }
+
+    fn covers(&self, dot: &Dot) -> bool {
+        match self {
+            Upto::Few(few) => {
+                few.iter().any(|seen| seen.origin == dot.origin && dot.seq <= seen.seq)
+            }
+            Upto::Many(seen) => seen.get(&dot.origin).is_some_and(|seq| dot.seq <= *seq),
+        }
+    }
 }
 
 impl<'a> Point<'a> {
@@ -46,8 +86,6 @@ pub struct Effects {
     pub settled: Vec<Settled>,
     /// Counter rows that it was to drop and that stay: settled, by none that was seen.
     pub waiting: Vec<Settled>,
-    /// Every key that it touched, in order.
-    pub changed: Vec<Changed>,
 }
 
 /// A key that a batch touched, and what takes part in what is shown there.
@@ -71,13 +109,10 @@ impl<'a> Batch<'a> {
                 Op::Put { key, .. } | Op::Add { key, .. } | Op::Settle { key, .. } => {
                     batch.points.push(Point::Op(key, op));
                 }
-                Op::Clear { prefix, upto } => {
-                    let seen = batch.clears.entry(prefix).or_default();
-                    for dot in upto {
-                        let newest = seen.entry(dot.origin).or_default();
-                        *newest = dot.seq.max(*newest);
-                    }
-                }
+                Op::Clear { prefix, upto } => match batch.clears.get_mut(&prefix[..]) {
+                    Some(seen) => seen.join(upto),
+                    None => drop(batch.clears.insert(prefix, Upto::of(upto))),
+                },
             }
         }
         batch.points.sort_by_key(Point::key);
@@ -97,19 +132,16 @@ impl<'a> Batch<'a> {
         Batch { stamp: *stamp, points, clears: BTreeMap::new(), seen: Some(seen) }
     }
 
-    /// The first place at or after `from` where it may change something.
-    pub fn next(&self, from: &[u8]) -> Option<Vec<u8>> {
+    /// The first key at or after `from` where it may change something.
+    pub fn next<'k>(&'k self, from: &'k [u8]) -> Option<&'k [u8]> {
         if self.clears_over(from).next().is_some() {
-            return Some(from.to_vec());
+            return Some(from);
         }
         let at = self.points.partition_point(|point| point.key() < from);
         let point = self.points.get(at).map(Point::key);
-        let clear = self
-            .clears
-            .range::<[u8], _>((Bound::Included(from), Bound::Unbounded))
-            .next()
-            .map(|(prefix, _)| *prefix);
-        point.into_iter().chain(clear).min().map(<[u8]>::to_vec)
+        let after = (Bound::Included(from), Bound::Unbounded);
+        let clear = self.clears.range::<[u8], _>(after).next().map(|(prefix, _)| *prefix);
+        point.into_iter().chain(clear).min()
     }
 
     /// Whether a cell that is there after the batch was there before it, and the same.
@@ -118,88 +150,89 @@ impl<'a> Batch<'a> {
     }
 
     /// Applies what lies between the keys `from` and `to` to `cells`, which are all that a
-    /// document has there.
+    /// document has there. Notes each key that it touched in `changed`, if that is wanted.
     pub fn apply(
         &self,
         cells: Vec<Cell>,
         from: &[u8],
         to: Option<&[u8]>,
         effects: &mut Effects,
+        mut changed: Option<&mut Vec<Changed>>,
     ) -> Vec<Cell> {
-        let mut out = Vec::with_capacity(cells.len() + 1);
+        let mut out = Vec::with_capacity(cells.len() + self.points.len().min(cells.len() + 8));
         let mut rest = cells.into_iter();
         let mut at = from.to_vec();
-        while let Some(next) = self.next(&at).filter(|next| to.is_none_or(|to| &next[..] < to)) {
-            let untouched = rest.as_slice().partition_point(|cell| cell.key < next);
+        while let Some(next) = self.next(&at).filter(|next| to.is_none_or(|to| *next < to)) {
+            let untouched = rest.as_slice().partition_point(|cell| &cell.key[..] < next);
+            let first = self.points.partition_point(|point| point.key() < next);
             out.extend(rest.by_ref().take(untouched));
-            let first = self.points.partition_point(|point| point.key() < &next[..]);
             let point = self.points.get(first).map(Point::key);
             let point = point.filter(|key| to.is_none_or(|to| *key < to));
             let cell = rest.as_slice().first().map(|cell| &cell.key[..]);
-            let Some(key) = point.into_iter().chain(cell).min().map(<[u8]>::to_vec) else { break };
+            let Some(key) = point.into_iter().chain(cell).min() else { break };
+            at.clear();
+            at.extend_from_slice(key);
+            let key = &at[..];
             let len = rest.as_slice().iter().take_while(|cell| cell.key == key).count();
-            let group: Vec<Cell> = rest.by_ref().take(len).collect();
-            out.extend(self.apply_group(&key, group, first, effects));
-            at = key;
+            let mut group: Vec<Cell> = rest.by_ref().take(len).collect();
+            let before = changed.is_some().then(|| Kinds::of(key, &group));
+            if self.apply_group(key, &mut group, first, effects)
+                && let (Some(changed), Some(before)) = (&mut changed, before)
+            {
+                let after = Kinds::of(key, &group);
+                changed.push(Changed { key: key.to_vec(), before, after });
+            }
+            out.append(&mut group);
             at.push(0);
         }
         out.extend(rest);
         out
     }
 
-    /// Applies what touches `key` to the cells there.
+    /// Applies what touches `key` to the cells there. Gives whether anything does.
     fn apply_group(
         &self,
         key: &[u8],
-        mut group: Vec<Cell>,
+        group: &mut Vec<Cell>,
         first: usize,
         effects: &mut Effects,
-    ) -> Vec<Cell> {
-        let clears: Vec<&BTreeMap<Origin, Seq>> = self.clears_over(key).collect();
+    ) -> bool {
+        let clears: Vec<&Upto<'_>> = self.clears_over(key).collect();
         let points = self.points[first..].iter().take_while(|point| point.key() == key);
-        if clears.is_empty() && points.clone().next().is_none() {
-            return group;
-        }
-        let before = Kinds::of(key, &group);
-        let seen = |dot: &Dot| {
-            clears.iter().any(|upto| upto.get(&dot.origin).is_some_and(|seq| dot.seq <= *seq))
-        };
-        group.retain(|cell| !cell::kill(cell, seen));
+        let mut touched = !clears.is_empty();
+        group.retain(|cell| !cell::kill(cell, |dot| clears.iter().any(|upto| upto.covers(dot))));
         for point in points {
+            touched = true;
             match point {
                 Point::Op(_, op) => {
-                    effects.settled.extend(cell::apply(&mut group, op, &self.stamp));
+                    effects.settled.extend(cell::apply(group, op, &self.stamp));
                 }
                 Point::Drop(key, born) => {
                     let seen = |dot: &Dot| self.seen.is_some_and(|seen| seen(dot));
-                    if cell::drop_settled(&mut group, born, seen) {
+                    if cell::drop_settled(group, born, seen) {
                         effects.waiting.push(Settled { key: key.to_vec(), row: *born });
                     }
                 }
             }
         }
-        let after = Kinds::of(key, &group);
-        effects.changed.push(Changed { key: key.to_vec(), before, after });
-        group
+        touched
     }
 
     /// The clears at or above `key`, from the longest prefix to the shortest.
-    fn clears_over(&self, key: &[u8]) -> impl Iterator<Item = &BTreeMap<Origin, Seq>> {
-        let mut within = Some(key.to_vec());
+    fn clears_over<'k>(&'k self, key: &'k [u8]) -> impl Iterator<Item = &'k Upto<'a>> {
+        let mut within = (!self.clears.is_empty()).then_some(key);
         std::iter::from_fn(move || {
             loop {
                 let top = within.take()?;
-                let (prefix, upto) = self
-                    .clears
-                    .range::<[u8], _>((Bound::Unbounded, Bound::Included(&top[..])))
-                    .next_back()?;
-                let shared = prefix.iter().zip(&top).take_while(|(a, b)| a == b).count();
+                let upto_top = (Bound::Unbounded, Bound::Included(top));
+                let (prefix, upto) = self.clears.range::<[u8], _>(upto_top).next_back()?;
+                let shared = prefix.iter().zip(top).take_while(|(a, b)| a == b).count();
                 if shared == prefix.len() {
-                    within = (shared > 0).then(|| top[..shared - 1].to_vec());
+                    within = (shared > 0).then(|| &top[..shared - 1]);
                     return Some(upto);
                 }
                 // No longer prefix of the key can be there: it would sort after this one.
-                within = Some(top[..shared].to_vec());
+                within = Some(&top[..shared]);
             }
         })
     }

@@ -8,6 +8,8 @@
 //! only if all below that one came or went. Keys that changed come in order; what lies beside
 //! them and did not change is asked for, only where it decides.
 
+use std::ops::Range;
+
 use super::cell::{Body, Cell};
 use super::key::{self, Slot, Step};
 use super::row::Flags;
@@ -22,14 +24,15 @@ pub struct Kinds {
     counter: bool,
 }
 
-/// What a place has beside the keys that changed. Ranges are of keys, without their end.
+/// What a place has beside the keys that changed.
 pub trait Beside {
     /// What looking may fail with.
     type Error;
-    /// Whether a cell that takes part in what is shown lies there and did not change.
-    fn live(&mut self, from: &[u8], to: &[u8]) -> Result<bool, Self::Error>;
-    /// What the cells at this key, none of which changed, add to their place.
-    fn kinds(&mut self, key: &[u8]) -> Result<Kinds, Self::Error>;
+    /// Whether a cell that takes part in what is shown lies at or below `place`, behind one of
+    /// these bytes, and did not change.
+    fn live(&mut self, place: &[u8], tags: Range<u8>) -> Result<bool, Self::Error>;
+    /// What the registers at `place`, none of which changed, add to it.
+    fn registers(&mut self, place: &[u8]) -> Result<Kinds, Self::Error>;
 }
 
 /// Nothing.
@@ -38,11 +41,11 @@ struct Alone;
 impl Beside for Alone {
     type Error = std::convert::Infallible;
 
-    fn live(&mut self, _: &[u8], _: &[u8]) -> Result<bool, Self::Error> {
+    fn live(&mut self, _: &[u8], _: Range<u8>) -> Result<bool, Self::Error> {
         Ok(false)
     }
 
-    fn kinds(&mut self, _: &[u8]) -> Result<Kinds, Self::Error> {
+    fn registers(&mut self, _: &[u8]) -> Result<Kinds, Self::Error> {
         Ok(Kinds::default())
     }
 }
@@ -187,7 +190,7 @@ impl Node {
         if self.before != self.after {
             self.look(path, beside, |before, after| !before && !after)?;
             if !self.registers_changed {
-                let registers = beside.kinds(&key::slot(path, Slot::Register))?;
+                let registers = beside.registers(path)?;
                 self.before = self.before.with(registers);
                 self.after = self.after.with(registers);
             }
@@ -203,7 +206,7 @@ impl Node {
     ) -> Result<(), B::Error> {
         let mut live = |ranges: &[(u8, u8)]| -> Result<bool, B::Error> {
             for (from, to) in ranges {
-                if beside.live(&[path, &[*from]].concat(), &[path, &[*to]].concat())? {
+                if beside.live(path, *from..*to)? {
                     return Ok(true);
                 }
             }

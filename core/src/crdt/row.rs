@@ -90,7 +90,7 @@ impl Row {
     /// Applies a batch.
     pub fn change(&mut self, batch: &Batch<'_>) -> Effects {
         let mut effects = Effects::default();
-        self.cells = batch.apply(std::mem::take(&mut self.cells), &[], None, &mut effects);
+        self.cells = batch.apply(std::mem::take(&mut self.cells), &[], None, &mut effects, None);
         effects
     }
 
@@ -114,8 +114,13 @@ impl Row {
 
     /// Of each origin the newest transaction with a cell here.
     pub fn seen(&self) -> BTreeMap<Origin, Seq> {
+        Row::seen_in(self.cells.iter())
+    }
+
+    /// As [`Row::seen`], of these cells.
+    pub fn seen_in<'a>(cells: impl Iterator<Item = &'a Cell>) -> BTreeMap<Origin, Seq> {
         let mut seen = BTreeMap::new();
-        for cell in &self.cells {
+        for cell in cells {
             let newest = match &cell.body {
                 Body::Put(_) => cell.stamp.dot.seq,
                 Body::Counter(row) => row.seq.max(cell.stamp.dot.seq),

@@ -6,6 +6,7 @@
 //! different value or kind at one place are a conflict; equal values are not. Cells of
 //! unknown slots are never shown.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::{Body, Cell};
@@ -41,8 +42,13 @@ pub struct Candidate {
 
 /// The document that `row` shows; `None` if it shows none.
 pub fn fields(row: &Row) -> Option<Fields> {
+    fields_of(row.cells())
+}
+
+/// As [`fields`], of a document that holds these cells.
+pub fn fields_of(cells: &[impl Borrow<Cell>]) -> Option<Fields> {
     let mut walk = Walk { conflicts: None };
-    match walk.node(row.cells(), 0, &mut Path::root())?.field {
+    match walk.node(cells, 0, &mut Path::root())?.field {
         Field::Map(fields) => Some(fields),
         _ => None,
     }
@@ -50,8 +56,20 @@ pub fn fields(row: &Row) -> Option<Fields> {
 
 /// The field at `path` that `row` shows.
 pub fn field(row: &Row, path: &Path) -> Option<Field> {
-    let shown = fields(row)?;
-    crate::value::lookup(&shown, path).cloned()
+    field_of(row.cells(), path)
+}
+
+/// As [`field`], of a document that holds these cells.
+pub fn field_of(cells: &[impl Borrow<Cell>], path: &Path) -> Option<Field> {
+    let mut shown = fields_of(cells)?;
+    let (last, way) = path.names().split_last()?;
+    for name in way {
+        match shown.remove(name)? {
+            Field::Map(fields) => shown = fields,
+            _ => return None,
+        }
+    }
+    shown.remove(last)
 }
 
 /// The conflicts in `row`, in the order of their paths.
@@ -69,16 +87,16 @@ pub fn flags(row: &Row) -> Flags {
 }
 
 /// The cells that share a node, taken apart: its own by slot, and each child's run.
-struct Node<'a> {
+struct Node<'a, C> {
     registers: Vec<&'a Cell>,
     map_markers: Vec<&'a Cell>,
     set: Vec<&'a Cell>,
     counters: Vec<&'a Cell>,
-    children: Vec<(&'a [u8], &'a [Cell])>,
+    children: Vec<(&'a [u8], &'a [C])>,
 }
 
-impl<'a> Node<'a> {
-    fn of(cells: &'a [Cell], at: usize) -> Node<'a> {
+impl<'a, C: Borrow<Cell>> Node<'a, C> {
+    fn of(cells: &'a [C], at: usize) -> Node<'a, C> {
         let mut node = Node {
             registers: Vec::new(),
             map_markers: Vec::new(),
@@ -88,6 +106,7 @@ impl<'a> Node<'a> {
         };
         let mut rest = cells;
         while let Some(cell) = rest.first() {
+            let cell: &Cell = cell.borrow();
             let taken = match key::step(&cell.key, at) {
                 Step::Slot(slot, _) => {
                     match slot {
@@ -113,8 +132,8 @@ impl<'a> Node<'a> {
 }
 
 /// How many of `cells` lie under the field `component` at `at`.
-fn child_len(cells: &[Cell], at: usize, component: &[u8]) -> usize {
-    cells.iter().take_while(|cell| cell.key[at..].starts_with(component)).count()
+fn child_len(cells: &[impl Borrow<Cell>], at: usize, component: &[u8]) -> usize {
+    cells.iter().take_while(|cell| (*cell).borrow().key[at..].starts_with(component)).count()
 }
 
 struct Walk {
@@ -127,7 +146,7 @@ struct Shown {
 }
 
 impl Walk {
-    fn node(&mut self, cells: &[Cell], at: usize, path: &mut Path) -> Option<Shown> {
+    fn node(&mut self, cells: &[impl Borrow<Cell>], at: usize, path: &mut Path) -> Option<Shown> {
         let node = Node::of(cells, at);
         let mut shown: Vec<Shown> = Vec::new();
         let inner = self.conflicts.as_ref().map_or(0, Vec::len);
@@ -149,7 +168,12 @@ impl Walk {
         shown.into_iter().next()
     }
 
-    fn map(&mut self, node: &Node<'_>, at: usize, path: &mut Path) -> Option<Shown> {
+    fn map(
+        &mut self,
+        node: &Node<'_, impl Borrow<Cell>>,
+        at: usize,
+        path: &mut Path,
+    ) -> Option<Shown> {
         let mut rank = node.map_markers.iter().map(|cell| cell.stamp.rank()).max();
         let mut fields = Fields::new();
         for (component, cells) in &node.children {
@@ -167,8 +191,13 @@ impl Walk {
 }
 
 /// The highest put at or below a node, whatever kind it is of.
-fn highest(cells: &[Cell]) -> Option<Rank> {
-    cells.iter().filter(|cell| cell.is_live() && cell.slot() != Slot::Unknown).map(cell_rank).max()
+fn highest(cells: &[impl Borrow<Cell>]) -> Option<Rank> {
+    cells
+        .iter()
+        .map(Borrow::borrow)
+        .filter(|cell| cell.is_live() && cell.slot() != Slot::Unknown)
+        .map(cell_rank)
+        .max()
 }
 
 fn cell_rank(cell: &Cell) -> Rank {

@@ -36,6 +36,9 @@ pub struct Window {
     source: Option<Box<dyn Source + Send + Sync>>,
     /// The groups that changed since they were read, as they were.
     original: BTreeMap<Vec<u8>, Vec<Cell>>,
+    /// Every scope is all there is: what a scope must come to the same as.
+    #[cfg(test)]
+    pub(crate) sees_all: bool,
 }
 
 impl Ranges {
@@ -103,6 +106,8 @@ impl Window {
             held: Ranges::default(),
             source: None,
             original: BTreeMap::new(),
+            #[cfg(test)]
+            sees_all: false,
         };
         window.held.insert(&[], None);
         window.take_in(row.into_cells());
@@ -116,6 +121,8 @@ impl Window {
             held: Ranges::default(),
             source: Some(source),
             original: BTreeMap::new(),
+            #[cfg(test)]
+            sees_all: false,
         }
     }
 
@@ -223,11 +230,18 @@ impl Window {
         self.between(prefix, after(prefix).as_deref())
     }
 
-    /// The cells of `scope`, as a row of their own.
-    pub fn part(&self, scope: &Ranges) -> Row {
-        let cells =
-            scope.0.iter().flat_map(|(from, to)| self.between(from, to.as_deref())).cloned();
-        Row::of_cells(cells.collect())
+    /// The cells of `scope`, in order.
+    pub fn part(&self, scope: &Ranges) -> Vec<&Cell> {
+        #[cfg(test)]
+        if self.sees_all {
+            return self.all();
+        }
+        scope.0.iter().flat_map(|(from, to)| self.between(from, to.as_deref())).collect()
+    }
+
+    /// All cells of the document, which is held whole.
+    pub fn all(&self) -> Vec<&Cell> {
+        self.between(&[], None).collect()
     }
 
     /// The whole document, which is held.
@@ -235,9 +249,9 @@ impl Window {
         Row::of_cells(self.between(&[], None).cloned().collect())
     }
 
-    /// What decides what is shown of the field at `path`: a row of the places on the way to it and of
-    /// all at and below it.
-    pub fn part_of_field(&mut self, path: &Path) -> Result<Row> {
+    /// What decides what is shown of the field at `path`: the places on the way to it and all at and
+    /// below it.
+    pub fn part_of_field(&mut self, path: &Path) -> Result<Vec<&Cell>> {
         let mut scope = Ranges::default();
         self.hold_way(path, &mut scope)?;
         self.hold_below(&key::prefix(path), &mut scope)?;
@@ -245,7 +259,7 @@ impl Window {
     }
 
     /// As [`Window::part_of_field`], of the elements of a set only `element`.
-    pub fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Row> {
+    pub fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Vec<&Cell>> {
         let mut scope = Ranges::default();
         self.hold_way(path, &mut scope)?;
         let (prefix, mut bytes) = (key::prefix(path), Vec::new());
@@ -256,12 +270,12 @@ impl Window {
 
     /// The field at `path`.
     pub fn field(&mut self, path: &Path) -> Result<Option<Field>> {
-        Ok(view::field(&self.part_of_field(path)?, path))
+        Ok(view::field_of(&self.part_of_field(path)?, path))
     }
 
     /// Whether the field at `path` is a set with this element.
     pub fn has(&mut self, path: &Path, element: &Value) -> Result<bool> {
-        let field = view::field(&self.part_of_set(path, element)?, path);
+        let field = view::field_of(&self.part_of_set(path, element)?, path);
         Ok(field.is_some_and(|field| field.as_set().is_some_and(|set| set.contains(element))))
     }
 
@@ -274,10 +288,7 @@ impl Window {
                 if key.starts_with(within) {
                     let end = [key, &[0][..]].concat();
                     assert!(self.held.contains(key, Some(&end)), "what is changed was not read");
-                    self.save(key);
-                    let mut group = self.groups.remove(key).unwrap_or_default();
-                    cell::apply(&mut group, op, stamp);
-                    self.set(key, group);
+                    self.change(key, |group| drop(cell::apply(group, op, stamp)));
                 }
             }
             Op::Clear { prefix, upto } => {
@@ -294,19 +305,28 @@ impl Window {
                     self.under(prefix).filter(killed).map(|cell| cell.key.clone()).collect();
                 keys.dedup();
                 for key in keys {
-                    self.save(&key);
-                    let mut group = self.groups.remove(&key).unwrap_or_default();
-                    group.retain(|cell| !cell::kill(cell, seen));
-                    self.set(&key, group);
+                    self.change(&key, |group| group.retain(|cell| !cell::kill(cell, seen)));
                 }
             }
         }
     }
 
-    fn save(&mut self, key: &[u8]) {
+    fn change(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<Cell>)) {
+        let (mut new, known) = (Vec::new(), self.groups.get_mut(key));
         if !self.original.contains_key(key) {
-            let group = self.groups.get(key).cloned().unwrap_or_default();
-            self.original.insert(key.to_vec(), group);
+            self.original.insert(key.to_vec(), known.as_deref().cloned().unwrap_or_default());
+        }
+        match known {
+            Some(group) => {
+                change(group);
+                if group.is_empty() {
+                    self.groups.remove(key);
+                }
+            }
+            None => {
+                change(&mut new);
+                self.set(key, new);
+            }
         }
     }
 

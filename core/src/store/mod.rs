@@ -62,7 +62,7 @@ pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
-pub use stats::{CollectionStats, Digests, Stats};
+pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};

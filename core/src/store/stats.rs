@@ -70,7 +70,26 @@ pub struct Digests {
     pub cells: Hash,
 }
 
+/// Rows of documents that changes and reads of a part have read and written since the store was
+/// opened: what an edit costs, without a clock.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Rows read.
+    pub read: u64,
+    /// Rows written.
+    pub written: u64,
+    /// Bytes of those.
+    pub bytes_written: u64,
+}
+
 impl Store {
+    /// How many rows of documents were read and written so far.
+    #[doc(hidden)]
+    pub fn row_counts(&self) -> RowCounts {
+        self.inner.read_heads().meter.counts()
+    }
+
     /// Figures for operators.
     pub fn stats(&self) -> Result<Stats> {
         let log_budget_bytes = self.inner.whole_budget();

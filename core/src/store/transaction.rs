@@ -379,7 +379,7 @@ impl Source for View {
         for signed in &self.queued {
             let stamp = signed.txn.stamp();
             let batch = Batch::of_ops(ops(signed, &self.id).unwrap_or_default(), &stamp);
-            cells = batch.apply(cells, from, to, &mut Effects::default());
+            cells = batch.apply(cells, from, to, &mut Effects::default(), None);
         }
         Ok(cells)
     }

@@ -14,6 +14,9 @@
 //! seen of other kinds at its place and on the way there, so that taking something out never
 //! brings up another side.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::version::{element_key, short_hash};
@@ -69,10 +72,10 @@ impl Draft {
     /// Replaces the document by `fields`: writes the difference to what `base` had seen, or to
     /// what is there now, and clears only that.
     pub fn put(&mut self, fields: &Fields, base: Option<&Base>) -> Result<()> {
-        let row = self.row()?;
+        self.now.hold_all()?;
         let now;
         let base = match base {
-            Some(base) if !base.is_current(&row) => {
+            Some(base) if !base.is_current(&self.now.row()) => {
                 if base.leaves.is_none() {
                     return Err(Error::new(
                         ErrorKind::VersionMismatch,
@@ -82,7 +85,7 @@ impl Draft {
                 base
             }
             _ => {
-                now = Base::of_part(&row);
+                now = Base::of_part(&self.now.all());
                 &now
             }
         };
@@ -99,12 +102,12 @@ impl Draft {
 
     /// Removes what `base` had seen of the document, or what is there now. Gives whether there was anything.
     pub fn delete(&mut self, base: Option<&Base>) -> Result<bool> {
-        let row = self.row()?;
+        self.now.hold_all()?;
         let now;
         let base = match base {
             Some(base) => base,
             None => {
-                now = Base::of_part(&row);
+                now = Base::of_part(&self.now.all());
                 &now
             }
         };
@@ -210,13 +213,13 @@ impl Draft {
     }
 
     /// The part of the document that an edit of the field at `path` concerns.
-    fn part(&mut self, path: &Path) -> Result<Row> {
+    fn part(&mut self, path: &Path) -> Result<Vec<&Cell>> {
         check_path(path)?;
         self.now.part_of_field(path)
     }
 
     /// The part of the document that an edit of one element of the set at `path` concerns.
-    fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Row> {
+    fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Vec<&Cell>> {
         check_path(path)?;
         self.now.part_of_set(path, element)
     }
@@ -554,14 +557,14 @@ impl Draft {
 
 /// Checks that the field at `path` is of one kind, or not there.
 fn want_kind(
-    row: &Row,
+    part: &[&Cell],
     path: &Path,
     wanted: &str,
     remedy: &str,
     is: impl Fn(&Field) -> bool,
 ) -> Result<()> {
     parent_names(path)?;
-    match view::field(row, path) {
+    match view::field_of(part, path) {
         Some(field) if !is(&field) => Err(Error::new(
             ErrorKind::WrongKind,
             format!("the field '{path}' is a {}, not a {wanted}; {remedy}", field.kind()),

@@ -4,10 +4,11 @@
 //! those who can't hand back the document. It holds the dots seen and a print of each field
 //! shown, so that a stale copy can be put back without the store keeping old documents.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::crdt::key::{self, Slot};
-use crate::crdt::{Body, Row, view};
+use crate::crdt::{Body, Cell, Row, view};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Origin, Seq};
 use crate::value::{Field, Fields, Value, codec};
@@ -51,24 +52,30 @@ pub struct Base {
 impl Base {
     /// What a reader of `row` sees.
     pub fn of(row: &Row) -> Base {
-        Base { digest: digest(row), ..Base::of_part(row) }
+        Base { digest: digest(row), ..Base::of_part(row.cells()) }
     }
 
     /// What a reader of a part of a document sees. It can't be compared with the whole.
-    pub(super) fn of_part(row: &Row) -> Base {
+    pub(super) fn of_part(cells: &[impl Borrow<Cell>]) -> Base {
         let mut leaves = BTreeMap::new();
-        if let Some(fields) = view::fields(row) {
+        if let Some(fields) = view::fields_of(cells) {
             each_leaf(&fields, &mut Vec::new(), &mut |key, print| {
                 leaves.insert(short_hash(key), print);
             });
         }
-        let rows = row.cells().iter().filter_map(|cell| match &cell.body {
+        let cells = cells.iter().map(Borrow::borrow);
+        let rows = cells.clone().filter_map(|cell: &Cell| match &cell.body {
             Body::Counter(counter) => {
                 Some(((short_hash(&cell.key), cell.stamp.dot), (counter.seq, counter.total)))
             }
             Body::Put(_) => None,
         });
-        Base { digest: [0; 16], seen: row.seen(), leaves: Some(leaves), rows: rows.collect() }
+        Base {
+            digest: [0; 16],
+            seen: Row::seen_in(cells),
+            leaves: Some(leaves),
+            rows: rows.collect(),
+        }
     }
 
     /// Whether `row` is exactly what was seen.

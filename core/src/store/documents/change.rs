@@ -8,9 +8,12 @@
 //! order in which these came; the collection's digest has exactly the digests of those rows;
 //! the head's size, flags and count of places in conflict are exact.
 
+use std::ops::Range;
+
 use redb::ReadableTable;
 
 use super::{Head, Meter, cells_between, decode, no_first_run, runs_between, runs_prefix};
+use crate::crdt::key::{self, Slot};
 use crate::crdt::layout::{run_key, size_of};
 use crate::crdt::places::{Beside, Found, Kinds, Places};
 use crate::crdt::{Batch, Cell, Changed, Effects, Flags, Layout, LtHash, Row, places};
@@ -262,14 +265,17 @@ impl Writer<'_, '_> {
         let (mut places, mut grown) = (Places::default(), 0i64);
         let mut tail: Option<Run> = None;
         let mut at = Some(Vec::new());
-        while let Some(next) = at.and_then(|at| batch.next(&at)) {
-            let mut run = self.load(&next)?;
+        while let Some(from) = at
+            && let Some(next) = batch.next(&from)
+        {
+            let mut run = self.load(next)?;
             let old_first = run.cells.first().map(|cell| cell.key.clone());
             grown -= size_of(&run.cells) as i64;
             let cells = std::mem::take(&mut run.cells);
-            run.cells = batch.apply(cells, &run.key, run.end.as_deref(), &mut effects);
+            let mut changed = Vec::new();
+            run.cells =
+                batch.apply(cells, &run.key, run.end.as_deref(), &mut effects, Some(&mut changed));
             grown += size_of(&run.cells) as i64;
-            let changed = std::mem::take(&mut effects.changed);
             at = run.end.clone();
             self.lay(&mut tail, run, old_first.as_deref(), &changed)?;
             let mut beside = BesideTail { writer: self, tail: &tail, batch };
@@ -277,9 +283,9 @@ impl Writer<'_, '_> {
                 places.step(&changed.key, changed.before, changed.after, &mut beside)?;
             }
         }
-        self.end(&mut tail)?;
         let Found { delta, shown } =
-            places.finish(&mut BesideTail { writer: self, tail: &None, batch })?;
+            places.finish(&mut BesideTail { writer: self, tail: &tail, batch })?;
+        self.end(&mut tail)?;
         let after = Head {
             shown: shown.unwrap_or(before.shown),
             size: before.size.saturating_add_signed(grown),
@@ -425,7 +431,9 @@ impl BesideTail<'_, '_, '_> {
 impl Beside for BesideTail<'_, '_, '_> {
     type Error = crate::error::Error;
 
-    fn live(&mut self, from: &[u8], to: &[u8]) -> Result<bool> {
+    fn live(&mut self, place: &[u8], tags: Range<u8>) -> Result<bool> {
+        let [from, to] = [tags.start, tags.end].map(|tag| [place, &[tag]].concat());
+        let (from, to) = (&from[..], &to[..]);
         if self.tail.as_ref().is_some_and(|tail| self.left(&tail.cells, from, to)) {
             return Ok(true);
         }
@@ -451,7 +459,8 @@ impl Beside for BesideTail<'_, '_, '_> {
         Ok(false)
     }
 
-    fn kinds(&mut self, key: &[u8]) -> Result<Kinds> {
+    fn registers(&mut self, place: &[u8]) -> Result<Kinds> {
+        let key = &key::slot(place, Slot::Register)[..];
         let after = [key, &[0]].concat();
         let Writer { runs, number, id, meter, numbers, .. } = self.writer;
         let cells = match self.within_tail(key, &after) {

@@ -12,6 +12,8 @@
 //! | runs | collection number, id length 2, id, first 1,024 bytes of its first cell's key; of a document's first run nothing | a [`Row`] without flags |
 
 mod change;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redb::{OwnedAccessGuard, OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::heads::Origins;
+use super::stats::RowCounts;
 use super::tables::{self, db};
 use crate::crdt::layout::run_key;
 use crate::crdt::{Cell, Flags, Row, Source};
@@ -38,12 +41,18 @@ const IN_RUNS: u8 = 4;
 /// many bytes were written, since the store was opened.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    pub(super) read: AtomicU64,
-    pub(super) written: AtomicU64,
-    pub(super) bytes_written: AtomicU64,
+    read: AtomicU64,
+    written: AtomicU64,
+    bytes_written: AtomicU64,
 }
 
 impl Meter {
+    pub(super) fn counts(&self) -> RowCounts {
+        let [read, written, bytes_written] = [&self.read, &self.written, &self.bytes_written]
+            .map(|count| count.load(Ordering::Relaxed));
+        RowCounts { read, written, bytes_written }
+    }
+
     fn note_read(&self) {
         self.read.fetch_add(1, Ordering::Relaxed);
     }
