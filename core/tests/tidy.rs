@@ -97,6 +97,27 @@ fn lines() -> impl Iterator<Item = (PathBuf, String, String)> {
     })
 }
 
+/// The tests that `docs/PROMISES.md` names exist.
+#[test]
+fn promises_are_held_by_tests_that_exist() {
+    let core = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(core.join("../docs/PROMISES.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with('|')).skip(2);
+    let mut named = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (file, test) = (cells[2], cells[3]);
+        let path = match file.strip_suffix(" (node)") {
+            Some(file) => core.join(format!("../node/tests/{file}.rs")),
+            None => core.join(format!("tests/{file}.rs")),
+        };
+        let source = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}", path.display()));
+        assert!(source.contains(&format!("fn {test}(")), "no test {test} in {file}");
+        named += 1;
+    }
+    assert!(named > 30);
+}
+
 fn is_test(file: &Path) -> bool {
     file.components().any(|part| part.as_os_str() == "tests")
         || file.file_name().is_some_and(|name| name == "tests.rs")
