@@ -1,7 +1,7 @@
 //! The ledger: everything that was ever written, what each store owes, and the checks.
 //!
 //! It knows stores only by what they show, what they put on the wire, and the bytes of their
-//! logs; what they ought to show, it works out from the history alone ([`oracle`]).
+//! logs; what they ought to show, it works out from the history alone (`oracle`).
 //!
 //! What it holds a store to, after every event that touched it:
 //! 1. a dot stands for one transaction for ever, and each has the hash that vectors tell;
