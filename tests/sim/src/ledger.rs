@@ -27,6 +27,9 @@ use crate::{Checked, ensure};
 /// The collections of every schedule.
 pub(crate) const COLLECTIONS: [&str; 2] = ["notes", "plans"];
 
+/// How the complaint of a check begins if the store could not be read.
+pub(crate) const UNREADABLE: &str = "unreadable: ";
+
 type Dots = Vec<(&'static str, Dot)>;
 type Logged = BTreeSet<(&'static str, Dot)>;
 type Touched = (String, Vec<(Origin, Seq)>);
@@ -310,7 +313,7 @@ impl Ledger {
         ensure!(vector.covers_all(&before), "{name}: the vector lost an origin");
         let collection = store.collection(name).map_err(|err| err.to_string())?;
         for id in documents {
-            let document = collection.get(&id).map_err(|err| err.to_string())?;
+            let document = collection.get(&id).map_err(|err| format!("{UNREADABLE}{err}"))?;
             let expected = book.expect(&id, &now);
             self.compared += 1;
             compare(name, &id, document.as_ref(), expected.as_ref().as_ref())?;
