@@ -69,7 +69,7 @@ fn trouble(trouble: Trouble) -> String {
                 .to_owned()
         }
         Trouble::Halted(Offence::Forked) => {
-            "forked: two transactions have one name; `littoral doctor` says more".to_owned()
+            "forked: two transactions have one name; a store was copied or rolled back".to_owned()
         }
         Trouble::Halted(Offence::TooNew) => {
             "too new: one side does not know what the other writes here; upgrade Littoral on it"
