@@ -79,10 +79,12 @@ fn trouble(trouble: Trouble) -> String {
             "halted: a transaction of one side is invalid; its log says which".to_owned()
         }
         Trouble::Behind => {
-            "behind: the peer's log no longer reaches back to what is here".to_owned()
+            "behind: the peer's log no longer reaches back to what is here; a snapshot is on its way"
+                .to_owned()
         }
         Trouble::PeerBehind => {
-            "peer behind: the log here no longer reaches back to what the peer holds".to_owned()
+            "peer behind: the log here no longer reaches back to what the peer holds; it is sent a snapshot"
+                .to_owned()
         }
         Trouble::Stuck => {
             "stuck: the peer sends what builds on transactions it does not tell".to_owned()
