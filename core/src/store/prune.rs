@@ -307,13 +307,7 @@ impl Inner {
                 let gone = &first[..]..=&last[..];
                 tables.transactions.retain_in::<&[u8], _>(gone, |_, _| false).map_err(db)?;
             }
-            // Records may be there of what is held under that name no longer: a floor above the
-            // vector is one that no peer could ever cover.
-            let newest = newest.iter().filter_map(|(origin, newest)| {
-                let row = head.vector.get(origin)?;
-                let held = Head { seq: row.seq, hash: row.hash.short() };
-                Some((*origin, if newest.seq > held.seq { held } else { *newest }))
-            });
+            let newest = newest.iter().map(|(origin, head)| (*origin, *head));
             rises.push(Rise::write(tables, &heads.origins, head, newest)?);
         }
         Ok(rises)
