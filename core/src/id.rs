@@ -64,11 +64,14 @@ impl FromStr for NodeId {
 pub struct Origin {
     /// The node's key.
     pub node: NodeId,
-    /// 0 at first; a new one is taken when a node can't be sure which dots it has used.
+    /// 0 at first. When a node can't be sure that a dot is unused, it takes another one, by lot.
     pub incarnation: u32,
 }
 
 impl Origin {
+    /// Incarnations are up to this: the highest bit has no meaning yet.
+    pub const LAST_INCARNATION: u32 = u32::MAX >> 1;
+
     /// Bytes of an encoded origin.
     pub const BYTES: usize = 36;
 

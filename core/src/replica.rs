@@ -56,7 +56,11 @@ impl Source for Store {
     }
 
     fn vector(&self, collection: &str) -> Result<Vector> {
-        Ok(Store::summary(self, collection)?.0)
+        self.told(collection)
+    }
+
+    fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
+        Store::doubts(self, collection, theirs)
     }
 
     fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
@@ -72,9 +76,11 @@ impl Source for Store {
     }
 
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
-        let LogPage { records, next } = self.log_read(collection, from, max_bytes)?;
-        let record = |(dot, bytes, end)| Record { dot, bytes, end };
-        Ok(Page { records: records.into_iter().map(record).collect(), next })
+        self.log_read(collection, from, max_bytes).map(page)
+    }
+
+    fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
+        self.log_read_others(collection, from, max_bytes).map(page)
     }
 
     fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>> {
@@ -105,6 +111,11 @@ impl Source for Store {
     ) -> Result<Vec<(String, Hash)>> {
         Store::candidate_list(self, collection, span, max)
     }
+}
+
+fn page(LogPage { records, next }: LogPage) -> Page {
+    let record = |(dot, bytes, end)| Record { dot, bytes, end };
+    Page { records: records.into_iter().map(record).collect(), next }
 }
 
 impl Lease for StagingLease {}

@@ -3,12 +3,13 @@
 
 mod common;
 
-use common::link::Link;
-use common::{NOTES, Replica, assert_same, pull, stream};
+use common::link::{Link, sync};
+use common::oracle::{History, Reading, Seen};
+use common::{NOTES, Replica, Rng, assert_same, each_seed, pull, stream};
 use littoral::id::{Dot, Hash, Origin, Vector};
 use littoral::sync::door::Offence;
 use littoral::txn::{Dep, Scope, Signed, Txn};
-use littoral::{ErrorKind, Field};
+use littoral::{ErrorKind, Field, Options};
 
 /// What a replica would be if it had been copied now, or copied back later.
 fn image(replica: &Replica) -> Replica {
@@ -142,4 +143,512 @@ fn s13_what_this_version_does_not_know_stops_its_collection_and_is_never_kept() 
         assert_eq!(refused.kind(), ErrorKind::InvalidTransaction);
     }
     assert_eq!(b.store.collections(), [""; 0]);
+}
+
+// ---- one's own history comes back
+
+fn meet(replicas: &[&Replica]) {
+    for _ in 0..2 {
+        for (at, a) in replicas.iter().enumerate() {
+            for b in &replicas[at + 1..] {
+                if a.store.node_id() != b.store.node_id() {
+                    assert_eq!(sync(&a.store, &b.store), [vec![], vec![]], "nothing halts");
+                }
+            }
+        }
+    }
+}
+
+fn count(replica: &Replica) -> i64 {
+    field(replica, "n", "hits").map_or(0, |field| field.as_counter().unwrap())
+}
+
+/// Of each name of a replica's node, what a store holds.
+fn names(of: &Replica, at: &Replica) -> Vec<(Origin, u64)> {
+    let own = |(origin, head): (&Origin, &littoral::id::Head)| {
+        (origin.node == of.store.node_id()).then_some((*origin, head.seq))
+    };
+    common::vector(&at.store, NOTES).iter().filter_map(own).collect()
+}
+
+/// Every transaction that a store would send is one that its vector names, and none is there twice.
+fn assert_sends_what_it_holds(replica: &Replica) {
+    let sent = stream(&replica.store, NOTES, &Vector::new());
+    let vector = common::vector(&replica.store, NOTES);
+    let total: u64 = vector.iter().map(|(_, head)| head.seq).sum();
+    assert_eq!(sent.len() as u64, total);
+    for (dot, bytes) in sent {
+        assert!(vector.covers(&dot));
+        assert_eq!(common::decode(&bytes).dot, dot);
+    }
+}
+
+#[test]
+fn s11_a_restored_store_signs_again_what_nobody_else_can_hold_and_nothing_else() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.notes().increment("n", "hits", 10).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    // Sent, and not in the backup.
+    a.notes().set("n", "sent", "once").unwrap();
+    a.notes().increment("n", "hits", 5).unwrap();
+    meet(&[&a, &b]);
+    drop(a);
+    // Restored, and used before anybody is met.
+    let a = backup;
+    a.notes().set("n", "x", 2i64).unwrap();
+    a.notes().increment("n", "hits", 100).unwrap();
+    a.notes().increment("n", "hits", 200).unwrap();
+    a.notes().set("n", "offline", true).unwrap();
+    let (first, _) = names(&a, &a)[0];
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    assert_eq!(count(&a), 315);
+    assert_eq!(field(&b, "n", "sent"), Some(Field::from("once")));
+    assert_eq!(field(&b, "n", "x"), Some(Field::from(2i64)));
+    assert_eq!(field(&b, "n", "offline"), Some(Field::from(true)));
+    assert_eq!(b.notes().conflicts().unwrap(), []);
+    let held = names(&a, &b);
+    assert_eq!(held.len(), 2, "{held:?}");
+    assert!(held.contains(&(first, 4)), "{held:?}");
+    assert!(held.iter().any(|(origin, seq)| *origin != first && *seq == 4), "{held:?}");
+    assert_sends_what_it_holds(&a);
+    // It goes on under the new name, also after a crash.
+    let a = a.after_power_cut(None);
+    assert_same(&[&a, &b]);
+    a.notes().increment("n", "hits", 1000).unwrap();
+    meet(&[&a, &b]);
+    assert_eq!(count(&b), 1315);
+    assert_eq!(names(&a, &b).len(), 2);
+    let c = Replica::new(2);
+    meet(&[&a, &c]);
+    assert_same(&[&a, &b, &c]);
+    assert_sends_what_it_holds(&a.after_power_cut(None));
+}
+
+#[test]
+fn a_backup_restored_twice_never_uses_a_name_again() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    a.notes().increment("n", "hits", 2).unwrap();
+    meet(&[&a, &b]);
+    for (round, by) in [10, 100, 1000].into_iter().enumerate() {
+        let a = image(&backup);
+        a.notes().increment("n", "hits", by).unwrap();
+        meet(&[&a, &b]);
+        assert_same(&[&a, &b]);
+        a.notes().increment("n", "hits", by * 2).unwrap();
+        meet(&[&a, &b]);
+        assert_same(&[&a, &b]);
+        assert_eq!(names(&a, &b).len(), 2 + round);
+    }
+    assert_eq!(count(&b), 3 + 3330);
+}
+
+#[test]
+fn a_restored_store_that_has_written_nothing_goes_on_under_another_name() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().set("n", "x", 1i64).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    (2..6i64).for_each(|n| a.notes().set("n", "x", n).unwrap());
+    meet(&[&a, &b]);
+    let a = backup;
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    a.notes().set("n", "x", 9i64).unwrap();
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    assert_eq!(field(&b, "n", "x"), Some(Field::from(9i64)));
+    assert_eq!(b.notes().conflicts().unwrap(), [], "it had seen what came back");
+    assert_eq!(names(&a, &b).len(), 2);
+}
+
+#[test]
+fn a_key_without_its_store_takes_its_history_for_another_ones() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    (0..3i64).for_each(|n| a.notes().set("n", "x", n).unwrap());
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    for writes_first in [false, true] {
+        let again = Replica::new(0);
+        if writes_first {
+            again.notes().set("m", "y", 1i64).unwrap();
+            again.notes().increment("n", "hits", 2).unwrap();
+        }
+        meet(&[&again, &b]);
+        again.notes().set("n", "x", 7i64).unwrap();
+        meet(&[&again, &b]);
+        assert_same(&[&again, &b]);
+        assert_eq!(field(&b, "n", "x"), Some(Field::from(7i64)));
+        assert_eq!(count(&b), if writes_first { 3 } else { 1 });
+    }
+    assert_eq!(names(&a, &b).len(), 3);
+}
+
+#[test]
+fn a_write_that_is_open_while_the_history_comes_back_fails_cleanly() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().set("n", "x", 1i64).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    a.notes().set("n", "x", 2i64).unwrap();
+    meet(&[&a, &b]);
+    let a = backup;
+    a.store.write_deferred(|txn| txn.set(NOTES, "n", "deferred", 1i64)).unwrap();
+    let mut open = a.store.begin().unwrap();
+    open.set(NOTES, "n", "open", 1i64).unwrap();
+    meet(&[&a, &b]);
+    let refused = open.commit().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Aborted, "{refused}");
+    assert_eq!(field(&a, "n", "deferred"), Some(Field::from(1i64)), "what was done is kept");
+    assert_eq!(field(&a, "n", "open"), None);
+    a.notes().set("n", "open", 2i64).unwrap();
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    assert_same(&[&a.after_power_cut(None), &b]);
+}
+
+#[test]
+fn what_was_sent_and_contradicted_is_a_fork_and_ends_the_name() {
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    a.notes().set("n", "x", 1i64).unwrap();
+    let copy = image(&a);
+    a.notes().set("n", "x", 2i64).unwrap();
+    copy.notes().set("n", "x", 3i64).unwrap();
+    meet(&[&a, &b]);
+    meet(&[&copy, &c]);
+    // A sees the other one, signed by its own key; both were sent.
+    let of_copy = all(&c).pop().unwrap();
+    let refused = a.store.apply_remote(NOTES, vec![of_copy]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forked);
+    a.notes().set("n", "y", 1i64).unwrap();
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    assert_eq!(names(&a, &b).len(), 2, "it goes on under another name");
+    for (left, right) in [(&a, &c), (&b, &c)] {
+        let halted = sync(&left.store, &right.store);
+        assert_eq!(
+            halted,
+            [vec![(NOTES.to_owned(), Offence::Forked)], vec![(NOTES.to_owned(), Offence::Forked)]]
+        );
+    }
+    assert_eq!(field(&c, "n", "x"), Some(Field::from(3i64)), "each keeps what it has");
+}
+
+// ---- numbers prove nothing
+
+#[test]
+fn s8_a_claim_without_a_signature_changes_no_name_and_mutes_nobody() {
+    use littoral::id::{Head, ShortHash};
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    a.notes().set("n", "x", 1i64).unwrap();
+    let (own, _) = names(&a, &a)[0];
+    let claim = Head { seq: 1 << 63, hash: ShortHash([7; 16]) };
+    let vector: Vector = [(own, claim)].into_iter().collect();
+    assert!(a.store.doubts(NOTES, &vector).unwrap());
+    assert_eq!(a.store.contradiction(NOTES, &vector).unwrap(), None);
+    // A liar on a link: it hears nothing of A's, whatever it says afterwards, and harms nobody.
+    let mut link = Link::new(&a.store, &c.store);
+    link.settle();
+    link.claim(1, NOTES, vector);
+    link.settle();
+    assert_eq!(link.closed(), None);
+    a.notes().set("n", "x", 2i64).unwrap();
+    link.settle();
+    meet(&[&a, &b]);
+    assert_same(&[&a, &b]);
+    assert_eq!(names(&a, &b), [(own, 2)]);
+    assert_eq!(common::vector(&b.store, NOTES).len(), 1);
+    drop(link);
+    meet(&[&a, &c]);
+    assert_same(&[&a, &c]);
+}
+
+// ---- chance
+
+/// Stores that are backed up and restored at any time, and write before they meet anybody.
+struct World {
+    rng: Rng,
+    replicas: Vec<Replica>,
+    backups: Vec<Option<Replica>>,
+    /// Restored, and not yet in touch with whoever holds what was sent before.
+    lost: Vec<Option<usize>>,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let count = 2 + rng.below(3);
+        World {
+            rng,
+            replicas: (0..count as u8).map(Replica::new).collect(),
+            backups: (0..count).map(|_| None).collect(),
+            lost: vec![None; count],
+        }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..20 + self.rng.below(60) {
+            let at = self.rng.below(self.replicas.len());
+            match self.rng.below(20) {
+                0 => self.backups[at] = Some(image(&self.replicas[at])),
+                1 => self.restore(at),
+                2 => self.replicas[at] = self.replicas[at].after_power_cut(None),
+                3..=12 => self.write(at),
+                _ => self.meet(at),
+            }
+        }
+        for at in 0..self.replicas.len() {
+            if let Some(holder) = self.lost[at].take() {
+                self.link(at, holder, false);
+            }
+        }
+        let all: Vec<&Replica> = self.replicas.iter().collect();
+        meet(&all);
+        self.check();
+        // Everyone has seen everything, and says so: what was settled goes, but for rows whose
+        // author writes under another name now.
+        self.replicas.iter().for_each(|replica| replica.notes().set("end", "x", 1i64).unwrap());
+        meet(&self.replicas.iter().collect::<Vec<_>>());
+        self.check();
+    }
+
+    fn restore(&mut self, at: usize) {
+        // Two that forget at once may know nothing of each other: then a fork is what it is.
+        if self.backups[at].is_none() || self.lost.iter().any(Option::is_some) {
+            return;
+        }
+        let own = self.replicas[at].store.node_id();
+        let held = |replica: &Replica| -> u64 {
+            let vector = common::vector(&replica.store, NOTES);
+            vector.iter().filter(|(o, _)| o.node == own).map(|(_, head)| head.seq).sum()
+        };
+        let others = (0..self.replicas.len()).filter(|other| *other != at);
+        // Among honest stores, what one holds of an origin is a part of what another one holds.
+        let holder = others.max_by_key(|other| held(&self.replicas[*other])).unwrap();
+        self.lost[at] = Some(holder);
+        self.replicas[at] = image(self.backups[at].as_ref().unwrap());
+    }
+
+    fn meet(&mut self, at: usize) {
+        let with = self.rng.below(self.replicas.len());
+        // A link needs somebody who can be trusted not to be lost, and who is not oneself.
+        if with == at || self.lost[with].is_some() {
+            return;
+        }
+        match self.lost[at].take() {
+            Some(holder) => self.link(at, holder, false),
+            None => {
+                let cut = self.rng.chance(30);
+                self.link(at, with, cut);
+            }
+        }
+    }
+
+    fn link(&mut self, a: usize, b: usize, cut: bool) {
+        let most = 1 + self.rng.below(300);
+        let mut steps = if cut { self.rng.below(60) } else { usize::MAX };
+        let mut link = Link::new(&self.replicas[a].store, &self.replicas[b].store);
+        while steps > 0 && link.step(most) {
+            steps -= 1;
+        }
+        if !cut {
+            link.settle();
+        }
+        assert_eq!(link.closed(), None);
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]]);
+    }
+
+    fn write(&mut self, at: usize) {
+        let rng = &mut self.rng;
+        let replica = &self.replicas[at];
+        replica.wall.set(common::NOON + rng.next() % 100_000);
+        let mut txn = replica.store.begin().unwrap();
+        for _ in 0..1 + rng.below(3) {
+            let id = *rng.pick(&["d0", "d1"]);
+            let by = rng.below(9) as i64 - 3;
+            let edited = match rng.below(9) {
+                0 => txn.set(NOTES, id, "x", by),
+                1 => txn.set(NOTES, id, ("m", "y"), by),
+                2 => txn.add(NOTES, id, "tags", by),
+                3 => txn.remove(NOTES, id, "tags", by).map(drop),
+                4 => txn.unset(NOTES, id, "hits").map(drop),
+                5 if rng.chance(30) => txn.delete(NOTES, id).map(drop),
+                _ => txn.increment(NOTES, id, "hits", by),
+            };
+            edited.unwrap();
+        }
+        match rng.chance(20) {
+            true => txn.commit_deferred().unwrap(),
+            false => txn.commit().unwrap(),
+        }
+    }
+
+    /// All hold the same, it is what history says, and every name is used once.
+    fn check(&self) {
+        let all: Vec<&Replica> = self.replicas.iter().collect();
+        assert_same(&all);
+        let mut history = History::default();
+        let first = &self.replicas[0];
+        for (_, bytes) in stream(&first.store, NOTES, &Vector::new()) {
+            history.note(common::decode(&bytes));
+        }
+        let vector = common::vector(&first.store, NOTES);
+        let vv: Seen = vector.iter().map(|(origin, head)| (*origin, head.seq)).collect();
+        assert!(history.is_causally_closed(&vv));
+        let expected = history.view(&vv, Reading::Stated);
+        let shown = common::snapshot(&first.notes());
+        assert_eq!(shown.len(), expected.len());
+        for (id, fields) in shown {
+            assert_eq!(fields, expected[&id].fields, "{id}");
+        }
+        self.replicas.iter().for_each(assert_sends_what_it_holds);
+        // What each would be after losing power is the same.
+        let again: Vec<Replica> = self.replicas.iter().map(|r| r.after_power_cut(None)).collect();
+        let both: Vec<&Replica> = all.into_iter().chain(&again).collect();
+        assert_same(&both);
+    }
+}
+
+#[test]
+fn stores_that_are_restored_at_any_time_lose_nothing_and_hold_nothing_twice() {
+    each_seed("forks", 40, |seed| World::new(seed).run());
+}
+
+// ---- places
+
+/// A copy of the store's directory, taken while it was open or not, at another place.
+fn copied(replica: &Replica) -> Replica {
+    replica.store.flush().unwrap();
+    Replica::on(0, replica.disk.copy()).unwrap()
+}
+
+#[test]
+fn a_copied_store_writes_under_another_name_from_the_first_write_on() {
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    let copy = copied(&a);
+    let twin = copied(&a);
+    for (by, replica) in [(10, &a), (100, &copy), (1000, &twin)] {
+        replica.notes().increment("n", "hits", by).unwrap();
+        replica.notes().set("n", &format!("by{by}")[..], by).unwrap();
+        // A collection that is begun apart.
+        replica.store.collection("plans").unwrap().increment("p", "hits", by).unwrap();
+    }
+    for replica in [&a, &copy, &twin] {
+        assert_eq!(sync(&replica.store, &b.store), [vec![], vec![]]);
+    }
+    for replica in [&a, &copy, &twin, &c] {
+        assert_eq!(sync(&replica.store, &b.store), [vec![], vec![]]);
+    }
+    assert_same(&[&a, &b, &copy, &twin, &c]);
+    assert_eq!(count(&c), 1111);
+    assert_eq!(names(&a, &c).len(), 3);
+    let plans = c.store.collection("plans").unwrap();
+    assert_eq!(plans.get_field("p", "hits").unwrap(), Some(Field::Counter(1110)));
+    // What one of them sees of the others it takes for anyone's.
+    copy.notes().set("n", "x", 2i64).unwrap();
+    assert_eq!(sync(&copy.store, &b.store), [vec![], vec![]]);
+    assert_eq!(b.notes().conflicts().unwrap(), []);
+    // Where it is now is home: opened again, it is not suspected again.
+    let again = copy.after_power_cut(None);
+    again.notes().set("n", "x", 3i64).unwrap();
+    assert_eq!(sync(&again.store, &b.store), [vec![], vec![]]);
+    assert_eq!(names(&a, &b).len(), 3);
+}
+
+#[test]
+fn a_store_that_was_moved_keeps_its_name_if_its_owner_says_so() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.store.flush().unwrap();
+    let disk = a.disk.copy();
+    let open = |moved| {
+        let options = Options::new().key(a.key()).moved(moved);
+        options.open_on(std::sync::Arc::new(disk.clone())).unwrap()
+    };
+    let moved = open(true);
+    moved.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap();
+    assert_eq!(common::vector(&moved, NOTES).len(), 1);
+    moved.close().unwrap();
+    let again = open(false);
+    again.collection(NOTES).unwrap().set("n", "x", 3i64).unwrap();
+    assert_eq!(common::vector(&again, NOTES).len(), 1);
+}
+
+#[test]
+fn a_real_directory_that_is_copied_is_told_from_its_original() {
+    let home = tempfile::tempdir().unwrap();
+    let (first, second) = (home.path().join("a"), home.path().join("b"));
+    let write = |path: &std::path::Path| {
+        let store = littoral::Store::open(path).unwrap();
+        store.collection(NOTES).unwrap().increment("n", "hits", 1).unwrap();
+        let names: Vec<Origin> = common::vector(&store, NOTES).iter().map(|(o, _)| *o).collect();
+        store.close().unwrap();
+        names
+    };
+    write(&first);
+    assert_eq!(write(&first).len(), 1, "opened again at the same place");
+    std::fs::create_dir_all(second.join("log")).unwrap();
+    for file in ["littoral.store", "node.key", "state.redb"] {
+        std::fs::copy(first.join(file), second.join(file)).unwrap();
+    }
+    for entry in std::fs::read_dir(first.join("log")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), second.join("log").join(entry.file_name())).unwrap();
+    }
+    let expected = if cfg!(unix) { 2 } else { 1 };
+    assert_eq!(write(&second).len(), expected);
+    assert_eq!(write(&second).len(), expected, "and it is at home there");
+    assert_eq!(write(&first).len(), 1);
+    std::fs::rename(&first, home.path().join("c")).unwrap();
+    assert_eq!(write(&home.path().join("c")).len(), 1, "moved within the file system");
+}
+
+// ---- crashes
+
+/// Whatever fails while the history comes back: nothing acknowledged is lost, nothing is there
+/// twice, and afterwards the two agree.
+#[test]
+fn no_crash_while_signing_again_loses_or_doubles_anything() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    a.notes().increment("n", "hits", 10).unwrap();
+    a.notes().add("n", "tags", "sent").unwrap();
+    meet(&[&a, &b]);
+    backup.notes().increment("n", "hits", 100).unwrap();
+    backup.notes().add("n", "tags", "kept").unwrap();
+    backup.notes().set("m", "x", 1i64).unwrap();
+    let of_b = all(&b);
+    for calls in 0..400 {
+        let a = image(&backup);
+        a.disk.fail_after(calls);
+        let done = a.store.apply_remote(NOTES, of_b.clone()).is_ok();
+        let struck = a.disk.struck();
+        for fate in [None, Some(1), Some(2)] {
+            a.disk.fail_no_more();
+            let a = a.after_power_cut(fate);
+            a.store.verify().unwrap();
+            assert_eq!(field(&a, "m", "x"), Some(Field::from(1i64)), "{calls} calls, {fate:?}");
+            let b = image(&b);
+            meet(&[&a, &b]);
+            assert_same(&[&a, &b]);
+            assert_eq!(count(&a), 111, "{calls} calls, {fate:?}");
+            assert_eq!(field(&b, "n", "tags"), Some(Field::set(["kept", "sent"])));
+            assert_sends_what_it_holds(&a);
+        }
+        if done && struck == 0 {
+            assert!(calls > 20);
+            return;
+        }
+    }
+    panic!("it makes more calls");
 }

@@ -454,7 +454,7 @@ fn a_crash_at_any_call_while_pruning_loses_nothing() {
 /// A disk that fails at any call while the log is pruned as it grows.
 #[test]
 fn a_failing_disk_loses_nothing_acknowledged_while_the_log_is_pruned() {
-    for calls in (0..400).step_by(7) {
+    for calls in (0..400).step_by(17) {
         let a = Replica::small(0, SMALL);
         a.disk.fail_after(calls);
         let mut acknowledged = None;

@@ -69,7 +69,7 @@ fn trouble(trouble: Trouble) -> String {
                 .to_owned()
         }
         Trouble::Halted(Offence::Forked) => {
-            "forked: two transactions have one name; `littoral doctor` says more".to_owned()
+            "forked: two transactions have one name; a store was copied or rolled back".to_owned()
         }
         Trouble::Halted(Offence::TooNew) => {
             "too new: one side does not know what the other writes here; upgrade Littoral on it"
@@ -79,10 +79,12 @@ fn trouble(trouble: Trouble) -> String {
             "halted: a transaction of one side is invalid; its log says which".to_owned()
         }
         Trouble::Behind => {
-            "behind: the peer's log no longer reaches back to what is here".to_owned()
+            "behind: the peer's log no longer reaches back to what is here; a snapshot is on its way"
+                .to_owned()
         }
         Trouble::PeerBehind => {
-            "peer behind: the log here no longer reaches back to what the peer holds".to_owned()
+            "peer behind: the log here no longer reaches back to what the peer holds; it is sent a snapshot"
+                .to_owned()
         }
         Trouble::Stuck => {
             "stuck: the peer sends what builds on transactions it does not tell".to_owned()

@@ -106,8 +106,10 @@ class MissingDependencyError(Error):
 
 
 class HistoryForkedError(Error):
-    """Two different transactions have one name: a copy of a store wrote beside it, or it was
-    rolled back. Nothing of the second one was applied."""
+    """Two different transactions have one name; the second one was not applied.
+
+    A copy of a store wrote beside it, or the store was rolled back.
+    """
 
 
 class NetworkError(Error, ConnectionError):

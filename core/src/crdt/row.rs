@@ -38,6 +38,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of these cells, in any order; of two with one key and dot, one.
+    pub fn from_cells(mut cells: Vec<Cell>) -> Row {
+        cells.sort_by(|a, b| a.key.cmp(&b.key).then_with(|| a.stamp.dot.cmp(&b.stamp.dot)));
+        cells.dedup_by(|a, b| a.key == b.key && a.stamp.dot == b.stamp.dot);
+        Row { cells }
+    }
+
     /// A row of these cells, which are in the order of their keys, then dots.
     pub fn of_cells(cells: Vec<Cell>) -> Row {
         Row { cells }

@@ -21,15 +21,48 @@ use super::heads::Heads;
 use super::tables::{self, IndexRow, db};
 use crate::crdt::Op;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
+use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
 use crate::txn::{Signed, Txn};
 
 /// Which transactions may enter the log next: what is applied, and what this batch has admitted.
 pub(super) struct Admission<'a> {
     heads: &'a Heads,
+    own: NodeId,
     index: Index<'a>,
     /// Of each origin, the hashes of what was admitted: neighbours, the newest last.
     admitted: BTreeMap<(String, Origin), (Seq, Vec<Hash>)>,
+}
+
+/// Where a transaction comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// This store has written it, just now or before it wrote it to its log.
+    Here,
+    /// A peer or a file.
+    Elsewhere,
+}
+
+/// Why a transaction is not admitted.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It builds on what is not here, or on what differs from what is here.
+    Refused(Error),
+    /// It contradicts what is held under its own name. Both are signed.
+    Forked(Box<Fork>, Error),
+    /// This node's key has signed it under the present incarnation, and what it takes the place
+    /// of was never handed out: the incarnation is to be given up, and then it may come again.
+    Disowned {
+        /// It goes on from all that this node has written: whoever wrote it held that.
+        continues: bool,
+    },
+}
+
+/// Two transactions with one name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fork {
+    pub(super) dot: Dot,
+    pub(super) ours: ShortHash,
+    pub(super) theirs: ShortHash,
 }
 
 /// The hashes of held transactions, as far back as they are known.
@@ -41,36 +74,72 @@ pub(super) struct Index<'a> {
 
 impl<'a> Admission<'a> {
     /// `database` is where the heads are at.
-    pub(super) fn new(heads: &'a Heads, database: &'a Database) -> Admission<'a> {
-        Admission { heads, index: Index::new(database), admitted: BTreeMap::new() }
+    pub(super) fn new(heads: &'a Heads, own: NodeId, database: &'a Database) -> Admission<'a> {
+        Admission { heads, own, index: Index::new(database), admitted: BTreeMap::new() }
     }
 
-    /// Admits `signed`; `false` if it is here already. An error admits nothing.
-    pub(super) fn admit(&mut self, collection: &str, signed: &Signed) -> Result<bool> {
+    /// Admits `signed`; `false` if it is here already. Whatever stops it, nothing is admitted.
+    pub(super) fn admit(
+        &mut self,
+        collection: &str,
+        signed: &Signed,
+        from: From,
+    ) -> Result<bool, Stop> {
         let txn = &signed.txn;
         let (seq, hash) = self.newest(collection, txn.dot.origin);
+        let disowns = from == From::Elsewhere && self.is_present(collection, &txn.dot.origin)?;
         if txn.dot.seq <= seq {
-            return match self.differs(collection, &txn.dot, signed.hash.short())? {
-                false => Ok(false),
-                true => Err(forked(format!(
-                    "another transaction {} is here: the history of its author has forked",
-                    txn.dot
-                ))),
+            let theirs = signed.hash.short();
+            return match self.differs(collection, &txn.dot, theirs)? {
+                None => Ok(false),
+                Some(_) if disowns && !self.may_have_left(collection, &txn.dot) => {
+                    Err(Stop::Disowned { continues: false })
+                }
+                Some(ours) => Err(Stop::Forked(
+                    Box::new(Fork { dot: txn.dot, ours, theirs }),
+                    forked(format!(
+                        "another transaction {} is here: the history of its author has forked",
+                        txn.dot
+                    )),
+                )),
             };
         }
-        if txn.dot.seq != seq + 1 {
-            return Err(missing(&txn.dot, &Dot { origin: txn.dot.origin, seq: txn.dot.seq - 1 }));
+        let before = Dot { origin: txn.dot.origin, seq: txn.dot.seq - 1 };
+        if before.seq != seq {
+            return Err(missing(&txn.dot, &before).into());
+        }
+        if disowns {
+            return Err(Stop::Disowned { continues: txn.prev == hash });
         }
         if txn.prev != hash {
-            return Err(forked(format!(
-                "transaction {} does not follow the one before it that is here: the history of its author has forked",
-                txn.dot
-            )));
+            return Err(Stop::Forked(
+                Box::new(Fork { dot: before, ours: hash.short(), theirs: txn.prev.short() }),
+                forked(format!(
+                    "transaction {} does not follow the one before it that is here: the history of its author has forked",
+                    txn.dot
+                )),
+            ));
         }
         self.check_deps(collection, txn)?;
         let key = (collection.to_owned(), txn.dot.origin);
         self.admitted.entry(key).or_insert((txn.dot.seq, Vec::new())).1.push(signed.hash);
         Ok(true)
+    }
+
+    /// Whether this node writes as `origin` now.
+    fn is_present(&self, collection: &str, origin: &Origin) -> Result<bool> {
+        if origin.node != self.own {
+            return Ok(false);
+        }
+        let present = match self.heads.named(collection) {
+            Some(head) => head.row.incarnation,
+            None => tables::next_incarnation(self.index.read()?, collection)?,
+        };
+        Ok(origin.incarnation == present)
+    }
+
+    fn may_have_left(&self, collection: &str, own: &Dot) -> bool {
+        self.heads.named(collection).is_some_and(|head| own.seq <= head.row.exported)
     }
 
     fn newest(&self, collection: &str, origin: Origin) -> (Seq, Hash) {
@@ -82,15 +151,15 @@ impl<'a> Admission<'a> {
         row.map_or((0, Hash::default()), |row| (row.seq, row.hash))
     }
 
-    /// Whether what is held at `dot` is known to be another transaction than the one with `hash`.
-    fn differs(&self, collection: &str, dot: &Dot, hash: ShortHash) -> Result<bool> {
-        if let Some((first, hashes)) = self.admitted.get(&(collection.to_owned(), dot.origin))
-            && dot.seq >= *first
-        {
-            return Ok(hashes.get((dot.seq - first) as usize).is_some_and(|h| h.short() != hash));
-        }
-        let held = self.index.hash_at(self.heads, collection, dot)?;
-        Ok(held.is_some_and(|held| held != hash))
+    /// The hash of what is held at `dot`, if that is known to be another than `hash`.
+    fn differs(&self, collection: &str, dot: &Dot, hash: ShortHash) -> Result<Option<ShortHash>> {
+        let held = match self.admitted.get(&(collection.to_owned(), dot.origin)) {
+            Some((first, hashes)) if dot.seq >= *first => {
+                hashes.get((dot.seq - first) as usize).map(Hash::short)
+            }
+            _ => self.index.hash_at(self.heads, collection, dot)?,
+        };
+        Ok(held.filter(|held| *held != hash))
     }
 
     fn check_deps(&self, collection: &str, txn: &Txn) -> Result<()> {
@@ -99,7 +168,7 @@ impl<'a> Admission<'a> {
             if self.newest(collection, dep.origin).0 < dep.seq {
                 return Err(missing(&txn.dot, &dot));
             }
-            if self.differs(collection, &dot, dep.hash)? {
+            if self.differs(collection, &dot, dep.hash)?.is_some() {
                 return Err(forked(format!(
                     "transaction {} builds on a {dot} that differs from ours: the history of that origin has forked",
                     txn.dot
@@ -136,10 +205,21 @@ impl<'a> Index<'a> {
             Some(row) if row.seq == dot.seq => return Ok(Some(row.hash.short())),
             Some(_) => {}
         }
-        let Some(origin) = heads.origins.number(&dot.origin) else { return Ok(None) };
+        Ok(self.entry(heads, collection, dot)?.map(|entry| entry.hash))
+    }
+
+    /// Where the transaction at `dot` lies in the log, as far back as that reaches.
+    pub(super) fn entry(
+        &self,
+        heads: &Heads,
+        collection: &str,
+        dot: &Dot,
+    ) -> Result<Option<IndexRow>> {
+        let numbers = heads.named(collection).zip(heads.origins.number(&dot.origin));
+        let Some((head, origin)) = numbers else { return Ok(None) };
         let key = tables::transaction_key(head.number, origin, dot.seq);
         let entry = tables::read(self.read()?, tables::TRANSACTIONS, &key)?;
-        entry.map(|bytes| IndexRow::decode(&bytes).map(|entry| entry.hash)).transpose()
+        entry.map(|bytes| IndexRow::decode(&bytes)).transpose()
     }
 
     fn read(&self) -> Result<&ReadTransaction> {
@@ -148,6 +228,24 @@ impl<'a> Index<'a> {
         }
         let read = self.database.begin_read().map_err(db)?;
         Ok(self.read.get_or_init(|| read))
+    }
+}
+
+impl std::convert::From<Error> for Stop {
+    fn from(err: Error) -> Stop {
+        Stop::Refused(err)
+    }
+}
+
+impl Stop {
+    /// The error, where nothing but an error makes sense of it.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Stop::Refused(err) | Stop::Forked(_, err) => err,
+            Stop::Disowned { .. } => {
+                forked("a transaction of this node that is not held here has its name".to_owned())
+            }
+        }
     }
 }
 

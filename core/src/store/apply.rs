@@ -19,7 +19,7 @@ use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Effects, LtHash, Row, Settled};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Head, NodeId, Origin, Position, Vector};
+use crate::id::{Dot, Head, NodeId, Origin, Position, Seq, Vector};
 use crate::txn::snapshot::{Newest, ViewHead};
 use crate::txn::{Signed, Txn};
 
@@ -139,7 +139,8 @@ impl<'txn, 'h> Waist<'txn, 'h> {
 
     fn begin_collection(&mut self, name: &str) -> Result<CollectionHead> {
         let number = self.next_number()?;
-        let incarnation = match tables::get(&self.tables.left, name.as_bytes())? {
+        let left = tables::get(&self.tables.left, name.as_bytes())?;
+        let incarnation = match left.or(tables::get(&self.tables.meta, tables::META_INCARNATION)?) {
             Some(bytes) => tables::u32_of(&bytes)?,
             None => 0,
         };
@@ -242,6 +243,38 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
         self.note(collection, number, id, change)
+    }
+
+    /// Takes the transactions of an origin after the one of `at_mark` out of vector, index and
+    /// counts; what they did to documents is not touched.
+    pub(super) fn take_out(
+        &mut self,
+        collection: &str,
+        origin: Origin,
+        at_mark: &VectorRow,
+        newest: Seq,
+    ) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        let origin_number = self.origin_number(origin)?;
+        for seq in at_mark.seq + 1..=newest {
+            let key = tables::transaction_key(number, origin_number, seq);
+            unset(&mut self.tables.transactions, &key)?;
+        }
+        self.head(collection).row.transactions -= newest - at_mark.seq;
+        if at_mark.seq > 0 {
+            return self.set_vector_row(collection, number, origin, *at_mark);
+        }
+        unset(&mut self.tables.vectors, &tables::origin_key(number, origin_number))?;
+        self.head(collection).vector.insert(origin, VectorRow::NOTHING);
+        Ok(())
+    }
+
+    /// This node writes under another incarnation from now on.
+    pub(super) fn take_incarnation(&mut self, collection: &str, incarnation: u32) -> Result<()> {
+        self.open_collection(collection)?;
+        let row = &mut self.head(collection).row;
+        (row.incarnation, row.exported) = (incarnation, 0);
+        Ok(())
     }
 
     /// Makes `row` the whole content of a document, and keeps what is beside it in step.

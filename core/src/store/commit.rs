@@ -22,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use redb::{Durability, WriteTransaction};
 
 use super::Inner;
-use super::admission::Admission;
+use super::admission::{Admission, From, Stop};
 use super::apply::{Changes, Waist};
 use super::export::Mark;
 use super::heads::Heads;
@@ -58,13 +58,21 @@ pub(super) struct Item {
 /// An entry of the queue.
 pub(super) struct Job {
     items: Vec<Item>,
-    /// All or nothing: a local write. Else as many as can be applied, in order.
-    atomic: bool,
+    /// All or nothing: a local write, which builds on what was held in this generation. Else as
+    /// many as can be applied, in order.
+    local: Option<u64>,
     durable: bool,
     done: Ticket,
 }
 
-type Ticket = Arc<Mutex<Option<Result<Outcome>>>>;
+/// What came of an entry, and what stopped it short.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) stop: Option<Stop>,
+}
+
+pub(super) type Ticket = Arc<Mutex<Option<Result<Done>>>>;
 
 /// The queue, and whether somebody is committing.
 #[derive(Default)]
@@ -79,6 +87,8 @@ pub(super) struct Pending {
     pub(super) items: VecDeque<Item>,
     /// The newest own transaction of each collection among them.
     pub(super) own: BTreeMap<Arc<str>, (Seq, Hash)>,
+    /// Counts how often own transactions got other names: what was begun before is void.
+    pub(super) generation: u64,
 }
 
 /// The log, and what redb has not yet made durable of it.
@@ -133,9 +143,9 @@ impl Committer {
         &self.log
     }
 
-    /// Appends a record of ours, not a transaction.
-    pub(super) fn append(&mut self, record: NewRecord<'_>) -> Result<()> {
-        self.log.append(&[record]).map(drop)
+    /// Appends records, not yet durable.
+    pub(super) fn append(&mut self, records: &[NewRecord<'_>]) -> Result<Appended> {
+        self.log.append(records)
     }
 
     /// Makes durable what was appended.
@@ -158,22 +168,32 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inner {
     /// Queues `items` of a local write, and notes them as pending. The caller holds the gate.
-    pub(super) fn enqueue_local(&self, items: Vec<Item>, durable: bool) -> Ticket {
+    /// They were built in `generation`.
+    pub(super) fn enqueue_local(
+        &self,
+        items: Vec<Item>,
+        durable: bool,
+        generation: u64,
+    ) -> Result<Ticket> {
         let done = Ticket::default();
         let mut pending = lock(&self.pending);
+        if pending.generation != generation {
+            return Err(void());
+        }
         for item in &items {
             let (seq, hash) = (item.signed.txn.dot.seq, item.signed.hash);
             pending.own.insert(item.collection.clone(), (seq, hash));
             pending.items.push_back(item.clone());
         }
-        lock(&self.queue).jobs.push_back(Job { items, atomic: true, durable, done: done.clone() });
-        done
+        let job = Job { items, local: Some(generation), durable, done: done.clone() };
+        lock(&self.queue).jobs.push_back(job);
+        Ok(done)
     }
 
     /// Queues `items` that came from elsewhere and waits until they are durable and applied.
-    pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Outcome> {
+    pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Done> {
         let done = Ticket::default();
-        let job = Job { items, atomic: false, durable: true, done: done.clone() };
+        let job = Job { items, local: None, durable: true, done: done.clone() };
         lock(&self.queue).jobs.push_back(job);
         self.wait(&done)
     }
@@ -184,7 +204,7 @@ impl Inner {
     }
 
     /// Waits for an entry of the queue, leading the commit if nobody else does.
-    pub(super) fn wait(&self, done: &Ticket) -> Result<Outcome> {
+    pub(super) fn wait(&self, done: &Ticket) -> Result<Done> {
         let mut queue = lock(&self.queue);
         loop {
             if let Some(outcome) = lock(done).take() {
@@ -231,7 +251,7 @@ impl Inner {
     }
 
     /// Commits a batch. An error is of the whole batch; from the append on it poisons the store.
-    fn run_batch(&self, committer: &mut Committer, jobs: &[Job]) -> Result<Vec<Result<Outcome>>> {
+    fn run_batch(&self, committer: &mut Committer, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
         let (outcomes, admitted) = self.admit(jobs)?;
         let sync = jobs.iter().any(|job| job.durable);
         if admitted.is_empty() && !(sync && committer.log.durable() < committer.log.end()) {
@@ -243,23 +263,28 @@ impl Inner {
         Ok(outcomes)
     }
 
-    fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Outcome>>, Vec<Item>)> {
+    fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Done>>, Vec<Item>)> {
         let database = self.database()?;
         let heads = self.read_heads();
-        let mut admission = Admission::new(&heads, &database);
+        let mut admission = Admission::new(&heads, self.node, &database);
         let mut admitted = Vec::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let mut outcome = Ok(Outcome::default());
+            let mut done = Done::default();
+            if job.local.is_some_and(|generation| generation != lock(&self.pending).generation) {
+                outcomes.push(Err(void()));
+                continue;
+            }
+            let from = if job.local.is_some() { From::Here } else { From::Elsewhere };
             for item in &job.items {
-                match (admission.admit(&item.collection, &item.signed), &mut outcome) {
-                    (Ok(true), Ok(so_far)) => {
-                        so_far.new += 1;
+                match admission.admit(&item.collection, &item.signed, from) {
+                    Ok(true) => {
+                        done.outcome.new += 1;
                         admitted.push(item.clone());
                     }
-                    (Ok(false), Ok(so_far)) if !job.atomic => so_far.duplicates += 1,
-                    (Err(err), _) if !job.atomic => {
-                        outcome = Err(err);
+                    Ok(false) if job.local.is_none() => done.outcome.duplicates += 1,
+                    Err(stop) if job.local.is_none() => {
+                        done.stop = Some(stop);
                         break;
                     }
                     _ => {
@@ -270,7 +295,7 @@ impl Inner {
                     }
                 }
             }
-            outcomes.push(outcome);
+            outcomes.push(Ok(done));
         }
         Ok((outcomes, admitted))
     }
@@ -333,7 +358,7 @@ impl Inner {
     }
 
     /// Counts what was appended to the segment that is written to.
-    fn count(&self, committer: &mut Committer, admitted: &[Item], appended: &Appended) {
+    pub(super) fn count(&self, committer: &mut Committer, admitted: &[Item], appended: &Appended) {
         let (base, now_ms) = (committer.log.active(), self.wall.now_ms());
         for (item, (position, end)) in admitted.iter().zip(&appended.positions) {
             let (dot, bytes) = (item.signed.txn.dot, end.0 - position.0);
@@ -496,6 +521,14 @@ fn take_batch(queue: &mut Queue) -> Vec<Job> {
         batch.extend(queue.jobs.pop_front());
     }
     batch
+}
+
+/// A local write that was begun before own transactions got other names.
+fn void() -> Error {
+    Error::new(
+        ErrorKind::Aborted,
+        "while this was written it turned out that the store was copied or rolled back; nothing of it was kept: run it again",
+    )
 }
 
 pub(super) fn closed() -> Error {

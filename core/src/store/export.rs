@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::admission::Index;
 use super::commit::{Item, closed, lock};
 use super::{Inner, Store};
 use crate::error::{Error, Result};
@@ -91,8 +92,38 @@ impl Inner {
         dots.filter(|dot| dot.origin == own).all(|dot| dot.seq <= head.row.exported)
     }
 
+    /// Own transactions that come from elsewhere have left, whatever the mark says: it may have
+    /// been restored together with the store.
+    pub(super) fn note_returned(&self, collection: &str, items: &[Item]) -> Result<()> {
+        let own = |item: &&Item| item.signed.txn.dot.origin.node == self.node;
+        if !items.iter().any(|item| own(&item)) {
+            return Ok(());
+        }
+        let returned = {
+            let database = self.database()?;
+            let heads = self.read_heads();
+            let Some(head) = heads.named(collection) else { return Ok(()) };
+            let (present, index) = (head.own_origin(self.node), Index::new(&database));
+            let mut newest = head.row.exported;
+            for item in items.iter().filter(own) {
+                let dot = item.signed.txn.dot;
+                let new = dot.origin == present && dot.seq > newest;
+                let hash = Some(item.signed.hash.short());
+                if new && index.hash_at(&heads, collection, &dot)? == hash {
+                    newest = dot.seq;
+                }
+            }
+            newest
+        };
+        self.mark_through(collection, returned)
+    }
+
     /// Marks all own transactions of a collection that are here now. Durable when it returns.
     pub(super) fn mark_exported(&self, collection: &str) -> Result<()> {
+        self.mark_through(collection, Seq::MAX)
+    }
+
+    fn mark_through(&self, collection: &str, newest: Seq) -> Result<()> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
@@ -100,6 +131,7 @@ impl Inner {
             let heads = self.read_heads();
             let Some(head) = heads.named(collection) else { return Ok(()) };
             let (seq, exported) = head.exports(self.node);
+            let seq = seq.min(newest);
             if seq <= exported {
                 return Ok(());
             }

@@ -64,8 +64,25 @@ impl CollectionHead {
             .collect()
     }
 
-    /// Notes what is held of `origin`.
+    /// This node writes under another incarnation from now on, and has handed out none of it.
+    pub(super) fn take_incarnation(&mut self, incarnation: u32, own: NodeId) {
+        (self.row.incarnation, self.row.exported) = (incarnation, 0);
+        let former: Vec<(Origin, VectorRow)> = self
+            .vector
+            .iter()
+            .filter(|(origin, _)| origin.node == own)
+            .map(|(origin, row)| (*origin, *row))
+            .collect();
+        former.into_iter().for_each(|(origin, row)| self.note(origin, row, own));
+    }
+
+    /// Notes what is held of `origin`; of one with nothing, that there is nothing.
     pub(super) fn note(&mut self, origin: Origin, row: VectorRow, own: NodeId) {
+        if row.seq == 0 {
+            self.fresh.remove(&origin);
+            self.vector.remove(&origin);
+            return;
+        }
         if origin.node == own && origin.incarnation == self.row.incarnation || row.acked >= row.seq
         {
             self.fresh.remove(&origin);

@@ -25,12 +25,11 @@ impl Store {
 impl Inner {
     /// The incarnation to write under in a collection that is not held.
     pub(super) fn left_incarnation(&self, collection: &str) -> u32 {
-        let stored = || -> Result<Option<u32>> {
+        let stored = || -> Result<u32> {
             let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
-            let bytes = tables::read(&read, tables::LEFT, collection.as_bytes())?;
-            bytes.map(|bytes| tables::u32_of(&bytes)).transpose()
+            tables::next_incarnation(&read, collection)
         };
-        stored().ok().flatten().unwrap_or(0)
+        stored().unwrap_or(0)
     }
 
     fn leave(&self, collection: &str) -> Result<bool> {
@@ -43,16 +42,13 @@ impl Inner {
         };
         self.check_usable()?;
         let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
+        let incarnation = self.unused_incarnation();
         let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: b"left" };
         let end = committer.append_barrier(barrier).map_err(|err| self.poison(&err))?;
         let mut drop_rows = || -> Result<()> {
             let txn = self.begin_write(true)?;
             let mut tables = Tables::open(&txn)?;
-            set(
-                &mut tables.left,
-                collection.as_bytes(),
-                &(head.row.incarnation + 1).to_be_bytes(),
-            )?;
+            set(&mut tables.left, collection.as_bytes(), &incarnation.to_be_bytes())?;
             tables::unset(&mut tables.collections, collection.as_bytes())?;
             let (start, stop) = (head.number.to_be_bytes(), (head.number + 1).to_be_bytes());
             for table in [
@@ -64,6 +60,7 @@ impl Inner {
                 &mut tables.settled,
                 &mut tables.floor,
                 &mut tables.transactions,
+                &mut tables.forks,
             ] {
                 drop_range(table, &start, &stop)?;
             }

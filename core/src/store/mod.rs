@@ -23,8 +23,11 @@ pub mod log;
 mod open;
 mod peers;
 mod pins;
+mod place;
 mod prune;
+mod renew;
 mod replication;
+mod rows_at_mark;
 mod segments;
 mod snapshot;
 mod space;
@@ -87,6 +90,8 @@ pub(crate) struct Inner {
     database: RwLock<Option<Arc<Database>>>,
     reader: LogReader,
     heads: RwLock<Heads>,
+    /// New incarnations: by lot.
+    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
     readers: Mutex<export::Readers>,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use data_encoding::BASE32_NOPAD;
 use redb::{Builder, Database, ReadableDatabase};
 
-use super::admission::Admission;
+use super::admission::{Admission, From};
 use super::apply::Waist;
 use super::budget::{Budgets, LogBudget};
 use super::commit::{Committer, Pending, Queue};
@@ -21,6 +21,7 @@ use super::export::Mark;
 use super::gate::Gate;
 use super::heads::Heads;
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
+use super::place::{self, Place};
 use super::replication::Listeners;
 use super::segments::Segments;
 use super::tables::{self, Tables, db};
@@ -28,7 +29,7 @@ use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
 use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeId, Position};
+use crate::id::{NodeId, Origin, Position};
 use crate::limits::{LOG_SEGMENT_BYTES, MIN_LOG_SEGMENT_BYTES};
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
@@ -50,6 +51,8 @@ pub struct Options {
     network: Option<String>,
     wall: Arc<dyn WallClock>,
     key: Option<NodeKey>,
+    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
+    moved: bool,
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
@@ -64,6 +67,8 @@ impl Options {
             network: None,
             wall: Arc::new(SystemClock),
             key: None,
+            incarnations: Arc::new(draw),
+            moved: false,
             log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
@@ -106,6 +111,19 @@ impl Options {
     /// Another source of wall time, for tests.
     pub fn wall_clock(mut self, wall: Arc<dyn WallClock>) -> Options {
         self.wall = wall;
+        self
+    }
+
+    /// Whether the store was moved here, or its `state.redb` replaced, by somebody who knows that no
+    /// copy of it is used: else it is taken for a copy and goes on under another name.
+    pub fn moved(mut self, moved: bool) -> Options {
+        self.moved = moved;
+        self
+    }
+
+    /// Another lot that new incarnations are drawn by, for tests.
+    pub fn incarnations(mut self, draw: impl Fn() -> u32 + Send + Sync + 'static) -> Options {
+        self.incarnations = Arc::new(draw);
         self
     }
 
@@ -201,8 +219,9 @@ impl Options {
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
-        let (log, found) = Log::open(disk, known, self.log_segment_bytes)?;
+        let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
         let heads = replay(&database, heads, &log, &found, network, node)?;
+        let heads = self.settle(&database, heads, &Place::of(&*disk, &*state), found.end, node)?;
         let now_ms = self.wall.now_ms();
         let mut segments = Segments::load(&database)?;
         segments.catch_up(&log.reader(), &heads, node, now_ms)?;
@@ -219,6 +238,7 @@ impl Options {
             database: RwLock::new(Some(Arc::new(database))),
             reader: log.reader(),
             heads: RwLock::new(heads),
+            incarnations: self.incarnations,
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
             readers: Mutex::default(),
@@ -235,6 +255,33 @@ impl Options {
             lock: Mutex::new(lock),
         };
         Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Takes another name if the store was copied.
+    fn settle(
+        &self,
+        database: &Database,
+        heads: Heads,
+        place: &Place,
+        log_end: Position,
+        node: NodeId,
+    ) -> Result<Heads> {
+        let unused = || loop {
+            let incarnation = (self.incarnations)() & Origin::LAST_INCARNATION;
+            let drawn = Origin { node, incarnation };
+            if incarnation != 0 && heads.origins.number(&drawn).is_none() {
+                return incarnation;
+            }
+        };
+        let has_log = log_end > Position::default();
+        let now_ms = self.wall.now_ms();
+        if !place::settle(database, *place, has_log, self.moved, unused, now_ms)? {
+            return Ok(heads);
+        }
+        tracing::warn!("the store was copied or restored: it goes on under another name");
+        let mut heads = Heads::load(database, node)?;
+        heads.layout = self.layout;
+        Ok(heads)
     }
 
     /// Makes the tables of a new state, or checks the format and network of one that is there.
@@ -264,6 +311,13 @@ impl Options {
         txn.commit().map_err(db)?;
         Ok(wanted)
     }
+}
+
+/// A number by lot. Two copies of a store must not draw the same one.
+fn draw() -> u32 {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes, as it did for the key");
+    u32::from_be_bytes(bytes)
 }
 
 impl Default for Options {
@@ -330,14 +384,14 @@ fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads, database);
+        let mut admission = Admission::new(&heads, node, database);
         for record in &records {
             match record.kind {
                 RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,
                 RecordKind::Mark => {
                     waist.mark(&Mark::decode(&record.collection, &record.bytes)?)?
                 }
-                RecordKind::Barrier => {}
+                RecordKind::Barrier | RecordKind::Renewed => {}
             }
         }
         drop(admission);
@@ -362,7 +416,8 @@ fn replay_record(
         ))
     };
     let signed = Signed::trusted(record.bytes.clone(), scope).map_err(broken)?;
-    match admission.admit(&record.collection, &signed).map_err(broken)? {
+    let admitted = admission.admit(&record.collection, &signed, From::Here);
+    match admitted.map_err(|stop| broken(stop.into_error()))? {
         true => waist.apply(&record.collection, &signed, record.position),
         false => Err(broken(Error::corrupt("it is in the state already"))),
     }

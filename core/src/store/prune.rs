@@ -34,7 +34,6 @@ use redb::{ReadableDatabase, ReadableTableMetadata};
 use super::commit::{Committer, closed, lock};
 use super::floor::Rise;
 use super::heads::CollectionHead;
-use super::log::RecordKind;
 use super::tables::{self, Tables, db, set};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -234,7 +233,7 @@ impl Inner {
             let Some(last) = records.last() else { break };
             at = last.end;
             for record in records {
-                if record.kind != RecordKind::Txn || record.position >= victim.next {
+                if record.position >= victim.next || !self.is_current(&record)? {
                     continue;
                 }
                 let since = self.read_heads().named(&record.collection).map(|head| head.row.since);

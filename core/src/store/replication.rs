@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use redb::ReadableDatabase;
 
-use super::admission::Index;
+use super::admission::{Index, Stop};
 use super::commit::{Item, Outcome, lock};
-use super::log::RecordKind;
+use super::log::{LogRecord, RecordKind};
 use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
 use crate::error::Result;
-use crate::id::{Dot, Hash, Origin, Position, Vector};
+use crate::id::{Dot, Hash, Head, Origin, Position, Vector};
 use crate::limits::COMMIT_BATCH_BYTES;
 use crate::txn::{NetworkId, NodeKey, Scope, Signed, peek_dot};
 
@@ -94,6 +94,35 @@ impl Inner {
         self.listeners.announce();
     }
 
+    /// Whether a record is a transaction under the name that it has now. Own ones may have been
+    /// signed again; then the old records are nobody's business.
+    pub(super) fn is_current(&self, record: &LogRecord) -> Result<bool> {
+        if !matches!(record.kind, RecordKind::Txn | RecordKind::Renewed) {
+            return Ok(false);
+        }
+        let dot = peek_dot(&record.bytes)?;
+        if dot.origin.node != self.node {
+            return Ok(true);
+        }
+        let database = self.database()?;
+        let heads = self.read_heads();
+        let present = heads.named(&record.collection).map(|head| head.own_origin(self.node));
+        if record.kind == RecordKind::Txn && present == Some(dot.origin) {
+            return Ok(true);
+        }
+        let entry = Index::new(&database).entry(&heads, &record.collection, &dot)?;
+        Ok(entry.is_some_and(|entry| entry.position == record.position))
+    }
+
+    /// Under which name this node writes in a collection.
+    pub(super) fn present_origin(&self, collection: &str) -> Origin {
+        let held = self.read_heads().named(collection).map(|head| head.own_origin(self.node));
+        held.unwrap_or_else(|| Origin {
+            node: self.node,
+            incarnation: self.left_incarnation(collection),
+        })
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.database.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
@@ -134,14 +163,58 @@ impl Store {
         }
     }
 
-    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
-    /// here, as far back as the index of transactions goes.
-    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+    /// What a peer is told to be held of a collection; durable. Of this node's own transactions
+    /// only those that may have left: who holds another one under a later number then shows it.
+    pub fn told(&self, collection: &str) -> Result<Vector> {
+        self.summary(collection)?;
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
+        let Some(head) = heads.named(collection) else { return Ok(Vector::new()) };
+        let own = head.own_origin(self.inner.node);
+        let mark = Dot { origin: own, seq: head.row.exported };
+        if head.vector.get(&own).is_none_or(|row| row.seq <= mark.seq) {
+            return Ok(head.to_vector());
+        }
+        let at_mark = match Index::new(&database).hash_at(&heads, collection, &mark)? {
+            Some(hash) => Some(Head { seq: mark.seq, hash }),
+            None => head.floor.head(&own).filter(|floor| floor.seq == mark.seq),
+        };
+        if at_mark.is_none() && mark.seq > 0 {
+            return Ok(head.to_vector());
+        }
+        let others = head.to_vector();
+        let others = others.iter().filter(|(origin, _)| **origin != own);
+        Ok(others.map(|(o, h)| (*o, *h)).chain(at_mark.map(|head| (own, head))).collect())
+    }
+
+    /// Whether a peer with the vector `theirs` says that it holds transactions of this node, under
+    /// its present name, that never left this store.
+    pub fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
+        let own = self.inner.present_origin(collection);
+        let Some(claim) = theirs.head(&own) else { return Ok(false) };
+        let database = self.inner.database()?;
+        let heads = self.inner.read_heads();
+        if heads.named(collection).is_some_and(|head| claim.seq <= head.row.exported) {
+            return Ok(false);
+        }
+        let dot = Dot { origin: own, seq: claim.seq };
+        let held = Index::new(&database).hash_at(&heads, collection, &dot)?;
+        Ok(held != Some(claim.hash))
+    }
+
+    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
+    /// here, as far back as the index of transactions goes. What never left is no contradiction.
+    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+        let own = self.inner.present_origin(collection);
+        let database = self.inner.database()?;
+        let heads = self.inner.read_heads();
+        let mark = heads.named(collection).map_or(0, |head| head.row.exported);
         let index = Index::new(&database);
         for (origin, head) in theirs.iter() {
             let dot = Dot { origin: *origin, seq: head.seq };
+            if dot.origin == own && dot.seq > mark {
+                continue;
+            }
             let held = index.hash_at(&heads, collection, &dot)?;
             if held.is_some_and(|held| held != head.hash) {
                 return Ok(Some(dot));
@@ -180,6 +253,29 @@ impl Store {
     /// What the log no longer holds is passed over: whoever reads asks for [`Store::floor`]
     /// *afterwards*, and is behind if it holds less.
     pub fn log_read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<LogPage> {
+        let page = self.read_page(collection, from, max_bytes, |_| true)?;
+        self.export(collection, &page.records)?;
+        Ok(page)
+    }
+
+    /// As [`Store::log_read`], without what this node writes under its present name.
+    pub fn log_read_others(
+        &self,
+        collection: &str,
+        from: Position,
+        max_bytes: usize,
+    ) -> Result<LogPage> {
+        let present = self.inner.present_origin(collection);
+        self.read_page(collection, from, max_bytes, |dot| dot.origin != present)
+    }
+
+    fn read_page(
+        &self,
+        collection: &str,
+        from: Position,
+        max_bytes: usize,
+        wanted: impl Fn(&Dot) -> bool,
+    ) -> Result<LogPage> {
         let mut next = from;
         let mut records = Vec::new();
         let end = self.inner.read_heads().applied.min(self.inner.reader.durable());
@@ -197,12 +293,14 @@ impl Store {
             let Some(last) = read.last() else { break };
             next = last.end;
             for record in read {
-                if record.kind == RecordKind::Txn && record.collection == collection {
-                    records.push((peek_dot(&record.bytes)?, record.bytes, record.end));
+                if record.collection == collection && self.inner.is_current(&record)? {
+                    let dot = peek_dot(&record.bytes)?;
+                    if wanted(&dot) {
+                        records.push((dot, record.bytes, record.end));
+                    }
                 }
             }
         }
-        self.export(collection, &records)?;
         Ok(LogPage { records, next })
     }
 
@@ -238,11 +336,35 @@ impl Store {
         let mut outcome = Outcome::default();
         while !items.is_empty() {
             let rest = items.split_off(within(&items, COMMIT_BATCH_BYTES / 2));
-            let part = self.inner.commit_remote(std::mem::replace(&mut items, rest))?;
-            outcome.new += part.new;
-            outcome.duplicates += part.duplicates;
+            let mut part = std::mem::replace(&mut items, rest);
+            self.inner.note_returned(collection, &part)?;
+            while !part.is_empty() {
+                let done = self.inner.commit_remote(part.clone())?;
+                outcome.new += done.outcome.new;
+                outcome.duplicates += done.outcome.duplicates;
+                part.drain(..done.outcome.new + done.outcome.duplicates);
+                self.go_on(collection, done.stop)?;
+            }
         }
         Ok(outcome)
+    }
+
+    /// What stopped a batch, if it was not something that is over now.
+    fn go_on(&self, collection: &str, stop: Option<Stop>) -> Result<()> {
+        match stop {
+            None => Ok(()),
+            Some(Stop::Refused(err)) => Err(err),
+            // The incarnation goes, and the same transaction is anyone's.
+            Some(Stop::Disowned { continues: true }) => self.inner.retreat(collection),
+            Some(Stop::Disowned { continues: false }) => self.inner.renew(collection),
+            Some(Stop::Forked(fork, err)) => {
+                self.inner.note_fork(collection, &fork)?;
+                if self.inner.present_origin(collection) == fork.dot.origin {
+                    self.inner.retreat(collection)?;
+                }
+                Err(err)
+            }
+        }
     }
 
     /// Whether this node wrote as `origin`, now or in an earlier incarnation.

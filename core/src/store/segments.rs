@@ -176,7 +176,8 @@ impl Segments {
 /// A record as it is counted, if it belongs to a collection that is held.
 pub(super) fn counted<'a>(record: &'a LogRecord, heads: &Heads) -> Result<Option<Counted<'a>>> {
     let head = heads.named(&record.collection);
-    if record.kind != RecordKind::Txn || head.is_none_or(|head| record.position < head.row.since) {
+    let is_txn = matches!(record.kind, RecordKind::Txn | RecordKind::Renewed);
+    if !is_txn || head.is_none_or(|head| record.position < head.row.since) {
         return Ok(None);
     }
     let (dot, bytes) = (peek_dot(&record.bytes)?, record.end.0 - record.position.0);

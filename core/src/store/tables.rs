@@ -18,6 +18,7 @@
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
+//! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
 //! | segments | position of a segment of the log, 8 | see [`segments`](super::segments) |
 //! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
@@ -46,6 +47,7 @@ pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
+pub(super) const FORKS: Definition = TableDefinition::new("forks");
 pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
@@ -54,7 +56,7 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 17] = [
+pub(super) const ALL: [Definition; 18] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -66,6 +68,7 @@ pub(super) const ALL: [Definition; 17] = [
     SETTLED,
     FLOOR,
     TRANSACTIONS,
+    FORKS,
     SEGMENTS,
     BUDGETS,
     LEFT,
@@ -84,6 +87,12 @@ pub(super) const META_LOG_START: &[u8] = b"log start";
 pub(super) const META_COUNTED: &[u8] = b"counted";
 pub(super) const META_NETWORK: &[u8] = b"network";
 pub(super) const META_NEXT_COLLECTION: &[u8] = b"next collection";
+/// The incarnation to begin new collections with, 4 bytes; 0 if absent.
+pub(super) const META_INCARNATION: &[u8] = b"incarnation";
+/// Where the store lies: see [`place`](super::place).
+pub(super) const META_PLACE: &[u8] = b"place";
+/// When the store was last found to be a copy, in milliseconds since 1970, 8 bytes.
+pub(super) const META_COPIED: &[u8] = b"copied";
 pub(super) const META_WANTED: &[u8] = b"wanted";
 
 /// The tables that applying a transaction changes, open in one write transaction.
@@ -99,6 +108,7 @@ pub(super) struct Tables<'txn> {
     pub(super) settled: BytesTable<'txn>,
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
+    pub(super) forks: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
     pub(super) joins: BytesTable<'txn>,
     pub(super) staged: BytesTable<'txn>,
@@ -119,6 +129,7 @@ impl<'txn> Tables<'txn> {
             settled: open(SETTLED)?,
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
+            forks: open(FORKS)?,
             left: open(LEFT)?,
             joins: open(JOINS)?,
             staged: open(STAGED)?,
@@ -141,6 +152,15 @@ pub(super) fn read(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>> {
     get(&txn.open_table(definition).map_err(db)?, key)
+}
+
+/// The incarnation to write under in a collection that is not held.
+pub(super) fn next_incarnation(txn: &ReadTransaction, collection: &str) -> Result<u32> {
+    let bytes = match read(txn, LEFT, collection.as_bytes())? {
+        Some(bytes) => Some(bytes),
+        None => read(txn, META, META_INCARNATION)?,
+    };
+    bytes.map_or(Ok(0), |bytes| u32_of(&bytes))
 }
 
 /// Sets `key` to `value`.
@@ -261,6 +281,14 @@ pub(super) struct VectorRow {
 }
 
 impl VectorRow {
+    /// Nothing is held of the origin: such a row is not stored.
+    pub(super) const NOTHING: VectorRow = VectorRow {
+        seq: 0,
+        hash: Hash([0; 32]),
+        acked: 0,
+        proof: Proof { content: Hash([0; 32]), signature: [0; 64] },
+    };
+
     pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {
         let mut out = [0; 48 + Proof::BYTES];
         out[..8].copy_from_slice(&self.seq.to_be_bytes());

@@ -38,6 +38,7 @@ pub struct Transaction {
     store: Store,
     read: ReadTransaction,
     pending: Vec<Item>,
+    generation: u64,
     time: Timestamp,
     collections: BTreeMap<String, Open>,
     _gate: Entry,
@@ -93,7 +94,10 @@ impl Transaction {
         let gate = inner.gate.enter(patience)?;
         let heads = inner.read_heads();
         let read = inner.database()?.begin_read().map_err(tables::db)?;
-        let pending: Vec<Item> = lock(&inner.pending).items.iter().cloned().collect();
+        let (pending, generation): (Vec<Item>, u64) = {
+            let pending = lock(&inner.pending);
+            (pending.items.iter().cloned().collect(), pending.generation)
+        };
         let collections = heads
             .iter()
             .filter(|head| !head.fresh.is_empty())
@@ -104,7 +108,7 @@ impl Transaction {
             .collect();
         drop(heads);
         let time = lock(&inner.clock).tick(inner.wall.now_ms());
-        Ok(Transaction { store, read, pending, time, collections, _gate: gate })
+        Ok(Transaction { store, read, pending, generation, time, collections, _gate: gate })
     }
 
     /// The document with this id, as this transaction leaves it.
@@ -253,7 +257,7 @@ impl Transaction {
     pub fn rollback(self) {}
 
     fn finish(self, durable: bool) -> Result<()> {
-        let Transaction { store, read, pending, time, collections, _gate } = self;
+        let Transaction { store, read, pending, generation, time, collections, _gate } = self;
         drop((read, pending));
         let mut items = Vec::new();
         let mut bytes = 0;
@@ -272,7 +276,7 @@ impl Transaction {
         if items.is_empty() {
             return Ok(());
         }
-        let ticket = store.inner.enqueue_local(items, durable);
+        let ticket = store.inner.enqueue_local(items, durable, generation)?;
         drop(_gate);
         store.inner.wait(&ticket).map(drop)
     }

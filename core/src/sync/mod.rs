@@ -11,12 +11,14 @@
 //! | `session` | the link: hello, control messages, what goes where |
 //! | `door` | what goes into a session and what comes out |
 //! | `tail_out`, `tail_in` | one collection, sent and received |
+//! | `failure` | why a link ends |
 //! | `snapshot_out`, `snapshot_in` | a snapshot of one collection, served and taken in |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
 //! | `message`, `ask` | the messages and their bytes; those of snapshots |
 
 pub mod ask;
 pub mod door;
+mod failure;
 mod framing;
 pub mod message;
 pub mod session;
@@ -42,12 +44,19 @@ pub trait Source {
     /// What is held of `collection`, all at one moment.
     fn summary(&self, collection: &str) -> Result<Summary>;
 
-    /// What is held of `collection`.
+    /// What a peer is to know of what is held of `collection`: of our own transactions only
+    /// those that may have left, so that whoever holds others under later numbers sends them.
     fn vector(&self, collection: &str) -> Result<Vector>;
 
     /// A dot at which a peer with the vector `theirs` holds another transaction than we, as far
     /// back as that can be told.
     fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>>;
+
+    /// Whether a peer with the vector `theirs` claims transactions of ours that never left. It
+    /// may be wrong, or our store was rolled back; then the peer can show them.
+    fn doubts(&self, _collection: &str, _theirs: &Vector) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The log holds every transaction of `collection` that is held and above this.
     fn floor(&self, collection: &str) -> Result<Vector>;
@@ -59,6 +68,11 @@ pub trait Source {
     /// The transactions of `collection` from `from` on, in log order: at least one if there
     /// is one, and not many more bytes than `max_bytes`.
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page>;
+
+    /// As [`Source::read`], without our own transactions that never left: reading lets them.
+    fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
+        self.read(collection, from, max_bytes)
+    }
 
     /// A view of `collection` as it is now, to be served; `None` if it is not held.
     fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>>;

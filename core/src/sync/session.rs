@@ -35,7 +35,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::error::{Error, ErrorKind};
 use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
@@ -44,6 +43,7 @@ use crate::limits::{
 
 use super::ask::SNAPSHOT;
 use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId, Wanted};
+use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests, Tail, Txn};
 use super::snapshot_in::SnapshotIn;
@@ -75,6 +75,8 @@ pub struct Session {
     /// The lane that sent last.
     turn: String,
     acks: BTreeMap<String, Position>,
+    /// Lanes whose peer has shown what it has.
+    shown: BTreeSet<String>,
     tickets: BTreeMap<u64, String>,
     next_ticket: u64,
     next_stream: u64,
@@ -95,24 +97,15 @@ enum State {
 struct Lane {
     out: TailOut,
     tail: TailIn,
+    /// What the peer says to hold, if it names transactions of ours that never left: until it
+    /// has sent all that it can show, our own stay here.
+    doubted: Option<Vector>,
     /// The snapshot that we serve.
     serving: SnapshotOut,
     /// The snapshot that we take in, and the right to.
     joining: SnapshotIn,
     lease: Option<Box<dyn Lease>>,
 }
-
-/// Why we end the link.
-#[derive(Debug)]
-struct Failure {
-    code: CloseCode,
-    /// For both sides.
-    reason: String,
-    /// For our side only.
-    detail: Option<String>,
-}
-
-type Outcomes<T = ()> = std::result::Result<T, Failure>;
 
 impl Session {
     /// A link that has just come up.
@@ -131,6 +124,7 @@ impl Session {
             starved: BTreeSet::new(),
             turn: String::new(),
             acks: BTreeMap::new(),
+            shown: BTreeSet::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             next_stream: 0,
@@ -217,6 +211,7 @@ impl Session {
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
+        self.end_doubts(source)?;
         self.watch_time(source)
     }
 
@@ -258,27 +253,55 @@ impl Session {
             return Ok(());
         }
         self.open_lane(name)?;
-        let lane = self.lanes.entry(name.to_owned()).or_default();
-        if lane.tail.is_halted() {
+        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
-        let ours = source.vector(name)?;
         if let Some(dot) = source.contradiction(name, &vector)? {
             let why = format!(
                 "two transactions are called {dot}: the store of their author was copied or rolled back"
             );
             return self.refuse(name, Offence::Forked, why);
         }
+        let doubted = source.doubts(name, &vector)?;
         let start = source.start(name, &vector)?;
+        let lane = self.lane(name)?;
         let old = lane.out.have(&vector, start);
+        if doubted {
+            lane.out.withhold();
+        }
+        let shown = doubted && lane.tail.is_caught_up();
+        lane.doubted = doubted.then_some(vector);
         let unasked = lane.tail.is_unasked();
         self.reset(old);
         self.check_entries()?;
         self.ready.insert(name.to_owned());
+        if shown {
+            self.shown.insert(name.to_owned());
+        }
         match unasked {
-            true => self.ask(name, ours),
+            true => self.ask(name, source),
             false => Ok(()),
         }
+    }
+
+    /// Whoever claimed transactions of ours has sent what it has. If there were any, we write
+    /// under another name now; if there were none, it gets what it says to lack.
+    fn end_doubts(&mut self, source: &dyn Source) -> Outcomes {
+        for name in std::mem::take(&mut self.shown) {
+            let Some(lane) = self.lanes.get_mut(&name) else { continue };
+            if lane.doubted.is_none() || lane.tail.is_halted() {
+                continue;
+            }
+            if !lane.out.is_settled() {
+                self.shown.insert(name);
+                continue;
+            }
+            let Some(claimed) = lane.doubted.take() else { continue };
+            let start = source.start(&name, &claimed)?;
+            self.lane(&name)?.out.release(&claimed, start);
+            self.ready.insert(name);
+        }
+        Ok(())
     }
 
     /// We can't go on with this collection, and the peer hears why. The others are not touched:
@@ -296,6 +319,9 @@ impl Session {
 
     /// The peer can't go on with this collection.
     fn refused(&mut self, name: &str, offence: Offence, why: String) -> Outcomes {
+        if !self.wants(name) {
+            return Ok(());
+        }
         self.open_lane(name)?;
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
@@ -427,6 +453,7 @@ impl Session {
                     self.output.push_back(Output::Apply { ticket, collection, txns });
                 }
                 Work::Synced => {
+                    self.shown.insert(collection.clone());
                     self.event(Event::Synced { collection });
                     self.not_needed(name, source)?;
                 }
@@ -464,14 +491,14 @@ impl Session {
     /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
     /// what we hold, if that is news.
     fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let vector = source.vector(name)?;
+        let held = source.summary(name)?.vector.digest();
         let now_ms = self.now_ms;
         let lane = self.lane(name)?;
-        let verdict = lane.tail.missing(vector.digest(), now_ms);
+        let verdict = lane.tail.missing(held, now_ms);
         let dropped = lane.tail.abandon();
         self.stop(dropped)?;
         match verdict {
-            Missing::Ask => self.ask(name, vector)?,
+            Missing::Ask => self.ask(name, source)?,
             Missing::Later => {}
             Missing::Stuck => self.event(Event::Stuck { collection: name.to_owned() }),
         }
@@ -485,18 +512,21 @@ impl Session {
         if !lane.tail.is_due(now_ms) {
             return Ok(());
         }
-        let vector = source.vector(name)?;
-        match lane.tail.retry(vector.digest()) {
-            true => self.ask(name, vector),
+        let held = source.summary(name)?.vector.digest();
+        match lane.tail.retry(held) {
+            true => self.ask(name, source),
             false => Ok(()),
         }
     }
 
     /// Says what we hold, which restarts the peer's tail.
-    fn ask(&mut self, name: &str, vector: Vector) -> Outcomes {
-        let old = self.lane(name)?.tail.ask(vector.digest());
+    fn ask(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        // What counts as news is what we hold; what the peer is told of it may be less.
+        let held = source.summary(name)?.vector.digest();
+        let told = source.vector(name)?;
+        let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
-        self.say_have(name, vector)
+        self.say_have(name, told)
     }
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
@@ -562,7 +592,7 @@ impl Session {
             if !self.lanes.contains_key(&name) && self.wants(&name) {
                 check_count(self.lanes.len() + 1)?;
                 self.lanes.insert(name.clone(), Lane::default());
-                self.ask(&name, source.vector(&name)?)?;
+                self.ask(&name, source)?;
             }
         }
         Ok(())
@@ -760,16 +790,6 @@ impl Lane {
     }
 }
 
-/// What goes wrong is the peer's breach, or our store's failure: nothing else is asked.
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        match error.kind() {
-            ErrorKind::Protocol => breach(error.message()),
-            _ => store_failed(error.message()),
-        }
-    }
-}
-
 fn digests(summary: &Summary) -> Digests {
     Digests { vector: summary.vector.digest(), cells: summary.cells }
 }
@@ -782,18 +802,4 @@ fn check_count(collections: usize) -> Outcomes {
         )),
         false => Ok(()),
     }
-}
-
-fn failure(code: CloseCode, reason: impl Into<String>) -> Failure {
-    Failure { code, reason: reason.into(), detail: None }
-}
-
-fn breach(reason: impl Into<String>) -> Failure {
-    failure(CloseCode::Protocol, reason)
-}
-
-/// A store's error may name files and belongs to its owner: the peer is told only that it failed.
-fn store_failed(detail: impl Into<String>) -> Failure {
-    let reason = "the store of the other node failed".to_owned();
-    Failure { code: CloseCode::StoreFailed, reason, detail: Some(detail.into()) }
 }

@@ -42,6 +42,8 @@ pub(super) struct TailOut {
     phase: Phase,
     stream: Option<u64>,
     cursor: Position,
+    /// Our own transactions stay here for now.
+    withholds: bool,
     peer_has: BTreeMap<Origin, Seq>,
     heard: BTreeMap<Origin, Seq>,
     have_entries: usize,
@@ -111,8 +113,28 @@ impl TailOut {
         self.restart(held, start)
     }
 
+    /// Our own transactions stay here until [`TailOut::release`].
+    pub(super) fn withhold(&mut self) {
+        self.withholds = true;
+    }
+
+    /// Sends also what was withheld, from `start` on, on the stream under way: nothing is
+    /// unacknowledged on it, so its positions may go back.
+    pub(super) fn release(&mut self, held: &Vector, start: Position) {
+        let (phase, stream) = (self.phase, self.stream.take());
+        self.restart(held, start);
+        (self.phase, self.stream) = (phase, stream);
+        self.acked = self.acked.min(start);
+    }
+
+    /// Whether nothing that was sent is unacknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.flight.is_empty()
+    }
+
     fn restart(&mut self, held: &Vector, cursor: Position) -> Option<u64> {
         self.phase = Phase::Open;
+        self.withholds = false;
         self.cursor = cursor;
         self.peer_has = self.heard.clone();
         for (origin, head) in held.iter() {
@@ -189,7 +211,11 @@ impl TailOut {
         }
         loop {
             let from = self.cursor;
-            let page = source.read(name, from, room.bytes.clamp(1, SYNC_BATCH_BYTES))?;
+            let bytes = room.bytes.clamp(1, SYNC_BATCH_BYTES);
+            let page = match self.withholds {
+                true => source.read_others(name, from, bytes)?,
+                false => source.read(name, from, bytes)?,
+            };
             if !self.covers(&source.floor(name)?) {
                 return Ok(self.behind(name, next_stream));
             }

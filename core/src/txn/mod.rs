@@ -2,10 +2,12 @@
 //!
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
+//! [`Renewal`] gives own transactions that nobody holds another name.
 //! [`snapshot`] has the bytes of what travels without them.
 
 mod codec;
 pub mod edit;
+mod renew;
 pub mod sign;
 pub mod snapshot;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use crate::crdt::{DocOps, Stamp};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use codec::{decode, encode, peek_dot};
+pub use renew::Renewal;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
 
 /// One transaction of one collection.

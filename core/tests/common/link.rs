@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use littoral::Store;
+use littoral::id::Vector;
 use littoral::replica::{self, Replica};
 use littoral::sync::door::{Config, Event, Input, Offence, Output, SnapshotStep, StreamId};
-use littoral::sync::message::CloseCode;
+use littoral::sync::message::{CloseCode, Control};
 use littoral::sync::session::Session;
 
 /// Two sessions, and what is under way between them.
@@ -175,6 +176,12 @@ impl<'a> Link<'a> {
                 }
             }
         }
+    }
+
+    /// One end says that it holds this.
+    pub(crate) fn claim(&mut self, end: usize, collection: &str, vector: Vector) {
+        let bytes = Control::Have { collection: collection.to_owned(), vector }.to_frame();
+        self.ends[end].sent.entry(StreamId::Control).or_default().extend(bytes);
     }
 
     pub(crate) fn events(&self, end: usize) -> &[Event] {

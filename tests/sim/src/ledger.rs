@@ -1,7 +1,7 @@
 //! The ledger: everything that was ever written, what each store owes, and the checks.
 //!
 //! It knows stores only by what they show, what they put on the wire, and the bytes of their
-//! logs; what they ought to show, it works out from the history alone ([`oracle`]).
+//! logs; what they ought to show, it works out from the history alone (`oracle`).
 //!
 //! What it holds a store to, after every event that touched it:
 //! 1. a dot stands for one transaction for ever, and each has the hash that vectors tell;
@@ -26,6 +26,9 @@ use crate::{Checked, ensure};
 
 /// The collections of every schedule.
 pub(crate) const COLLECTIONS: [&str; 2] = ["notes", "plans"];
+
+/// How the complaint of a check begins if the store could not be read.
+pub(crate) const UNREADABLE: &str = "unreadable: ";
 
 type Dots = Vec<(&'static str, Dot)>;
 type Logged = BTreeSet<(&'static str, Dot)>;
@@ -310,7 +313,7 @@ impl Ledger {
         ensure!(vector.covers_all(&before), "{name}: the vector lost an origin");
         let collection = store.collection(name).map_err(|err| err.to_string())?;
         for id in documents {
-            let document = collection.get(&id).map_err(|err| err.to_string())?;
+            let document = collection.get(&id).map_err(|err| format!("{UNREADABLE}{err}"))?;
             let expected = book.expect(&id, &now);
             self.compared += 1;
             compare(name, &id, document.as_ref(), expected.as_ref().as_ref())?;

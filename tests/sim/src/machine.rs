@@ -1,7 +1,7 @@
 //! A machine: a store, the disk under it, its clock, and whether it runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
 use littoral::store::Subscription;
@@ -74,12 +74,15 @@ impl Machine {
     pub(crate) fn new(number: usize, plan: &Plan) -> Machine {
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
+        // No two machines draw the same, and the same seed draws the same.
+        let drawn = AtomicU32::new((number as u32 + 1) << 16);
         Machine {
             disk: MemDisk::new(),
             options: Options::new()
                 .layout(plan.layout)
                 .log_segment_bytes(plan.segment_bytes)
                 .log_budget(plan.budget)
+                .incarnations(move || drawn.fetch_add(1, Ordering::Relaxed))
                 .cache_bytes(1 << 20),
             store: None,
             key: NodeKey::from_seed(seed),

@@ -14,7 +14,7 @@ use littoral::txn::NetworkId;
 
 use crate::chance::Chance;
 use crate::edits::Readings;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
 use crate::plan::Plan;
@@ -200,9 +200,9 @@ impl World {
         for at in std::mem::take(&mut self.touched) {
             let Some(store) = self.machines[at].up() else { continue };
             let disk = self.machines[at].disk.clone();
-            disk.spared(|| self.ledger.check(at, &store, &disk))
-                .map_err(|what| format!("store {at}: {what}"))?;
-            if !self.machines[at].is_sound() && !self.machines[at].restarting {
+            let checked = disk.spared(|| self.ledger.check(at, &store, &disk));
+            let unreadable = self.excuse(at, checked)?;
+            if (unreadable || !self.machines[at].is_sound()) && !self.machines[at].restarting {
                 self.machines[at].restarting = true;
                 let (delay, down) = (self.chance.between(0, 4_000), Down::draw(&mut self.chance));
                 self.say(&format!("{at} has failed, to be restarted: {down:?}"));
@@ -213,6 +213,15 @@ impl World {
         Ok(())
     }
 
+    /// After a fault of its disk a store may be unreadable until it is opened again; all of it
+    /// is compared then. Whether it is.
+    fn excuse(&self, at: usize, checked: Checked) -> Checked<bool> {
+        match checked {
+            Err(what) if what.starts_with(UNREADABLE) && self.machines[at].has_excuse() => Ok(true),
+            checked => checked.map(|()| false).map_err(|what| format!("store {at}: {what}")),
+        }
+    }
+
     pub(crate) fn touch(&mut self, at: usize) {
         self.touched.insert(at);
     }
@@ -221,7 +230,10 @@ impl World {
     pub(crate) fn acknowledge(&mut self, at: usize) -> Checked {
         let Some(store) = self.machines[at].up() else { return Ok(()) };
         let disk = self.machines[at].disk.clone();
-        disk.spared(|| self.ledger.check(at, &store, &disk))?;
+        let checked = disk.spared(|| self.ledger.check(at, &store, &disk));
+        if self.excuse(at, checked)? {
+            self.touch(at);
+        }
         self.ledger.acknowledged(at, &store);
         Ok(())
     }

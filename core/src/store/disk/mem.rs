@@ -47,11 +47,13 @@ impl MemDisk {
     }
 
     /// A copy of the disk at this moment, as one makes it while its owner runs: what was
-    /// written is in it, synced or not, and none of the faults.
+    /// written is in it, synced or not, and none of the faults. It is in another machine.
     pub fn copy(&self) -> MemDisk {
         let state = self.state();
         let files = state.files.iter().map(|file| MemFile::holding(file.now.clone())).collect();
-        MemDisk::holding(files, state.names.clone())
+        let copy = MemDisk::holding(files, state.names.clone());
+        copy.state().machine = state.machine + 1;
+        copy
     }
 
     /// Lets `n` more mutating calls pass; all later ones fail, writes after half their bytes,
@@ -154,7 +156,9 @@ impl MemDisk {
             false => MemFile::default(),
         };
         let files = state.files.iter().enumerate().map(after).collect();
-        MemDisk::holding(files, names)
+        let after = MemDisk::holding(files, names);
+        after.state().machine = state.machine;
+        after
     }
 }
 
@@ -222,6 +226,10 @@ impl Disk for MemDisk {
         Ok(())
     }
 
+    fn machine(&self) -> Option<String> {
+        Some(format!("memory {}", self.state().machine))
+    }
+
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
         let mut state = self.state();
         if !state.is_dir(dir) {
@@ -250,6 +258,8 @@ struct State {
     reads_left: Option<u64>,
     struck: u64,
     syncs: u64,
+    /// Which machine it is in: a copy is taken to another one.
+    machine: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

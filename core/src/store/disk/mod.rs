@@ -41,6 +41,11 @@ pub trait Disk: Send + Sync + Debug {
 
     /// Makes durable which files and directories are directly in `dir`.
     fn sync_dir(&self, dir: &str) -> io::Result<()>;
+
+    /// What the machine is called that no other one is, if that is known.
+    fn machine(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An open file. Closed, and its lock released, when the last handle is dropped.
@@ -66,6 +71,11 @@ pub trait File: Send + Sync + Debug {
 
     /// Releases the lock.
     fn unlock(&self) -> io::Result<()>;
+
+    /// Which file this is among those of its file system, if that is known: a copy is another.
+    fn identity(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {

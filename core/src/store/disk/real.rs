@@ -77,12 +77,24 @@ impl Disk for RealDisk {
     fn sync_dir(&self, _dir: &str) -> io::Result<()> {
         Ok(())
     }
+
+    fn machine(&self) -> Option<String> {
+        let name = fs::read_to_string("/etc/machine-id").ok()?;
+        let name = name.trim();
+        // A container that was never given one has nothing there, or this word.
+        (!name.is_empty() && name != "uninitialized").then(|| name.to_owned())
+    }
 }
 
 #[derive(Debug)]
 struct RealFile(fs::File);
 
 impl File for RealFile {
+    #[cfg(unix)]
+    fn identity(&self) -> Option<u64> {
+        Some(std::os::unix::fs::MetadataExt::ino(&self.0.metadata().ok()?))
+    }
+
     #[cfg(unix)]
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.0, out, offset)

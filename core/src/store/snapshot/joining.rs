@@ -36,6 +36,7 @@ impl Store {
 
 impl Inner {
     fn join(&self, collection: &str, view: &ViewHead, server: NodeId) -> Result<bool> {
+        self.compare_names(collection, view)?;
         let mut committer = lock(&self.committer);
         let committer = committer
             .as_mut()
@@ -86,7 +87,7 @@ impl Inner {
             if !changed.is_empty() {
                 let bytes = barrier(&server, &changed);
                 let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: &bytes };
-                committer.append(barrier).map_err(|err| self.poison(&err))?;
+                committer.append(&[barrier]).map(drop).map_err(|err| self.poison(&err))?;
             }
         }
         if pass.cells.digest() != view.cells {

@@ -90,7 +90,7 @@ impl Session {
         let digest = vector.digest();
         let lane = self.lanes.entry(name.to_owned()).or_default();
         if theirs.map_or(nothing.digest(), |digests| digests.vector) != digest {
-            return self.ask(name, source.vector(name)?);
+            return self.ask(name, source);
         }
         if ours.zip(theirs).is_some_and(|(ours, theirs)| ours.cells != theirs.cells) {
             self.halt(name)?;

@@ -132,7 +132,7 @@ impl Session {
                 self.done(&name)?;
                 self.lane(&name)?.joining.reset();
                 self.event(Event::Joined { collection: name.clone() });
-                self.ask(&name, source.vector(&name)?)?;
+                self.ask(&name, source)?;
             }
             Stepped::Again => {
                 self.done(&name)?;
