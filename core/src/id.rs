@@ -69,8 +69,20 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Incarnations are up to this: the highest bit has no meaning yet.
+    /// Incarnations are up to this: the highest bit says that it is the name of a branch.
     pub const LAST_INCARNATION: u32 = u32::MAX >> 1;
+
+    /// The name of a branch: what `root` wrote from the transaction with the hash `first` on,
+    /// where its history has forked. Nobody signs under such a name.
+    pub fn of_branch(root: Origin, first: &Hash) -> Origin {
+        let drawn = u32::from_be_bytes(first.0[..4].try_into().expect("4 of 32 bytes"));
+        Origin { node: root.node, incarnation: drawn | !Origin::LAST_INCARNATION }
+    }
+
+    /// Whether it is the name of a branch.
+    pub fn is_branch(&self) -> bool {
+        self.incarnation > Origin::LAST_INCARNATION
+    }
 
     /// Bytes of an encoded origin.
     pub const BYTES: usize = 36;
@@ -97,6 +109,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.incarnation {
             0 => write!(f, "{}", self.node.short()),
+            n if self.is_branch() => {
+                write!(f, "{}~{:08x}", self.node.short(), n & Origin::LAST_INCARNATION)
+            }
             n => write!(f, "{}.{n}", self.node.short()),
         }
     }

@@ -30,6 +30,11 @@ pub const MAX_LINK_COLLECTIONS: usize = 4096;
 pub const MAX_VECTOR_ENTRIES: usize = 100_000;
 /// Origins in all vectors that a link remembers of its peer.
 pub const MAX_LINK_VECTOR_ENTRIES: usize = 1_000_000;
+/// Branches of forked origins that one collection keeps apart. An origin whose history forks once
+/// more halts the collection between those who hold one side and those who hold the other.
+pub const MAX_BRANCHES: usize = 256;
+/// Hashes of an origin's newest transactions that a peer is told to find where two histories part.
+pub const MAX_FORK_HASHES: usize = 16 << 10;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.
 pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
 /// Bytes that a collection with nothing unacknowledged may send although the link's window

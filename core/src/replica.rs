@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, NodeId, Position, Vector};
+use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
 use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
@@ -61,6 +61,27 @@ impl Source for Store {
 
     fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
         Store::doubts(self, collection, theirs)
+    }
+
+    fn branch_count(&self, collection: &str) -> usize {
+        Store::branch_count(self, collection)
+    }
+
+    fn branches(&self, collection: &str) -> Vec<u8> {
+        Store::branches(self, collection)
+    }
+
+    fn hashes_down(&self, collection: &str, from: &Dot, max: usize) -> Result<Vec<ShortHash>> {
+        Store::hashes_down(self, collection, from, max)
+    }
+
+    fn last_shared(
+        &self,
+        collection: &str,
+        from: &Dot,
+        theirs: &[ShortHash],
+    ) -> Result<Option<Seq>> {
+        Store::last_shared(self, collection, from, theirs)
     }
 
     fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
@@ -177,6 +198,9 @@ impl Replica for Store {
             SnapshotStep::Begin { head } => {
                 let scope = Scope { network: Store::network(self), collection };
                 let head = ViewHead::verify(&head, scope, peer)?;
+                if !self.learn_view(collection, &head)? {
+                    return Ok(StepOutcome::Changed);
+                }
                 self.stage(collection)?;
                 StepOutcome::Begun(Arc::new(head))
             }
@@ -188,6 +212,10 @@ impl Replica for Store {
                 true => StepOutcome::Joined,
                 false => StepOutcome::Changed,
             },
+            SnapshotStep::Learn { branches } => {
+                self.learn_branches(collection, &branches)?;
+                StepOutcome::Learnt
+            }
             SnapshotStep::Discard => {
                 self.unstage(collection)?;
                 StepOutcome::Staged

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use common::{NOTES, Replica, Rng, each_seed, fields};
 use littoral::clock::Timestamp;
-use littoral::crdt::{DocOps, Op, key};
+use littoral::crdt::{Addition, DocOps, Op, key};
 use littoral::id::{Dot, Hash, Origin, Seq, Vector};
 use littoral::txn::{self, Dep, NetworkId, NodeKey, Scope, Signed, Txn};
 use littoral::{ErrorKind, Field, Path};
@@ -101,7 +101,10 @@ impl Plot {
                     true => own,
                     false => 1 + self.rng.next() % own,
                 };
-                Op::Add { key: self.counter(), birth, total, by: i64::MAX }
+                let seq = birth + self.rng.next() % (own - birth).max(1);
+                let time = Timestamp::from_millis(self.rng.next() % 1000);
+                let after = (birth < own).then_some(Addition { seq, time });
+                Op::Add { key: self.counter(), birth, total, by: i64::MAX, after }
             }
             _ => {
                 let row = self.dot(author, own);

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{NOTES, Replica, assert_same, fields, meet, pull, pull_one, snapshot, stream};
-use littoral::crdt::{DocOps, Op, key};
+use littoral::clock::Timestamp;
+use littoral::crdt::{Addition, DocOps, Op, key};
 use littoral::id::{Dot, Hash, Origin, Seq, Vector};
 use littoral::txn::edit::Version;
 use littoral::txn::{NetworkId, NodeKey, Scope, Signed, Txn};
@@ -478,17 +479,18 @@ fn numbers_at_their_ends_are_refused_or_counted_and_never_panic() {
     let [m, x, y] = three();
     let hits = key::slot(&key::prefix(&Path::from("hits")), key::Slot::Counter);
     let own = Origin { node: m.store.node_id(), incarnation: 0 };
-    let add = |birth, total, by| Op::Add { key: hits.clone(), birth, total, by };
+    let after = |seq| Some(Addition { seq, time: Timestamp::from_millis(1) });
+    let add = |birth, total, by, after| Op::Add { key: hits.clone(), birth, total, by, after };
     let txns = [
-        forge(&m, 1, Hash::default(), vec![add(1, i128::MAX, i64::MAX)]),
-        forge(&m, u64::MAX, Hash([1; 32]), vec![add(1, i128::MIN, i64::MIN)]),
-        forge(&m, u64::MAX, Hash([1; 32]), vec![add(u64::MAX, 1, 1)]),
+        forge(&m, 1, Hash::default(), vec![add(1, i128::MAX, i64::MAX, None)]),
+        forge(&m, u64::MAX, Hash([1; 32]), vec![add(1, i128::MIN, i64::MIN, after(1))]),
+        forge(&m, u64::MAX, Hash([1; 32]), vec![add(u64::MAX, 1, 1, None)]),
     ];
     let [first, rest @ ..] = txns;
-    let second = forge(&m, 2, first.hash, vec![add(1, i128::MIN, 0), add(2, i128::MIN, 0)]);
+    let second = forge(&m, 2, first.hash, vec![add(1, i128::MIN, 0, after(1)), add(2, i128::MIN, 0, None)]);
     let row = Dot { origin: own, seq: 1 };
     let settle = Op::Settle { key: hits.clone(), row, seq: 2, total: i128::MAX };
-    let third = forge(&m, 3, second.hash, vec![settle, add(3, i128::MIN, 0)]);
+    let third = forge(&m, 3, second.hash, vec![settle, add(3, i128::MIN, 0, None)]);
     for target in [&x, &y] {
         for bad in &rest {
             assert!(target.store.apply_remote(NOTES, vec![bad.bytes.clone()]).is_err());
@@ -532,7 +534,8 @@ fn an_author_who_breaks_the_rules_of_counters_divides_nobody() {
     let head = common::stream(&m.store, NOTES, &common::vector(&c.store, NOTES));
     let scope = Scope { network: m.store.network(), collection: NOTES };
     let last = Signed::verify(head.last().unwrap().1.clone(), scope).unwrap();
-    let again = Op::Add { key: hits, birth: 1, total: 50, by: 43 };
+    let after = Some(Addition { seq: 1, time: Timestamp::from_millis(1) });
+    let again = Op::Add { key: hits, birth: 1, total: 50, by: 43, after };
     let again = forge(&m, last.txn.dot.seq + 1, last.hash, vec![again]);
     for target in [&x, &y] {
         pull(target, &m);

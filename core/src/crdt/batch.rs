@@ -106,7 +106,10 @@ impl<'a> Batch<'a> {
             Batch { stamp: *stamp, points: Vec::new(), clears: BTreeMap::new(), seen: None };
         for op in ops {
             match op {
-                Op::Put { key, .. } | Op::Add { key, .. } | Op::Settle { key, .. } => {
+                Op::Put { key, .. }
+                | Op::Add { key, .. }
+                | Op::Continue { key, .. }
+                | Op::Settle { key, .. } => {
                     batch.points.push(Point::Op(key, op));
                 }
                 Op::Clear { prefix, upto } => match batch.clears.get_mut(&prefix[..]) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::key::{self, Slot};
-use super::op::{Op, Stamp};
+use super::op::{Continued, Op, Stamp};
 use crate::clock::Timestamp;
 use crate::id::{Dot, Seq};
 
@@ -48,6 +48,9 @@ pub struct CounterRow {
     /// the newest that added; who names a later one must not hide the others, or replicas
     /// would part over when the row goes.
     pub settled_by: BTreeMap<Dot, Seq>,
+    /// If the row goes on, in one branch of a forked origin, from one begun before the fork: from
+    /// which. It holds what the branch added.
+    pub continues: Option<Continued>,
 }
 
 impl CounterRow {
@@ -104,7 +107,11 @@ pub(super) fn apply(cells: &mut Vec<Cell>, op: &Op, stamp: &Stamp) -> Option<Set
             None
         }
         Op::Add { key, birth, total, .. } => {
-            add(cells, key, *birth, *total, stamp);
+            add(cells, key, *birth, *total, stamp, None);
+            None
+        }
+        Op::Continue { key, from, by } => {
+            add(cells, key, stamp.dot.seq, i128::from(*by), stamp, Some(*from));
             None
         }
         Op::Settle { key, row, seq, total } => settle(cells, key, row, *seq, *total, stamp.dot),
@@ -121,7 +128,14 @@ fn find(cells: &[Cell], dot: &Dot) -> Result<usize, usize> {
     cells.binary_search_by(|cell| cell.stamp.dot.cmp(dot))
 }
 
-fn add(cells: &mut Vec<Cell>, key: &[u8], birth: Seq, total: i128, stamp: &Stamp) {
+fn add(
+    cells: &mut Vec<Cell>,
+    key: &[u8],
+    birth: Seq,
+    total: i128,
+    stamp: &Stamp,
+    continues: Option<Continued>,
+) {
     let born = Dot { origin: stamp.dot.origin, seq: birth };
     match find(cells, &born) {
         Ok(at) => {
@@ -140,6 +154,7 @@ fn add(cells: &mut Vec<Cell>, key: &[u8], birth: Seq, total: i128, stamp: &Stamp
                 settled_seq: 0,
                 base: 0,
                 settled_by: BTreeMap::new(),
+                continues,
             };
             let stamp = Stamp { dot: born, time: stamp.time };
             cells.insert(at, Cell { key: key.to_vec(), stamp, body: Body::Counter(row) });

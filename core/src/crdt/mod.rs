@@ -22,6 +22,6 @@ pub use batch::{Batch, Changed, Effects};
 pub use cell::{Body, Cell, CounterRow, Settled};
 pub use layout::Layout;
 pub use lthash::LtHash;
-pub use op::{DocOps, Op, Stamp};
+pub use op::{Addition, Continued, DocOps, Op, Stamp};
 pub use row::{Flags, Row};
 pub use window::{Ranges, Source, Window};

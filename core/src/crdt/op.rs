@@ -31,6 +31,24 @@ pub struct DocOps {
     pub ops: Vec<Op>,
 }
 
+/// One addition to a counter row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addition {
+    /// The transaction of the row's origin.
+    pub seq: Seq,
+    /// Its time.
+    pub time: Timestamp,
+}
+
+/// A counter row that goes on, in one branch of a forked origin, from one begun before the fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Continued {
+    /// The number of the transaction that began the row, as its author counts.
+    pub birth: Seq,
+    /// The row's sum before the branch's first addition.
+    pub before: i128,
+}
+
 /// One operation. Keys and prefixes are those of [`key`](super::key).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
@@ -56,6 +74,19 @@ pub enum Op {
         birth: Seq,
         /// The row's sum since then.
         total: i128,
+        /// How much this transaction added.
+        by: i64,
+        /// The addition to the row before this one; none if it begins the row. So what a row was
+        /// before an addition is known from that addition alone.
+        after: Option<Addition>,
+    },
+    /// An addition in one branch of a forked origin to a row that was begun before the fork: the
+    /// branch's own row, for what it adds. Never in the bytes of a transaction.
+    Continue {
+        /// The counter.
+        key: Vec<u8>,
+        /// How this row goes on from which.
+        from: Continued,
         /// How much this transaction added.
         by: i64,
     },

@@ -15,14 +15,14 @@
 //! | stamps | count; each: origin number, seq, time (8, big-endian); sorted by origin, seq, time |
 //! | cells | count; each: length shared with the key before, rest of the key, number of its stamp, body |
 //! | body of a put | the value |
-//! | body of a counter row | seq, time (8), total, settled seq, base, count of settlings; each: number of an origin, seq, settled seq |
+//! | body of a counter row | seq, time (8), total, settled seq, base, count of settlings; each: number of an origin, seq, settled seq; then `00`, or `01`, birth, sum before of the row it goes on from |
 
 use std::collections::BTreeMap;
 
 use super::batch::{Batch, Effects};
 use super::cell::{Body, Cell, CounterRow, Settled};
 use super::key::{self, Slot};
-use super::op::{Op, Stamp};
+use super::op::{Continued, Op, Stamp};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Origin, Seq};
@@ -242,6 +242,11 @@ fn encode(
                     put_uint(out, dot.seq);
                     put_uint(out, *upto);
                 }
+                out.push(u8::from(row.continues.is_some()));
+                if let Some(Continued { birth, before }) = row.continues {
+                    put_uint(out, birth);
+                    put_int(out, before);
+                }
             }
         }
     }
@@ -323,7 +328,12 @@ fn counter_row<'a>(
     let settled_by = (0..count)
         .map(|_| Ok((Dot { origin: origin(reader)?, seq: reader.uint()? }, reader.uint()?)))
         .collect::<Result<_>>()?;
-    Ok(CounterRow { seq, time, total, settled_seq, base, settled_by })
+    let continues = match reader.u8()? {
+        0 => None,
+        1 => Some(Continued { birth: reader.uint()?, before: reader.int()? }),
+        _ => return Err(reader.bad("a counter row of a later version")),
+    };
+    Ok(CounterRow { seq, time, total, settled_seq, base, settled_by, continues })
 }
 
 /// What is kept beside a row's cells, so that it need not be worked out again.

@@ -284,7 +284,10 @@ impl Window {
     /// Applies an operation of the transaction at `stamp` at or below `within`.
     pub fn apply(&mut self, op: &Op, stamp: &Stamp, within: &[u8]) {
         match op {
-            Op::Put { key, .. } | Op::Add { key, .. } | Op::Settle { key, .. } => {
+            Op::Put { key, .. }
+                | Op::Add { key, .. }
+                | Op::Continue { key, .. }
+                | Op::Settle { key, .. } => {
                 if key.starts_with(within) {
                     let end = [key, &[0][..]].concat();
                     assert!(self.held.contains(key, Some(&end)), "what is changed was not read");

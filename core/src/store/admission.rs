@@ -7,7 +7,7 @@
 //! One name, two transactions: what is held under a dot is told apart by its hash, as far
 //! back as the index of transactions goes; what is older counts as the same. A transaction
 //! that contradicts what is held, or builds on something that does, is a fork (rule 11), and
-//! is never admitted.
+//! is not admitted until the two sides are called apart ([`branches`](super::branches)).
 //!
 //! Admission reads the heads, the index, and what the same batch admitted before; it changes
 //! nothing.
@@ -19,10 +19,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::heads::Heads;
 use super::tables::{self, IndexRow, db};
-use crate::crdt::Op;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
-use crate::txn::{Signed, Txn};
+use crate::txn::branches::{self, Held, Place};
+use crate::txn::{Branches, Signed, Txn};
 
 /// Which transactions may enter the log next: what is applied, and what this batch has admitted.
 pub(super) struct Admission<'a> {
@@ -31,6 +31,8 @@ pub(super) struct Admission<'a> {
     index: Index<'a>,
     /// Of each origin, the hashes of what was admitted: neighbours, the newest last.
     admitted: BTreeMap<(String, Origin), (Seq, Vec<Hash>)>,
+    /// How forked origins are named, with what the authors of what was admitted have seen.
+    seen: BTreeMap<String, Branches>,
 }
 
 /// Where a transaction comes from.
@@ -63,6 +65,9 @@ pub(super) struct Fork {
     pub(super) dot: Dot,
     pub(super) ours: ShortHash,
     pub(super) theirs: ShortHash,
+    /// Where the two parted, if that is known: what they go on from, and the external number of
+    /// the last transaction that they share.
+    pub(super) from: Option<(Origin, Seq)>,
 }
 
 /// The hashes of held transactions, as far back as they are known.
@@ -75,7 +80,8 @@ pub(super) struct Index<'a> {
 impl<'a> Admission<'a> {
     /// `database` is where the heads are at.
     pub(super) fn new(heads: &'a Heads, own: NodeId, database: &'a Database) -> Admission<'a> {
-        Admission { heads, own, index: Index::new(database), admitted: BTreeMap::new() }
+        let (admitted, seen) = (BTreeMap::new(), BTreeMap::new());
+        Admission { heads, own, index: Index::new(database), admitted, seen }
     }
 
     /// Admits `signed`; `false` if it is here already. Whatever stops it, nothing is admitted.
@@ -85,45 +91,70 @@ impl<'a> Admission<'a> {
         signed: &Signed,
         from: From,
     ) -> Result<bool, Stop> {
-        let txn = &signed.txn;
-        let (seq, hash) = self.newest(collection, txn.dot.origin);
-        let disowns = from == From::Elsewhere && self.is_present(collection, &txn.dot.origin)?;
-        if txn.dot.seq <= seq {
-            let theirs = signed.hash.short();
-            return match self.differs(collection, &txn.dot, theirs)? {
-                None => Ok(false),
-                Some(_) if disowns && !self.may_have_left(collection, &txn.dot) => {
-                    Err(Stop::Disowned { continues: false })
+        let held = Holding { admission: self, collection };
+        let (place, branches) = (held.branches().place(signed, &held)?, held.branches());
+        let own = from == From::Elsewhere && self.is_present(collection, &signed.txn.dot.origin)?;
+        let dot = match place {
+            Place::Held => return Ok(false),
+            Place::Missing => {
+                let Dot { origin, seq } = signed.txn.dot;
+                return Err(missing(&signed.txn.dot, &Dot { origin, seq: seq - 1 }).into());
+            }
+            Place::Next(_) if own => return Err(Stop::Disowned { continues: true }),
+            Place::Next(dot) => dot,
+            Place::Fork { instead: at, .. } | Place::Apart(at) => {
+                let beyond = at.seq < signed.txn.dot.seq && matches!(place, Place::Apart(_));
+                if own && (beyond || !self.may_have_left(collection, &signed.txn.dot)) {
+                    return Err(Stop::Disowned { continues: false });
                 }
-                Some(ours) => Err(Stop::Forked(
-                    Box::new(Fork { dot: txn.dot, ours, theirs }),
-                    forked(format!(
-                        "another transaction {} is here: the history of its author has forked",
-                        txn.dot
-                    )),
-                )),
-            };
+                return Err(self.fork(collection, signed, place, &at)?);
+            }
+        };
+        let (txn, seen, named) = match branches.is_empty() {
+            true => (None, BTreeMap::new(), branches::named(&signed.txn)),
+            false => {
+                // What rows hold is not known here; names and dependencies don't need it.
+                let translated =
+                    branches.translate(&signed.txn, dot, &held, &mut |_, _| Ok(Vec::new()))?;
+                (Some(translated.txn), translated.seen, translated.named)
+            }
+        };
+        self.check_deps(collection, txn.as_ref().unwrap_or(&signed.txn), &named)?;
+        if !seen.is_empty() {
+            let known = held.branches().clone();
+            let known = self.seen.entry(collection.to_owned()).or_insert(known);
+            for (root, branch) in seen {
+                known.note_seen(dot.origin, root, branch);
+            }
         }
-        let before = Dot { origin: txn.dot.origin, seq: txn.dot.seq - 1 };
-        if before.seq != seq {
-            return Err(missing(&txn.dot, &before).into());
-        }
-        if disowns {
-            return Err(Stop::Disowned { continues: txn.prev == hash });
-        }
-        if txn.prev != hash {
-            return Err(Stop::Forked(
-                Box::new(Fork { dot: before, ours: hash.short(), theirs: txn.prev.short() }),
-                forked(format!(
-                    "transaction {} does not follow the one before it that is here: the history of its author has forked",
-                    txn.dot
-                )),
-            ));
-        }
-        self.check_deps(collection, txn)?;
-        let key = (collection.to_owned(), txn.dot.origin);
-        self.admitted.entry(key).or_insert((txn.dot.seq, Vec::new())).1.push(signed.hash);
+        let key = (collection.to_owned(), dot.origin);
+        self.admitted.entry(key).or_insert((dot.seq, Vec::new())).1.push(signed.hash);
         Ok(true)
+    }
+
+    /// What to say of a transaction that contradicts what is held at `at`.
+    fn fork(
+        &self,
+        collection: &str,
+        signed: &Signed,
+        place: Place,
+        at: &Dot,
+    ) -> Result<Stop, Error> {
+        let held = Holding { admission: self, collection };
+        let dot = held.branches().signed(at).unwrap_or(*at);
+        let theirs = match dot.seq == signed.txn.dot.seq {
+            true => signed.hash.short(),
+            false => signed.txn.prev.short(),
+        };
+        let ours = held.hash_at(at)?.unwrap_or_default();
+        let from = match place {
+            Place::Fork { parent, base, .. } => Some((parent, base)),
+            _ => None,
+        };
+        let error = forked(format!(
+            "another transaction {dot} is here: the history of its author has forked"
+        ));
+        Ok(Stop::Forked(Box::new(Fork { dot, ours, theirs, from }), error))
     }
 
     /// Whether this node writes as `origin` now.
@@ -153,16 +184,20 @@ impl<'a> Admission<'a> {
 
     /// The hash of what is held at `dot`, if that is known to be another than `hash`.
     fn differs(&self, collection: &str, dot: &Dot, hash: ShortHash) -> Result<Option<ShortHash>> {
-        let held = match self.admitted.get(&(collection.to_owned(), dot.origin)) {
+        Ok(self.hash_at(collection, dot)?.filter(|held| *held != hash))
+    }
+
+    /// The hash of what is held at `dot`, as far back as that is known.
+    fn hash_at(&self, collection: &str, dot: &Dot) -> Result<Option<ShortHash>> {
+        Ok(match self.admitted.get(&(collection.to_owned(), dot.origin)) {
             Some((first, hashes)) if dot.seq >= *first => {
                 hashes.get((dot.seq - first) as usize).map(Hash::short)
             }
             _ => self.index.hash_at(self.heads, collection, dot)?,
-        };
-        Ok(held.filter(|held| *held != hash))
+        })
     }
 
-    fn check_deps(&self, collection: &str, txn: &Txn) -> Result<()> {
+    fn check_deps(&self, collection: &str, txn: &Txn, named: &[Dot]) -> Result<()> {
         for dep in &txn.deps {
             let dot = Dot { origin: dep.origin, seq: dep.seq };
             if self.newest(collection, dep.origin).0 < dep.seq {
@@ -175,13 +210,35 @@ impl<'a> Admission<'a> {
                 )));
             }
         }
-        let named = txn.docs.iter().flat_map(|doc| &doc.ops).flat_map(named_dots);
-        for dot in named.filter(|dot| dot.origin != txn.dot.origin) {
+        for dot in named.iter().filter(|dot| dot.origin != txn.dot.origin) {
             if self.newest(collection, dot.origin).0 < dot.seq {
-                return Err(missing(&txn.dot, &dot));
+                return Err(missing(&txn.dot, dot));
             }
         }
         Ok(())
+    }
+}
+
+/// One collection as the batch leaves it so far.
+struct Holding<'s, 'a> {
+    admission: &'s Admission<'a>,
+    collection: &'s str,
+}
+
+impl<'s> Holding<'s, '_> {
+    fn branches(&self) -> &'s Branches {
+        let known = self.admission.heads.named(self.collection).map(|head| &*head.branches);
+        self.admission.seen.get(self.collection).or(known).unwrap_or(Branches::none())
+    }
+}
+
+impl Held for Holding<'_, '_> {
+    fn newest(&self, origin: &Origin) -> (Seq, Hash) {
+        self.admission.newest(self.collection, *origin)
+    }
+
+    fn hash_at(&self, dot: &Dot) -> Result<Option<ShortHash>> {
+        self.admission.hash_at(self.collection, dot)
     }
 }
 
@@ -246,14 +303,6 @@ impl Stop {
                 forked("a transaction of this node that is not held here has its name".to_owned())
             }
         }
-    }
-}
-
-fn named_dots(op: &Op) -> Vec<Dot> {
-    match op {
-        Op::Clear { upto, .. } => upto.clone(),
-        Op::Settle { row, seq, .. } => vec![Dot { origin: row.origin, seq: *seq }],
-        Op::Put { .. } | Op::Add { .. } => Vec::new(),
     }
 }
 

@@ -6,22 +6,25 @@
 //! and the position up to which the log is applied. It decides nothing: what it is given
 //! was admitted before ([`Admission`](super::admission::Admission)), and is in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use redb::ReadableTable;
 
+use super::branches::Parting;
 use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
 use crate::crdt::layout::Layout;
-use crate::crdt::{Batch, Effects, LtHash, Row, Settled};
+use crate::clock::Timestamp;
+use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Head, NodeId, Origin, Position, Seq, Vector};
+use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, ShortHash, Vector};
+use crate::txn::branches::{Held, Place, Translated};
 use crate::txn::snapshot::{Newest, ViewHead};
-use crate::txn::{Signed, Txn};
+use crate::txn::{Branches, Signed, Txn};
 
 /// One batch being applied, over the tables of one redb transaction.
 pub(super) struct Waist<'txn, 'h> {
@@ -53,7 +56,7 @@ impl Changes {
             let floor = std::mem::take(&mut changed.floor);
             let head = match heads.get_mut(changed.number) {
                 Some(head) => {
-                    head.row = changed.row;
+                    (head.row, head.branches) = (changed.row, changed.branches);
                     head
                 }
                 None => heads.insert(changed),
@@ -76,14 +79,19 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         signed: &Signed,
         position: Position,
     ) -> Result<()> {
-        let txn = &signed.txn;
         let number = self.open_collection(collection)?;
+        let translated = self.translate(collection, signed)?;
+        let txn = translated.as_ref().unwrap_or(&signed.txn);
         self.drop_settled(collection, number, txn)?;
         for doc in &txn.docs {
             let batch = Batch::of_ops(&doc.ops, &txn.stamp());
             self.change(collection, number, &doc.id, &batch)?;
         }
-        self.advance(collection, number, signed, position)
+        self.advance(collection, number, txn, signed, position)?;
+        match translated {
+            Some(_) => self.drop_ended(collection, number),
+            None => Ok(()),
+        }
     }
 
     /// Notes up to where own transactions may have left: see [`export`](super::export).
@@ -106,7 +114,14 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// The last batch applied begins at `batch`, if that is known.
     pub(super) fn finish(mut self, applied: Position, batch: Option<Position>) -> Result<Changes> {
         for head in self.changes.collections.values() {
-            set(&mut self.tables.heads, &head.number.to_be_bytes(), &head.row.encode())?;
+            let key = head.number.to_be_bytes();
+            set(&mut self.tables.heads, &key, &head.row.encode())?;
+            let before = self.heads.named(&head.name).map(|before| &before.branches);
+            if before.is_none_or(|before| !Arc::ptr_eq(before, &head.branches))
+                && !head.branches.is_empty()
+            {
+                set(&mut self.tables.branches, &key, &head.branches.encode(true))?;
+            }
         }
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
         if let Some(batch) = batch {
@@ -128,6 +143,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 row: head.row.clone(),
                 vector: BTreeMap::new(),
                 floor: Vector::new(),
+                branches: head.branches.clone(),
                 fresh: BTreeMap::new(),
             },
             None => self.begin_collection(name)?,
@@ -155,7 +171,8 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             cells: LtHash::new(),
         };
         let (vector, floor, fresh) = (BTreeMap::new(), Vector::new(), BTreeMap::new());
-        Ok(CollectionHead { name: name.to_owned(), number, row, vector, floor, fresh })
+        let (name, branches) = (name.to_owned(), Arc::default());
+        Ok(CollectionHead { name, number, row, vector, floor, branches, fresh })
     }
 
     /// A collection number that was never used.
@@ -212,6 +229,16 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// Joins the vector of a view. The log knows nothing of what it skips: so the floor rises.
     pub(super) fn join_vector(&mut self, collection: &str, view: &ViewHead) -> Result<()> {
         let number = self.open_collection(collection)?;
+        if !view.branches.is_empty() {
+            let held: BTreeMap<Origin, Seq> = view.vector.keys().filter_map(|author| {
+                Some((*author, self.vector_row(collection, author)?.seq))
+            }).collect();
+            let more = |author: &Origin| {
+                let theirs = view.vector.get(author).map_or(0, |newest| newest.seq);
+                theirs > held.get(author).copied().unwrap_or(0)
+            };
+            Arc::make_mut(&mut self.head(collection).branches).take_seen(&view.branches, more);
+        }
         for (origin, newest) in &view.vector {
             let held = self.vector_row(collection, origin);
             let seq = held.map_or(0, |row| row.seq);
@@ -265,6 +292,55 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             return self.set_vector_row(collection, number, origin, *at_mark);
         }
         unset(&mut self.tables.vectors, &tables::origin_key(number, origin_number))?;
+        self.head(collection).vector.insert(origin, VectorRow::NOTHING);
+        Ok(())
+    }
+
+    /// The number of a collection, which begins if it is new.
+    pub(super) fn begin(&mut self, collection: &str) -> Result<u32> {
+        self.open_collection(collection)
+    }
+
+    /// How forked origins are named from now on.
+    pub(super) fn set_branches(&mut self, collection: &str, branches: Branches) {
+        self.head(collection).branches = Arc::new(branches);
+    }
+
+    /// What is held of an origin beyond a fork gets the name of a branch: in vector and index. The
+    /// cells are renamed apart. `at_end` is the last transaction before the fork.
+    pub(super) fn rename(
+        &mut self,
+        collection: &str,
+        parting: &Parting,
+        at_end: VectorRow,
+        newest: Seq,
+    ) -> Result<()> {
+        let number = self.open_collection(collection)?;
+        let Dot { origin, seq: end } = parting.end();
+        let (old, new) = (self.origin_number(origin)?, self.origin_number(parting.name())?);
+        for seq in end + 1..=newest {
+            let key = tables::transaction_key(number, old, seq);
+            let entry = tables::get(&self.tables.transactions, &key)?
+                .ok_or_else(|| Error::corrupt("the index of transactions has a gap"))?;
+            unset(&mut self.tables.transactions, &key)?;
+            let key = tables::transaction_key(number, new, seq - end);
+            set(&mut self.tables.transactions, &key, &entry)?;
+        }
+        for (id, rows) in self.settled_of(number, origin, old)? {
+            for row in rows {
+                let key = tables::settled_key(number, old, &id, &row.key, row.row.seq);
+                unset(&mut self.tables.settled, &key)?;
+            }
+        }
+        let Some(held) = self.vector_row(collection, &origin) else { return Ok(()) };
+        let (seq, acked) = (held.seq - end, held.acked.saturating_sub(end));
+        let branch = VectorRow { seq, acked, ..held };
+        self.set_vector_row(collection, number, parting.name(), branch)?;
+        if end > 0 {
+            let at_end = VectorRow { acked: held.acked.min(end), ..at_end };
+            return self.set_vector_row(collection, number, origin, at_end);
+        }
+        unset(&mut self.tables.vectors, &tables::origin_key(number, old))?;
         self.head(collection).vector.insert(origin, VectorRow::NOTHING);
         Ok(())
     }
@@ -336,36 +412,94 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// own before it.
     fn drop_settled(&mut self, collection: &str, number: u32, txn: &Txn) -> Result<()> {
         let Some(origin) = self.heads_number(&txn.dot.origin) else { return Ok(()) };
-        let start = tables::origin_key(number, origin);
-        let end = (u64::from_be_bytes(start) + 1).to_be_bytes();
-        let keys: Vec<Vec<u8>> = self
-            .tables
-            .settled
-            .range(&start[..]..&end[..])
-            .map_err(db)?
-            .map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(db))
-            .collect::<Result<_>>()?;
         let seen = |dot: &Dot| match dot.origin == txn.dot.origin {
             true => dot.seq < txn.dot.seq,
             false => txn.deps.iter().any(|dep| dep.origin == dot.origin && dep.seq >= dot.seq),
         };
-        let mut rows: BTreeMap<&str, Vec<Settled>> = BTreeMap::new();
-        for key in &keys {
-            let (id, cell, birth) = tables::split_settled_key(key).ok_or_else(|| {
-                Error::corrupt("the index of settled counters has a malformed key")
-            })?;
-            let row = Dot { origin: txn.dot.origin, seq: birth };
-            rows.entry(id).or_default().push(Settled { key: cell.to_vec(), row });
-        }
-        for (id, rows) in rows {
+        for (id, rows) in self.settled_of(number, txn.dot.origin, origin)? {
             let batch = Batch::of_drops(&rows, &txn.stamp(), &seen);
-            let waiting = self.change(collection, number, id, &batch)?.waiting;
+            let waiting = self.change(collection, number, &id, &batch)?.waiting;
             for row in rows.iter().filter(|row| !waiting.contains(row)) {
-                let key = tables::settled_key(number, origin, id, &row.key, row.row.seq);
+                let key = tables::settled_key(number, origin, &id, &row.key, row.row.seq);
                 unset(&mut self.tables.settled, &key)?;
             }
         }
         Ok(())
+    }
+
+    /// The transaction by the names used here, where an origin has forked.
+    fn translate(&mut self, collection: &str, signed: &Signed) -> Result<Option<Txn>> {
+        let branches = self.head(collection).branches.clone();
+        if branches.is_empty() {
+            return Ok(None);
+        }
+        let held = Applied { waist: self, collection };
+        let Place::Next(dot) = branches.place(signed, &held)? else {
+            return Err(Error::corrupt("a transaction was admitted that does not continue the state"));
+        };
+        let number = self.heads_collection(collection);
+        let mut cells = |id: &str, key: &[u8]| -> Result<Vec<Cell>> {
+            Ok(self.read_row(number, id)?.under(key).to_vec())
+        };
+        let Translated { txn, seen, .. } =
+            branches.translate(&signed.txn, dot, &held, &mut cells)?;
+        for (root, branch) in seen {
+            if branches.seen(&dot.origin, &root) != Some(branch) {
+                let known = Arc::make_mut(&mut self.head(collection).branches);
+                known.note_seen(dot.origin, root, branch);
+            }
+        }
+        Ok(Some(txn))
+    }
+
+    fn heads_collection(&self, collection: &str) -> u32 {
+        self.changes.collections.get(collection).expect("opened before it is changed").number
+    }
+
+    /// Settled counter rows of an origin that ends at a fork go as soon as all of it is here:
+    /// nobody adds to them again.
+    pub(super) fn drop_ended(&mut self, collection: &str, number: u32) -> Result<()> {
+        let branches = self.head(collection).branches.clone();
+        let ended = branches.iter().map(|branch| branch.parent).collect::<BTreeSet<Origin>>();
+        for origin in ended {
+            let newest = self.vector_row(collection, &origin).map_or(0, |row| row.seq);
+            let Some(origin_number) = self.heads_number(&origin) else { continue };
+            if branches.cut(&origin) != Some(newest) {
+                continue;
+            }
+            for (id, rows) in self.settled_of(number, origin, origin_number)? {
+                let stamp = Stamp { dot: Dot { origin, seq: newest }, time: Timestamp::default() };
+                let batch = Batch::of_drops(&rows, &stamp, &|_| true);
+                self.change(collection, number, &id, &batch)?;
+                for row in &rows {
+                    let key =
+                        tables::settled_key(number, origin_number, &id, &row.key, row.row.seq);
+                    unset(&mut self.tables.settled, &key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The counter rows of an origin that are listed as settled, by document.
+    fn settled_of(
+        &self,
+        number: u32,
+        origin: Origin,
+        origin_number: u32,
+    ) -> Result<BTreeMap<String, Vec<Settled>>> {
+        let start = tables::origin_key(number, origin_number);
+        let end = (u64::from_be_bytes(start) + 1).to_be_bytes();
+        let mut rows: BTreeMap<String, Vec<Settled>> = BTreeMap::new();
+        for entry in self.tables.settled.range(&start[..]..&end[..]).map_err(db)? {
+            let (key, _) = entry.map_err(db)?;
+            let (id, cell, birth) = tables::split_settled_key(key.value()).ok_or_else(|| {
+                Error::corrupt("the index of settled counters has a malformed key")
+            })?;
+            let row = Dot { origin, seq: birth };
+            rows.entry(id.to_owned()).or_default().push(Settled { key: cell.to_vec(), row });
+        }
+        Ok(rows)
     }
 
     fn heads_number(&self, origin: &Origin) -> Option<u32> {
@@ -396,10 +530,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         &mut self,
         collection: &str,
         number: u32,
+        txn: &Txn,
         signed: &Signed,
         position: Position,
     ) -> Result<()> {
-        let Txn { dot, deps, .. } = &signed.txn;
+        let Txn { dot, deps, .. } = txn;
         let acked = self.vector_row(collection, &dot.origin).map_or(0, |row| row.acked);
         let row = VectorRow { seq: dot.seq, hash: signed.hash, acked, proof: signed.proof };
         self.set_vector_row(collection, number, dot.origin, row)?;
@@ -419,5 +554,30 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         set(&mut self.tables.transactions, &key, &entry.encode())?;
         self.head(collection).row.transactions += 1;
         Ok(())
+    }
+}
+
+/// One collection as the batch leaves it so far, by what is in the tables.
+struct Applied<'w, 'txn, 'h> {
+    waist: &'w Waist<'txn, 'h>,
+    collection: &'w str,
+}
+
+impl Held for Applied<'_, '_, '_> {
+    fn newest(&self, origin: &Origin) -> (Seq, Hash) {
+        let row = self.waist.vector_row(self.collection, origin);
+        row.map_or((0, Hash::default()), |row| (row.seq, row.hash))
+    }
+
+    fn hash_at(&self, dot: &Dot) -> Result<Option<ShortHash>> {
+        let (newest, hash) = self.newest(&dot.origin);
+        if dot.seq >= newest {
+            return Ok((dot.seq == newest && newest > 0).then(|| hash.short()));
+        }
+        let Some(origin) = self.waist.heads_number(&dot.origin) else { return Ok(None) };
+        let number = self.waist.heads_collection(self.collection);
+        let key = tables::transaction_key(number, origin, dot.seq);
+        let entry = tables::get(&self.waist.tables.transactions, &key)?;
+        entry.map(|entry| IndexRow::decode(&entry).map(|entry| entry.hash)).transpose()
     }
 }

@@ -14,6 +14,7 @@ use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Seq, Vector};
+use crate::txn::Branches;
 
 /// Everything known of the collections.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(super) struct CollectionHead {
     pub(super) vector: BTreeMap<Origin, VectorRow>,
     /// What the log no longer holds: see [`floor`](super::floor).
     pub(super) floor: Vector,
+    /// How forked origins are named here.
+    pub(super) branches: Arc<Branches>,
     /// The origins of which we hold more than our own transactions have named.
     pub(super) fresh: BTreeMap<Origin, Head>,
 }
@@ -169,8 +172,13 @@ fn load_collection(
         row: HeadRow::decode(&row)?,
         vector: BTreeMap::new(),
         floor: Vector::new(),
+        branches: Arc::default(),
         fresh: BTreeMap::new(),
     };
+    if let Some(bytes) = tables::read(txn, tables::BRANCHES, &number.to_be_bytes())? {
+        let branches = Branches::decode(&bytes, None);
+        head.branches = Arc::new(branches.map_err(|err| Error::corrupt(err.message()))?);
+    }
     let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
     let vectors = txn.open_table(tables::VECTORS).map_err(db)?;
     for entry in vectors.range(&start[..]..&end[..]).map_err(db)? {

@@ -61,6 +61,7 @@ impl Inner {
                 &mut tables.floor,
                 &mut tables.transactions,
                 &mut tables.forks,
+                &mut tables.branches,
             ] {
                 drop_range(table, &start, &stop)?;
             }

@@ -7,6 +7,7 @@
 
 mod admission;
 mod apply;
+mod branches;
 mod budget;
 mod collection;
 mod commit;

@@ -39,7 +39,7 @@ use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Head, Origin, Position};
 use crate::limits::{LOG_PIN_FACTOR, PRUNE_CHECK_MS};
-use crate::txn::{Scope, Signed, peek_dot};
+use crate::txn::{Scope, Signed};
 
 /// Bytes of a segment read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -233,14 +233,14 @@ impl Inner {
             let Some(last) = records.last() else { break };
             at = last.end;
             for record in records {
-                if record.position >= victim.next || !self.is_current(&record)? {
+                if record.position >= victim.next {
                     continue;
                 }
+                let Some(dot) = self.name_of(&record)? else { continue };
                 let since = self.read_heads().named(&record.collection).map(|head| head.row.since);
                 if since.is_none_or(|since| record.position < since) {
                     continue;
                 }
-                let dot = peek_dot(&record.bytes)?;
                 let entry = found.entry((record.collection, dot.origin)).or_default();
                 if entry.0 < dot.seq {
                     *entry = (dot.seq, record.bytes);

@@ -188,7 +188,7 @@ impl Inner {
     }
 
     /// Local writes that were begun before this fail from now on. The caller holds the heads.
-    fn begin_generation(&self) {
+    pub(super) fn begin_generation(&self) {
         let mut pending = lock(&self.pending);
         let generation = pending.generation + 1;
         *pending = Pending { generation, ..Pending::default() };
@@ -213,7 +213,7 @@ impl Inner {
         self.read_at(collection, position)
     }
 
-    fn read_at(&self, collection: &str, position: Position) -> Result<Signed> {
+    pub(super) fn read_at(&self, collection: &str, position: Position) -> Result<Signed> {
         let scope = Scope { network: self.network, collection };
         let records = self.reader.read(position, 1)?;
         let record = records.into_iter().find(|record| record.position == position);

@@ -11,13 +11,12 @@ use redb::ReadableDatabase;
 
 use super::admission::{Index, Stop};
 use super::commit::{Item, Outcome, lock};
-use super::log::{LogRecord, RecordKind};
 use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, Origin, Position, Vector};
 use crate::limits::COMMIT_BATCH_BYTES;
-use crate::txn::{NetworkId, NodeKey, Scope, Signed, peek_dot};
+use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 /// Some transactions of a collection, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,26 +91,6 @@ impl Listeners {
 impl Inner {
     pub(super) fn announce(&self) {
         self.listeners.announce();
-    }
-
-    /// Whether a record is a transaction under the name that it has now. Own ones may have been
-    /// signed again; then the old records are nobody's business.
-    pub(super) fn is_current(&self, record: &LogRecord) -> Result<bool> {
-        if !matches!(record.kind, RecordKind::Txn | RecordKind::Renewed) {
-            return Ok(false);
-        }
-        let dot = peek_dot(&record.bytes)?;
-        if dot.origin.node != self.node {
-            return Ok(true);
-        }
-        let database = self.database()?;
-        let heads = self.read_heads();
-        let present = heads.named(&record.collection).map(|head| head.own_origin(self.node));
-        if record.kind == RecordKind::Txn && present == Some(dot.origin) {
-            return Ok(true);
-        }
-        let entry = Index::new(&database).entry(&heads, &record.collection, &dot)?;
-        Ok(entry.is_some_and(|entry| entry.position == record.position))
     }
 
     /// Under which name this node writes in a collection.
@@ -293,11 +272,11 @@ impl Store {
             let Some(last) = read.last() else { break };
             next = last.end;
             for record in read {
-                if record.collection == collection && self.inner.is_current(&record)? {
-                    let dot = peek_dot(&record.bytes)?;
-                    if wanted(&dot) {
-                        records.push((dot, record.bytes, record.end));
-                    }
+                if record.collection != collection {
+                    continue;
+                }
+                if let Some(dot) = self.inner.name_of(&record)?.filter(&wanted) {
+                    records.push((dot, record.bytes, record.end));
                 }
             }
         }
@@ -343,14 +322,14 @@ impl Store {
                 outcome.new += done.outcome.new;
                 outcome.duplicates += done.outcome.duplicates;
                 part.drain(..done.outcome.new + done.outcome.duplicates);
-                self.go_on(collection, done.stop)?;
+                self.go_on(collection, done.stop, part.first())?;
             }
         }
         Ok(outcome)
     }
 
-    /// What stopped a batch, if it was not something that is over now.
-    fn go_on(&self, collection: &str, stop: Option<Stop>) -> Result<()> {
+    /// What stopped a batch at a transaction, if it was not something that is over now.
+    fn go_on(&self, collection: &str, stop: Option<Stop>, at: Option<&Item>) -> Result<()> {
         match stop {
             None => Ok(()),
             Some(Stop::Refused(err)) => Err(err),
@@ -359,6 +338,15 @@ impl Store {
             Some(Stop::Disowned { continues: false }) => self.inner.renew(collection),
             Some(Stop::Forked(fork, err)) => {
                 self.inner.note_fork(collection, &fork)?;
+                if let Some((from, item)) = fork.from.zip(at) {
+                    match self.inner.part_with(collection, &item.signed, from) {
+                        // Both sides have names of their own: it may come again.
+                        Ok(true) => return Ok(()),
+                        Ok(false) => {}
+                        Err(err) if err.kind() != ErrorKind::Forked => return Err(err),
+                        Err(why) => tracing::error!(collection, reason = why.message(), "a fork"),
+                    }
+                }
                 if self.inner.present_origin(collection) == fork.dot.origin {
                     self.inner.retreat(collection)?;
                 }

@@ -79,6 +79,7 @@ impl RowsAtMark {
             settled_seq: 0,
             base: 0,
             settled_by: BTreeMap::new(),
+            continues: None,
         });
         (row.seq, row.time, row.total) = (seq, stamp.time, total);
         row.settled_by.retain(|_, upto| *upto >= seq);

@@ -19,6 +19,7 @@
 //! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
 //! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
+//! | branches | collection number | [`Branches`](crate::txn::Branches): how forked origins are named |
 //! | segments | position of a segment of the log, 8 | see [`segments`](super::segments) |
 //! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
@@ -48,6 +49,7 @@ pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
 pub(super) const FORKS: Definition = TableDefinition::new("forks");
+pub(super) const BRANCHES: Definition = TableDefinition::new("branches");
 pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
@@ -56,7 +58,7 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 18] = [
+pub(super) const ALL: [Definition; 19] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -69,6 +71,7 @@ pub(super) const ALL: [Definition; 18] = [
     FLOOR,
     TRANSACTIONS,
     FORKS,
+    BRANCHES,
     SEGMENTS,
     BUDGETS,
     LEFT,
@@ -109,6 +112,7 @@ pub(super) struct Tables<'txn> {
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
     pub(super) forks: BytesTable<'txn>,
+    pub(super) branches: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
     pub(super) joins: BytesTable<'txn>,
     pub(super) staged: BytesTable<'txn>,
@@ -130,6 +134,7 @@ impl<'txn> Tables<'txn> {
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
             forks: open(FORKS)?,
+            branches: open(BRANCHES)?,
             left: open(LEFT)?,
             joins: open(JOINS)?,
             staged: open(STAGED)?,
@@ -286,7 +291,7 @@ impl VectorRow {
         seq: 0,
         hash: Hash([0; 32]),
         acked: 0,
-        proof: Proof { content: Hash([0; 32]), signature: [0; 64] },
+        proof: Proof::NONE,
     };
 
     pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {

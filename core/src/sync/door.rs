@@ -122,6 +122,11 @@ pub enum SnapshotStep {
     },
     /// Give up what is staged: it is not needed any more.
     Discard,
+    /// Take over how the peer names forked origins.
+    Learn {
+        /// As the peer told them.
+        branches: Vec<u8>,
+    },
 }
 
 /// What became of a [`SnapshotStep`].
@@ -131,6 +136,8 @@ pub enum StepOutcome {
     Begun(Arc<ViewHead>),
     /// It is staged, or discarded.
     Staged,
+    /// Forked origins are named as the peer told, as far as both know of them.
+    Learnt,
     /// The view is part of the collection now, durably.
     Joined,
     /// What is staged is not what the view holds: it has to be compared again.

@@ -15,6 +15,8 @@
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
 //! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new), bytes reason (UTF-8) |
 //! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
+//! | 7 | `Differs` | name, 36 origin, u64 seq, uint n, n × 16 hash |
+//! | 8 | `Branches` | name, bytes (see [`branches`](crate::txn::branches)) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -38,7 +40,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, Origin, Position, ShortHash, Vector, check_collection};
-use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES, MAX_VECTOR_ENTRIES};
+use crate::limits::{
+    MAX_FORK_HASHES, MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES, MAX_VECTOR_ENTRIES,
+};
 use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
 
@@ -55,6 +59,8 @@ const ACK: u8 = 3;
 const BYE: u8 = 4;
 const HALT: u8 = 5;
 const ASK: u8 = 6;
+const DIFFERS: u8 = 7;
+const BRANCHES: u8 = 8;
 const TAIL: u8 = 16;
 const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
@@ -90,6 +96,23 @@ pub enum Control {
         number: u64,
         /// The question.
         question: Question,
+    },
+    /// "Under this name I hold something else than you": the hashes of what is held, from there
+    /// downwards, so that the two find where they part.
+    Differs {
+        /// Of which collection.
+        collection: String,
+        /// The newest of the names told, as the peer's vector gave it.
+        from: Dot,
+        /// The hash at that number, at the one before, and so on.
+        hashes: Vec<ShortHash>,
+    },
+    /// How forked origins are named. Goes before the `Have` that uses these names.
+    Branches {
+        /// Of which collection.
+        collection: String,
+        /// The branches.
+        branches: Vec<u8>,
     },
     /// "I don't take this collection from you, nor send it, on this link."
     Halt {
@@ -257,6 +280,17 @@ impl Control {
                 out.extend_from_slice(&number.to_be_bytes());
                 put_question(out, question);
             }),
+            Control::Differs { collection, from, hashes } => frame(DIFFERS, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&from.origin.to_bytes());
+                out.extend_from_slice(&from.seq.to_be_bytes());
+                put_uint(out, hashes.len() as u64);
+                hashes.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+            }),
+            Control::Branches { collection, branches } => frame(BRANCHES, |out| {
+                put_name(out, collection);
+                put_bytes(out, branches);
+            }),
             Control::Halt { collection, offence, reason } => frame(HALT, |out| {
                 put_name(out, collection);
                 out.push(offence.to_byte());
@@ -357,6 +391,18 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         BYE => {
             Control::Bye { code: CloseCode::from_byte(reader.u8()?), reason: read_reason(reader)? }
         }
+        DIFFERS => Control::Differs {
+            collection: read_name(reader)?,
+            from: Dot {
+                origin: Origin::from_bytes(&reader.array()?),
+                seq: u64::from_be_bytes(reader.array()?),
+            },
+            hashes: read_hashes(reader)?,
+        },
+        BRANCHES => Control::Branches {
+            collection: read_name(reader)?,
+            branches: reader.bytes()?.to_vec(),
+        },
         HALT => Control::Halt {
             collection: read_name(reader)?,
             offence: Offence::from_byte(reader.u8()?),
@@ -447,6 +493,11 @@ fn read_head(reader: &mut Reader<'_>) -> Result<Head> {
         0 => Err(reader.bad("a transaction numbered 0")),
         seq => Ok(Head { seq, hash: ShortHash(reader.array()?) }),
     }
+}
+
+fn read_hashes(reader: &mut Reader<'_>) -> Result<Vec<ShortHash>> {
+    let count = at_most(reader, MAX_FORK_HASHES, "hashes of an origin")?;
+    (0..count).map(|_| reader.array().map(ShortHash)).collect()
 }
 
 fn read_txns(reader: &mut Reader<'_>) -> Result<Vec<Txn>> {

@@ -31,7 +31,7 @@ mod tail_out;
 mod tests;
 
 use crate::error::Result;
-use crate::id::{Dot, Hash, Position, Vector};
+use crate::id::{Dot, Hash, Position, Seq, ShortHash, Vector};
 use crate::txn::snapshot::{Span, SpanDigest};
 
 /// What a session may ask of the store. Everything it tells is durable.
@@ -56,6 +56,32 @@ pub trait Source {
     /// may be wrong, or our store was rolled back; then the peer can show them.
     fn doubts(&self, _collection: &str, _theirs: &Vector) -> Result<bool> {
         Ok(false)
+    }
+
+    /// How many branches of forked origins are kept apart in `collection`. They only become more.
+    fn branch_count(&self, _collection: &str) -> usize {
+        0
+    }
+
+    /// How forked origins are named, as a peer is told.
+    fn branches(&self, _collection: &str) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The hashes of what is held of an origin from `from` downwards, at most `max`.
+    fn hashes_down(&self, _collection: &str, _from: &Dot, _max: usize) -> Result<Vec<ShortHash>> {
+        Ok(Vec::new())
+    }
+
+    /// The last number of an origin at which a peer, who tells its hashes from `from` downwards,
+    /// holds the same as we; `None` if that can't be told.
+    fn last_shared(
+        &self,
+        _collection: &str,
+        _from: &Dot,
+        _theirs: &[ShortHash],
+    ) -> Result<Option<Seq>> {
+        Ok(None)
     }
 
     /// The log holds every transaction of `collection` that is held and above this.

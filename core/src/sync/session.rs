@@ -53,8 +53,11 @@ use super::tail_in::{Bound, Missing, TailIn, Work};
 use super::tail_out::{Step, TailOut};
 use super::{Lease, Source, Summary};
 
+mod forks;
 mod hello;
 mod snapshots;
+
+use forks::Forks;
 
 /// One link between two replicas, seen from one side.
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub struct Session {
     /// Lanes whose peer has shown what it has.
     shown: BTreeSet<String>,
     tickets: BTreeMap<u64, String>,
+    /// Those of them that take over how the peer names forked origins.
+    learning: BTreeSet<u64>,
     next_ticket: u64,
     next_stream: u64,
     next_snapshot: u64,
@@ -105,6 +110,7 @@ struct Lane {
     /// The snapshot that we take in, and the right to.
     joining: SnapshotIn,
     lease: Option<Box<dyn Lease>>,
+    forks: Forks,
 }
 
 impl Session {
@@ -126,6 +132,7 @@ impl Session {
             acks: BTreeMap::new(),
             shown: BTreeSet::new(),
             tickets: BTreeMap::new(),
+            learning: BTreeSet::new(),
             next_ticket: 0,
             next_stream: 0,
             next_snapshot: 0,
@@ -240,6 +247,12 @@ impl Session {
             (_, Control::Ask { collection, number, question }) => {
                 self.asked(&collection, number, question, source)?;
             }
+            (_, Control::Differs { collection, from, hashes }) => {
+                self.differs(&collection, from, &hashes, source)?;
+            }
+            (_, Control::Branches { collection, branches }) => {
+                self.told_branches(&collection, branches, source)?;
+            }
             (_, Control::Halt { collection, offence, reason }) => {
                 self.refused(&collection, offence, reason)?;
             }
@@ -257,10 +270,7 @@ impl Session {
             return Ok(());
         }
         if let Some(dot) = source.contradiction(name, &vector)? {
-            let why = format!(
-                "two transactions are called {dot}: the store of their author was copied or rolled back"
-            );
-            return self.refuse(name, Offence::Forked, why);
+            return self.contradicted(name, dot, vector, source);
         }
         let doubted = source.doubts(name, &vector)?;
         let start = source.start(name, &vector)?;
@@ -478,6 +488,11 @@ impl Session {
                     self.missing(&name, source)?;
                 }
             }
+            Outcome::Refused(Offence::Forked, why) => {
+                if self.lane(&name)?.tail.refused(ticket) {
+                    self.forked(&name, format!("transaction refused: {why}"), source)?;
+                }
+            }
             Outcome::Refused(offence, why) => {
                 self.lane(&name)?.tail.refused(ticket);
                 return self.refuse(&name, offence, format!("transaction refused: {why}"));
@@ -521,6 +536,7 @@ impl Session {
 
     /// Says what we hold, which restarts the peer's tail.
     fn ask(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        self.tell_branches(name, source)?;
         // What counts as news is what we hold; what the peer is told of it may be less.
         let held = source.summary(name)?.vector.digest();
         let told = source.vector(name)?;
@@ -580,6 +596,10 @@ impl Session {
             return Ok(());
         }
         self.discover(source)?;
+        let names: Vec<String> = self.lanes.keys().cloned().collect();
+        for name in names {
+            self.renamed(&name, source)?;
+        }
         let open = self.lanes.iter().filter(|(_, lane)| lane.out.is_open());
         self.ready.extend(open.map(|(name, _)| name.clone()));
         self.starved.clear();

@@ -28,7 +28,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Origin, Position, Seq, Vector};
+use crate::id::{Dot, Head, Origin, Position, Seq, ShortHash, Vector};
 use crate::limits::{
     MAX_TXN_BYTES, SYNC_BATCH_BYTES, SYNC_LINK_WINDOW_BYTES, SYNC_SMALL_BYTES, SYNC_WINDOW_BYTES,
 };
@@ -111,6 +111,14 @@ impl TailOut {
             self.heard.clear();
         }
         self.restart(held, start)
+    }
+
+    /// What the peer holds, as far as is known; without hashes.
+    pub(super) fn peer_has(&self) -> Vector {
+        let head = |(origin, seq): (&Origin, &Seq)| {
+            (*origin, Head { seq: *seq, hash: ShortHash::default() })
+        };
+        self.peer_has.iter().map(head).collect()
     }
 
     /// Our own transactions stay here until [`TailOut::release`].

@@ -20,7 +20,7 @@
 //! | --- | --- |
 //! | put | `00`, length and key, length and value |
 //! | clear | `01`, length and prefix, count; each: number of an origin (0 is the author), seq |
-//! | add | `02`, length and key, birth, total (zigzag), by (zigzag) |
+//! | add | `02`, length and key, birth, total (zigzag), by (zigzag); unless it begins the row: number of the addition before, time between (zigzag) |
 //! | settle | `03`, length and key, number of an origin, birth, seq, total (zigzag) |
 //!
 //! Version, origin and seq are the same in every version, and so are hash and signature: what
@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use super::{Dep, Txn};
 use crate::clock::Timestamp;
 use crate::crdt::key::{self, Slot};
-use crate::crdt::{DocOps, Op};
+use crate::crdt::{Addition, DocOps, Op, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash, check_id};
 use crate::limits::{MAX_TXN_BYTES, MAX_VALUE_BYTES};
@@ -69,7 +69,8 @@ pub fn encode(txn: &Txn) -> Result<Vec<u8>> {
     for doc in &txn.docs {
         put_bytes(&mut out, doc.id.as_bytes());
         put_uint(&mut out, doc.ops.len() as u64);
-        doc.ops.iter().for_each(|op| encode_op(op, &origins, &mut out));
+        let time = txn.time.to_bits();
+        doc.ops.iter().for_each(|op| encode_op(op, &origins, time, &mut out));
         check_size(out.len())?;
     }
     Ok(out)
@@ -84,7 +85,7 @@ fn check_size(len: usize) -> Result<()> {
     }
 }
 
-fn encode_op(op: &Op, origins: &Origins, out: &mut Vec<u8>) {
+fn encode_op(op: &Op, origins: &Origins, time: u64, out: &mut Vec<u8>) {
     match op {
         Op::Put { key, value } => {
             out.push(PUT);
@@ -100,13 +101,18 @@ fn encode_op(op: &Op, origins: &Origins, out: &mut Vec<u8>) {
                 put_uint(out, dot.seq);
             }
         }
-        Op::Add { key, birth, total, by } => {
+        Op::Add { key, birth, total, by, after } => {
             out.push(ADD);
             put_bytes(out, key);
             put_uint(out, *birth);
             put_int(out, *total);
             put_int(out, i128::from(*by));
+            if let Some(after) = after {
+                put_uint(out, after.seq);
+                put_int(out, i128::from(time) - i128::from(after.time.to_bits()));
+            }
         }
+        Op::Continue { .. } => unreachable!("only the state knows of branches"),
         Op::Settle { key, row, seq, total } => {
             out.push(SETTLE);
             put_bytes(out, key);
@@ -132,7 +138,7 @@ impl Origins {
             match op {
                 Op::Clear { upto, .. } => upto.iter().for_each(|dot| origins.name(dot.origin)),
                 Op::Settle { row, .. } => origins.name(row.origin),
-                Op::Put { .. } | Op::Add { .. } => {}
+                Op::Put { .. } | Op::Add { .. } | Op::Continue { .. } => {}
             }
         }
         for (number, entry) in (1..).zip(origins.others.values_mut()) {
@@ -194,7 +200,7 @@ pub fn decode(bytes: &[u8]) -> Result<Txn> {
     let count = reader.count()?;
     let mut docs: Vec<DocOps> = Vec::new();
     for _ in 0..count {
-        let doc = document(&mut reader, &origins, dot.seq)?;
+        let doc = document(&mut reader, &origins, &Stamp { dot, time })?;
         if docs.last().is_some_and(|last| last.id >= doc.id) {
             return Err(reader.bad("its documents are not sorted and unique"));
         }
@@ -238,7 +244,7 @@ fn deps(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Vec<Dep>> {
     Ok(deps)
 }
 
-fn document(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<DocOps> {
+fn document(reader: &mut Reader<'_>, origins: &[Origin], own: &Stamp) -> Result<DocOps> {
     let id = reader.str()?.to_owned();
     check_id(&id).map_err(|err| reader.bad(err.message()))?;
     let count = reader.count()?;
@@ -249,12 +255,12 @@ fn document(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Doc
     Ok(DocOps { id, ops })
 }
 
-fn op(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Op> {
+fn op(reader: &mut Reader<'_>, origins: &[Origin], own: &Stamp) -> Result<Op> {
     match reader.u8()? {
         PUT => put(reader),
-        CLEAR => clear(reader, origins, own),
+        CLEAR => clear(reader, origins, own.dot.seq),
         ADD => add(reader, own),
-        SETTLE => settle(reader, origins, own),
+        SETTLE => settle(reader, origins, own.dot.seq),
         unknown => Err(Error::new(
             ErrorKind::FormatTooNew,
             format!(
@@ -312,13 +318,28 @@ fn counter_key(reader: &mut Reader<'_>) -> Result<Vec<u8>> {
     }
 }
 
-fn add(reader: &mut Reader<'_>, own: Seq) -> Result<Op> {
+fn add(reader: &mut Reader<'_>, own: &Stamp) -> Result<Op> {
     let key = counter_key(reader)?;
     let (birth, total, by) = (reader.uint()?, reader.int()?, reader.int()?);
     let by = i64::try_from(by).map_err(|_| reader.bad("an increment over 64 bits"))?;
-    match birth == 0 || birth > own {
-        true => Err(reader.bad("a counter row born after its transaction")),
-        false => Ok(Op::Add { key, birth, total, by }),
+    if birth == 0 || birth > own.dot.seq {
+        return Err(reader.bad("a counter row born after its transaction"));
+    }
+    let after = match birth == own.dot.seq {
+        true => None,
+        false => Some(addition_before(reader, birth, own)?),
+    };
+    Ok(Op::Add { key, birth, total, by, after })
+}
+
+fn addition_before(reader: &mut Reader<'_>, birth: Seq, own: &Stamp) -> Result<Addition> {
+    let seq = reader.uint()?;
+    let since = reader.int()?;
+    let time = i128::from(own.time.to_bits()).checked_sub(since);
+    let time = time.and_then(|bits| u64::try_from(bits).ok());
+    match time.filter(|_| seq >= birth && seq < own.dot.seq) {
+        Some(bits) => Ok(Addition { seq, time: Timestamp::from_bits(bits) }),
+        None => Err(reader.bad("an addition to a counter after one that can't be")),
     }
 }
 

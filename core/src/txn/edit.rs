@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::version::{element_key, short_hash};
 use crate::crdt::key::{self, Slot, Step};
-use crate::crdt::{Body, Cell, Op, Ranges, Row, Source, Stamp, Window, view};
+use crate::crdt::{Addition, Body, Cell, Op, Ranges, Row, Source, Stamp, Window, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Seq};
 use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES};
@@ -438,22 +438,27 @@ impl Draft {
         let own = self.stamp.dot.origin;
         let row = self.now.under(&counter).find_map(|cell| match &cell.body {
             Body::Counter(row) if cell.stamp.dot.origin == own && !row.is_settled() => {
-                Some((cell.stamp.dot.seq, row.total))
+                let after = Addition { seq: row.seq, time: row.time };
+                Some((cell.stamp.dot.seq, row.total, Some(after)))
             }
             _ => None,
         });
-        let (birth, total) = row.unwrap_or((self.stamp.dot.seq, 0));
+        let (birth, total, after) = row.unwrap_or((self.stamp.dot.seq, 0, None));
         let total = total.saturating_add(i128::from(by));
-        let earlier = self.take_add(&counter, birth);
-        self.push(Op::Add { key: counter, birth, total, by: by.saturating_add(earlier) });
+        let (by, after) = match self.take_add(&counter, birth) {
+            Some((earlier, after)) => (by.saturating_add(earlier), after),
+            None => (by, after),
+        };
+        self.push(Op::Add { key: counter, birth, total, by, after });
     }
 
-    /// Takes out this transaction's earlier addition to the row; gives how much it added.
-    fn take_add(&mut self, counter: &[u8], row_birth: Seq) -> i64 {
-        let mut earlier = 0;
+    /// Takes out this transaction's earlier addition to the row; gives how much it added, and
+    /// after which one.
+    fn take_add(&mut self, counter: &[u8], row_birth: Seq) -> Option<(i64, Option<Addition>)> {
+        let mut earlier = None;
         self.ops.retain(|op| match op {
-            Op::Add { key, birth, by, .. } if key == counter && *birth == row_birth => {
-                earlier = *by;
+            Op::Add { key, birth, by, after, .. } if key == counter && *birth == row_birth => {
+                earlier = Some((*by, *after));
                 false
             }
             _ => true,

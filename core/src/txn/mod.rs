@@ -2,9 +2,11 @@
 //!
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
-//! [`Renewal`] gives own transactions that nobody holds another name.
+//! [`Renewal`] gives own transactions that nobody holds another name, [`branches`] names the
+//! two sides of a history that has forked.
 //! [`snapshot`] has the bytes of what travels without them.
 
+pub mod branches;
 mod codec;
 pub mod edit;
 mod renew;
@@ -18,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::crdt::{DocOps, Stamp};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
+pub use branches::{Branch, Branches};
 pub use codec::{decode, encode, peek_dot};
 pub use renew::Renewal;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::{Dep, Txn};
-use crate::crdt::{DocOps, Op};
+use crate::crdt::{Addition, DocOps, Op};
 use crate::id::{Dot, Hash, Origin, Seq};
 
 /// Own transactions above a mark, being given new names.
@@ -78,17 +78,21 @@ impl Renewal {
                 upto.sort_unstable();
                 vec![Op::Clear { prefix: prefix.clone(), upto }]
             }
-            Op::Add { key, birth, total, by } if *birth > self.mark => {
+            Op::Add { key, birth, total, by, after } if *birth > self.mark => {
                 let birth = birth - self.mark;
-                vec![Op::Add { key: key.clone(), birth, total: *total, by: *by }]
+                let after = after.map(|after| Addition { seq: after.seq - self.mark, ..after });
+                vec![Op::Add { key: key.clone(), birth, total: *total, by: *by, after }]
             }
-            Op::Add { key, birth, total, by } => {
+            Op::Add { key, birth, total, by, after } => {
                 let before = total.saturating_sub(i128::from(*by));
                 let row = self.rows.entry((id.to_owned(), key.clone(), *birth));
                 let row = *row.or_insert(Continued { birth: own, before });
                 let total = total.saturating_sub(row.before);
-                vec![Op::Add { key: key.clone(), birth: row.birth, total, by: *by }]
+                let after = after.filter(|_| row.birth < own);
+                let after = after.map(|after| Addition { seq: after.seq - self.mark, ..after });
+                vec![Op::Add { key: key.clone(), birth: row.birth, total, by: *by, after }]
             }
+            Op::Continue { .. } => Vec::new(),
             Op::Settle { key, row, seq, total } => self.settle(id, key, *row, *seq, *total),
         }
     }

@@ -80,6 +80,9 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// Of nothing.
+    pub const NONE: Proof = Proof { content: Hash([0; 32]), signature: [0; SIGNATURE_BYTES] };
+
     /// Bytes of an encoded proof.
     pub const BYTES: usize = 32 + SIGNATURE_BYTES;
 
@@ -143,6 +146,9 @@ impl Signed {
         check_collection(scope.collection)?;
         let (body, signature) = split(&bytes)?;
         let dot = codec::peek_dot(body)?;
+        if dot.origin.is_branch() {
+            return Err(Error::bad_txn(format!("{dot} is signed under the name of a branch")));
+        }
         let proof = Proof { content: content(body), signature: *signature };
         let hash = proof.check(&dot, scope)?;
         let txn = codec::decode(body)?;

@@ -9,6 +9,7 @@
 //! | head | bytes |
 //! | --- | --- |
 //! | format | 1: `01` |
+//! | branches | how forked origins are named: see [`branches`](super::branches) |
 //! | vector | count; each: origin 36, seq 8 big-endian, proof 96; sorted |
 //! | cells | 32: digest of the collection's cells |
 //! | documents | 8, big-endian: how many the view shows |
@@ -22,7 +23,7 @@
 use std::collections::BTreeMap;
 
 use super::sign::{self, SIGNATURE_BYTES};
-use super::{NodeKey, Proof, Scope};
+use super::{Branches, NodeKey, Proof, Scope};
 use crate::crdt::{Flags, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
@@ -45,6 +46,8 @@ pub struct Newest {
 /// What a view is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewHead {
+    /// How forked origins are named, and what authors had seen of them.
+    pub branches: Branches,
     /// What was applied; without gaps.
     pub vector: BTreeMap<Origin, Newest>,
     /// The digest of the cells.
@@ -57,6 +60,7 @@ impl ViewHead {
     /// The head's bytes, signed by the node that serves the view.
     pub fn sign(&self, scope: Scope<'_>, key: &NodeKey) -> Vec<u8> {
         let mut out = vec![FORMAT];
+        out.extend_from_slice(&self.branches.encode(true));
         put_uint(&mut out, self.vector.len() as u64);
         for (origin, newest) in &self.vector {
             out.extend_from_slice(&origin.to_bytes());
@@ -86,6 +90,7 @@ impl ViewHead {
                 ),
             ));
         }
+        let branches = Branches::read(&mut reader, Some(scope))?;
         let count = reader.count()?;
         if count > MAX_VECTOR_ENTRIES {
             return Err(reader.bad("more origins than a vector may have"));
@@ -98,10 +103,13 @@ impl ViewHead {
             }
             let seq = u64::from_be_bytes(reader.array()?);
             let proof = Proof::from_bytes(&reader.array()?);
-            let hash = proof.check(&Dot { origin, seq }, scope)?;
+            let signed = branches.signed(&Dot { origin, seq });
+            let signed = signed.ok_or_else(|| reader.bad("a branch that is not told"))?;
+            let hash = proof.check(&signed, scope)?;
             vector.insert(origin, Newest { seq, hash, proof });
         }
         let head = ViewHead {
+            branches,
             vector,
             cells: Hash(reader.array()?),
             documents: u64::from_be_bytes(reader.array()?),

@@ -52,7 +52,7 @@ fn sample() -> Txn {
                         seq: 4,
                         total: -3,
                     },
-                    Op::Add { key: views, birth: 300, total: 12, by: 12 },
+                    Op::Add { key: views, birth: 300, total: 12, by: 12, after: None },
                 ],
             },
         ],
@@ -122,7 +122,7 @@ fn what_its_author_cannot_have_seen_is_refused() {
         clear(vec![Dot { seq: 0, ..own }]),
         Op::Settle { key: views.clone(), row: own, seq: 300, total: 0 },
         Op::Settle { key: views.clone(), row: Dot { seq: 3, ..own }, seq: 2, total: 0 },
-        Op::Add { key: views.clone(), birth: 301, total: 0, by: 0 },
+        Op::Add { key: views.clone(), birth: 301, total: 0, by: 0, after: None },
         Op::Put { key: views, value: Vec::new() },
         Op::Put { key: vec![0x01], value: vec![0xc0] },
     ];

@@ -188,7 +188,7 @@ fn ops(rng: &mut Rng, row: &Row, stamp: &Stamp) -> Vec<Op> {
             8 => {
                 let birth =
                     if rng.below(2) == 0 { stamp.dot.seq } else { 1 + rng.below(stamp.dot.seq) };
-                Op::Add { key: slot(Slot::Counter), birth, total: 5, by: 5 }
+                Op::Add { key: slot(Slot::Counter), birth, total: 5, by: 5, after: None }
             }
             9 => match row.cells().get(rng.below(row.cells().len().max(1) as u64) as usize) {
                 Some(cell)

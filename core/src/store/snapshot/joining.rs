@@ -14,6 +14,7 @@ use crate::store::heads::CollectionHead;
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
+use crate::txn::Branches;
 use crate::txn::snapshot::ViewHead;
 use crate::wire::{Reader, put_bytes, put_uint};
 
@@ -36,6 +37,9 @@ impl Store {
 
 impl Inner {
     fn join(&self, collection: &str, view: &ViewHead, server: NodeId) -> Result<bool> {
+        if !self.names_alike(collection, &view.branches) {
+            return Ok(false);
+        }
         self.compare_names(collection, view)?;
         let mut committer = lock(&self.committer);
         let committer = committer
@@ -70,6 +74,10 @@ impl Inner {
     ) -> Result<Option<(Changes, Timestamp)>> {
         let heads = self.read_heads();
         let own = heads.named(collection);
+        if !own.map_or(Branches::none(), |own| &own.branches).is_named_like(&view.branches) {
+            // A history has forked since this was asked above.
+            return Ok(None);
+        }
         let mut pass = Pass {
             waist: Waist::new(Tables::open(txn)?, &heads, self.node),
             collection,

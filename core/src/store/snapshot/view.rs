@@ -61,6 +61,7 @@ impl Store {
             let newest =
                 |row: &tables::VectorRow| Newest { seq: row.seq, hash: row.hash, proof: row.proof };
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
+            let branches = (*head.branches).clone();
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
             // Refused if the log was pruned in between: then a later view does.
@@ -68,7 +69,7 @@ impl Store {
                 continue;
             };
             let scope = Scope { network: inner.network, collection };
-            let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
+            let head = ViewHead { branches, vector, cells, documents }.sign(scope, &inner.key);
             return Ok(View { store: self.clone(), read, number, head, position, _pin });
         }
     }

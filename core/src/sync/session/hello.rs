@@ -104,6 +104,7 @@ impl Session {
         lane.out.follow(vector, position);
         lane.tail.follow(digest);
         self.ready.insert(name.to_owned());
+        self.named_alike(name, source)?;
         self.event(Event::Synced { collection: name.to_owned() });
         Ok(())
     }

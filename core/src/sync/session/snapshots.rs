@@ -126,6 +126,13 @@ impl Session {
         source: &dyn Source,
     ) -> Outcomes {
         let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
+        if self.learning.remove(&ticket) {
+            return match outcome {
+                StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why),
+                StepOutcome::StoreFailed(why) => Err(store_failed(why)),
+                _ => self.learnt(&name, source),
+            };
+        }
         match self.lane(&name)?.joining.stepped(ticket, outcome) {
             Stepped::On => {}
             Stepped::Joined => {
@@ -215,11 +222,12 @@ impl Session {
         Ok(())
     }
 
-    fn step(&mut self, name: &str, step: SnapshotStep) {
+    pub(super) fn step(&mut self, name: &str, step: SnapshotStep) -> u64 {
         let (ticket, collection) = (self.next_ticket, name.to_owned());
         self.next_ticket += 1;
         self.tickets.insert(ticket, collection.clone());
         self.output.push_back(Output::Snapshot { ticket, collection, step });
+        ticket
     }
 
     /// Gives up the snapshots of a collection, in both directions.

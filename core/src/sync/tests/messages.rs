@@ -25,6 +25,12 @@ fn controls() -> Vec<Control> {
         Control::Have { collection: notes(), vector: Vector::new() },
         Control::Ack { collection: notes(), position: Position(258) },
         Control::Halt { collection: notes(), offence: Offence::Forked, reason: "why".to_owned() },
+        Control::Differs {
+            collection: notes(),
+            from: dot(1, 300),
+            hashes: vec![ShortHash([4; 16]), ShortHash([5; 16])],
+        },
+        Control::Branches { collection: notes(), branches: vec![1, 2, 3] },
         ask(Question::View),
         ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),
         ask(Question::List { span: span("", None) }),

@@ -211,7 +211,7 @@ fn a_set_beside_a_counter_is_seen_with_all_its_elements() {
     row.apply(&put(key::slot(&prefix, Slot::SetMarker)), &stamp(1, 1, 1));
     row.apply(&put(element_key(&prefix, &Value::from("x"))), &stamp(1, 2, 9));
     let counter = key::slot(&prefix, Slot::Counter);
-    row.apply(&Op::Add { key: counter, birth: 1, total: 1, by: 1 }, &stamp(2, 1, 5));
+    row.apply(&Op::Add { key: counter, birth: 1, total: 1, by: 1, after: None }, &stamp(2, 1, 5));
     for edit in [
         Edit::Read(Path::from("s"), Value::from("y")),
         Edit::Add(Path::from("s"), Value::from("y")),

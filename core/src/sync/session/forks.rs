@@ -1,0 +1,181 @@
+//! The part of a session that deals with histories that have forked (rule 11).
+//!
+//! ```text
+//!   the longer side                       the other
+//!   Have ◀──────────────────────────────  Have            contradicts what is held
+//!   Differs ────────────────────────────▶                 hashes, newest first
+//!        ◀──────────────────────────────  Txns            its side, from where they part
+//!   (the store parts: new names)
+//!   Branches, Have ─────────────────────▶                 (its store parts, too)
+//!        ◀────────────────────  Branches, Have
+//! ```
+//!
+//! After that both tail on by the new names. Where it can't be told from where on they differ, or
+//! the naming fails, the collection is halted on this link, and only it.
+
+use super::{Outcomes, Session};
+use crate::id::{Dot, Head, Origin, Seq, ShortHash, Vector};
+use crate::limits::MAX_FORK_HASHES;
+use crate::sync::Source;
+use crate::sync::door::{Offence, SnapshotStep};
+use crate::sync::message::Control;
+
+/// How often a link asks again because of a fork before it gives the collection up.
+const PATIENCE: u8 = 6;
+
+/// What a lane knows of forks.
+#[derive(Debug, Default)]
+pub(super) struct Forks {
+    /// How many branches there were when the peer was last told.
+    named: usize,
+    /// How often something contradicted since then.
+    attempts: u8,
+    /// What the peer says to hold, where that contradicts what is held here.
+    said: Option<Vector>,
+}
+
+impl Session {
+    /// The peer holds another transaction at `dot`: it hears what we hold there and before.
+    pub(super) fn contradicted(
+        &mut self,
+        name: &str,
+        dot: Dot,
+        vector: Vector,
+        source: &dyn Source,
+    ) -> Outcomes {
+        if self.lose_patience(name)? {
+            let why = format!(
+                "two transactions are called {dot}: the store of their author was copied or rolled back"
+            );
+            return self.refuse(name, Offence::Forked, why);
+        }
+        let hashes = source.hashes_down(name, &dot, MAX_FORK_HASHES)?;
+        let lane = self.lane(name)?;
+        lane.forks.said = Some(vector);
+        let old = lane.out.halt();
+        let unasked = lane.tail.is_unasked();
+        self.reset(old);
+        if unasked {
+            self.ask(name, source)?;
+        }
+        self.say(&Control::Differs { collection: name.to_owned(), from: dot, hashes });
+        Ok(())
+    }
+
+    /// Counts a contradiction; gives whether there were too many.
+    fn lose_patience(&mut self, name: &str) -> Outcomes<bool> {
+        let forks = &mut self.lane(name)?.forks;
+        forks.attempts = forks.attempts.saturating_add(1);
+        Ok(forks.attempts > PATIENCE)
+    }
+
+    /// The peer holds something else under a name: it gets ours from where the two part.
+    pub(super) fn differs(
+        &mut self,
+        name: &str,
+        from: Dot,
+        hashes: &[ShortHash],
+        source: &dyn Source,
+    ) -> Outcomes {
+        if !self.wants(name) || self.lane(name)?.tail.is_halted() {
+            return Ok(());
+        }
+        let Some(shared) = source.last_shared(name, &from, hashes)? else {
+            let why = format!(
+                "two transactions are called {from}, and the log no longer reaches back to where \
+                 the histories part: the store of their author was copied or rolled back"
+            );
+            return self.refuse(name, Offence::Forked, why);
+        };
+        let lane = self.lane(name)?;
+        let has = lane.forks.said.take().unwrap_or_else(|| lane.out.peer_has());
+        let vector = lowered(&has, &from.origin, shared);
+        let start = source.start(name, &vector)?;
+        let old = self.lane(name)?.out.have(&vector, start);
+        self.reset(old);
+        self.ready.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// What the peer sent contradicts what is held. If that was not known, it is asked again: one
+    /// of the two sees in the other's vector where.
+    pub(super) fn forked(&mut self, name: &str, why: String, source: &dyn Source) -> Outcomes {
+        if self.lose_patience(name)? {
+            return self.refuse(name, Offence::Forked, why);
+        }
+        let dropped = self.lane(name)?.tail.abandon();
+        self.stop(dropped)?;
+        self.ask(name, source)
+    }
+
+    /// The peer says how it names forked origins.
+    pub(super) fn told_branches(
+        &mut self,
+        name: &str,
+        branches: Vec<u8>,
+        source: &dyn Source,
+    ) -> Outcomes {
+        if !self.wants(name) {
+            return Ok(());
+        }
+        self.open_lane(name)?;
+        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
+            return Ok(());
+        }
+        if source.branches(name) == branches {
+            return self.ask(name, source);
+        }
+        let ticket = self.step(name, SnapshotStep::Learn { branches });
+        self.learning.insert(ticket);
+        Ok(())
+    }
+
+    /// What the peer told is taken over: it hears under which names we hold what.
+    pub(super) fn learnt(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        if self.lane(name)?.tail.is_halted() {
+            return Ok(());
+        }
+        match self.renamed(name, source)? {
+            true => Ok(()),
+            false => self.ask(name, source),
+        }
+    }
+
+    /// Where origins were renamed since the peer was told, it is told, and both tails start anew.
+    pub(super) fn renamed(&mut self, name: &str, source: &dyn Source) -> Outcomes<bool> {
+        let lane = self.lane(name)?;
+        if lane.tail.is_halted() || lane.forks.named == source.branch_count(name) {
+            return Ok(false);
+        }
+        let old = lane.out.halt();
+        self.reset(old);
+        self.ask(name, source).map(|()| true)
+    }
+
+    /// Tells the peer how forked origins are named, if it was not told. Goes before our vector.
+    pub(super) fn tell_branches(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        let count = source.branch_count(name);
+        let forks = &mut self.lane(name)?.forks;
+        if forks.named != count {
+            (forks.named, forks.attempts) = (count, 0);
+            let branches = source.branches(name);
+            self.say(&Control::Branches { collection: name.to_owned(), branches });
+        }
+        Ok(())
+    }
+
+    /// Both sides hold the same, by the same names.
+    pub(super) fn named_alike(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        self.lane(name)?.forks.named = source.branch_count(name);
+        Ok(())
+    }
+}
+
+/// A vector in which an origin ends earlier.
+fn lowered(vector: &Vector, of: &Origin, to: Seq) -> Vector {
+    let lower = |(origin, head): (&Origin, &Head)| {
+        let seq = if origin == of { head.seq.min(to) } else { head.seq };
+        (seq > 0).then_some((*origin, Head { seq, ..*head }))
+    };
+    vector.iter().filter_map(lower).collect()
+}

@@ -1,0 +1,428 @@
+//! Rule 11 of the replication algebra: two stores with one key have both sent a transaction under
+//! one dot. Both branches are kept everywhere, whoever hears of them in whatever order.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::link::{Link, sync};
+use common::oracle::{History, Reading, Seen};
+use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
+use littoral::id::{Dot, Hash, Origin, ShortHash, Vector};
+use littoral::store::LogBudget;
+use littoral::sync::door::Offence;
+use littoral::txn::{Dep, Scope, Signed, Txn};
+use littoral::{Field, Value};
+
+/// What a machine would be if it had been cloned now, its store running.
+fn clone_of(replica: &Replica) -> Replica {
+    replica.store.flush().unwrap();
+    replica.after_power_cut(None)
+}
+
+fn field(replica: &Replica, id: &str, name: &str) -> Option<Field> {
+    replica.notes().get_field(id, name).unwrap()
+}
+
+fn counter(replica: &Replica, id: &str) -> Option<i64> {
+    field(replica, id, "hits").map(|field| field.as_counter().unwrap())
+}
+
+fn meet_once(a: &Replica, b: &Replica) {
+    if a.store.node_id() != b.store.node_id() {
+        assert_eq!(sync(&a.store, &b.store), [vec![], vec![]], "nothing halts");
+    }
+}
+
+/// All meet each other until there is nothing new.
+fn meet(replicas: &[&Replica]) {
+    for _ in 0..3 {
+        for (at, a) in replicas.iter().enumerate() {
+            replicas[at + 1..].iter().for_each(|b| meet_once(a, b));
+        }
+    }
+}
+
+fn agree(replicas: &[&Replica]) {
+    assert_same(replicas);
+    let again: Vec<Replica> = replicas.iter().map(|r| r.after_power_cut(None)).collect();
+    assert_same(&replicas.iter().copied().chain(&again).collect::<Vec<_>>());
+    replicas.iter().for_each(|replica| drop(replica.store.verify().unwrap()));
+}
+
+/// A machine, its clone, and one who heard each of them. What both have sent forks.
+fn forked(
+    before: impl Fn(&Replica),
+    of_a: impl Fn(&Replica),
+    of_clone: impl Fn(&Replica),
+) -> [Replica; 4] {
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    before(&a);
+    let clone = clone_of(&a);
+    of_a(&a);
+    of_clone(&clone);
+    pull(&b, &a);
+    pull(&c, &clone);
+    [a, clone, b, c]
+}
+
+#[test]
+fn s7_both_branches_of_a_cloned_machine_are_kept_everywhere() {
+    let [a, clone, b, c] = forked(
+        |a| a.notes().set("n", "x", "common").unwrap(),
+        |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+        |clone| clone.notes().set("n", "of_clone", 1i64).unwrap(),
+    );
+    // C deletes the document, of which it has seen the clone's branch.
+    assert!(c.notes().delete("n").unwrap());
+    meet(&[&b, &c]);
+    agree(&[&b, &c]);
+    assert_eq!(field(&c, "n", "of_a"), Some(Field::from(1i64)), "what C did not see stays");
+    assert_eq!(field(&c, "n", "of_clone"), None);
+    assert_eq!(field(&c, "n", "x"), None);
+    assert_eq!(b.store.branch_count(NOTES), 2);
+    meet(&[&a, &clone, &b, &c]);
+    agree(&[&a, &clone, &b, &c]);
+    // The two go on under names of their own, and nothing forks again.
+    a.notes().set("n", "again", 1i64).unwrap();
+    clone.notes().set("n", "again", 2i64).unwrap();
+    meet(&[&a, &clone, &b, &c]);
+    agree(&[&a, &clone, &b, &c]);
+    assert_eq!(c.store.branch_count(NOTES), 2);
+    assert_eq!(b.notes().conflicts().unwrap().len(), 1);
+    let newcomer = Replica::new(9);
+    meet(&[&newcomer, &b]);
+    agree(&[&newcomer, &b]);
+}
+
+#[test]
+fn histories_of_any_length_part_where_they_fork() {
+    for (common, of_a, of_clone) in
+        [(0, 1, 1), (0, 3, 1), (1, 3, 3), (2, 1, 5), (2, 5, 1), (3, 20, 40), (3, 40, 20)]
+    {
+        let write = |name: &'static str, count: i64| {
+            move |r: &Replica| (0..count).for_each(|n| r.notes().set("n", name, n).unwrap())
+        };
+        let [a, clone, b, c] =
+            forked(write("x", common), write("a", of_a), write("b", of_clone));
+        meet(&[&b, &c]);
+        agree(&[&b, &c]);
+        for replica in [&b, &c] {
+            assert_eq!(field(replica, "n", "a"), Some(Field::from(of_a - 1)));
+            assert_eq!(field(replica, "n", "b"), Some(Field::from(of_clone - 1)));
+            assert_eq!(replica.notes().conflicts().unwrap().len(), usize::from(common == 0) * 0);
+        }
+        meet(&[&a, &clone, &b, &c]);
+        agree(&[&a, &clone, &b, &c]);
+    }
+}
+
+#[test]
+fn a_counter_begun_before_the_fork_counts_what_both_sides_added() {
+    let [a, clone, b, c] = forked(
+        |a| a.notes().increment("n", "hits", 10).unwrap(),
+        |a| (0..3).for_each(|_| a.notes().increment("n", "hits", 5).unwrap()),
+        |clone| (0..2).for_each(|_| clone.notes().increment("n", "hits", 100).unwrap()),
+    );
+    meet(&[&b, &c]);
+    agree(&[&b, &c]);
+    assert_eq!(counter(&b, "n"), Some(225));
+    meet(&[&a, &clone, &b, &c]);
+    agree(&[&a, &clone, &b, &c]);
+    a.notes().increment("n", "hits", 1).unwrap();
+    meet(&[&a, &clone, &b, &c]);
+    assert_eq!(counter(&c, "n"), Some(226));
+    c.notes().unset("n", "hits").unwrap();
+    meet(&[&a, &clone, &b, &c]);
+    agree(&[&a, &clone, &b, &c]);
+    assert_eq!(counter(&a, "n"), None);
+}
+
+#[test]
+fn who_resets_a_counter_on_one_side_keeps_what_the_other_side_added() {
+    for resets_on in [0, 1, 2] {
+        let [a, clone, b, c] = forked(
+            |a| a.notes().increment("n", "hits", 10).unwrap(),
+            |a| a.notes().increment("n", "hits", 5).unwrap(),
+            |clone| clone.notes().increment("n", "hits", 100).unwrap(),
+        );
+        if resets_on != 1 {
+            b.notes().unset("n", "hits").unwrap();
+        }
+        if resets_on != 0 {
+            c.notes().unset("n", "hits").unwrap();
+        }
+        // And goes on before anybody hears of the fork.
+        a.notes().increment("n", "hits", 1).unwrap();
+        clone.notes().increment("n", "hits", 2).unwrap();
+        meet(&[&b, &c]);
+        agree(&[&b, &c]);
+        let expected = [Some(100), Some(5), None][resets_on];
+        assert_eq!(counter(&b, "n"), expected, "{resets_on}");
+        meet(&[&a, &clone, &b, &c]);
+        agree(&[&a, &clone, &b, &c]);
+        assert_eq!(counter(&b, "n"), Some(expected.unwrap_or(0) + 3), "{resets_on}");
+    }
+}
+
+#[test]
+fn a_branch_forks_again_and_a_third_one_comes_late() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 0i64).unwrap();
+    let [third, clone] = [clone_of(&a), clone_of(&a)];
+    a.notes().set("n", "a1", 1i64).unwrap();
+    clone.notes().set("n", "b1", 1i64).unwrap();
+    clone.notes().increment("n", "hits", 1).unwrap();
+    let again = clone_of(&clone);
+    clone.notes().set("n", "b2", 1i64).unwrap();
+    clone.notes().increment("n", "hits", 10).unwrap();
+    again.notes().set("n", "c2", 1i64).unwrap();
+    again.notes().increment("n", "hits", 100).unwrap();
+    third.notes().set("n", "d1", 1i64).unwrap();
+    let [b, c, d, e] = [1, 2, 3, 4].map(Replica::new);
+    for (to, from) in [(&b, &a), (&c, &clone), (&d, &again), (&e, &third)] {
+        pull(to, from);
+    }
+    // In every order.
+    for order in [[0, 1, 2, 3], [1, 2, 0, 3], [3, 2, 1, 0], [2, 3, 0, 1]] {
+        let all = [&b, &c, &d, &e].map(clone_of);
+        let mut met = vec![&all[order[0]]];
+        for next in &order[1..] {
+            met.iter().for_each(|other| meet_once(&all[*next], other));
+            met.push(&all[*next]);
+        }
+        meet(&met);
+        agree(&met);
+        for name in ["a1", "b1", "b2", "c2", "d1"] {
+            assert_eq!(field(&all[0], "n", name), Some(Field::from(1i64)), "{order:?} {name}");
+        }
+        assert_eq!(counter(&all[0], "n"), Some(111));
+        assert_eq!(all[0].store.branch_count(NOTES), 5);
+        let machines = [&a, &clone, &again, &third].map(clone_of);
+        let everyone: Vec<&Replica> = all.iter().chain(&machines).collect();
+        meet(&everyone);
+        agree(&everyone);
+    }
+}
+
+#[test]
+fn a_fork_that_the_log_no_longer_reaches_is_halted_and_harms_nothing() {
+    let small = Small {
+        segment_bytes: 4 << 10,
+        budget: LogBudget { bytes: 1 << 10, ..LogBudget::default() },
+    };
+    let (a, b, c) = (Replica::new(0), Replica::small(1, small), Replica::small(2, small));
+    a.notes().set("n", "x", 0i64).unwrap();
+    let clone = clone_of(&a);
+    for (machine, witness, name) in [(&a, &b, "a"), (&clone, &c, "b")] {
+        for n in 0..100i64 {
+            machine.notes().set("n", name, n).unwrap();
+            pull(witness, machine);
+        }
+        witness.store.prune().unwrap();
+    }
+    let before = [&b, &c].map(|r| common::snapshot(&r.notes()));
+    let halted = vec![(NOTES.to_owned(), Offence::Forked)];
+    assert_eq!(sync(&b.store, &c.store), [halted.clone(), halted]);
+    assert_eq!([&b, &c].map(|r| common::snapshot(&r.notes())), before);
+    // Who leaves the collection and takes it from the other side is healed.
+    assert!(c.store.leave(NOTES).unwrap());
+    meet(&[&b, &c]);
+    agree(&[&b, &c]);
+}
+
+#[test]
+fn a_newcomer_and_one_far_behind_join_a_snapshot_of_a_forked_history() {
+    let small = Small {
+        segment_bytes: 4 << 10,
+        budget: LogBudget { bytes: 1 << 10, ..LogBudget::default() },
+    };
+    let behind = Replica::new(7);
+    let [a, clone, b, c] = forked(
+        |a| {
+            a.notes().increment("n", "hits", 10).unwrap();
+            pull(&behind, a);
+        },
+        |a| a.notes().increment("n", "hits", 5).unwrap(),
+        |clone| clone.notes().increment("n", "hits", 100).unwrap(),
+    );
+    let hub = Replica::small(3, small);
+    meet(&[&b, &c, &hub]);
+    for n in 0..200i64 {
+        hub.notes().set("m", "x", n).unwrap();
+    }
+    hub.store.prune().unwrap();
+    let newcomer = Replica::new(8);
+    meet(&[&hub, &newcomer]);
+    agree(&[&hub, &newcomer]);
+    meet(&[&hub, &behind]);
+    agree(&[&hub, &behind, &newcomer]);
+    // One side goes on for long without having heard of the fork.
+    a.notes().increment("n", "hits", 1).unwrap();
+    let witness = Replica::new(9);
+    pull(&witness, &a);
+    witness.notes().unset("n", "hits").unwrap();
+    meet(&[&witness, &newcomer]);
+    agree(&[&witness, &newcomer]);
+    assert_eq!(counter(&newcomer, "n"), Some(100));
+    meet(&[&clone, &hub, &behind, &newcomer, &witness, &a]);
+    agree(&[&a, &clone, &hub, &behind, &newcomer, &witness]);
+}
+
+// ---- chance
+
+/// Machines that are cloned while they run, and all go on.
+struct World {
+    rng: Rng,
+    replicas: Vec<Replica>,
+    written: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut rng = Rng::new(seed);
+        let count = 2 + rng.below(3);
+        World { rng, replicas: (0..count as u8).map(Replica::new).collect(), written: 0 }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..20 + self.rng.below(80) {
+            let at = self.rng.below(self.replicas.len());
+            match self.rng.below(20) {
+                0 if self.replicas.len() < 8 => {
+                    let clone = clone_of(&self.replicas[at]);
+                    self.replicas.push(clone);
+                }
+                1 => self.replicas[at] = clone_of(&self.replicas[at]),
+                2..=11 => self.write(at),
+                _ => self.meet(at),
+            }
+        }
+        let newcomer = Replica::new(99);
+        self.replicas.push(newcomer);
+        let all: Vec<&Replica> = self.replicas.iter().collect();
+        (0..2).for_each(|_| meet(&all));
+        self.check();
+        // Who meets everyone has a name of its own: what is written now forks no more.
+        let branches = self.replicas[0].store.branch_count(NOTES);
+        (0..self.replicas.len()).for_each(|at| self.write(at));
+        let all: Vec<&Replica> = self.replicas.iter().collect();
+        (0..2).for_each(|_| meet(&all));
+        self.check();
+        assert_eq!(self.replicas[0].store.branch_count(NOTES), branches);
+    }
+
+    fn write(&mut self, at: usize) {
+        let rng = &mut self.rng;
+        let replica = &self.replicas[at];
+        replica.wall.set(common::NOON + rng.next() % 100_000);
+        let mut txn = replica.store.begin().unwrap();
+        txn.add(NOTES, "all", "written", self.written).unwrap();
+        txn.increment(NOTES, "all", "count", 1).unwrap();
+        self.written += 1;
+        for _ in 0..rng.below(3) {
+            let id = *rng.pick(&["d0", "d1"]);
+            let by = rng.below(9) as i64 - 3;
+            let edited = match rng.below(9) {
+                0 => txn.set(NOTES, id, "x", by),
+                1 => txn.set(NOTES, id, ("m", "y"), by),
+                2 => txn.add(NOTES, id, "tags", by),
+                3 => txn.remove(NOTES, id, "tags", by).map(drop),
+                4 => txn.unset(NOTES, id, "hits").map(drop),
+                5 if rng.chance(30) => txn.delete(NOTES, id).map(drop),
+                _ => txn.increment(NOTES, id, "hits", by),
+            };
+            edited.unwrap();
+        }
+        txn.commit().unwrap();
+    }
+
+    fn meet(&mut self, at: usize) {
+        let with = self.rng.below(self.replicas.len());
+        let (a, b) = (&self.replicas[at].store, &self.replicas[with].store);
+        if a.node_id() == b.node_id() {
+            return;
+        }
+        let cut = self.rng.chance(30);
+        let most = 1 + self.rng.below(300);
+        let mut steps = if cut { self.rng.below(60) } else { usize::MAX };
+        let mut link = Link::new(a, b);
+        while steps > 0 && link.step(most) {
+            steps -= 1;
+        }
+        if !cut {
+            link.settle();
+        }
+        assert_eq!(link.closed(), None);
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]]);
+    }
+
+    /// All hold the same, everything that was ever written and nothing twice, and show what
+    /// history says.
+    fn check(&self) {
+        agree(&self.replicas.iter().collect::<Vec<_>>());
+        let first = &self.replicas[0];
+        let all: BTreeSet<Value> = (0..self.written).map(Value::from).collect();
+        if self.written > 0 {
+            assert_eq!(field(first, "all", "written"), Some(Field::Set(all)));
+            assert_eq!(field(first, "all", "count"), Some(Field::Counter(self.written)));
+        }
+        let (history, vv) = history(first);
+        assert!(history.is_causally_closed(&vv));
+        let expected = history.view(&vv, Reading::Causal);
+        let shown = common::snapshot(&first.notes());
+        assert_eq!(shown.len(), expected.len());
+        for (id, fields) in shown {
+            assert_eq!(fields, expected[&id].fields, "{id}");
+        }
+    }
+}
+
+/// What a store would send, each transaction by a name that only it has, found by hashes alone.
+fn history(replica: &Replica) -> (History, Seen) {
+    let scope = Scope { network: replica.store.network(), collection: NOTES };
+    let signed: Vec<Signed> = stream(&replica.store, NOTES, &Vector::new())
+        .into_iter()
+        .map(|(_, bytes)| Signed::verify(bytes, scope).unwrap())
+        .collect();
+    let mut after: BTreeMap<(Origin, Hash), usize> = BTreeMap::new();
+    for signed in &signed {
+        *after.entry((signed.txn.dot.origin, signed.txn.prev)).or_default() += 1;
+    }
+    let mut names: BTreeMap<ShortHash, Dot> = BTreeMap::new();
+    let (mut history, mut vv) = (History::default(), Seen::new());
+    for Signed { txn, hash, .. } in signed {
+        let before = names.get(&txn.prev.short()).copied();
+        let forks = after[&(txn.dot.origin, txn.prev)] > 1;
+        let dot = match before {
+            _ if forks => Dot { origin: Origin::of_branch(txn.dot.origin, &hash), seq: 1 },
+            Some(before) => Dot { seq: before.seq + 1, ..before },
+            None => Dot { origin: txn.dot.origin, seq: 1 },
+        };
+        let mut deps: BTreeMap<Origin, Dep> = BTreeMap::new();
+        let seen = before.filter(|_| forks).into_iter();
+        let named = txn.deps.iter().map(|dep| names[&dep.hash]);
+        for Dot { origin, seq } in seen.chain(named) {
+            let dep = Dep { origin, seq, hash: ShortHash::default() };
+            let newest = deps.entry(origin).or_insert(dep);
+            newest.seq = newest.seq.max(seq);
+        }
+        // The past of a branch's first transaction is that of the one before it, too.
+        if let Some(before) = before.filter(|_| forks) {
+            for (origin, seq) in &history.txns[&before].seen {
+                let dep = Dep { origin: *origin, seq: *seq, hash: ShortHash::default() };
+                let newest = deps.entry(*origin).or_insert(dep);
+                newest.seq = newest.seq.max(*seq);
+            }
+        }
+        names.insert(hash.short(), dot);
+        vv.insert(dot.origin, dot.seq);
+        history.note(Txn { dot, deps: deps.into_values().collect(), ..txn });
+    }
+    (history, vv)
+}
+
+#[test]
+fn machines_that_are_cloned_at_any_time_lose_nothing_and_hold_nothing_twice() {
+    each_seed("branches", 40, |seed| World::new(seed).run());
+}
