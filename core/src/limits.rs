@@ -30,9 +30,11 @@ pub const MAX_LINK_COLLECTIONS: usize = 4096;
 pub const MAX_VECTOR_ENTRIES: usize = 100_000;
 /// Origins in all vectors that a link remembers of its peer.
 pub const MAX_LINK_VECTOR_ENTRIES: usize = 1_000_000;
-/// Branches of forked origins that one collection keeps apart. An origin whose history forks once
-/// more halts the collection between those who hold one side and those who hold the other.
-pub const MAX_BRANCHES: usize = 256;
+/// Branches of forked origins that one collection keeps apart. A history that forks once more
+/// halts the collection between those who hold one side and those who hold the other.
+pub const MAX_BRANCHES: usize = 4096;
+/// Branches of one origin among them: whoever signs more than so many histories is no clone.
+pub const MAX_BRANCHES_OF_ORIGIN: usize = 64;
 /// Hashes of an origin's newest transactions that a peer is told to find where two histories part.
 pub const MAX_FORK_HASHES: usize = 16 << 10;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.

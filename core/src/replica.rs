@@ -213,8 +213,8 @@ impl Replica for Store {
                 false => StepOutcome::Changed,
             },
             SnapshotStep::Learn { branches } => {
-                self.learn_branches(collection, &branches)?;
-                StepOutcome::Learnt
+                let all = self.learn_branches(collection, &branches)?;
+                StepOutcome::Learnt { all }
             }
             SnapshotStep::Discard => {
                 self.unstage(collection)?;

@@ -51,12 +51,9 @@ pub(super) enum Stop {
     Refused(Error),
     /// It contradicts what is held under its own name. Both are signed.
     Forked(Box<Fork>, Error),
-    /// This node's key has signed it under the present incarnation, and what it takes the place
-    /// of was never handed out: the incarnation is to be given up, and then it may come again.
-    Disowned {
-        /// It goes on from all that this node has written: whoever wrote it held that.
-        continues: bool,
-    },
+    /// This node's key has signed it under the present incarnation, and it goes on from all that
+    /// this node has written: the incarnation is to be given up, and then it may come again.
+    Disowned,
 }
 
 /// Two transactions with one name.
@@ -100,13 +97,9 @@ impl<'a> Admission<'a> {
                 let Dot { origin, seq } = signed.txn.dot;
                 return Err(missing(&signed.txn.dot, &Dot { origin, seq: seq - 1 }).into());
             }
-            Place::Next(_) if own => return Err(Stop::Disowned { continues: true }),
+            Place::Next(_) if own => return Err(Stop::Disowned),
             Place::Next(dot) => dot,
             Place::Fork { instead: at, .. } | Place::Apart(at) => {
-                let beyond = at.seq < signed.txn.dot.seq && matches!(place, Place::Apart(_));
-                if own && (beyond || !self.may_have_left(collection, &signed.txn.dot)) {
-                    return Err(Stop::Disowned { continues: false });
-                }
                 return Err(self.fork(collection, signed, place, &at)?);
             }
         };
@@ -167,10 +160,6 @@ impl<'a> Admission<'a> {
             None => tables::next_incarnation(self.index.read()?, collection)?,
         };
         Ok(origin.incarnation == present)
-    }
-
-    fn may_have_left(&self, collection: &str, own: &Dot) -> bool {
-        self.heads.named(collection).is_some_and(|head| own.seq <= head.row.exported)
     }
 
     fn newest(&self, collection: &str, origin: Origin) -> (Seq, Hash) {
@@ -299,7 +288,7 @@ impl Stop {
     pub(super) fn into_error(self) -> Error {
         match self {
             Stop::Refused(err) | Stop::Forked(_, err) => err,
-            Stop::Disowned { .. } => {
+            Stop::Disowned => {
                 forked("a transaction of this node that is not held here has its name".to_owned())
             }
         }

@@ -237,7 +237,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 let theirs = view.vector.get(author).map_or(0, |newest| newest.seq);
                 theirs > held.get(author).copied().unwrap_or(0)
             };
-            Arc::make_mut(&mut self.head(collection).branches).take_seen(&view.branches, more);
+            Arc::make_mut(&mut self.head(collection).branches).join(&view.branches, more);
         }
         for (origin, newest) in &view.vector {
             let held = self.vector_row(collection, origin);
@@ -270,30 +270,6 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
         self.note(collection, number, id, change)
-    }
-
-    /// Takes the transactions of an origin after the one of `at_mark` out of vector, index and
-    /// counts; what they did to documents is not touched.
-    pub(super) fn take_out(
-        &mut self,
-        collection: &str,
-        origin: Origin,
-        at_mark: &VectorRow,
-        newest: Seq,
-    ) -> Result<()> {
-        let number = self.open_collection(collection)?;
-        let origin_number = self.origin_number(origin)?;
-        for seq in at_mark.seq + 1..=newest {
-            let key = tables::transaction_key(number, origin_number, seq);
-            unset(&mut self.tables.transactions, &key)?;
-        }
-        self.head(collection).row.transactions -= newest - at_mark.seq;
-        if at_mark.seq > 0 {
-            return self.set_vector_row(collection, number, origin, *at_mark);
-        }
-        unset(&mut self.tables.vectors, &tables::origin_key(number, origin_number))?;
-        self.head(collection).vector.insert(origin, VectorRow::NOTHING);
-        Ok(())
     }
 
     /// The number of a collection, which begins if it is new.

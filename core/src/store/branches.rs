@@ -28,7 +28,7 @@ use super::{Inner, Store};
 use crate::crdt::{Addition, Body, Cell, Continued, CounterRow, Op, Row, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Seq, ShortHash};
-use crate::limits::MAX_BRANCHES;
+use crate::limits::{MAX_BRANCHES, MAX_BRANCHES_OF_ORIGIN};
 use crate::txn::snapshot::ViewHead;
 use crate::txn::{Branch, Branches, Proof, Scope, Signed, peek_dot};
 
@@ -80,14 +80,19 @@ impl Store {
         Ok(self.inner.names_alike(collection, &view.branches))
     }
 
-    /// Takes over how a peer names forked origins. Gives whether that was news.
+    /// Takes over how a peer names forked origins, as far as what leads to the forks is held here.
+    /// Gives whether that is all of them.
     ///
     /// Errors: [`Forked`](ErrorKind::Forked) if this store holds one side and its log no longer
     /// reaches back to the fork, so that it can't tell which;
     /// [`InvalidTransaction`](ErrorKind::InvalidTransaction) if a proof is wrong.
     pub fn learn_branches(&self, collection: &str, told: &[u8]) -> Result<bool> {
         let scope = Scope { network: self.inner.network, collection };
-        self.inner.learn(collection, &Branches::decode(told, Some(scope))?)
+        let told = Branches::decode(told, Some(scope))?;
+        self.inner.learn(collection, &told)?;
+        let heads = self.inner.read_heads();
+        let known = heads.named(collection).map_or(Branches::none(), |head| &head.branches);
+        Ok(told.iter().all(|branch| known.contains(&branch.name())))
     }
 
     /// The hashes of what is held of an origin, from its number `from` downwards, as far back as
@@ -140,25 +145,25 @@ impl Store {
 }
 
 impl Inner {
-    /// Whether forked origins are named here as they are there.
+    /// Whether a view with these branches can be joined: what has forked here has forked there in
+    /// the same way, and of what has forked there only, nothing is held beyond the fork.
     pub(super) fn names_alike(&self, collection: &str, there: &Branches) -> bool {
-        let heads = self.read_heads();
-        let here = heads.named(collection).map_or(Branches::none(), |head| &head.branches);
-        here.is_named_like(there)
+        match self.read_heads().named(collection) {
+            None => true,
+            Some(head) => head.is_named_like(there),
+        }
     }
 
-    /// The name here of the transaction in a record of the log. `None` if it has none: own ones
-    /// may have been signed again, and then the old records are nobody's business.
+    /// The name here of the transaction in a record of the log. `None` if it is none, or if it
+    /// belongs to an earlier life of the collection.
     pub(super) fn name_of(&self, record: &LogRecord) -> Result<Option<Dot>> {
-        if !matches!(record.kind, RecordKind::Txn | RecordKind::Renewed) {
+        if record.kind != RecordKind::Txn {
             return Ok(None);
         }
         let dot = peek_dot(&record.bytes)?;
         let database = self.database()?;
         let heads = self.read_heads();
-        let Some(head) = heads.named(&record.collection) else {
-            return Ok((dot.origin.node != self.node).then_some(dot));
-        };
+        let Some(head) = heads.named(&record.collection) else { return Ok(Some(dot)) };
         let index = Index::new(&database);
         let lies_here = |dot: &Dot| -> Result<bool> {
             let entry = index.entry(&heads, &record.collection, dot)?;
@@ -176,9 +181,7 @@ impl Inner {
             }
             return Ok(None);
         }
-        let certain = dot.origin.node != self.node
-            || record.kind == RecordKind::Txn && head.own_origin(self.node) == dot.origin;
-        Ok((certain || lies_here(&dot)?).then_some(dot))
+        Ok(Some(dot))
     }
 
     /// Parts with what contradicts a transaction that is held: both are kept from here on.
@@ -272,20 +275,28 @@ impl Inner {
         }
         told.retain(|branch| branch.parent == parent && !known.contains(&branch.name()));
         let Some(end) = base.checked_sub(known.base(&parent)) else { return Ok(false) };
-        if told.is_empty() || known.cut(&parent).is_some_and(|cut| cut < end) {
-            // It goes on from what has forked earlier, as is known here and not there yet.
+        let Some(first) = told.first() else { return Ok(false) };
+        let last_hash = first.last_hash(Scope { network: self.network, collection })?;
+        let last = first.last;
+        // What leads to the fork must be here, or nobody knows whether ours leads there.
+        let newest = head.as_ref().and_then(|head| head.vector.get(&parent)).map_or(0, |r| r.seq);
+        if newest < end || known.cut(&parent).is_some_and(|cut| cut < end) {
             return Ok(false);
         }
-        let newest = head.as_ref().and_then(|head| head.vector.get(&parent)).map_or(0, |r| r.seq);
+        if end > 0 {
+            let database = self.database()?;
+            let heads = self.read_heads();
+            let at_end = Dot { origin: parent, seq: end };
+            let held = Index::new(&database).hash_at(&heads, collection, &at_end)?;
+            if held.is_some_and(|held| held != last_hash.short()) {
+                return Ok(false);
+            }
+        }
         let ours = match newest > end {
             true => Some(self.read_named(collection, &Dot { origin: parent, seq: end + 1 })?),
             false => None,
         };
-        if ours.is_none() && known.children(&parent).any(|(_, child)| child.base > base) {
-            return Err(too_old(collection));
-        }
         let mut branches = (*known).clone();
-        let last = told[0].last;
         let rest = ours.map(|signed| Branch {
             root: told[0].root,
             base,
@@ -300,11 +311,13 @@ impl Inner {
         if sides < 2 {
             return Err(Error::bad_txn("a branch is told, and nothing that it has parted from"));
         }
-        if branches.len() > MAX_BRANCHES {
+        let of_root = branches.all_of(&told[0].root).len() - 1;
+        if branches.len() > MAX_BRANCHES || of_root > MAX_BRANCHES_OF_ORIGIN {
             return Err(Error::new(
                 ErrorKind::Forked,
                 format!(
-                    "histories in collection '{collection}' have forked more than {MAX_BRANCHES} times"
+                    "histories in collection '{collection}' have forked too often: {MAX_BRANCHES} \
+                     branches are kept, {MAX_BRANCHES_OF_ORIGIN} of one origin"
                 ),
             ));
         }
@@ -367,8 +380,8 @@ impl Inner {
         {
             let authors = head.vector.keys().filter(|author| branches.root(author) != rest.root);
             for author in authors.copied().collect::<Vec<_>>() {
-                if branches.seen(&author, &rest.root).is_none() {
-                    branches.note_seen(author, rest.root, parting.name);
+                if branches.seen(&author, &rest.parent).is_none() {
+                    branches.note_seen(author, rest.parent, parting.name);
                 }
             }
             let scope = Scope { network: self.network, collection };

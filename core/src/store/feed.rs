@@ -118,7 +118,7 @@ impl Changes {
             match record.kind {
                 RecordKind::Txn => self.push(&record)?,
                 RecordKind::Barrier => self.push_joined(&record)?,
-                RecordKind::Mark | RecordKind::Renewed => {}
+                RecordKind::Mark => {}
             }
             self.position = record.end;
         }

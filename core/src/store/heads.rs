@@ -14,7 +14,7 @@ use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Seq, Vector};
-use crate::txn::Branches;
+use crate::txn::{Branch, Branches};
 
 /// Everything known of the collections.
 #[derive(Debug, Default)]
@@ -51,6 +51,18 @@ impl CollectionHead {
     /// The origin under which this node writes here.
     pub(super) fn own_origin(&self, node: NodeId) -> Origin {
         Origin { node, incarnation: self.row.incarnation }
+    }
+
+    /// Whether what has forked here has forked there in the same way, and of what has forked there
+    /// only, nothing is held beyond the fork.
+    pub(super) fn is_named_like(&self, there: &Branches) -> bool {
+        let newest = |origin: &Origin| self.vector.get(origin).map_or(0, |row| row.seq);
+        let as_there = self.branches.iter().all(|here| there.get(&here.name()) == Some(here));
+        let fits = |branch: &Branch| {
+            let end = branch.base - there.base(&branch.parent);
+            self.branches.contains(&branch.name()) || newest(&branch.parent) <= end
+        };
+        as_there && there.iter().all(fits)
     }
 
     /// The newest own transaction, and the newest that may have left.

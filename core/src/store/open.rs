@@ -391,7 +391,7 @@ fn replay(
                 RecordKind::Mark => {
                     waist.mark(&Mark::decode(&record.collection, &record.bytes)?)?
                 }
-                RecordKind::Barrier | RecordKind::Renewed => {}
+                RecordKind::Barrier => {}
             }
         }
         drop(admission);

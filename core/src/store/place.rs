@@ -7,7 +7,7 @@
 //! another place, it takes a new incarnation for every collection.
 //!
 //! It is a suspicion only, and a wrong one costs no more than a new name. What it does not
-//! see, a machine that is cloned or rolled back whole, [`renew`](super::renew) sees by proof.
+//! see, a machine that is cloned or rolled back whole, is seen by proof: [`incarnation`](super::incarnation).
 //! A part that is not known, such as the machine in a container, is not compared.
 
 use redb::{Database, ReadableTable as _};

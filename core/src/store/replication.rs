@@ -334,8 +334,7 @@ impl Store {
             None => Ok(()),
             Some(Stop::Refused(err)) => Err(err),
             // The incarnation goes, and the same transaction is anyone's.
-            Some(Stop::Disowned { continues: true }) => self.inner.retreat(collection),
-            Some(Stop::Disowned { continues: false }) => self.inner.renew(collection),
+            Some(Stop::Disowned) => self.inner.retreat(collection),
             Some(Stop::Forked(fork, err)) => {
                 self.inner.note_fork(collection, &fork)?;
                 if let Some((from, item)) = fork.from.zip(at) {

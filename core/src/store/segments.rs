@@ -176,7 +176,7 @@ impl Segments {
 /// A record as it is counted, if it belongs to a collection that is held.
 pub(super) fn counted<'a>(record: &'a LogRecord, heads: &Heads) -> Result<Option<Counted<'a>>> {
     let head = heads.named(&record.collection);
-    let is_txn = matches!(record.kind, RecordKind::Txn | RecordKind::Renewed);
+    let is_txn = record.kind == RecordKind::Txn;
     if !is_txn || head.is_none_or(|head| record.position < head.row.since) {
         return Ok(None);
     }

@@ -136,8 +136,11 @@ pub enum StepOutcome {
     Begun(Arc<ViewHead>),
     /// It is staged, or discarded.
     Staged,
-    /// Forked origins are named as the peer told, as far as both know of them.
-    Learnt,
+    /// Forked origins are named as the peer told, where what leads to the fork is held.
+    Learnt {
+        /// Whether that is so for all of them.
+        all: bool,
+    },
     /// The view is part of the collection now, durably.
     Joined,
     /// What is staged is not what the view holds: it has to be compared again.

@@ -82,7 +82,7 @@ pub struct Session {
     shown: BTreeSet<String>,
     tickets: BTreeMap<u64, String>,
     /// Those of them that take over how the peer names forked origins.
-    learning: BTreeSet<u64>,
+    learning: BTreeMap<u64, Vec<u8>>,
     next_ticket: u64,
     next_stream: u64,
     next_snapshot: u64,
@@ -132,7 +132,7 @@ impl Session {
             acks: BTreeMap::new(),
             shown: BTreeSet::new(),
             tickets: BTreeMap::new(),
-            learning: BTreeSet::new(),
+            learning: BTreeMap::new(),
             next_ticket: 0,
             next_stream: 0,
             next_snapshot: 0,
@@ -484,7 +484,8 @@ impl Session {
                 }
             }
             Outcome::MissingDependency => {
-                if self.lane(&name)?.tail.refused(ticket) {
+                let current = self.lane(&name)?.tail.refused(ticket);
+                if current && !self.learn_later(&name)? {
                     self.missing(&name, source)?;
                 }
             }

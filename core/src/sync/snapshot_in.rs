@@ -471,7 +471,7 @@ impl SnapshotIn {
                 self.attempts = 0;
                 Stepped::Joined
             }
-            StepOutcome::Learnt => Stepped::On,
+            StepOutcome::Learnt { .. } => Stepped::On,
             StepOutcome::Changed => Stepped::Again,
             StepOutcome::Refused(offence, why) => Stepped::Refused(offence, why),
             StepOutcome::StoreFailed(why) => Stepped::StoreFailed(why),

@@ -10,8 +10,8 @@
 //!
 //! - a transaction belongs to the branch whose newest transaction it follows by its hash;
 //! - a dependency names a transaction by its hash;
-//! - a dot that an operation names is of the branch that its author had seen, by the author's
-//!   latest dependency on that origin ([`Branches::seen`]). Who has seen both names them apart;
+//! - a dot that an operation names beyond a fork is of the branch that its author had seen, which
+//!   the author's dependencies say ([`Branches::seen`]). Who knows of both names them apart;
 //! - a counter row that was begun before the fork is added to by both branches. Each goes on with
 //!   a row of its own ([`Continued`]); who zeroes it in one branch zeroes both parts.
 //!
@@ -22,7 +22,7 @@
 //! | bytes of branches | |
 //! | --- | --- |
 //! | branches | count; each: root 36, number before the first 8, parent 36, hash of the first 32, its proof 96, proof of the one before 96 |
-//! | seen | count; each: author 36, root 36, branch 36 |
+//! | seen | count; each: author 36, what has forked 36, branch 36 |
 //!
 //! Numbers big-endian; all sorted. To peers on a link only the branches are told.
 
@@ -121,7 +121,7 @@ pub enum Place {
 pub struct Translated {
     /// What it says.
     pub txn: Txn,
-    /// Of forked roots, the branches that its dependencies show its author to have seen.
+    /// What its dependencies show its author to have taken for the rest of what has forked.
     pub seen: BTreeMap<Origin, Origin>,
     /// The dots that its operations name.
     pub named: Vec<Dot>,
@@ -131,7 +131,7 @@ pub struct Translated {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Branches {
     by_name: BTreeMap<Origin, Branch>,
-    /// By author and root: the branch, or the root, that the author was last known to have seen.
+    /// By author and what has forked: the branch that the author took for the rest of it.
     seen: BTreeMap<(Origin, Origin), Origin>,
 }
 
@@ -162,9 +162,9 @@ impl Branches {
         self.by_name.contains_key(name)
     }
 
-    /// Whether the same origins have forked at the same places, as far as both know.
-    pub fn is_named_like(&self, other: &Branches) -> bool {
-        self.by_name == other.by_name
+    /// The branch with this name.
+    pub fn get(&self, name: &Origin) -> Option<&Branch> {
+        self.by_name.get(name)
     }
 
     /// Who signs what is called so.
@@ -217,25 +217,27 @@ impl Branches {
         path
     }
 
-    /// The branch that an author was last known to have seen of a root.
-    pub fn seen(&self, author: &Origin, root: &Origin) -> Option<Origin> {
-        if self.root(author) == *root {
-            return Some(*author);
-        }
+    /// The branch that an author took for what followed where `forked` has forked.
+    pub fn seen(&self, author: &Origin, forked: &Origin) -> Option<Origin> {
         let path = self.path(author);
-        path.iter().rev().find_map(|author| self.seen.get(&(*author, *root)).copied())
+        if let Some(at) = path.iter().position(|node| node == forked) {
+            return path.get(at + 1).copied();
+        }
+        path.iter().rev().find_map(|author| self.seen.get(&(*author, *forked)).copied())
     }
 
     /// Notes what an author has seen. Gives whether that is news.
-    pub fn note_seen(&mut self, author: Origin, root: Origin, branch: Origin) -> bool {
-        self.seen.insert((author, root), branch) != Some(branch)
+    pub fn note_seen(&mut self, author: Origin, forked: Origin, branch: Origin) -> bool {
+        self.seen.insert((author, forked), branch) != Some(branch)
     }
 
-    /// Takes over what another replica knows of authors of whom it holds more.
-    pub fn take_seen(&mut self, other: &Branches, of: impl Fn(&Origin) -> bool) {
-        for ((author, root), branch) in &other.seen {
+    /// Takes over the branches of another replica, which knows all that are known here, and what
+    /// it knows of authors of whom it holds more.
+    pub fn join(&mut self, other: &Branches, of: impl Fn(&Origin) -> bool) {
+        self.by_name.clone_from(&other.by_name);
+        for ((author, forked), branch) in &other.seen {
             if of(author) {
-                self.seen.insert((*author, *root), *branch);
+                self.seen.insert((*author, *forked), *branch);
             }
         }
     }
@@ -249,9 +251,6 @@ impl Branches {
                 other.parent == branch.parent && other.root == branch.root && other.base > branch.base
             };
             self.by_name.values_mut().filter(later).for_each(|other| other.parent = name);
-            for seen in self.seen.values_mut().filter(|seen| **seen == branch.parent) {
-                *seen = name;
-            }
         }
         self.by_name.insert(name, branch);
     }
@@ -369,9 +368,10 @@ impl Branches {
                     ),
                 )
             })?;
-            let root = self.root(&found.origin);
-            if self.cut(&root).is_some() {
-                seen.insert(root, found.origin);
+            let path = self.path(&found.origin);
+            let from = path.iter().position(|node| *node == dep.origin).unwrap_or(path.len());
+            for step in path[from..].windows(2) {
+                seen.insert(step[0], step[1]);
             }
             let dep = Dep { origin: found.origin, seq: found.seq, hash: dep.hash };
             let newest = deps.entry(found.origin).or_insert(dep);
@@ -386,7 +386,7 @@ impl Branches {
                 deps.entry(branch.parent).or_insert(dep);
             }
         }
-        let author = Author { branches: self, dot, signs_as: txn.dot.origin, seen: &seen };
+        let author = Author { branches: self, dot, seen: &seen };
         let mut docs = Vec::with_capacity(txn.docs.len());
         let mut named = Vec::new();
         for doc in &txn.docs {
@@ -487,7 +487,6 @@ impl Branches {
 struct Author<'a> {
     branches: &'a Branches,
     dot: Dot,
-    signs_as: Origin,
     /// What this transaction's dependencies show to be seen.
     seen: &'a BTreeMap<Origin, Origin>,
 }
@@ -536,20 +535,26 @@ impl Author<'_> {
         Ok(())
     }
 
-    /// From what is called so to the branch that the author has seen.
-    fn way(&self, from: &Origin) -> Result<Vec<Origin>> {
-        let root = self.branches.root(from);
-        let seen = match self.signs_as == root {
-            true => Some(self.dot.origin),
-            false => self.seen.get(&root).copied().or(self.branches.seen(&self.dot.origin, &root)),
-        };
-        let path = seen.map(|seen| self.branches.path(&seen)).unwrap_or_default();
-        match path.iter().position(|node| node == from) {
-            Some(at) => Ok(path[at..].to_vec()),
-            None => Err(Error::bad_txn(format!(
-                "transaction {} names what its author had not seen",
-                self.dot
-            ))),
+    /// From what is called so to the branch that holds its external number `last`, as the author
+    /// has seen it.
+    fn way(&self, from: &Origin, last: Seq) -> Result<Vec<Origin>> {
+        let mut way = vec![*from];
+        loop {
+            let node = way[way.len() - 1];
+            let cut = self.branches.cut(&node).map(|cut| cut + self.branches.base(&node));
+            if cut.is_none_or(|cut| last <= cut) {
+                return Ok(way);
+            }
+            let seen = self.seen.get(&node).copied();
+            match seen.or_else(|| self.branches.seen(&self.dot.origin, &node)) {
+                Some(next) if !way.contains(&next) => way.push(next),
+                _ => {
+                    return Err(Error::bad_txn(format!(
+                        "transaction {} names what its author had not seen",
+                        self.dot
+                    )));
+                }
+            }
         }
     }
 
@@ -563,8 +568,8 @@ impl Author<'_> {
         if !self.is_beyond(dot) {
             return Ok(vec![*dot]);
         }
-        let way = self.way(&dot.origin)?;
         let last = self.branches.base(&dot.origin).saturating_add(dot.seq);
+        let way = self.way(&dot.origin, last)?;
         let mut dots = Vec::new();
         for (at, node) in way.iter().enumerate() {
             let base = self.branches.base(node);
@@ -626,10 +631,10 @@ impl Author<'_> {
             out.push(settle(row, seq, total));
             return Ok(());
         }
-        let way = self.way(&row.origin)?;
         let base = self.branches.base(&row.origin);
         let (mut birth, mut total) = (base.saturating_add(row.seq), total);
         let last = base.saturating_add(seq);
+        let way = self.way(&row.origin, last)?;
         let cells = cells(key)?;
         for cell in cells.iter().filter(|cell| cell.stamp.dot == row) {
             if let Body::Counter(named) = &cell.body

@@ -2,14 +2,12 @@
 //!
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
-//! [`Renewal`] gives own transactions that nobody holds another name, [`branches`] names the
-//! two sides of a history that has forked.
+//! [`branches`] names the two sides of a history that has forked.
 //! [`snapshot`] has the bytes of what travels without them.
 
 pub mod branches;
 mod codec;
 pub mod edit;
-mod renew;
 pub mod sign;
 pub mod snapshot;
 #[cfg(test)]
@@ -22,7 +20,6 @@ use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use branches::{Branch, Branches};
 pub use codec::{decode, encode, peek_dot};
-pub use renew::Renewal;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
 
 /// One transaction of one collection.

@@ -208,5 +208,6 @@ pub(crate) fn sync(a: &Store, b: &Store) -> [Vec<(String, Offence)>; 2] {
     let mut link = Link::new(a, b);
     link.settle();
     assert_eq!(link.closed(), None);
+    for end in 0..2 { for e in link.events(end) { if let Event::Halted{why,..} = e { eprintln!("HALT {end} {why}"); } } }
     [link.halted(0), link.halted(1)]
 }

@@ -43,7 +43,7 @@
 //!
 //! | record | bytes | content |
 //! | ---: | ---: | --- |
-//! | 0 | 1 | kind: 1 transaction, 2 barrier, 3 export mark, 4 transaction signed again; 80 to FF are never used, so that no record begins like a batch |
+//! | 0 | 1 | kind: 1 transaction, 2 barrier, 3 export mark; 80 to FF are never used, so that no record begins like a batch |
 //! | 1 | 1 | length of the collection's name, 0 to 128 |
 //! | 2 | 4 | length of the contents |
 //! | 6 | 4 | distance from the start of the batch to this record |
@@ -86,9 +86,6 @@ pub enum RecordKind {
     Barrier = 2,
     /// Up to where own transactions of the collection may leave this store.
     Mark = 3,
-    /// An own transaction of the collection that the state has under another name: replay does
-    /// not apply it. See the store's `renew`.
-    Renewed = 4,
 }
 
 impl RecordKind {
@@ -97,7 +94,6 @@ impl RecordKind {
             1 => Some(RecordKind::Txn),
             2 => Some(RecordKind::Barrier),
             3 => Some(RecordKind::Mark),
-            4 => Some(RecordKind::Renewed),
             _ => None,
         }
     }

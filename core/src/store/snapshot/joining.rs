@@ -14,7 +14,6 @@ use crate::store::heads::CollectionHead;
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
-use crate::txn::Branches;
 use crate::txn::snapshot::ViewHead;
 use crate::wire::{Reader, put_bytes, put_uint};
 
@@ -74,7 +73,7 @@ impl Inner {
     ) -> Result<Option<(Changes, Timestamp)>> {
         let heads = self.read_heads();
         let own = heads.named(collection);
-        if !own.map_or(Branches::none(), |own| &own.branches).is_named_like(&view.branches) {
+        if own.is_some_and(|own| !own.is_named_like(&view.branches)) {
             // A history has forked since this was asked above.
             return Ok(None);
         }

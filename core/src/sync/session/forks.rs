@@ -32,6 +32,11 @@ pub(super) struct Forks {
     attempts: u8,
     /// What the peer says to hold, where that contradicts what is held here.
     said: Option<Vector>,
+    /// How the peer names forked origins, as long as some of that can't be taken over: what
+    /// leads to the forks has not come yet.
+    later: Option<Vec<u8>>,
+    /// It is tried again, since something was missing.
+    again: bool,
 }
 
 impl Session {
@@ -125,18 +130,41 @@ impl Session {
         if source.branches(name) == branches {
             return self.ask(name, source);
         }
-        let ticket = self.step(name, SnapshotStep::Learn { branches });
-        self.learning.insert(ticket);
+        self.learn(name, branches);
         Ok(())
     }
 
+    fn learn(&mut self, name: &str, branches: Vec<u8>) {
+        let ticket = self.step(name, SnapshotStep::Learn { branches: branches.clone() });
+        self.learning.insert(ticket, branches);
+    }
+
+    /// Something is missing that the peer holds. Perhaps it has another name here, as long as not
+    /// all that the peer told of names was taken over: gives whether that is tried again.
+    pub(super) fn learn_later(&mut self, name: &str) -> Outcomes<bool> {
+        let forks = &mut self.lane(name)?.forks;
+        let Some(branches) = forks.later.take() else { return Ok(false) };
+        forks.again = true;
+        self.learn(name, branches);
+        Ok(true)
+    }
+
     /// What the peer told is taken over: it hears under which names we hold what.
-    pub(super) fn learnt(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+    pub(super) fn learnt(
+        &mut self,
+        name: &str,
+        later: Option<Vec<u8>>,
+        source: &dyn Source,
+    ) -> Outcomes {
         if self.lane(name)?.tail.is_halted() {
             return Ok(());
         }
+        let forks = &mut self.lane(name)?.forks;
+        forks.later = later;
+        let again = std::mem::take(&mut forks.again);
         match self.renamed(name, source)? {
             true => Ok(()),
+            false if again => self.missing(name, source),
             false => self.ask(name, source),
         }
     }

@@ -126,11 +126,12 @@ impl Session {
         source: &dyn Source,
     ) -> Outcomes {
         let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
-        if self.learning.remove(&ticket) {
+        if let Some(branches) = self.learning.remove(&ticket) {
             return match outcome {
                 StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why),
                 StepOutcome::StoreFailed(why) => Err(store_failed(why)),
-                _ => self.learnt(&name, source),
+                StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source),
+                _ => self.learnt(&name, None, source),
             };
         }
         match self.lane(&name)?.joining.stepped(ticket, outcome) {

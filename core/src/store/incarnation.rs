@@ -1,0 +1,186 @@
+//! A new incarnation: this node goes on under a name that nobody else uses.
+//!
+//! An origin is the node's key and an incarnation. Two things end the present one in a
+//! collection (rule 10):
+//!
+//! - **Proof**: somebody shows a transaction that this node's key has signed and that is not
+//!   held here, under the present incarnation. So another store writes under it, or wrote
+//!   before this one was rolled back. Numbers alone prove nothing.
+//! - **Suspicion**: the store was copied ([`place`](super::place)).
+//!
+//! If what is shown goes on from all that was written here, the incarnation is given up, and that
+//! is all. If not, the history has forked, and both sides are kept
+//! ([`branches`](super::branches)), also where this side was never handed out: a clone of this
+//! store may hold the same transactions, and whoever signed them again would have them twice. A
+//! local write that was begun before fails, with nothing written: it has built on names that are
+//! no longer right.
+
+use super::Inner;
+use super::admission::{Fork, Index};
+use super::commit::{Committer, Pending, closed, lock};
+use super::heads::CollectionHead;
+use super::tables::{self, Tables, db, set};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Dot, Origin, Position};
+use crate::txn::snapshot::ViewHead;
+use crate::txn::{Scope, Signed};
+
+impl Inner {
+    /// Checks, before a view is joined, that under the names which it shares with this store it
+    /// has the same transactions, as far as hashes are known. Its entries are proven.
+    ///
+    /// If this node's present name is among them with more than was handed out, that is proof
+    /// that another store uses it. But a view has no chain: where own transactions that were
+    /// not sent stand against it, it can't be told which of them it has, too.
+    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
+        let (present, mark, own) = {
+            let heads = self.read_heads();
+            let Some(head) = heads.named(collection) else { return Ok(()) };
+            let present = head.own_origin(self.node);
+            let own = head.vector.get(&present).map_or(0, |row| row.seq);
+            (present, head.row.exported.min(own), own)
+        };
+        let mut continued = false;
+        {
+            let database = self.database()?;
+            let heads = self.read_heads();
+            let index = Index::new(&database);
+            for (origin, newest) in &view.vector {
+                let dot = Dot { origin: *origin, seq: newest.seq };
+                let held = index.hash_at(&heads, collection, &dot)?;
+                if held.is_some_and(|held| held != newest.hash.short()) {
+                    return Err(apart(&dot));
+                }
+                if dot.origin == present && dot.seq > own {
+                    if own > mark {
+                        return Err(apart(&dot));
+                    }
+                    continued = true;
+                }
+            }
+        }
+        match continued {
+            true => self.retreat(collection),
+            false => Ok(()),
+        }
+    }
+
+    /// Ends the present incarnation in a collection, leaving everything as it is.
+    pub(super) fn retreat(&self, collection: &str) -> Result<()> {
+        self.flush()?;
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        let head = self.read_heads().named(collection).cloned();
+        self.set_incarnation(committer, collection, head.as_ref(), self.unused_incarnation())
+    }
+
+    /// An incarnation that nothing here was ever written under: drawn by lot, since a copy of
+    /// this store, at the same time, would count on in the same way.
+    pub(super) fn unused_incarnation(&self) -> u32 {
+        let heads = self.read_heads();
+        loop {
+            let incarnation = (self.incarnations)() & Origin::LAST_INCARNATION;
+            let drawn = Origin { node: self.node, incarnation };
+            if incarnation != 0 && heads.origins.number(&drawn).is_none() {
+                return incarnation;
+            }
+        }
+    }
+
+    fn set_incarnation(
+        &self,
+        committer: &mut Committer,
+        collection: &str,
+        head: Option<&CollectionHead>,
+        incarnation: u32,
+    ) -> Result<()> {
+        let write = |committer: &mut Committer| -> Result<()> {
+            committer.sync()?;
+            let txn = self.begin_write(true)?;
+            let mut tables = Tables::open(&txn)?;
+            match head {
+                None => {
+                    set(&mut tables.left, collection.as_bytes(), &incarnation.to_be_bytes())?;
+                }
+                Some(head) => {
+                    let mut row = head.row.clone();
+                    (row.incarnation, row.exported) = (incarnation, 0);
+                    set(&mut tables.heads, &head.number.to_be_bytes(), &row.encode())?;
+                }
+            }
+            drop(tables);
+            let mut heads = self.write_heads();
+            txn.commit().map_err(db)?;
+            if let Some(head) = head.and_then(|head| heads.get_mut(head.number)) {
+                head.take_incarnation(incarnation, self.node);
+            }
+            self.begin_generation();
+            Ok(())
+        };
+        write(committer).map_err(|err| self.poison(&err))?;
+        self.note_durable(committer);
+        Ok(())
+    }
+
+    /// Local writes that were begun before this fail from now on. The caller holds the heads.
+    pub(super) fn begin_generation(&self) {
+        let mut pending = lock(&self.pending);
+        let generation = pending.generation + 1;
+        *pending = Pending { generation, ..Pending::default() };
+    }
+
+    pub(super) fn read_at(&self, collection: &str, position: Position) -> Result<Signed> {
+        let scope = Scope { network: self.network, collection };
+        let records = self.reader.read(position, 1)?;
+        let record = records.into_iter().find(|record| record.position == position);
+        Signed::trusted(record.ok_or_else(|| log_too_short(collection))?.bytes, scope)
+    }
+
+    /// Remembers that two transactions with one name exist.
+    pub(super) fn note_fork(&self, collection: &str, fork: &Fork) -> Result<()> {
+        let (number, origin) = {
+            let heads = self.read_heads();
+            let number = heads.named(collection).map(|head| head.number);
+            let Some(numbers) = number.zip(heads.origins.number(&fork.dot.origin)) else {
+                return Ok(());
+            };
+            numbers
+        };
+        let key = tables::transaction_key(number, origin, fork.dot.seq);
+        let mut value = [0; 32];
+        value[..16].copy_from_slice(&fork.ours.0);
+        value[16..].copy_from_slice(&fork.theirs.0);
+        let known = {
+            let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
+            tables::read(&read, tables::FORKS, &key)?.is_some()
+        };
+        if known {
+            return Ok(());
+        }
+        tracing::error!(
+            collection,
+            transaction = %fork.dot,
+            "two transactions have one name: its author's store was copied or rolled back"
+        );
+        self.commit_beside(|txn| set(&mut txn.open_table(tables::FORKS).map_err(db)?, &key, &value))
+    }
+}
+
+fn apart(dot: &Dot) -> Error {
+    Error::new(
+        ErrorKind::Forked,
+        format!(
+            "the snapshot holds another {dot} than this store: the history of its author has forked; see `littoral doctor`"
+        ),
+    )
+}
+
+fn log_too_short(collection: &str) -> Error {
+    Error::new(
+        ErrorKind::Forked,
+        format!(
+            "another store writes under this node's key in '{collection}', and the log no longer holds what it takes to sign again what was not sent: see `littoral doctor`"
+        ),
+    )
+}
