@@ -305,12 +305,16 @@ impl World {
         let all: Vec<&Replica> = self.replicas.iter().collect();
         (0..2).for_each(|_| meet(&all));
         self.check();
-        // Who meets everyone has a name of its own: what is written now forks no more.
-        let branches = self.replicas[0].store.branch_count(NOTES);
-        (0..self.replicas.len()).for_each(|at| self.write(at));
-        let all: Vec<&Replica> = self.replicas.iter().collect();
-        (0..2).for_each(|_| meet(&all));
-        self.check();
+        // Two who have written nothing since they were cloned can't know of each other; once all
+        // have written and met, each has a name of its own, and nothing forks any more.
+        let mut branches = 0;
+        for _ in 0..2 {
+            branches = self.replicas[0].store.branch_count(NOTES);
+            (0..self.replicas.len()).for_each(|at| self.write(at));
+            let all: Vec<&Replica> = self.replicas.iter().collect();
+            (0..2).for_each(|_| meet(&all));
+            self.check();
+        }
         assert_eq!(self.replicas[0].store.branch_count(NOTES), branches);
     }
 
@@ -392,6 +396,8 @@ fn history(replica: &Replica) -> (History, Seen) {
         *after.entry((signed.txn.dot.origin, signed.txn.prev)).or_default() += 1;
     }
     let mut names: BTreeMap<ShortHash, Dot> = BTreeMap::new();
+    // Of each branch, the transaction that it goes on from.
+    let mut from: BTreeMap<Origin, Dot> = BTreeMap::new();
     let (mut history, mut vv) = (History::default(), Seen::new());
     for Signed { txn, hash, .. } in signed {
         let before = names.get(&txn.prev.short()).copied();
@@ -401,25 +407,30 @@ fn history(replica: &Replica) -> (History, Seen) {
             Some(before) => Dot { seq: before.seq + 1, ..before },
             None => Dot { origin: txn.dot.origin, seq: 1 },
         };
-        let mut deps: BTreeMap<Origin, Dep> = BTreeMap::new();
-        let seen = before.filter(|_| forks).into_iter();
-        let named = txn.deps.iter().map(|dep| names[&dep.hash]);
-        for Dot { origin, seq } in seen.chain(named) {
-            let dep = Dep { origin, seq, hash: ShortHash::default() };
-            let newest = deps.entry(origin).or_insert(dep);
-            newest.seq = newest.seq.max(seq);
-        }
-        // The past of a branch's first transaction is that of the one before it, too.
+        let mut seen = Seen::new();
+        let mut see = |mut dot: Dot| loop {
+            let newest = seen.entry(dot.origin).or_default();
+            *newest = dot.seq.max(*newest);
+            let Some(before) = from.get(&dot.origin) else { break };
+            dot = *before;
+        };
+        txn.deps.iter().for_each(|dep| see(names[&dep.hash]));
         if let Some(before) = before.filter(|_| forks) {
-            for (origin, seq) in &history.txns[&before].seen {
-                let dep = Dep { origin: *origin, seq: *seq, hash: ShortHash::default() };
-                let newest = deps.entry(*origin).or_insert(dep);
-                newest.seq = newest.seq.max(*seq);
-            }
+            see(before);
+            // Its past is that of the one before it, too.
+            let past = &history.txns[&before].seen;
+            past.iter().for_each(|(origin, seq)| see(Dot { origin: *origin, seq: *seq }));
+            from.insert(dot.origin, before);
         }
+        let known = match dot.seq {
+            1 => Seen::new(),
+            seq => history.txns[&Dot { seq: seq - 1, ..dot }].seen.clone(),
+        };
+        let news = seen.into_iter().filter(|(origin, seq)| known.get(origin).is_none_or(|k| k < seq));
+        let dep = |(origin, seq)| Dep { origin, seq, hash: ShortHash::default() };
         names.insert(hash.short(), dot);
         vv.insert(dot.origin, dot.seq);
-        history.note(Txn { dot, deps: deps.into_values().collect(), ..txn });
+        history.note(Txn { dot, deps: news.map(dep).collect(), ..txn });
     }
     (history, vv)
 }

@@ -272,6 +272,7 @@ impl Session {
         if let Some(dot) = source.contradiction(name, &vector)? {
             return self.contradicted(name, dot, vector, source);
         }
+        self.not_contradicted(name)?;
         let doubted = source.doubts(name, &vector)?;
         let start = source.start(name, &vector)?;
         let lane = self.lane(name)?;
@@ -543,7 +544,8 @@ impl Session {
         let told = source.vector(name)?;
         let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
-        self.say_have(name, told)
+        self.say_have(name, told)?;
+        self.tell_difference(name, source)
     }
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {

@@ -54,16 +54,31 @@ impl Session {
             );
             return self.refuse(name, Offence::Forked, why);
         }
-        let hashes = source.hashes_down(name, &dot, MAX_FORK_HASHES)?;
         let lane = self.lane(name)?;
         lane.forks.said = Some(vector);
         let old = lane.out.halt();
         let unasked = lane.tail.is_unasked();
         self.reset(old);
-        if unasked {
-            self.ask(name, source)?;
+        match unasked {
+            true => self.ask(name, source),
+            false => self.tell_difference(name, source),
         }
-        self.say(&Control::Differs { collection: name.to_owned(), from: dot, hashes });
+    }
+
+    /// Tells the peer where what it says to hold differs from what is held here, if it does. Goes
+    /// after each vector of ours, since that lets it begin anew.
+    pub(super) fn tell_difference(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        let Some(said) = &self.lane(name)?.forks.said else { return Ok(()) };
+        if let Some(from) = source.contradiction(name, said)? {
+            let hashes = source.hashes_down(name, &from, MAX_FORK_HASHES)?;
+            self.say(&Control::Differs { collection: name.to_owned(), from, hashes });
+        }
+        Ok(())
+    }
+
+    /// The peer says what it holds, and none of it contradicts.
+    pub(super) fn not_contradicted(&mut self, name: &str) -> Outcomes {
+        self.lane(name)?.forks.said = None;
         Ok(())
     }
 
@@ -93,7 +108,7 @@ impl Session {
             return self.refuse(name, Offence::Forked, why);
         };
         let lane = self.lane(name)?;
-        let has = lane.forks.said.take().unwrap_or_else(|| lane.out.peer_has());
+        let has = lane.forks.said.clone().unwrap_or_else(|| lane.out.peer_has());
         let vector = lowered(&has, &from.origin, shared);
         let start = source.start(name, &vector)?;
         let old = self.lane(name)?.out.have(&vector, start);
