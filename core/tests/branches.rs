@@ -414,23 +414,25 @@ fn history(replica: &Replica) -> (History, Seen) {
             let Some(before) = from.get(&dot.origin) else { break };
             dot = *before;
         };
-        txn.deps.iter().for_each(|dep| see(names[&dep.hash]));
-        if let Some(before) = before.filter(|_| forks) {
-            see(before);
-            // Its past is that of the one before it, too.
-            let past = &history.txns[&before].seen;
+        // Whose first transaction this is has seen what those it names have seen, and what the one
+        // before it has, by another name.
+        let before = before.filter(|_| forks);
+        for named in txn.deps.iter().map(|dep| names[&dep.hash]).chain(before) {
+            see(named);
+            let past = &history.txns[&named].seen;
             past.iter().for_each(|(origin, seq)| see(Dot { origin: *origin, seq: *seq }));
-            from.insert(dot.origin, before);
         }
+        from.extend(before.map(|before| (dot.origin, before)));
         let known = match dot.seq {
             1 => Seen::new(),
             seq => history.txns[&Dot { seq: seq - 1, ..dot }].seen.clone(),
         };
-        let news = seen.into_iter().filter(|(origin, seq)| known.get(origin).is_none_or(|k| k < seq));
+        let news = |origin: &Origin, seq| known.get(origin).is_none_or(|known| *known < seq);
+        seen.retain(|origin, seq| *origin != dot.origin && news(origin, *seq));
         let dep = |(origin, seq)| Dep { origin, seq, hash: ShortHash::default() };
         names.insert(hash.short(), dot);
         vv.insert(dot.origin, dot.seq);
-        history.note(Txn { dot, deps: news.map(dep).collect(), ..txn });
+        history.note(Txn { dot, deps: seen.into_iter().map(dep).collect(), ..txn });
     }
     (history, vv)
 }
