@@ -84,8 +84,8 @@ impl Source for Store {
         Store::last_shared(self, collection, from, theirs)
     }
 
-    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
-        Store::contradiction(self, collection, theirs)
+    fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {
+        Store::contradictions(self, collection, theirs)
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {

@@ -350,7 +350,7 @@ fn s8_a_claim_without_a_signature_changes_no_name_and_mutes_nobody() {
     let claim = Head { seq: 1 << 63, hash: ShortHash([7; 16]) };
     let vector: Vector = [(own, claim)].into_iter().collect();
     assert!(a.store.doubts(NOTES, &vector).unwrap());
-    assert_eq!(a.store.contradiction(NOTES, &vector).unwrap(), None);
+    assert_eq!(a.store.contradictions(NOTES, &vector).unwrap(), []);
     // A liar on a link: it hears nothing of A's, whatever it says afterwards, and harms nobody.
     let mut link = Link::new(&a.store, &c.store);
     link.settle();

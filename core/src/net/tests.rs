@@ -82,8 +82,8 @@ impl Source for Fake {
         self.with(|store| store.vector(collection))
     }
 
-    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
-        self.with(|store| store.contradiction(collection, theirs))
+    fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {
+        self.with(|store| store.contradictions(collection, theirs))
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {

@@ -181,14 +181,15 @@ impl Store {
         Ok(held != Some(claim.hash))
     }
 
-    /// A dot at which a peer with the vector `theirs` holds another transaction than is held
-    /// here, as far back as the index of transactions goes. What never left is no contradiction.
-    pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+    /// The dots of the vector `theirs` at which a peer holds another transaction than is held here,
+    /// as far back as the index of transactions goes. What never left is no contradiction.
+    pub fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {
         let own = self.inner.present_origin(collection);
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
         let mark = heads.named(collection).map_or(0, |head| head.row.exported);
         let index = Index::new(&database);
+        let mut differ = Vec::new();
         for (origin, head) in theirs.iter() {
             let dot = Dot { origin: *origin, seq: head.seq };
             if dot.origin == own && dot.seq > mark {
@@ -196,10 +197,10 @@ impl Store {
             }
             let held = index.hash_at(&heads, collection, &dot)?;
             if held.is_some_and(|held| held != head.hash) {
-                return Ok(Some(dot));
+                differ.push(dot);
             }
         }
-        Ok(None)
+        Ok(differ)
     }
 
     /// A position at or before the first transaction of the collection that `have` lacks and

@@ -16,7 +16,8 @@
 //! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new), bytes reason (UTF-8) |
 //! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
 //! | 7 | `Differs` | name, 36 origin, u64 seq, uint n, n × 16 hash |
-//! | 8 | `Branches` | name, bytes (see [`branches`](crate::txn::branches)) |
+//! | 8 | `Shared` | name, 36 origin, u64 seq |
+//! | 9 | `Branches` | name, bytes (see [`branches`](crate::txn::branches)) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -60,7 +61,8 @@ const BYE: u8 = 4;
 const HALT: u8 = 5;
 const ASK: u8 = 6;
 const DIFFERS: u8 = 7;
-const BRANCHES: u8 = 8;
+const SHARED: u8 = 8;
+const BRANCHES: u8 = 9;
 const TAIL: u8 = 16;
 const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
@@ -106,6 +108,13 @@ pub enum Control {
         from: Dot,
         /// The hash at that number, at the one before, and so on.
         hashes: Vec<ShortHash>,
+    },
+    /// "Of this origin we hold the same up to there." Answers `Differs`.
+    Shared {
+        /// Of which collection.
+        collection: String,
+        /// The last that both hold; number 0 if they differ from the first on.
+        last: Dot,
     },
     /// How forked origins are named. Goes before the `Have` that uses these names.
     Branches {
@@ -282,10 +291,13 @@ impl Control {
             }),
             Control::Differs { collection, from, hashes } => frame(DIFFERS, |out| {
                 put_name(out, collection);
-                out.extend_from_slice(&from.origin.to_bytes());
-                out.extend_from_slice(&from.seq.to_be_bytes());
+                put_dot(out, from);
                 put_uint(out, hashes.len() as u64);
                 hashes.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+            }),
+            Control::Shared { collection, last } => frame(SHARED, |out| {
+                put_name(out, collection);
+                put_dot(out, last);
             }),
             Control::Branches { collection, branches } => frame(BRANCHES, |out| {
                 put_name(out, collection);
@@ -393,12 +405,10 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         }
         DIFFERS => Control::Differs {
             collection: read_name(reader)?,
-            from: Dot {
-                origin: Origin::from_bytes(&reader.array()?),
-                seq: u64::from_be_bytes(reader.array()?),
-            },
+            from: read_dot(reader)?,
             hashes: read_hashes(reader)?,
         },
+        SHARED => Control::Shared { collection: read_name(reader)?, last: read_dot(reader)? },
         BRANCHES => Control::Branches {
             collection: read_name(reader)?,
             branches: reader.bytes()?.to_vec(),
@@ -493,6 +503,16 @@ fn read_head(reader: &mut Reader<'_>) -> Result<Head> {
         0 => Err(reader.bad("a transaction numbered 0")),
         seq => Ok(Head { seq, hash: ShortHash(reader.array()?) }),
     }
+}
+
+fn put_dot(out: &mut Vec<u8>, dot: &Dot) {
+    out.extend_from_slice(&dot.origin.to_bytes());
+    out.extend_from_slice(&dot.seq.to_be_bytes());
+}
+
+fn read_dot(reader: &mut Reader<'_>) -> Result<Dot> {
+    let origin = Origin::from_bytes(&reader.array()?);
+    Ok(Dot { origin, seq: u64::from_be_bytes(reader.array()?) })
 }
 
 fn read_hashes(reader: &mut Reader<'_>) -> Result<Vec<ShortHash>> {

@@ -48,9 +48,9 @@ pub trait Source {
     /// those that may have left, so that whoever holds others under later numbers sends them.
     fn vector(&self, collection: &str) -> Result<Vector>;
 
-    /// A dot at which a peer with the vector `theirs` holds another transaction than we, as far
+    /// The dots of the vector `theirs` at which a peer holds another transaction than we, as far
     /// back as that can be told.
-    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>>;
+    fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>>;
 
     /// Whether a peer with the vector `theirs` claims transactions of ours that never left. It
     /// may be wrong, or our store was rolled back; then the peer can show them.

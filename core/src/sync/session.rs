@@ -250,6 +250,7 @@ impl Session {
             (_, Control::Differs { collection, from, hashes }) => {
                 self.differs(&collection, from, &hashes, source)?;
             }
+            (_, Control::Shared { collection, last }) => self.shared(&collection, last, source)?,
             (_, Control::Branches { collection, branches }) => {
                 self.told_branches(&collection, branches, source)?;
             }
@@ -269,8 +270,8 @@ impl Session {
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
-        if let Some(dot) = source.contradiction(name, &vector)? {
-            return self.contradicted(name, dot, vector, source);
+        if let Some(dot) = source.contradictions(name, &vector)?.first() {
+            return self.contradicted(name, *dot, vector, source);
         }
         self.not_contradicted(name)?;
         let doubted = source.doubts(name, &vector)?;
@@ -545,7 +546,7 @@ impl Session {
         let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
         self.say_have(name, told)?;
-        self.tell_difference(name, source)
+        self.tell_differences(name, source)
     }
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {

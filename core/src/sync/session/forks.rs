@@ -4,7 +4,7 @@
 //!   the longer side                       the other
 //!   Have ◀──────────────────────────────  Have            contradicts what is held
 //!   Differs ────────────────────────────▶                 hashes, newest first
-//!        ◀──────────────────────────────  Txns            its side, from where they part
+//!        ◀──────────────────────────────  Shared, Txns    its side, from where they part
 //!   (the store parts: new names)
 //!   Branches, Have ─────────────────────▶                 (its store parts, too)
 //!        ◀────────────────────  Branches, Have
@@ -12,6 +12,8 @@
 //!
 //! After that both tail on by the new names. Where it can't be told from where on they differ, or
 //! the naming fails, the collection is halted on this link, and only it.
+
+use std::collections::BTreeMap;
 
 use super::{Outcomes, Session};
 use crate::id::{Dot, Head, Origin, Seq, ShortHash, Vector};
@@ -32,6 +34,8 @@ pub(super) struct Forks {
     attempts: u8,
     /// What the peer says to hold, where that contradicts what is held here.
     said: Option<Vector>,
+    /// Of origins whose histories differ, the last number at which both hold the same.
+    shared: BTreeMap<Origin, Seq>,
     /// How the peer names forked origins, as long as some of that can't be taken over: what
     /// leads to the forks has not come yet.
     later: Option<Vec<u8>>,
@@ -40,7 +44,8 @@ pub(super) struct Forks {
 }
 
 impl Session {
-    /// The peer holds another transaction at `dot`: it hears what we hold there and before.
+    /// What the peer says to hold contradicts what is held here, at `dot` at least. It hears where,
+    /// and gets nothing until it is known from where on.
     pub(super) fn contradicted(
         &mut self,
         name: &str,
@@ -56,29 +61,34 @@ impl Session {
         }
         let lane = self.lane(name)?;
         lane.forks.said = Some(vector);
+        lane.forks.shared.clear();
         let old = lane.out.halt();
         let unasked = lane.tail.is_unasked();
         self.reset(old);
         match unasked {
             true => self.ask(name, source),
-            false => self.tell_difference(name, source),
+            false => self.tell_differences(name, source),
         }
-    }
-
-    /// Tells the peer where what it says to hold differs from what is held here, if it does. Goes
-    /// after each vector of ours, since that lets it begin anew.
-    pub(super) fn tell_difference(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let Some(said) = &self.lane(name)?.forks.said else { return Ok(()) };
-        if let Some(from) = source.contradiction(name, said)? {
-            let hashes = source.hashes_down(name, &from, MAX_FORK_HASHES)?;
-            self.say(&Control::Differs { collection: name.to_owned(), from, hashes });
-        }
-        Ok(())
     }
 
     /// The peer says what it holds, and none of it contradicts.
     pub(super) fn not_contradicted(&mut self, name: &str) -> Outcomes {
-        self.lane(name)?.forks.said = None;
+        let forks = &mut self.lane(name)?.forks;
+        forks.said = None;
+        forks.shared.clear();
+        Ok(())
+    }
+
+    /// Tells the peer where what it says to hold differs from what is held here, if it does. Goes
+    /// after each vector of ours, since that lets it begin anew.
+    pub(super) fn tell_differences(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        let Some(said) = &self.lane(name)?.forks.said else { return Ok(()) };
+        let differ = source.contradictions(name, said)?;
+        let most = (MAX_FORK_HASHES / differ.len().max(1)).max(1);
+        for from in differ {
+            let hashes = source.hashes_down(name, &from, most)?;
+            self.say(&Control::Differs { collection: name.to_owned(), from, hashes });
+        }
         Ok(())
     }
 
@@ -107,9 +117,38 @@ impl Session {
             );
             return self.refuse(name, Offence::Forked, why);
         };
+        let collection = name.to_owned();
+        self.say(&Control::Shared { collection, last: Dot { seq: shared, ..from } });
+        self.part_at(name, from.origin, shared, source)
+    }
+
+    /// The peer has found where the histories of an origin part.
+    pub(super) fn shared(&mut self, name: &str, last: Dot, source: &dyn Source) -> Outcomes {
+        if !self.wants(name) || self.lane(name)?.tail.is_halted() {
+            return Ok(());
+        }
+        self.part_at(name, last.origin, last.seq, source)
+    }
+
+    /// The peer gets what is held of an origin after what both share. If something else in what it
+    /// says to hold is still open, it gets nothing yet.
+    fn part_at(
+        &mut self,
+        name: &str,
+        origin: Origin,
+        shared: Seq,
+        source: &dyn Source,
+    ) -> Outcomes {
         let lane = self.lane(name)?;
-        let has = lane.forks.said.clone().unwrap_or_else(|| lane.out.peer_has());
-        let vector = lowered(&has, &from.origin, shared);
+        lane.forks.shared.insert(origin, shared);
+        if let Some(said) = &lane.forks.said {
+            let open = source.contradictions(name, said)?;
+            if open.iter().any(|dot| !lane.forks.shared.contains_key(&dot.origin)) {
+                return Ok(());
+            }
+        }
+        let said = lane.forks.said.clone();
+        let vector = lowered(said.unwrap_or_else(|| lane.out.peer_has()), &lane.forks.shared);
         let start = source.start(name, &vector)?;
         let old = self.lane(name)?.out.have(&vector, start);
         self.reset(old);
@@ -214,11 +253,12 @@ impl Session {
     }
 }
 
-/// A vector in which an origin ends earlier.
-fn lowered(vector: &Vector, of: &Origin, to: Seq) -> Vector {
-    let lower = |(origin, head): (&Origin, &Head)| {
-        let seq = if origin == of { head.seq.min(to) } else { head.seq };
-        (seq > 0).then_some((*origin, Head { seq, ..*head }))
+/// A vector in which some origins end earlier.
+fn lowered(vector: Vector, to: &BTreeMap<Origin, Seq>) -> Vector {
+    let lower = |(origin, head): (&Origin, &Head)| match to.get(origin) {
+        Some(0) => None,
+        Some(to) => Some((*origin, Head { seq: head.seq.min(*to), ..*head })),
+        None => Some((*origin, *head)),
     };
     vector.iter().filter_map(lower).collect()
 }

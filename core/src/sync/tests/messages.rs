@@ -30,6 +30,7 @@ fn controls() -> Vec<Control> {
             from: dot(1, 300),
             hashes: vec![ShortHash([4; 16]), ShortHash([5; 16])],
         },
+        Control::Shared { collection: notes(), last: dot(2, 7) },
         Control::Branches { collection: notes(), branches: vec![1, 2, 3] },
         ask(Question::View),
         ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),

@@ -208,14 +208,14 @@ impl Source for Store {
         Ok(self.held.get(collection).map(|held| held.vector.clone()).unwrap_or_default())
     }
 
-    fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
+    fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {
         let held = self.held.get(collection).cloned().unwrap_or_default();
         let differs = |(origin, theirs): (&Origin, &Head)| {
             let dot = Dot { origin: *origin, seq: theirs.seq };
             let ours = held.txns.get(&dot)?;
             (head(&dot, ours).hash != theirs.hash).then_some(dot)
         };
-        Ok(theirs.iter().find_map(differs))
+        Ok(theirs.iter().filter_map(differs).collect())
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {
