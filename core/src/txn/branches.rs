@@ -370,14 +370,17 @@ impl Branches {
             })?;
             let path = self.path(&found.origin);
             let from = path.iter().position(|node| *node == dep.origin).unwrap_or(path.len());
-            for step in path[from..].windows(2) {
+            // Who has seen a branch has seen what it goes on from, to its end.
+            for step in path[from.min(path.len())..].windows(2) {
                 seen.insert(step[0], step[1]);
+                let seq = self.base(&step[1]) - self.base(&step[0]);
+                let end = Dot { origin: step[0], seq };
+                if seq > 0 {
+                    let hash = held.hash_at(&end)?.unwrap_or_default();
+                    note(&mut deps, Dep { origin: step[0], seq, hash });
+                }
             }
-            let dep = Dep { origin: found.origin, seq: found.seq, hash: dep.hash };
-            let newest = deps.entry(found.origin).or_insert(dep);
-            if newest.seq < dep.seq {
-                *newest = dep;
-            }
+            note(&mut deps, Dep { origin: found.origin, seq: found.seq, hash: dep.hash });
         }
         if let (1, Some(branch)) = (dot.seq, self.by_name.get(&dot.origin)) {
             let seq = branch.base - self.base(&branch.parent);
@@ -666,6 +669,14 @@ impl Author<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Keeps the newest of each origin.
+fn note(deps: &mut BTreeMap<Origin, Dep>, dep: Dep) {
+    let newest = deps.entry(dep.origin).or_insert(dep);
+    if newest.seq < dep.seq {
+        *newest = dep;
     }
 }
 
