@@ -105,8 +105,7 @@ fn histories_of_any_length_part_where_they_fork() {
         let write = |name: &'static str, count: i64| {
             move |r: &Replica| (0..count).for_each(|n| r.notes().set("n", name, n).unwrap())
         };
-        let [a, clone, b, c] =
-            forked(write("x", common), write("a", of_a), write("b", of_clone));
+        let [a, clone, b, c] = forked(write("x", common), write("a", of_a), write("b", of_clone));
         meet(&[&b, &c]);
         agree(&[&b, &c]);
         for replica in [&b, &c] {

@@ -487,7 +487,8 @@ fn numbers_at_their_ends_are_refused_or_counted_and_never_panic() {
         forge(&m, u64::MAX, Hash([1; 32]), vec![add(u64::MAX, 1, 1, None)]),
     ];
     let [first, rest @ ..] = txns;
-    let second = forge(&m, 2, first.hash, vec![add(1, i128::MIN, 0, after(1)), add(2, i128::MIN, 0, None)]);
+    let second =
+        forge(&m, 2, first.hash, vec![add(1, i128::MIN, 0, after(1)), add(2, i128::MIN, 0, None)]);
     let row = Dot { origin: own, seq: 1 };
     let settle = Op::Settle { key: hits.clone(), row, seq: 2, total: i128::MAX };
     let third = forge(&m, 3, second.hash, vec![settle, add(3, i128::MIN, 0, None)]);

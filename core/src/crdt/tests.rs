@@ -30,7 +30,10 @@ fn sample() -> Row {
     row.apply(&put("title", &Value::from("a")), &stamp(1, 1));
     row.apply(&put("title", &Value::from("b")), &stamp(2, 1));
     row.apply(&Op::Put { key: element, value: Vec::new() }, &stamp(1, 2));
-    row.apply(&Op::Add { key: views.clone(), birth: 3, total: 7, by: 7, after: None }, &stamp(1, 3));
+    row.apply(
+        &Op::Add { key: views.clone(), birth: 3, total: 7, by: 7, after: None },
+        &stamp(1, 3),
+    );
     let settle =
         Op::Settle { key: views, row: Dot { origin: origin(1), seq: 3 }, seq: 3, total: 7 };
     row.apply(&settle, &stamp(2, 2));

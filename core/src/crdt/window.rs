@@ -285,9 +285,9 @@ impl Window {
     pub fn apply(&mut self, op: &Op, stamp: &Stamp, within: &[u8]) {
         match op {
             Op::Put { key, .. }
-                | Op::Add { key, .. }
-                | Op::Continue { key, .. }
-                | Op::Settle { key, .. } => {
+            | Op::Add { key, .. }
+            | Op::Continue { key, .. }
+            | Op::Settle { key, .. } => {
                 if key.starts_with(within) {
                     let end = [key, &[0][..]].concat();
                     assert!(self.held.contains(key, Some(&end)), "what is changed was not read");

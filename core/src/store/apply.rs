@@ -17,8 +17,8 @@ use super::export::Mark;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
-use crate::crdt::layout::Layout;
 use crate::clock::Timestamp;
+use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, ShortHash, Vector};
@@ -230,9 +230,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn join_vector(&mut self, collection: &str, view: &ViewHead) -> Result<()> {
         let number = self.open_collection(collection)?;
         if !view.branches.is_empty() {
-            let held: BTreeMap<Origin, Seq> = view.vector.keys().filter_map(|author| {
-                Some((*author, self.vector_row(collection, author)?.seq))
-            }).collect();
+            let held: BTreeMap<Origin, Seq> = view
+                .vector
+                .keys()
+                .filter_map(|author| Some((*author, self.vector_row(collection, author)?.seq)))
+                .collect();
             let more = |author: &Origin| {
                 let theirs = view.vector.get(author).map_or(0, |newest| newest.seq);
                 theirs > held.get(author).copied().unwrap_or(0)
@@ -411,7 +413,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
         let held = Applied { waist: self, collection };
         let Place::Next(dot) = branches.place(signed, &held)? else {
-            return Err(Error::corrupt("a transaction was admitted that does not continue the state"));
+            return Err(Error::corrupt(
+                "a transaction was admitted that does not continue the state",
+            ));
         };
         let number = self.heads_collection(collection);
         let mut cells = |id: &str, key: &[u8]| -> Result<Vec<Cell>> {

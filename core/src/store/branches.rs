@@ -97,12 +97,7 @@ impl Store {
 
     /// The hashes of what is held of an origin, from its number `from` downwards, as far back as
     /// the index goes and at most `max`: for a peer to find where two histories part.
-    pub fn hashes_down(
-        &self,
-        collection: &str,
-        from: &Dot,
-        max: usize,
-    ) -> Result<Vec<ShortHash>> {
+    pub fn hashes_down(&self, collection: &str, from: &Dot, max: usize) -> Result<Vec<ShortHash>> {
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
         let index = Index::new(&database);
@@ -345,7 +340,9 @@ impl Inner {
             let txn = self.read_named(collection, &Dot { origin: rest.parent, seq })?.txn;
             for doc in &txn.docs {
                 for op in &doc.ops {
-                    let Op::Add { key, birth, total, by, after: Some(after) } = op else { continue };
+                    let Op::Add { key, birth, total, by, after: Some(after) } = op else {
+                        continue;
+                    };
                     if *birth <= rest.base {
                         let before = total.saturating_sub(i128::from(*by));
                         let dot = Dot { origin: rest.name(), seq: seq - end };
@@ -518,13 +515,7 @@ impl Parting {
     }
 
     /// A row that goes on beyond the fork becomes two.
-    fn split(
-        &self,
-        id: &str,
-        cell: &Cell,
-        row: CounterRow,
-        out: &mut Vec<Cell>,
-    ) -> Result<()> {
+    fn split(&self, id: &str, cell: &Cell, row: CounterRow, out: &mut Vec<Cell>) -> Result<()> {
         let earlier = row.continues.map_or(0, |from| from.before);
         let birth = row.continues.map_or(self.base + cell.stamp.dot.seq, |from| from.birth);
         let name = (id.to_owned(), cell.key.clone(), birth);

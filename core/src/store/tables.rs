@@ -287,12 +287,8 @@ pub(super) struct VectorRow {
 
 impl VectorRow {
     /// Nothing is held of the origin: such a row is not stored.
-    pub(super) const NOTHING: VectorRow = VectorRow {
-        seq: 0,
-        hash: Hash([0; 32]),
-        acked: 0,
-        proof: Proof::NONE,
-    };
+    pub(super) const NOTHING: VectorRow =
+        VectorRow { seq: 0, hash: Hash([0; 32]), acked: 0, proof: Proof::NONE };
 
     pub(super) fn encode(&self) -> [u8; 48 + Proof::BYTES] {
         let mut out = [0; 48 + Proof::BYTES];

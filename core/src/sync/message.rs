@@ -409,10 +409,9 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
             hashes: read_hashes(reader)?,
         },
         SHARED => Control::Shared { collection: read_name(reader)?, last: read_dot(reader)? },
-        BRANCHES => Control::Branches {
-            collection: read_name(reader)?,
-            branches: reader.bytes()?.to_vec(),
-        },
+        BRANCHES => {
+            Control::Branches { collection: read_name(reader)?, branches: reader.bytes()?.to_vec() }
+        }
         HALT => Control::Halt {
             collection: read_name(reader)?,
             offence: Offence::from_byte(reader.u8()?),

@@ -248,7 +248,9 @@ impl Branches {
         let name = branch.name();
         if remainder {
             let later = |other: &&mut Branch| {
-                other.parent == branch.parent && other.root == branch.root && other.base > branch.base
+                other.parent == branch.parent
+                    && other.root == branch.root
+                    && other.base > branch.base
             };
             self.by_name.values_mut().filter(later).for_each(|other| other.parent = name);
         }
@@ -595,8 +597,7 @@ impl Author<'_> {
         cells: &mut dyn FnMut(&[u8]) -> Result<Vec<Cell>>,
     ) -> Result<Op> {
         let (key, base) = (key.to_vec(), self.branches.base(&self.dot.origin));
-        let after =
-            after.map(|after| Addition { seq: after.seq.saturating_sub(base), ..after });
+        let after = after.map(|after| Addition { seq: after.seq.saturating_sub(base), ..after });
         if birth > base {
             return Ok(Op::Add { key, birth: birth - base, total, by, after });
         }

@@ -208,6 +208,5 @@ pub(crate) fn sync(a: &Store, b: &Store) -> [Vec<(String, Offence)>; 2] {
     let mut link = Link::new(a, b);
     link.settle();
     assert_eq!(link.closed(), None);
-    for end in 0..2 { for e in link.events(end) { if let Event::Halted{why,..} = e { eprintln!("HALT {end} {why}"); for st in [a,b] { eprintln!("VEC {:?}", super::vector(st, super::NOTES).iter().map(|(o,h)| format!("{o}:{} {:?}",h.seq,h.hash)).collect::<Vec<_>>()); let br = littoral::txn::Branches::decode(&st.branches(super::NOTES), None); if let Ok(br)=br { for x in br.iter() { eprintln!("   BR {} parent {} base {}", x.name(), x.parent, x.base); } } } } } }
     [link.halted(0), link.halted(1)]
 }
