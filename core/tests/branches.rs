@@ -3,15 +3,14 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use common::history::by_hashes;
 use common::link::{Link, sync};
-use common::oracle::{History, Reading, Seen};
-use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
-use littoral::id::{Dot, Hash, Origin, ShortHash, Vector};
+use common::oracle::Reading;
+use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull};
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
-use littoral::txn::{Dep, Scope, Signed, Txn};
 use littoral::{Field, Value};
 
 /// What a machine would be if it had been cloned now, its store running.
@@ -372,7 +371,7 @@ impl World {
             assert_eq!(field(first, "all", "written"), Some(Field::Set(all)));
             assert_eq!(field(first, "all", "count"), Some(Field::Counter(self.written)));
         }
-        let (history, vv) = history(first);
+        let (history, vv) = by_hashes(first);
         assert!(history.is_causally_closed(&vv));
         let expected = history.view(&vv, Reading::Causal);
         let shown = common::snapshot(&first.notes());
@@ -381,59 +380,6 @@ impl World {
             assert_eq!(fields, expected[&id].fields, "{id}");
         }
     }
-}
-
-/// What a store would send, each transaction by a name that only it has, found by hashes alone.
-fn history(replica: &Replica) -> (History, Seen) {
-    let scope = Scope { network: replica.store.network(), collection: NOTES };
-    let signed: Vec<Signed> = stream(&replica.store, NOTES, &Vector::new())
-        .into_iter()
-        .map(|(_, bytes)| Signed::verify(bytes, scope).unwrap())
-        .collect();
-    let mut after: BTreeMap<(Origin, Hash), usize> = BTreeMap::new();
-    for signed in &signed {
-        *after.entry((signed.txn.dot.origin, signed.txn.prev)).or_default() += 1;
-    }
-    let mut names: BTreeMap<ShortHash, Dot> = BTreeMap::new();
-    // Of each branch, the transaction that it goes on from.
-    let mut from: BTreeMap<Origin, Dot> = BTreeMap::new();
-    let (mut history, mut vv) = (History::default(), Seen::new());
-    for Signed { txn, hash, .. } in signed {
-        let before = names.get(&txn.prev.short()).copied();
-        let forks = after[&(txn.dot.origin, txn.prev)] > 1;
-        let dot = match before {
-            _ if forks => Dot { origin: Origin::of_branch(txn.dot.origin, &hash), seq: 1 },
-            Some(before) => Dot { seq: before.seq + 1, ..before },
-            None => Dot { origin: txn.dot.origin, seq: 1 },
-        };
-        let mut seen = Seen::new();
-        let mut see = |mut dot: Dot| loop {
-            let newest = seen.entry(dot.origin).or_default();
-            *newest = dot.seq.max(*newest);
-            let Some(before) = from.get(&dot.origin) else { break };
-            dot = *before;
-        };
-        // Whose first transaction this is has seen what those it names have seen, and what the one
-        // before it has, by another name.
-        let before = before.filter(|_| forks);
-        for named in txn.deps.iter().map(|dep| names[&dep.hash]).chain(before) {
-            see(named);
-            let past = &history.txns[&named].seen;
-            past.iter().for_each(|(origin, seq)| see(Dot { origin: *origin, seq: *seq }));
-        }
-        from.extend(before.map(|before| (dot.origin, before)));
-        let known = match dot.seq {
-            1 => Seen::new(),
-            seq => history.txns[&Dot { seq: seq - 1, ..dot }].seen.clone(),
-        };
-        let news = |origin: &Origin, seq| known.get(origin).is_none_or(|known| *known < seq);
-        seen.retain(|origin, seq| *origin != dot.origin && news(origin, *seq));
-        let dep = |(origin, seq)| Dep { origin, seq, hash: ShortHash::default() };
-        names.insert(hash.short(), dot);
-        vv.insert(dot.origin, dot.seq);
-        history.note(Txn { dot, deps: seen.into_iter().map(dep).collect(), ..txn });
-    }
-    (history, vv)
 }
 
 #[test]

@@ -461,16 +461,18 @@ fn a_transaction_of_another_collection_or_network_is_refused() {
 }
 
 #[test]
-fn a_chain_that_forks_is_refused() {
+fn a_chain_that_forks_from_its_first_link_on_is_kept_on_both_sides() {
     let [a, b, _] = three();
     let twin = Replica::new(0);
     a.notes().set("n", "x", "here").unwrap();
     twin.notes().set("n", "x", "there").unwrap();
     twin.notes().set("n", "y", 1i64).unwrap();
     pull(&b, &a);
-    let refused = b.store.apply_remote(NOTES, all(&twin)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Forked);
-    assert_eq!(snapshot(&b.notes()), snapshot(&a.notes()));
+    assert_eq!(b.store.apply_remote(NOTES, all(&twin)).unwrap().new, 2);
+    let conflicts = b.notes().conflicts().unwrap();
+    assert_eq!(conflicts.len(), 1);
+    assert_eq!(conflicts[0].candidates.len(), 2);
+    assert_eq!(b.notes().get_field("n", "y").unwrap(), Some(Field::from(1i64)));
     b.store.verify().unwrap();
 }
 
