@@ -185,7 +185,7 @@ pub(super) fn counted<'a>(record: &'a LogRecord, heads: &Heads) -> Result<Option
 }
 
 impl Tally {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = self.written_ms.to_be_bytes().to_vec();
         for (collection, share) in &self.shares {
             let (incarnation, seq) = share.own.unwrap_or_default();
@@ -198,7 +198,7 @@ impl Tally {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Tally> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Tally> {
         let mut reader = Reader::new(bytes, "row of a segment");
         let mut tally = Tally::default();
         let mut read = || -> Result<()> {
