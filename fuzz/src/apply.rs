@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use littoral::crdt::Op;
 use littoral::id::{Dot, Hash, Origin, Position, Seq};
-use littoral::store::disk::MemDisk;
 use littoral::store::log::{Known, Log, NewRecord, RecordKind};
 use littoral::txn::{self, Dep, Signed, Txn};
 use littoral::{ErrorKind, Store};
 
 use super::input::Input;
+use super::ram::RamDisk;
 use super::stores::{self, NOTES, key, origin, scope};
 
 /// What two authors have written so far.
@@ -91,7 +91,7 @@ pub fn apply(data: &[u8]) {
     if signed.is_empty() {
         return;
     }
-    let disk = MemDisk::new();
+    let disk = RamDisk::default();
     let store = stores::open(2, &disk).expect("a new store opens");
     let mut taken = Vec::new();
     for signed in &signed {
@@ -143,7 +143,7 @@ fn transactions(data: &[u8]) -> Vec<Signed> {
 /// Records of a log that a store finds when it is opened: the kind, a choice of collections, and
 /// the contents with their length. Kind 0x41 is a transaction as [`apply`] makes them.
 pub fn recover(data: &[u8]) {
-    let disk = MemDisk::new();
+    let disk = RamDisk::default();
     let known = Known { start: Position(0), applied: Position(0), batch: None };
     let (mut log, _) = Log::open(Arc::new(disk.clone()), known, 1 << 16).expect("a new log");
     let (mut input, mut authors, mut count) = (Input(data), Authors::default(), 0);

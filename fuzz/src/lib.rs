@@ -14,6 +14,7 @@ mod formats;
 mod input;
 mod log;
 mod message;
+mod ram;
 mod recorded;
 pub mod seeds;
 mod session;
@@ -35,19 +36,19 @@ pub type Target = (&'static str, fn(&[u8]), usize);
 
 /// All of them.
 pub const TARGETS: [Target; 15] = [
-    ("transaction", transaction, 400),
-    ("message", message, 400),
-    ("session", session, 60),
-    ("head", head, 60),
-    ("document", document, 400),
-    ("join", join, 6),
-    ("log", log, 60),
-    ("recover", recover, 6),
-    ("apply", apply, 6),
-    ("row", row, 400),
-    ("value", value, 400),
-    ("json", json, 200),
-    ("text", text, 400),
-    ("version", version, 300),
-    ("state", state, 300),
+    ("transaction", transaction, 1000),
+    ("message", message, 2000),
+    ("session", session, 100),
+    ("head", head, 300),
+    ("document", document, 1000),
+    ("join", join, 15),
+    ("log", log, 1000),
+    ("recover", recover, 15),
+    ("apply", apply, 15),
+    ("row", row, 1000),
+    ("value", value, 2000),
+    ("json", json, 1000),
+    ("text", text, 2000),
+    ("version", version, 1000),
+    ("state", state, 2000),
 ];

@@ -4,11 +4,12 @@
 use std::sync::{Arc, LazyLock};
 
 use littoral::id::Position;
-use littoral::store::disk::{Disk, MemDisk};
+use littoral::store::disk::Disk;
 use littoral::store::log::{Known, Log, NewRecord, RecordKind};
 use littoral::{ErrorKind, Result};
 
 use super::input::Input;
+use super::ram::RamDisk;
 
 const HEADER_BYTES: usize = 32;
 const BATCH_HEADER_BYTES: usize = 28;
@@ -16,9 +17,9 @@ const SEGMENT_BYTES: u64 = 4096;
 
 /// The header of the first segment.
 static HEADER: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let disk = MemDisk::new();
+    let disk = RamDisk::default();
     drop(open(&disk, Known { start: Position(0), applied: Position(0), batch: None }));
-    contents(&disk)[0].1[..HEADER_BYTES].to_vec()
+    disk.log()[0].1[..HEADER_BYTES].to_vec()
 });
 
 /// One segment, or two. The first byte says: 1 the header is right, 2 checksums and positions of
@@ -33,8 +34,7 @@ pub fn log(data: &[u8]) {
     let mut first = if mode & 1 != 0 { HEADER.clone() } else { Vec::new() };
     let (head, tail) = input.0.split_at(cut.min(input.0.len()));
     first.extend_from_slice(head);
-    let disk = MemDisk::new();
-    disk.create_dir("log").expect("a directory");
+    let disk = RamDisk::default();
     if mode & 2 != 0 {
         seal(&mut first);
     }
@@ -49,19 +49,19 @@ pub fn log(data: &[u8]) {
     }
     let batch = batch.checked_sub(1).map(Position);
     let known = Known { start: Position(0), applied: Position(applied), batch };
-    let before = contents(&disk);
+    let before = disk.log();
     match open(&disk, known) {
         Ok(log) => use_log(log, &disk, known),
         Err(err) => {
             let refused = [ErrorKind::Corrupt, ErrorKind::FormatTooNew];
             assert!(refused.contains(&err.kind()), "{err}");
-            assert_eq!(contents(&disk), before, "a log that is refused is not changed");
+            assert_eq!(disk.log(), before, "a log that is refused is not changed");
         }
     }
 }
 
 /// Reads all of a log, goes on writing it, and opens it again.
-fn use_log(mut log: Log, disk: &MemDisk, known: Known) {
+fn use_log(mut log: Log, disk: &RamDisk, known: Known) {
     let records = read(&log);
     let before = records.as_ref().map_or(0, Vec::len);
     let record = NewRecord { kind: RecordKind::Txn, collection: "notes", bytes: b"after" };
@@ -89,7 +89,7 @@ fn read(log: &Log) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-fn open(disk: &MemDisk, known: Known) -> Result<Log> {
+fn open(disk: &RamDisk, known: Known) -> Result<Log> {
     Log::open(Arc::new(disk.clone()), known, SEGMENT_BYTES).map(|(log, _)| log)
 }
 
@@ -97,22 +97,9 @@ fn name(base: u64) -> String {
     format!("log/{base:016x}.log")
 }
 
-fn write(disk: &MemDisk, base: u64, bytes: &[u8]) {
+fn write(disk: &RamDisk, base: u64, bytes: &[u8]) {
     let file = disk.open(&name(base), true).expect("a file");
     file.write_at(0, bytes).expect("the disk is well");
-    file.sync_data().expect("the disk is well");
-    disk.sync_dir("log").expect("the disk is well");
-}
-
-fn contents(disk: &MemDisk) -> Vec<(String, Vec<u8>)> {
-    let names = disk.list("log").expect("a directory");
-    let read = |name: String| {
-        let file = disk.open(&format!("log/{name}"), false).expect("it is listed");
-        let mut bytes = vec![0; file.len().expect("a length") as usize];
-        file.read_at(0, &mut bytes).expect("it is there");
-        (name, bytes)
-    };
-    names.into_iter().map(read).collect()
 }
 
 fn segment_header(base: u64) -> Vec<u8> {

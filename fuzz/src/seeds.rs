@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use littoral::crdt::view;
 use littoral::id::Position;
-use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::log::{Known, Log, NewRecord, RecordKind};
 use littoral::txn::sign::SIGNATURE_BYTES;
 use littoral::txn::snapshot::unpack;
@@ -16,6 +15,7 @@ use littoral::{Field, Path, Value};
 
 use super::formats::sample_version;
 use super::input::put_chunk;
+use super::ram::RamDisk;
 use super::recorded;
 use super::stores::number_of;
 
@@ -89,7 +89,7 @@ fn recoveries(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 /// A segment, as it is and with what is made right for it.
 fn logs(txns: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let disk = MemDisk::new();
+    let disk = RamDisk::default();
     let known = Known { start: Position(0), applied: Position(0), batch: None };
     let (mut log, _) = Log::open(Arc::new(disk.clone()), known, 1 << 16).expect("a new log");
     for pair in txns[..6].chunks(2) {
@@ -102,9 +102,7 @@ fn logs(txns: &[Vec<u8>]) -> Vec<Vec<u8>> {
     }
     let (batch, end) = (log.batch().expect("three batches").0, log.end().0);
     log.close().expect("the disk is well");
-    let file = disk.open("log/0000000000000000.log", false).expect("a segment");
-    let mut bytes = vec![0; file.len().expect("a length") as usize];
-    file.read_at(0, &mut bytes).expect("it is there");
+    let (_, bytes) = disk.log().remove(0);
     let with = |mode: u8, applied: u64, batch: u64, bytes: &[u8]| {
         let numbers = [applied as u16, batch as u16].map(u16::to_be_bytes).concat();
         [&[mode][..], &numbers, bytes].concat()

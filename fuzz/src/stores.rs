@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use littoral::clock::WallClock;
 use littoral::id::{NodeId, Origin};
-use littoral::store::disk::MemDisk;
 use littoral::txn::{NetworkId, NodeKey, Scope};
 use littoral::{Options, Result, Store};
+
+use super::ram::RamDisk;
 
 /// The collection of all targets.
 pub(super) const NOTES: &str = "notes";
@@ -45,7 +46,7 @@ pub(super) fn number_of(origin: &Origin) -> u32 {
     u32::from_be_bytes(origin.node.as_bytes()[..4].try_into().expect("4 bytes"))
 }
 
-pub(super) fn open(n: u8, disk: &MemDisk) -> Result<Store> {
+pub(super) fn open(n: u8, disk: &RamDisk) -> Result<Store> {
     Options::new()
         .key(key(n))
         .wall_clock(Arc::new(Noon))
@@ -55,5 +56,5 @@ pub(super) fn open(n: u8, disk: &MemDisk) -> Result<Store> {
 }
 
 pub(super) fn new(n: u8) -> Store {
-    open(n, &MemDisk::new()).expect("a new store opens")
+    open(n, &RamDisk::default()).expect("a new store opens")
 }

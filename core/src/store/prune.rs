@@ -39,7 +39,7 @@ use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Head, Origin, Position};
 use crate::limits::{LOG_PIN_FACTOR, PRUNE_CHECK_MS};
-use crate::txn::{Scope, Signed, peek_dot};
+use crate::txn::{Scope, Signed};
 
 /// Bytes of a segment read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -240,7 +240,7 @@ impl Inner {
                 if since.is_none_or(|since| record.position < since) {
                     continue;
                 }
-                let dot = peek_dot(&record.bytes)?;
+                let dot = record.dot()?;
                 let entry = found.entry((record.collection, dot.origin)).or_default();
                 if entry.0 < dot.seq {
                     *entry = (dot.seq, record.bytes);

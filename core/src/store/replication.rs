@@ -17,7 +17,7 @@ use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Dot, Hash, Head, Origin, Position, Vector};
 use crate::limits::COMMIT_BATCH_BYTES;
-use crate::txn::{NetworkId, NodeKey, Scope, Signed, peek_dot};
+use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 /// Some transactions of a collection, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Inner {
         if !matches!(record.kind, RecordKind::Txn | RecordKind::Renewed) {
             return Ok(false);
         }
-        let dot = peek_dot(&record.bytes)?;
+        let dot = record.dot()?;
         if dot.origin.node != self.node {
             return Ok(true);
         }
@@ -294,7 +294,7 @@ impl Store {
             next = last.end;
             for record in read {
                 if record.collection == collection && self.inner.is_current(&record)? {
-                    let dot = peek_dot(&record.bytes)?;
+                    let dot = record.dot()?;
                     if wanted(&dot) {
                         records.push((dot, record.bytes, record.end));
                     }

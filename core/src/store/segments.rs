@@ -21,7 +21,6 @@ use super::log::{LogReader, LogRecord, RecordKind};
 use super::tables::{self, db};
 use crate::error::{Error, Result};
 use crate::id::{Dot, NodeId, Position, Seq};
-use crate::txn::peek_dot;
 use crate::wire::Reader;
 
 /// Bytes of log counted again at a time.
@@ -180,7 +179,7 @@ pub(super) fn counted<'a>(record: &'a LogRecord, heads: &Heads) -> Result<Option
     if !is_txn || head.is_none_or(|head| record.position < head.row.since) {
         return Ok(None);
     }
-    let (dot, bytes) = (peek_dot(&record.bytes)?, record.end.0 - record.position.0);
+    let (dot, bytes) = (record.dot()?, record.end.0 - record.position.0);
     Ok(Some(Counted { collection: &record.collection, bytes, dot }))
 }
 
