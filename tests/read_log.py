@@ -267,6 +267,12 @@ def shown(found):
 # Transactions.
 
 
+class Count:
+    """Operations of a transaction, and dots that its clears name."""
+
+    total = 0
+
+
 def transaction(content):
     want(len(content) <= MAX_TXN_BYTES, "a transaction over the limit")
     reader = Reader(content)
@@ -295,7 +301,7 @@ def transaction(content):
         dep = (origin(), reader.uint(), reader.take(16))
         want(dep[0] != author and dep[1] > 0 and (not deps or deps[-1][0] < dep[0]), "dependencies")
         deps.append(dep)
-    documents, count = {}, 0
+    documents, count = {}, Count()
     for _ in range(reader.uint()):
         id = reader.text()
         want(1 <= len(id.encode()) <= MAX_ID_BYTES, "an id over the limit")
@@ -305,9 +311,9 @@ def transaction(content):
         operations = reader.uint()
         want(operations > 0, "a document without operations")
         for _ in range(operations):
-            documents[id].append(operation(reader, origin, seen, number, author, needs))
-        count += operations
-    want(count <= MAX_TXN_OPS, "more operations than a transaction may have")
+            documents[id].append(operation(reader, origin, seen, number, author, needs, count))
+        count.total += operations
+    want(count.total <= MAX_TXN_OPS, "more operations than a transaction may have")
     reader.end()
     want(used | {0} == set(range(len(named))), "an origin that is listed and not named")
     return {
@@ -321,7 +327,7 @@ def transaction(content):
     }
 
 
-def operation(reader, origin, seen, number, author, needs):
+def operation(reader, origin, seen, number, author, needs, count):
     kind = reader.u8()
     if kind == 0:
         (place, slot), content = key_of(reader.bytes()), reader.bytes()
@@ -333,6 +339,7 @@ def operation(reader, origin, seen, number, author, needs):
     if kind == 1:
         place = prefix_of(reader.bytes())
         dots = [seen() for _ in range(reader.uint())]
+        count.total += len(dots)
         want(all(a[0] < b[0] for a, b in zip(dots, dots[1:])), "a clear is not in order")
         needs += dots
         return f"clear {place} up to {', '.join(map(dot_text, dots))}"

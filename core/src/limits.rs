@@ -14,7 +14,8 @@ pub const MAX_VALUE_BYTES: usize = 1 << 20;
 pub const MAX_TXN_BYTES: usize = 16 << 20;
 /// Highest number of a transaction: those of all origins of a vector can be added up.
 pub const MAX_SEQ: u64 = (1 << 46) - 1;
-/// Most operations of one transaction: each takes more memory than bytes.
+/// Most operations of one transaction, each dot that a clear names counted as one more: they
+/// take more memory than bytes.
 pub const MAX_TXN_OPS: usize = 1 << 20;
 /// Deepest nesting of fields and values together.
 pub const MAX_DEPTH: usize = 64;

@@ -13,6 +13,7 @@ use littoral::clock::Timestamp;
 use littoral::crdt::{Body, Cell, Layout, LtHash, Row, Stamp, key};
 use littoral::id::{Dot, Hash, Head, NodeId, Origin, ShortHash, Vector};
 use littoral::limits::*;
+use littoral::store::disk::{Disk, MemDisk};
 use littoral::sync::message::{Control, PROTOCOL_VERSION};
 use littoral::txn::edit::{Draft, Version};
 use littoral::txn::snapshot::{Newest, SpanHasher, ViewHead, pack, unpack};
@@ -101,6 +102,40 @@ fn golden_the_head_of_a_view_has_these_bytes() {
     let head = ViewHead::verify(&bytes, scope(), &server).unwrap();
     assert_eq!(head.vector.len(), 2);
     assert_eq!(head.sign(scope(), &common::key(1)), bytes);
+}
+
+/// A log with everything that a small one has: records of each kind, two authors, an earlier life.
+#[test]
+fn golden_a_log_has_these_bytes_and_a_store_is_made_of_it() {
+    let log = |disk: &MemDisk| {
+        let file = disk.open("log/0000000000000000.log", false).unwrap();
+        let mut bytes = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut bytes).unwrap();
+        bytes
+    };
+    let (a, b) = (Replica::new(1), Replica::new(2));
+    a.notes().set("n", "title", "by a").unwrap();
+    common::pull(&b, &a);
+    b.notes().increment("n", "views", 5).unwrap();
+    b.notes().add("n", "tags", "sea").unwrap();
+    common::pull(&a, &b);
+    a.notes().unset("n", "views").unwrap();
+    common::stream(&a.store, NOTES, &Vector::new());
+    a.store.collection("tasks").unwrap().set("t", "done", true).unwrap();
+    let digests = a.store.digests(NOTES).unwrap();
+    let before = common::snapshot(&a.notes());
+    a.store.close().unwrap();
+    let bytes = log(&a.disk);
+    golden("log.hex", &hex(&bytes));
+    // A state that is lost is made anew, by whoever knows that this is no copy.
+    let disk = MemDisk::new();
+    disk.create_dir("log").unwrap();
+    let file = disk.open("log/0000000000000000.log", true).unwrap();
+    file.write_at(0, &bytes).unwrap();
+    let again = Replica::on(1, disk).unwrap();
+    assert_eq!(again.store.digests(NOTES).unwrap(), digests);
+    assert_eq!(common::snapshot(&again.notes()), before);
+    assert_eq!(again.store.collections(), ["notes", "tasks"]);
 }
 
 /// Digests are compared between nodes: they are as much of a format as bytes are.

@@ -177,6 +177,34 @@ fn uint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
+/// Who zeroed a counter row is counted before it is read.
+#[test]
+fn a_counter_row_of_a_snapshot_names_so_many_and_no_more() {
+    let counter = key::slot(&key::prefix(&Path::from("n")), key::Slot::Counter);
+    let with = |settlers: u64, most: u64| {
+        let mut row = vec![0, 1, 0, 1];
+        row.extend([0; 8]);
+        row.extend([1, 0, counter.len() as u8]);
+        row.extend_from_slice(&counter);
+        row.extend([0, 1]);
+        row.extend([0; 8]);
+        row.extend([2, 1, 2]);
+        uint(&mut row, settlers);
+        for seq in 1..=settlers {
+            row.push(0);
+            uint(&mut row, seq);
+            row.push(1);
+        }
+        Row::decode_at_most(&row, most, |_| Some(stamp().dot.origin))
+    };
+    let size = layout::size_of(with(10, u64::MAX).unwrap().cells());
+    assert_eq!(size, 16 + counter.len() as u64 + 11 * 64);
+    assert!(with(10, size).is_ok());
+    assert!(with(10, size - 1).is_err());
+    assert!(with(11, size).is_err());
+    assert!(with(1 << 16, 64 << 10).is_err());
+}
+
 /// The limit itself, on cells that take little memory in a test.
 #[test]
 fn cells_of_a_row_from_elsewhere_have_a_largest_size() {

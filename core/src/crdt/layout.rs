@@ -31,6 +31,9 @@ impl Default for Layout {
     }
 }
 
+/// What a counter row counts, and once more for each who zeroed it.
+pub(super) const SETTLING_BYTES: u64 = 64;
+
 /// What a cell counts in the layout.
 pub fn size(cell: &Cell) -> u64 {
     size_at(cell.key.len(), &cell.body)
@@ -40,7 +43,7 @@ pub fn size(cell: &Cell) -> u64 {
 pub(super) fn size_at(key_len: usize, body: &Body) -> u64 {
     let body = match body {
         Body::Put(value) => value.len(),
-        Body::Counter(row) => 64 + 64 * row.settled_by.len(),
+        Body::Counter(row) => (1 + row.settled_by.len()) * SETTLING_BYTES as usize,
     };
     (16 + key_len + body) as u64
 }

@@ -307,7 +307,10 @@ fn decode(
             *stamps.get(number).ok_or_else(|| reader.bad("it names a stamp that is not there"))?;
         let wanted = &key[..] >= from;
         let body = match slot {
-            Slot::Counter => Body::Counter(counter_row(&mut reader, &origin)?),
+            Slot::Counter => {
+                let room = most.saturating_sub(total);
+                Body::Counter(counter_row(&mut reader, room, &origin)?)
+            }
             _ => {
                 let value = reader.bytes()?;
                 Body::Put(if wanted { value.to_vec() } else { Vec::new() })
@@ -343,11 +346,15 @@ fn timestamp(reader: &mut Reader<'_>) -> Result<Timestamp> {
 
 fn counter_row<'a>(
     reader: &mut Reader<'a>,
+    room: u64,
     origin: &impl Fn(&mut Reader<'a>) -> Result<Origin>,
 ) -> Result<CounterRow> {
     let (seq, time, total) = (reader.uint()?, timestamp(reader)?, reader.int()?);
     let (settled_seq, base) = (reader.uint()?, reader.int()?);
     let count = reader.count()?;
+    if count as u64 > room / layout::SETTLING_BYTES {
+        return Err(reader.bad("its cells are larger than is allowed"));
+    }
     let settled_by = (0..count)
         .map(|_| Ok((Dot { origin: origin(reader)?, seq: reader.uint()? }, reader.uint()?)))
         .collect::<Result<_>>()?;

@@ -66,7 +66,7 @@ pub fn encode(txn: &Txn) -> Result<Vec<u8>> {
         out.extend_from_slice(&dep.hash.0);
     }
     put_uint(&mut out, txn.docs.len() as u64);
-    check_ops(txn.docs.iter().map(|doc| doc.ops.len()).sum())?;
+    check_ops(txn.docs.iter().flat_map(|doc| &doc.ops).map(weight).sum())?;
     for doc in &txn.docs {
         put_bytes(&mut out, doc.id.as_bytes());
         put_uint(&mut out, doc.ops.len() as u64);
@@ -85,8 +85,16 @@ fn check_size(len: usize) -> Result<()> {
     }
 }
 
-fn check_ops(count: usize) -> Result<()> {
-    match count > MAX_TXN_OPS {
+/// What an operation counts: each dot that a clear names takes memory like one more.
+fn weight(op: &Op) -> usize {
+    match op {
+        Op::Clear { upto, .. } => 1 + upto.len(),
+        _ => 1,
+    }
+}
+
+fn check_ops(weight: usize) -> Result<()> {
+    match weight > MAX_TXN_OPS {
         false => Ok(()),
         true => Err(Error::limit(format!(
             "the transaction has over {MAX_TXN_OPS} operations in one collection; commit in smaller parts"
@@ -207,8 +215,7 @@ pub fn decode(bytes: &[u8]) -> Result<Txn> {
     let count = reader.count()?;
     let (mut docs, mut room): (Vec<DocOps>, usize) = (Vec::new(), MAX_TXN_OPS);
     for _ in 0..count {
-        let doc = document(&mut reader, &mut origins, dot.seq, room)?;
-        room -= doc.ops.len();
+        let doc = document(&mut reader, &mut origins, dot.seq, &mut room)?;
         if docs.last().is_some_and(|last| last.id >= doc.id) {
             return Err(reader.bad("its documents are not sorted and unique"));
         }
@@ -274,20 +281,25 @@ fn deps(reader: &mut Reader<'_>, origins: &mut Named) -> Result<Vec<Dep>> {
     Ok(deps)
 }
 
-fn document(reader: &mut Reader<'_>, origins: &mut Named, own: Seq, room: usize) -> Result<DocOps> {
+fn document(
+    reader: &mut Reader<'_>,
+    origins: &mut Named,
+    own: Seq,
+    room: &mut usize,
+) -> Result<DocOps> {
     let id = reader.str()?.to_owned();
     check_id(&id).map_err(|err| reader.bad(err.message()))?;
     let count = reader.count()?;
     if count == 0 {
         return Err(reader.bad("a document without operations"));
     }
-    if count > room {
-        return Err(reader.bad("more operations than a transaction may have"));
-    }
     // Most documents have few: no room is taken for more than was read.
     let mut ops = Vec::with_capacity(count.min(4));
     for _ in 0..count {
-        ops.push(op(reader, origins, own)?);
+        let op = op(reader, origins, own)?;
+        let left = room.checked_sub(weight(&op));
+        *room = left.ok_or_else(|| reader.bad("more operations than a transaction may have"))?;
+        ops.push(op);
     }
     Ok(DocOps { id, ops })
 }

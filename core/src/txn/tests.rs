@@ -168,6 +168,18 @@ fn operations_of_a_transaction_have_a_limit() {
     assert!(decode(&most).is_ok());
     let more = with(crate::limits::MAX_TXN_OPS + 1);
     assert_eq!(encode(&more).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    // Each dot that a clear names counts, too.
+    let clear = |dots: u8| {
+        let mut upto: Vec<Dot> = (0..dots).map(|n| Dot { origin: origin(3 + n), seq: 1 }).collect();
+        upto.sort();
+        Op::Clear { prefix: Vec::new(), upto }
+    };
+    for (dots, legal) in [(3, true), (4, false)] {
+        let mut ops = vec![op.clone(); crate::limits::MAX_TXN_OPS - 4];
+        ops.push(clear(dots));
+        let docs = vec![DocOps { id: "n".into(), ops }];
+        assert_eq!(encode(&Txn { deps: Vec::new(), docs, ..sample() }).is_ok(), legal);
+    }
     // The same on the way in: three bytes an operation, and the count before them.
     let at = most.len() - 3 * crate::limits::MAX_TXN_OPS - 3;
     let count = [0x81, 0x80, 0x40];
