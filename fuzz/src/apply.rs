@@ -119,7 +119,7 @@ pub fn apply(data: &[u8]) {
 fn write(store: &Store) {
     let notes = store.collection(NOTES).expect("a legal name");
     let scan = notes.scan(&Default::default()).expect("a scan");
-    let documents: Vec<_> = scan.take(20).map(|document| document.expect("a document")).collect();
+    let documents: Vec<_> = scan.take(3).map(|document| document.expect("a document")).collect();
     notes.conflicts().expect("conflicts");
     for document in documents {
         let (id, version) = (document.id().to_owned(), document.version());

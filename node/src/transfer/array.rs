@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
+use littoral::limits::MAX_IMPORT_RECORD_BYTES;
 use littoral::value::parse_fields;
 use littoral::{Error, Result};
 use serde::Deserializer;
@@ -14,7 +15,11 @@ use super::{Each, Place, Raw, invalid};
 
 /// Reads all elements.
 pub(super) fn read(input: impl Read, each: &mut Each<'_>) -> Result<()> {
-    let (input, room) = Bounded::new(input);
+    read_at_most(input, MAX_IMPORT_RECORD_BYTES, each)
+}
+
+fn read_at_most(input: impl Read, most: u64, each: &mut Each<'_>) -> Result<()> {
+    let (input, room) = Bounded::new(input, most);
     let mut parser = serde_json::Deserializer::from_reader(input);
     let mut failure = None;
     let elements = Elements { each, room: room.clone(), failure: &mut failure };
@@ -58,5 +63,29 @@ impl<'de> Visitor<'de> for Elements<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use littoral::ErrorKind;
+
+    #[test]
+    fn an_element_has_a_limit_however_many_there_are() {
+        let element = |bytes: usize| format!("{{\"n\": \"{}\"}}", "x".repeat(bytes - 9));
+        let read = |text: &str| {
+            let mut count = 0;
+            let read = read_at_most(text.as_bytes(), 100, &mut |_| {
+                count += 1;
+                Ok(())
+            });
+            read.map(|()| count).map_err(|err| err.kind())
+        };
+        // With the byte before it: a bracket or a comma, and the one after it.
+        let many = vec![element(98); 50].join(",");
+        assert_eq!(read(&format!("[{many}]")), Ok(50));
+        let large = [element(98), element(101)].join(",");
+        assert_eq!(read(&format!("[{large}]")), Err(ErrorKind::LimitExceeded));
     }
 }

@@ -10,7 +10,10 @@ use littoral::{Error, ErrorKind};
 
 /// Bytes that the record under way may still have. Clones are the same.
 #[derive(Debug, Clone)]
-pub(super) struct Room(Rc<Cell<u64>>);
+pub(super) struct Room {
+    left: Rc<Cell<u64>>,
+    most: u64,
+}
 
 /// A reader that ends with an error when there is no room.
 pub(super) struct Bounded<R> {
@@ -19,8 +22,9 @@ pub(super) struct Bounded<R> {
 }
 
 impl<R: Read> Bounded<R> {
-    pub(super) fn new(input: R) -> (Bounded<R>, Room) {
-        let room = Room(Rc::new(Cell::new(MAX_IMPORT_RECORD_BYTES)));
+    /// For records of at most `most` bytes.
+    pub(super) fn new(input: R, most: u64) -> (Bounded<R>, Room) {
+        let room = Room { left: Rc::new(Cell::new(most)), most };
         (Bounded { input, room: room.clone() }, room)
     }
 }
@@ -28,23 +32,23 @@ impl<R: Read> Bounded<R> {
 impl Room {
     /// A record has ended: the next may have as many.
     pub(super) fn renew(&self) {
-        self.0.set(MAX_IMPORT_RECORD_BYTES);
+        self.left.set(self.most);
     }
 
     /// Whether there is none left.
     pub(super) fn is_used_up(&self) -> bool {
-        self.0.get() == 0
+        self.left.get() == 0
     }
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.room.0.get()).unwrap_or(usize::MAX).min(out.len());
+        let most = usize::try_from(self.room.left.get()).unwrap_or(usize::MAX).min(out.len());
         if most == 0 && !out.is_empty() {
             return Err(io::Error::other("a record is too large"));
         }
         let length = self.input.read(&mut out[..most])?;
-        self.room.0.set(self.room.0.get() - length as u64);
+        self.room.left.set(self.room.left.get() - length as u64);
         Ok(length)
     }
 }
@@ -63,8 +67,8 @@ mod tests {
 
     #[test]
     fn a_record_has_a_limit_and_the_next_one_has_it_again() {
-        let (mut reader, room) = Bounded::new(io::repeat(b'x'));
-        let mut piece = vec![0; MAX_IMPORT_RECORD_BYTES as usize];
+        let (mut reader, room) = Bounded::new(io::repeat(b'x'), 1000);
+        let mut piece = vec![0; 1000];
         for _ in 0..2 {
             reader.read_exact(&mut piece).unwrap();
             assert!(room.is_used_up());

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use littoral::limits::MAX_IMPORT_RECORD_BYTES;
 use littoral::value::{Field, Value, field_to_json, parse_field};
 use littoral::{Error, ErrorKind, Fields, Path, Result};
 
@@ -14,7 +15,7 @@ use super::{Each, Place, Raw, invalid};
 
 /// Reads all records.
 pub(super) fn read(input: impl Read, text: bool, each: &mut Each<'_>) -> Result<()> {
-    let (input, room) = Bounded::new(input);
+    let (input, room) = Bounded::new(input, MAX_IMPORT_RECORD_BYTES);
     let mut reader = ::csv::ReaderBuilder::new().from_reader(input);
     let header = reader.headers().map_err(|err| broken(&err, &room))?.clone();
     let names: Vec<String> = header.iter().map(str::to_owned).collect();
