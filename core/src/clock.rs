@@ -1,7 +1,7 @@
 //! Time: hybrid timestamps and where they come from.
 //!
 //! Invariants: timestamps of one node strictly increase while its wall clock is not put back
-//! by more than [`MAX_LEAD_MS`]; they saturate, they never overflow; neither a peer's clock
+//! by more than [`MAX_CLOCK_LEAD_MS`]; they saturate, they never overflow; neither a peer's clock
 //! nor our own past moves us further ahead than that, so that one wrong clock cannot carry
 //! all others away and its owner recovers when it is set right. Nothing but the order in which truly concurrent values
 //! are shown depends on them: what overwrites what is decided by causality.
@@ -9,8 +9,7 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How far ahead of our own wall clock a timestamp seen from a peer may pull ours, in milliseconds.
-pub const MAX_LEAD_MS: u64 = 60_000;
+use crate::limits::MAX_CLOCK_LEAD_MS;
 
 const COUNTER_BITS: u32 = 16;
 const MAX_MS: u64 = (1 << (64 - COUNTER_BITS)) - 1;
@@ -86,15 +85,15 @@ impl HybridClock {
     /// The next timestamp of this node.
     pub fn tick(&mut self, wall_ms: u64) -> Timestamp {
         let wall = Timestamp::from_millis(wall_ms);
-        let plausible = self.last.millis() <= wall_ms.saturating_add(MAX_LEAD_MS);
+        let plausible = self.last.millis() <= wall_ms.saturating_add(MAX_CLOCK_LEAD_MS);
         self.last = if plausible { self.last.next().max(wall) } else { wall };
         self.last
     }
 
     /// Learns a peer's timestamp, so that what follows it here is shown after it too,
-    /// unless its clock is wrong by more than [`MAX_LEAD_MS`].
+    /// unless its clock is wrong by more than [`MAX_CLOCK_LEAD_MS`].
     pub fn observe(&mut self, seen: Timestamp, wall_ms: u64) {
-        if seen.millis() <= wall_ms.saturating_add(MAX_LEAD_MS) {
+        if seen.millis() <= wall_ms.saturating_add(MAX_CLOCK_LEAD_MS) {
             self.last = self.last.max(seen);
         }
     }
@@ -126,8 +125,8 @@ mod tests {
         let mut clock = HybridClock::default();
         clock.observe(Timestamp::from_millis(10_000_000), 1_000);
         assert_eq!(clock.tick(1_000).millis(), 1_000);
-        clock.observe(Timestamp::from_millis(1_000 + MAX_LEAD_MS), 1_000);
-        assert_eq!(clock.tick(1_000).millis(), 1_000 + MAX_LEAD_MS);
+        clock.observe(Timestamp::from_millis(1_000 + MAX_CLOCK_LEAD_MS), 1_000);
+        assert_eq!(clock.tick(1_000).millis(), 1_000 + MAX_CLOCK_LEAD_MS);
     }
 
     #[test]

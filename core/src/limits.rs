@@ -1,7 +1,8 @@
 //! Every limit of the store, in one place.
 //!
 //! Whatever comes from a user, a file or a peer is checked against these before
-//! memory is taken for it. A limit is inclusive: N is allowed, N + 1 is refused.
+//! memory is taken for it. A limit is inclusive: N is allowed, N + 1 is refused. Those of the
+//! doors around the core, HTTP and files to import, are here too.
 
 /// Longest document id, in bytes of UTF-8.
 pub const MAX_ID_BYTES: usize = 512;
@@ -11,10 +12,23 @@ pub const MAX_COLLECTION_BYTES: usize = 128;
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
 /// Largest encoded transaction, in bytes.
 pub const MAX_TXN_BYTES: usize = 16 << 20;
+/// Highest number of a transaction: those of all origins of a vector can be added up.
+pub const MAX_SEQ: u64 = (1 << 46) - 1;
+/// Most operations of one transaction, each dot that a clear names counted as one more: they
+/// take more memory than bytes.
+pub const MAX_TXN_OPS: usize = 1 << 20;
 /// Deepest nesting of fields and values together.
 pub const MAX_DEPTH: usize = 64;
 /// Longest encoded path of a cell, in bytes (all field names of the path together).
 pub const MAX_KEY_BYTES: usize = 64 << 10;
+
+/// Deepest nesting of JSON text: a document of the deepest nesting whose every level is wrapped
+/// in `$literal`, with a `$opaque` at the end, has fewer levels.
+pub const MAX_JSON_DEPTH: usize = 2 * MAX_DEPTH + 8;
+/// A document version that shows more fields than this can be compared, but not merged from.
+pub const MAX_VERSION_LEAVES: usize = 4096;
+/// How far ahead of our own wall clock a timestamp seen from a peer may pull ours.
+pub const MAX_CLOCK_LEAD_MS: u64 = 60_000;
 
 /// Largest frame on a stream: one whole transaction and its envelope.
 pub const MAX_FRAME_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
@@ -56,10 +70,15 @@ pub const MAX_SNAPSHOT_LIST: usize = 4096;
 pub const MAX_SNAPSHOT_QUESTIONS: usize = 16;
 /// Bytes of documents in one answer of a snapshot; a larger document comes in parts of this size.
 pub const SNAPSHOT_ANSWER_BYTES: usize = 32 << 10;
+/// Bytes of a snapshot that wait to be staged, above which nothing more is asked for.
+pub const SNAPSHOT_BACKLOG_BYTES: usize = 32 * SNAPSHOT_ANSWER_BYTES;
 /// Documents that are read for one answer of digests.
 pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
 /// Largest document that a snapshot carries, in bytes of its row.
 pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
+/// Largest document that a snapshot carries, by what its cells count in the layout: with all of
+/// their keys, of which only what is new travels.
+pub const MAX_SNAPSHOT_CELLS_BYTES: u64 = 4 * MAX_SNAPSHOT_DOCUMENT_BYTES as u64;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Longest reason that goes with a goodbye, in bytes.
@@ -86,6 +105,10 @@ pub const MAX_LINK_QUEUE_BYTES: usize = SYNC_RECEIVE_BYTES;
 pub const READ_CHUNK_BYTES: usize = 64 << 10;
 /// Pieces of all tails of a link that wait for its session.
 pub const READ_QUEUE_CHUNKS: usize = 64;
+/// Bytes of a connection attempt that are held until it is looked at.
+pub const MAX_INCOMING_BYTES: u64 = 64 << 10;
+/// Longest host name of a peer's address, in bytes, as DNS has it.
+pub const MAX_HOST_BYTES: usize = 253;
 /// Addresses of one host that are tried.
 pub const MAX_HOST_ADDRESSES: usize = 8;
 /// Nodes refused at the handshake that are remembered by name, the newest.
@@ -106,6 +129,25 @@ pub const RECONNECT_MIN_MS: u64 = 250;
 pub const RECONNECT_MAX_MS: u64 = 30_000;
 /// A link that was up for this long has lived: the next wait starts over.
 pub const LINK_LIVED_MS: u64 = 5_000;
+
+/// Largest body of an HTTP request: one that holds a largest transaction.
+pub const MAX_HTTP_BODY_BYTES: usize = MAX_TXN_BYTES;
+/// Calls over HTTP that work on the store at once; others wait.
+pub const MAX_HTTP_CALLS: usize = 32;
+/// Documents on a page of an answer over HTTP.
+pub const MAX_HTTP_PAGE: usize = 1000;
+/// Bytes of documents on such a page, after which it ends.
+pub const HTTP_PAGE_BYTES: usize = 4 << 20;
+/// Longest wait for a change over HTTP, in seconds.
+pub const MAX_HTTP_WAIT_S: u64 = 60;
+/// Headers of an answer of another node; a version travels in one, and that of a large document
+/// is long.
+pub const MAX_HTTP_ANSWER_HEADER_BYTES: usize = 256 << 10;
+/// Largest answer of another node over HTTP that is read.
+pub const MAX_HTTP_ANSWER_BYTES: u64 = 64 << 20;
+/// Largest record of a file to import, in bytes: JSON needs at most a few times the bytes of
+/// what it says.
+pub const MAX_IMPORT_RECORD_BYTES: u64 = 4 * MAX_TXN_BYTES as u64;
 
 /// History that the log keeps of each collection, unless another budget is set: 64 MiB, some
 /// 150,000 small transactions. A peer that lags more is usually served better by a snapshot.
@@ -139,6 +181,7 @@ const _: () = assert!(SYNC_WINDOW_BYTES <= SYNC_LINK_WINDOW_BYTES);
 const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
 // A vector at its limit fits into one control frame: 60 bytes an entry, and a name.
 const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);
+const _: () = assert!(MAX_SEQ.checked_mul(MAX_VECTOR_ENTRIES as u64).is_some());
 const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
 const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
 const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

@@ -384,5 +384,5 @@ impl World {
 
 #[test]
 fn machines_that_are_cloned_at_any_time_lose_nothing_and_hold_nothing_twice() {
-    each_seed("branches", 40, |seed| World::new(seed).run());
+    each_seed("branches", 12, |seed| World::new(seed).run());
 }

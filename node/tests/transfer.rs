@@ -93,6 +93,22 @@ fn fields_are_read_as_sets_and_counters() {
     }
 }
 
+/// What is held of one record is bounded: here a quote that is not closed. (Of arrays, and at the
+/// limit and one beyond it: beside the readers.)
+#[test]
+fn a_record_without_end_is_refused_with_its_place() {
+    let here = Sandbox::new();
+    let most = littoral::limits::MAX_IMPORT_RECORD_BYTES as usize;
+    for (format, begin) in [("csv", "n\n1\n\""), ("jsonl", "{\"n\": 1}\n\"")] {
+        let mut text = begin.as_bytes().to_vec();
+        text.resize(begin.len() + most + (64 << 10), b'x');
+        let output = here.output(&["import", "c", "-", "--format", format, "--id", "n"], &text);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(5), "{format}: {said}");
+        assert!(said.contains(&format!("over {most} bytes")), "{format}: {said}");
+    }
+}
+
 #[test]
 fn made_ids_differ_and_sort_in_the_order_of_the_file() {
     let here = Sandbox::new();

@@ -116,7 +116,7 @@ fn check_cell(cell: &Cell, covers: &impl Fn(&Dot) -> bool) -> Result<()> {
 fn check_counter(row: &CounterRow, born: &Dot, covers: &impl Fn(&Dot) -> bool) -> Result<()> {
     let newest = Dot { seq: row.seq, ..*born };
     let settled = row.settled_by.iter();
-    let known = settled.clone().all(|(dot, upto)| covers(dot) && *upto >= row.seq);
+    let known = settled.clone().all(|(dot, upto)| dot.seq > 0 && covers(dot) && *upto >= row.seq);
     match row.seq >= born.seq && covers(&newest) && known {
         true => Ok(()),
         false => Err(bad("a counter row that its vector does not cover")),

@@ -205,7 +205,7 @@ fn check_fields(key: &[u8]) -> Result<&[u8]> {
         let end =
             rest.iter().position(|&byte| byte == END).ok_or_else(|| bad("a name without end"))?;
         depth += 1;
-        if rest[0] != FIELD || depth > MAX_DEPTH || key.len() - rest.len() + end > MAX_KEY_BYTES {
+        if rest[0] != FIELD || depth > MAX_DEPTH || key.len() - rest.len() + end >= MAX_KEY_BYTES {
             return Err(bad("an unknown component, or nested too deep, or too long"));
         }
         check_name(&rest[1..end])?;

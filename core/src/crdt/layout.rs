@@ -31,13 +31,21 @@ impl Default for Layout {
     }
 }
 
+/// What a counter row counts, and once more for each who zeroed it.
+pub(super) const SETTLING_BYTES: u64 = 64;
+
 /// What a cell counts in the layout.
 pub fn size(cell: &Cell) -> u64 {
-    let body = match &cell.body {
+    size_at(cell.key.len(), &cell.body)
+}
+
+/// What a cell with a key of this length and this body counts.
+pub(super) fn size_at(key_len: usize, body: &Body) -> u64 {
+    let body = match body {
         Body::Put(value) => value.len(),
-        Body::Counter(row) => 64 + 64 * row.settled_by.len(),
+        Body::Counter(row) => (1 + row.settled_by.len()) * SETTLING_BYTES as usize,
     };
-    (16 + cell.key.len() + body) as u64
+    (16 + key_len + body) as u64
 }
 
 /// What cells count in the layout, together.

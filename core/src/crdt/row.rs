@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use super::batch::{Batch, Effects};
 use super::cell::{Body, Cell, CounterRow, Settled};
 use super::key::{self, Slot};
+use super::layout;
 use super::op::{Continued, Op, Stamp};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -184,6 +185,17 @@ impl Row {
         Ok(Row { cells })
     }
 
+    /// As [`Row::decode`], of bytes from elsewhere: cells that count more than `most` in the
+    /// layout are refused before they take memory.
+    pub fn decode_at_most(
+        bytes: &[u8],
+        most: u64,
+        origin_of: impl Fn(u32) -> Option<Origin>,
+    ) -> Result<Row> {
+        let part = Part { from: &[], to: None, most };
+        decode(Reader::new(bytes, "row"), &part, origin_of).map(|cells| Row { cells })
+    }
+
     /// As [`Row::decode`], of the cells from the key `from` on and before `to` alone.
     pub fn decode_between(
         bytes: &[u8],
@@ -191,7 +203,7 @@ impl Row {
         to: Option<&[u8]>,
         origin_of: impl Fn(u32) -> Option<Origin>,
     ) -> Result<Vec<Cell>> {
-        decode(Reader::new(bytes, "row"), from, to, origin_of)
+        decode(Reader::new(bytes, "row"), &Part { from, to, most: u64::MAX }, origin_of)
             .map_err(|err| Error::corrupt(err.message()))
     }
 }
@@ -252,12 +264,23 @@ fn encode(
     }
 }
 
+/// What is to be read of a row.
+struct Part<'a> {
+    from: &'a [u8],
+    to: Option<&'a [u8]>,
+    /// What its cells may count in the layout.
+    most: u64,
+}
+
+/// Memory is taken for what was read: a count is only a hint, up to this.
+const LIKELY_CELLS: usize = 256;
+
 fn decode(
     mut reader: Reader<'_>,
-    from: &[u8],
-    to: Option<&[u8]>,
+    part: &Part<'_>,
     origin_of: impl Fn(u32) -> Option<Origin>,
 ) -> Result<Vec<Cell>> {
+    let Part { from, to, most } = *part;
     let origin = |reader: &mut Reader<'_>| -> Result<Origin> {
         let number = reader.uint()?;
         u32::try_from(number)
@@ -269,14 +292,15 @@ fn decode(
         return Err(reader.bad("it has flags of a later version"));
     }
     let count = reader.count()?;
-    let mut stamps = Vec::with_capacity(count);
+    let mut stamps = Vec::with_capacity(count.min(LIKELY_CELLS));
     for _ in 0..count {
         let dot = Dot { origin: origin(&mut reader)?, seq: reader.uint()? };
         stamps.push(Stamp { dot, time: timestamp(&mut reader)? });
     }
     let count = reader.count()?;
-    let mut cells: Vec<Cell> = Vec::with_capacity(if to.is_none() { count } else { 0 });
-    let mut key: Vec<u8> = Vec::new();
+    let hint = if to.is_none() { count.min(LIKELY_CELLS) } else { 0 };
+    let mut cells: Vec<Cell> = Vec::with_capacity(hint);
+    let (mut key, mut total): (Vec<u8>, u64) = (Vec::new(), 0);
     for _ in 0..count {
         next_key(&mut reader, &mut key)?;
         if to.is_some_and(|to| &key[..] >= to) {
@@ -288,13 +312,20 @@ fn decode(
             *stamps.get(number).ok_or_else(|| reader.bad("it names a stamp that is not there"))?;
         let wanted = &key[..] >= from;
         let body = match slot {
-            Slot::Counter => Body::Counter(counter_row(&mut reader, &origin)?),
+            Slot::Counter => {
+                let room = most.saturating_sub(total);
+                Body::Counter(counter_row(&mut reader, room, &origin)?)
+            }
             _ => {
                 let value = reader.bytes()?;
                 Body::Put(if wanted { value.to_vec() } else { Vec::new() })
             }
         };
         if wanted {
+            total += layout::size_at(key.len(), &body);
+            if total > most {
+                return Err(reader.bad("its cells are larger than is allowed"));
+            }
             cells.push(Cell { key: key.clone(), stamp, body });
         }
     }
@@ -320,11 +351,15 @@ fn timestamp(reader: &mut Reader<'_>) -> Result<Timestamp> {
 
 fn counter_row<'a>(
     reader: &mut Reader<'a>,
+    room: u64,
     origin: &impl Fn(&mut Reader<'a>) -> Result<Origin>,
 ) -> Result<CounterRow> {
     let (seq, time, total) = (reader.uint()?, timestamp(reader)?, reader.int()?);
     let (settled_seq, base) = (reader.uint()?, reader.int()?);
     let count = reader.count()?;
+    if count as u64 > room / layout::SETTLING_BYTES {
+        return Err(reader.bad("its cells are larger than is allowed"));
+    }
     let settled_by = (0..count)
         .map(|_| Ok((Dot { origin: origin(reader)?, seq: reader.uint()? }, reader.uint()?)))
         .collect::<Result<_>>()?;

@@ -10,9 +10,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::id::NodeId;
-
-/// Longest host name, in bytes, as DNS has it.
-const MAX_HOST_BYTES: usize = 253;
+use crate::limits::MAX_HOST_BYTES;
 
 /// Where a peer is, and the key that it must prove to hold.
 ///

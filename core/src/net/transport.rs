@@ -18,13 +18,10 @@ use super::tls::{self, Admit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
-    IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_LINK_STREAMS,
-    SYNC_WINDOW_BYTES,
+    IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_INCOMING_BYTES,
+    MAX_LINK_STREAMS, SYNC_WINDOW_BYTES,
 };
 use crate::txn::NodeKey;
-
-/// Bytes of a connection attempt that are held until it is looked at.
-const INCOMING_BUFFER_BYTES: u64 = 64 << 10;
 
 /// A socket that accepts. To be called where a runtime is entered.
 pub(super) fn listen(key: &NodeKey, admit: Admit, address: SocketAddr) -> Result<Endpoint> {
@@ -56,8 +53,8 @@ fn server(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
     config.max_incoming(2 * MAX_HANDSHAKES);
-    config.incoming_buffer_size(INCOMING_BUFFER_BYTES);
-    config.incoming_buffer_size_total(2 * MAX_HANDSHAKES as u64 * INCOMING_BUFFER_BYTES);
+    config.incoming_buffer_size(MAX_INCOMING_BYTES);
+    config.incoming_buffer_size_total(2 * MAX_HANDSHAKES as u64 * MAX_INCOMING_BYTES);
     Ok(config)
 }
 

@@ -46,12 +46,13 @@ impl Mark {
 
     pub(super) fn decode(collection: &str, bytes: &[u8]) -> Result<Mark> {
         let mut reader = Reader::new(bytes, "export mark");
-        let mut read = || -> Result<Mark> {
+        let read = |reader: &mut Reader<'_>| -> Result<Mark> {
             let incarnation = u32::from_be_bytes(reader.array()?);
             let seq = u64::from_be_bytes(reader.array()?);
             Ok(Mark { collection: Arc::from(collection), incarnation, seq })
         };
-        read().map_err(|err| Error::corrupt(err.message()))
+        let mark = read(&mut reader).and_then(|mark| reader.end().map(|()| mark));
+        mark.map_err(|err| Error::corrupt(err.message()))
     }
 }
 

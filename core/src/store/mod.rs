@@ -14,6 +14,8 @@ mod commit;
 pub mod disk;
 mod document;
 mod documents;
+#[doc(hidden)]
+pub mod door;
 mod export;
 mod feed;
 mod floor;

@@ -93,7 +93,17 @@ impl PeerRow {
             let address = reader.str()?.to_owned();
             Ok(PeerRow { address, collections: Collections::read(reader)? })
         };
-        read(&mut reader).map_err(|err| Error::corrupt(err.message()))
+        let row = read(&mut reader).and_then(|row| reader.end().map(|()| row));
+        row.map_err(|err| Error::corrupt(err.message()))
+    }
+}
+
+/// Reads a row of the table, and panics if it is not written again as it was: see
+/// [`door`](super::door).
+pub(super) fn read_back_peer(bytes: &[u8]) {
+    if let Ok(row) = PeerRow::decode(bytes) {
+        let again = PeerRow::decode(&row.encode());
+        assert_eq!(again.expect("its own bytes"), row);
     }
 }
 

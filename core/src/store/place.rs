@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// A byte of which parts are known (1 machine, 2 file), machine 16, file 8, big-endian.
-    fn encode(&self) -> [u8; 25] {
+    pub(super) fn encode(&self) -> [u8; 25] {
         let mut out = [0; 25];
         out[0] = u8::from(self.machine.is_some()) | (u8::from(self.file.is_some()) << 1);
         out[1..17].copy_from_slice(&self.machine.unwrap_or_default());
@@ -50,15 +50,16 @@ impl Place {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Place> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Place> {
         let mut reader = Reader::new(bytes, "place");
-        let mut read = || -> Result<Place> {
+        let read = |reader: &mut Reader<'_>| -> Result<Place> {
             let known = reader.u8()?;
             let (machine, file) = (reader.array()?, u64::from_be_bytes(reader.array()?));
             let machine = (known & 1 != 0).then_some(machine);
             Ok(Place { machine, file: (known & 2 != 0).then_some(file) })
         };
-        read().map_err(|err| Error::corrupt(err.message()))
+        let place = read(&mut reader).and_then(|place| reader.end().map(|()| place));
+        place.map_err(|err| Error::corrupt(err.message()))
     }
 }
 

@@ -21,7 +21,6 @@ use super::log::{LogReader, LogRecord, RecordKind};
 use super::tables::{self, db};
 use crate::error::{Error, Result};
 use crate::id::{Dot, NodeId, Position, Seq};
-use crate::txn::peek_dot;
 use crate::wire::Reader;
 
 /// Bytes of log counted again at a time.
@@ -180,12 +179,12 @@ pub(super) fn counted<'a>(record: &'a LogRecord, heads: &Heads) -> Result<Option
     if !is_txn || head.is_none_or(|head| record.position < head.row.since) {
         return Ok(None);
     }
-    let (dot, bytes) = (peek_dot(&record.bytes)?, record.end.0 - record.position.0);
+    let (dot, bytes) = (record.dot()?, record.end.0 - record.position.0);
     Ok(Some(Counted { collection: &record.collection, bytes, dot }))
 }
 
 impl Tally {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = self.written_ms.to_be_bytes().to_vec();
         for (collection, share) in &self.shares {
             let (incarnation, seq) = share.own.unwrap_or_default();
@@ -198,7 +197,7 @@ impl Tally {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Tally> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Tally> {
         let mut reader = Reader::new(bytes, "row of a segment");
         let mut tally = Tally::default();
         let mut read = || -> Result<()> {

@@ -309,7 +309,8 @@ impl VectorRow {
                 proof: Proof::from_bytes(&reader.array()?),
             })
         };
-        read(&mut reader).map_err(|err| Error::corrupt(err.message()))
+        let row = read(&mut reader).and_then(|row| reader.end().map(|()| row));
+        row.map_err(|err| Error::corrupt(err.message()))
     }
 }
 

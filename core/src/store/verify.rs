@@ -14,7 +14,7 @@ use super::heads::CollectionHead;
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::crdt::layout::{run_key, size_of};
-use crate::crdt::{Body, Flags, LtHash, Row, places, view};
+use crate::crdt::{Body, Flags, LtHash, Row, join, places, view};
 use crate::error::{Error, Result};
 use crate::id::{Hash, Vector};
 
@@ -135,7 +135,8 @@ impl Check<'_> {
         let order = |pair: &[crate::crdt::Cell]| {
             (&pair[0].key, pair[0].stamp.dot) < (&pair[1].key, pair[1].stamp.dot)
         };
-        self.expect(row.cells().windows(2).all(order), "the order of a row's cells")
+        self.expect(row.cells().windows(2).all(order), "the order of a row's cells")?;
+        self.expect(join::check(row, |_| true).is_ok(), "the form of a row's cells")
     }
 
     fn note_settled(&mut self, id: &str, row: &Row) {

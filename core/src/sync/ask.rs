@@ -237,7 +237,7 @@ fn read_answer(reader: &mut Reader<'_>) -> Result<Answer> {
             Answer::List(list)
         }
         DOCUMENTS => {
-            let count = reader.count()?;
+            let count = limited(reader)?;
             let mut documents = Vec::new();
             for _ in 0..count {
                 documents.push((read_id(reader)?, read_content(reader)?));

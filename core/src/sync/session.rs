@@ -245,7 +245,7 @@ impl Session {
             }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
             (_, Control::Ask { collection, number, question }) => {
-                self.asked(&collection, number, question, source)?;
+                self.asked(&collection, number, question)?;
             }
             (_, Control::Differs { collection, from, hashes }) => {
                 self.differs(&collection, from, &hashes, source)?;
@@ -625,7 +625,7 @@ impl Session {
     /// Sends one frame of the next lane that has one.
     fn pump(&mut self, source: &dyn Source) -> Outcomes {
         while self.output.is_empty() {
-            let Some(name) = self.next_ready() else { return self.answer_next() };
+            let Some(name) = self.next_ready() else { return self.answer_next(source) };
             let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
             let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
             let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;

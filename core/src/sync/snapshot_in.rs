@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::Hash;
 use crate::limits::{
     MAX_SNAPSHOT_DOCUMENT_BYTES, MAX_SNAPSHOT_LIST, MAX_SNAPSHOT_QUESTIONS, RETRY_MAX_MS,
-    RETRY_MIN_MS, SNAPSHOT_ANSWER_BYTES,
+    RETRY_MIN_MS, SNAPSHOT_BACKLOG_BYTES,
 };
 use crate::txn::snapshot::{Span, SpanDigest, Staged, ViewHead};
 
@@ -42,8 +42,6 @@ const FIRST_PIECE: u64 = 2048;
 const CUT: u64 = 16;
 /// A piece of at most so many documents is compared one by one.
 const SMALL_PIECE: u64 = 16;
-/// Bytes that wait to be staged, above which nothing more is asked for.
-const BACKLOG_BYTES: usize = 32 * SNAPSHOT_ANSWER_BYTES;
 
 /// The receiving side of a collection's snapshot on a link.
 #[derive(Debug, Default)]
@@ -385,7 +383,7 @@ impl SnapshotIn {
     ) -> Result<Vec<Question>> {
         let mut questions = Vec::new();
         while self.phase == Phase::Walking
-            && self.backlog_bytes < BACKLOG_BYTES
+            && self.backlog_bytes < SNAPSHOT_BACKLOG_BYTES
             && self.asked.len() < MAX_SNAPSHOT_QUESTIONS
         {
             let parting = self.asked.iter().any(|asked| matches!(asked, Question::Part { .. }));

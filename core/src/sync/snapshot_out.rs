@@ -1,10 +1,10 @@
 //! The snapshot that we serve: one view of one collection, for one peer.
 //!
 //! ```text
-//!            ask (View)                  ask (Done), drop, idle for too long
-//!   Nothing ────────────▶ Serving ─────────────────────────────────────────▶ Nothing
-//!                          │   ▲
-//!                          └───┘ ask (any other), answer
+//!            want              answer                ask (Done), drop, idle for too long
+//!   Nothing ──────▶ Wanted ─────────▶ Serving ────────────────────────────────▶ Nothing
+//!                    │  ▲              │   ▲
+//!                    └──┘ want, ask    └───┘ ask, answer
 //! ```
 //!
 //! Invariants:
@@ -12,6 +12,7 @@
 //! 2. An answer takes a bounded number of documents and bytes to make, save for one document
 //!    that is larger alone; it is kept until all of it was sent.
 //! 3. Questions of an earlier snapshot are dropped: the peer has given that one up.
+//! 4. A view is taken when its head is about to be sent, so that who asks for many gets the last.
 //!
 //! Does not know: how a view is read, what the peer does with it.
 
@@ -36,8 +37,8 @@ pub(super) struct SnapshotOut {
 #[derive(Debug)]
 struct Serving {
     number: u64,
-    stream: u64,
-    view: Box<dyn View>,
+    /// Its stream and its view, once it has begun.
+    begun: Option<(u64, Box<dyn View>)>,
     questions: VecDeque<Question>,
     /// A document that is sent part by part.
     large: Option<(String, Vec<u8>)>,
@@ -69,55 +70,71 @@ impl SnapshotOut {
         Ok(())
     }
 
-    /// Takes a view of `name` for the peer's snapshot `number`, to be sent on the new `stream`.
-    pub(super) fn open(
-        &mut self,
-        name: &str,
-        number: u64,
-        stream: u64,
-        now_ms: u64,
-        source: &dyn Source,
-    ) -> Result<Reply> {
-        let carries = Answer::Snapshot { collection: name.to_owned(), number };
-        let mut bytes = carries.to_frame();
-        let Some(view) = source.view(name)? else {
-            bytes.extend(Answer::Gone("there is nothing to take a view of".to_owned()).to_frame());
-            return Ok(Reply { stream, bytes, last: true });
-        };
-        bytes.extend(Answer::Head(view.head().to_vec()).to_frame());
-        let questions = VecDeque::new();
-        let (large, heard_ms) = (None, now_ms);
-        self.serving = Some(Serving { number, stream, view, questions, large, heard_ms });
-        Ok(Reply { stream, bytes, last: false })
+    /// The peer wants a view, as its snapshot `number`. Gives the stream of the one before.
+    pub(super) fn want(&mut self, number: u64, now_ms: u64) -> Option<u64> {
+        let old = self.close();
+        let (begun, questions, large) = (None, VecDeque::new(), None);
+        self.serving = Some(Serving { number, begun, questions, large, heard_ms: now_ms });
+        old
     }
 
-    /// Answers the next question, if there is one.
-    pub(super) fn answer(&mut self) -> Result<Option<Reply>> {
+    /// Answers what comes next, if there is anything: takes the view that is wanted, on the
+    /// stream `next_stream`, or answers a question about it.
+    pub(super) fn answer(
+        &mut self,
+        name: &str,
+        next_stream: &mut u64,
+        source: &dyn Source,
+    ) -> Result<Option<Reply>> {
         let Some(serving) = &mut self.serving else { return Ok(None) };
+        let Some((stream, view)) = &serving.begun else {
+            return self.begin(name, next_stream, source).map(Some);
+        };
+        let stream = *stream;
         let Some(question) = serving.questions.pop_front() else { return Ok(None) };
-        let answer = serving.answer(question)?;
-        Ok(Some(Reply { stream: serving.stream, bytes: answer.to_frame(), last: false }))
+        let answer = answer(view.as_ref(), &mut serving.large, question)?;
+        Ok(Some(Reply { stream, bytes: answer.to_frame(), last: false }))
+    }
+
+    fn begin(&mut self, name: &str, next_stream: &mut u64, source: &dyn Source) -> Result<Reply> {
+        let stream = *next_stream;
+        *next_stream += 1;
+        let number = self.serving.as_ref().map_or(0, |serving| serving.number);
+        let carries = Answer::Snapshot { collection: name.to_owned(), number };
+        let mut bytes = carries.to_frame();
+        let view = source.view(name)?;
+        let last = view.is_none();
+        let answer = match &view {
+            Some(view) => Answer::Head(view.head().to_vec()),
+            None => Answer::Gone("there is nothing to take a view of".to_owned()),
+        };
+        bytes.extend(answer.to_frame());
+        match (view, &mut self.serving) {
+            (Some(view), Some(serving)) => serving.begun = Some((stream, view)),
+            _ => self.serving = None,
+        }
+        Ok(Reply { stream, bytes, last })
     }
 
     /// Whether a question waits for its answer.
     pub(super) fn is_asked(&self) -> bool {
-        self.serving.as_ref().is_some_and(|serving| !serving.questions.is_empty())
+        let asked = |serving: &Serving| serving.begun.is_none() || !serving.questions.is_empty();
+        self.serving.as_ref().is_some_and(asked)
     }
 
     /// The stream under way.
     pub(super) fn stream(&self) -> Option<u64> {
-        self.serving.as_ref().map(|serving| serving.stream)
+        self.serving.as_ref().and_then(Serving::stream)
     }
 
     /// The peer needs its snapshot `number` no more. Gives the stream that ends with that.
     pub(super) fn done(&mut self, number: u64) -> Option<u64> {
-        let serving = self.serving.take_if(|serving| serving.number == number)?;
-        Some(serving.stream)
+        self.serving.take_if(|serving| serving.number == number)?.stream()
     }
 
     /// Lets go of the view. Gives the stream under way.
     pub(super) fn close(&mut self) -> Option<u64> {
-        self.serving.take().map(|serving| serving.stream)
+        self.serving.take()?.stream()
     }
 
     /// When the view is let go of if the peer does not ask on.
@@ -136,66 +153,70 @@ impl SnapshotOut {
 }
 
 impl Serving {
-    fn answer(&mut self, question: Question) -> Result<Answer> {
-        Ok(match question {
-            Question::Pieces { span, per } => {
-                let per = per.clamp(1, SNAPSHOT_SCAN_ROWS);
-                let most = (SNAPSHOT_SCAN_ROWS / per).clamp(1, MAX_SNAPSHOT_LIST as u64) as usize;
-                Answer::Pieces(self.view.pieces(&span, per, most)?)
-            }
-            Question::List { span } => Answer::List(self.view.list(&span, MAX_SNAPSHOT_LIST)?),
-            Question::Documents { span } => self.documents(&span)?,
-            Question::Fetch { ids } => self.fetch(ids)?,
-            Question::Part { id, offset } => self.part(&id, offset)?,
-            Question::View | Question::Done => {
-                return Err(Error::new(ErrorKind::Internal, "a question that has no answer"));
-            }
-        })
+    fn stream(&self) -> Option<u64> {
+        self.begun.as_ref().map(|(stream, _)| *stream)
     }
+}
 
-    fn documents(&mut self, span: &Span) -> Result<Answer> {
-        let (documents, rest) = self.view.documents(span, SNAPSHOT_ANSWER_BYTES)?;
-        let content = |(id, bytes)| self.content(id, bytes);
-        Ok(Answer::Documents { documents: documents.into_iter().map(content).collect(), rest })
-    }
+/// A document that is sent part by part.
+type Large = Option<(String, Vec<u8>)>;
 
-    fn fetch(&mut self, ids: Vec<String>) -> Result<Answer> {
-        let (mut documents, mut bytes) = (Vec::new(), 0);
-        for id in ids {
-            if bytes >= SNAPSHOT_ANSWER_BYTES {
-                return Ok(Answer::Documents { documents, rest: Some(id) });
-            }
-            if let Some(packed) = self.view.document(&id)? {
-                let (id, content) = self.content(id, packed);
-                if let Content::Whole(packed) = &content {
-                    bytes += packed.len();
-                }
-                documents.push((id, content));
-            }
+fn answer(view: &dyn View, large: &mut Large, question: Question) -> Result<Answer> {
+    Ok(match question {
+        Question::Pieces { span, per } => {
+            let per = per.clamp(1, SNAPSHOT_SCAN_ROWS);
+            let most = (SNAPSHOT_SCAN_ROWS / per).clamp(1, MAX_SNAPSHOT_LIST as u64) as usize;
+            Answer::Pieces(view.pieces(&span, per, most)?)
         }
-        Ok(Answer::Documents { documents, rest: None })
-    }
+        Question::List { span } => Answer::List(view.list(&span, MAX_SNAPSHOT_LIST)?),
+        Question::Documents { span } => documents(view, large, &span)?,
+        Question::Fetch { ids } => fetch(view, large, ids)?,
+        Question::Part { id, offset } => part(view, large, &id, offset)?,
+        Question::View | Question::Done => {
+            return Err(Error::new(ErrorKind::Internal, "a question that has no answer"));
+        }
+    })
+}
 
-    fn content(&mut self, id: String, packed: Vec<u8>) -> (String, Content) {
-        if packed.len() <= SNAPSHOT_ANSWER_BYTES {
-            return (id, Content::Whole(packed));
-        }
-        let large = Content::Large(packed.len() as u64);
-        self.large = Some((id.clone(), packed));
-        (id, large)
-    }
+fn documents(view: &dyn View, large: &mut Large, span: &Span) -> Result<Answer> {
+    let (documents, rest) = view.documents(span, SNAPSHOT_ANSWER_BYTES)?;
+    let content = |(id, bytes)| content(large, id, bytes);
+    Ok(Answer::Documents { documents: documents.into_iter().map(content).collect(), rest })
+}
 
-    fn part(&mut self, id: &str, offset: u64) -> Result<Answer> {
-        if self.large.as_ref().is_none_or(|(kept, _)| kept != id) {
-            let packed = self.view.document(id)?.unwrap_or_default();
-            self.large = Some((id.to_owned(), packed));
+fn fetch(view: &dyn View, large: &mut Large, ids: Vec<String>) -> Result<Answer> {
+    let (mut documents, mut bytes) = (Vec::new(), 0);
+    for id in ids {
+        if bytes >= SNAPSHOT_ANSWER_BYTES {
+            return Ok(Answer::Documents { documents, rest: Some(id) });
         }
-        let packed = self.large.as_ref().map_or(&[][..], |(_, packed)| packed);
-        let rest = packed.get(offset as usize..).unwrap_or_default();
-        let part = rest[..rest.len().min(SNAPSHOT_ANSWER_BYTES)].to_vec();
-        if part.len() == rest.len() {
-            self.large = None;
+        if let Some(packed) = view.document(&id)? {
+            bytes += packed.len();
+            documents.push(content(large, id, packed));
         }
-        Ok(Answer::Part(part))
     }
+    Ok(Answer::Documents { documents, rest: None })
+}
+
+fn content(large: &mut Large, id: String, packed: Vec<u8>) -> (String, Content) {
+    if packed.len() <= SNAPSHOT_ANSWER_BYTES {
+        return (id, Content::Whole(packed));
+    }
+    let content = Content::Large(packed.len() as u64);
+    *large = Some((id.clone(), packed));
+    (id, content)
+}
+
+fn part(view: &dyn View, large: &mut Large, id: &str, offset: u64) -> Result<Answer> {
+    if large.as_ref().is_none_or(|(kept, _)| kept != id) {
+        let packed = view.document(id)?.unwrap_or_default();
+        *large = Some((id.to_owned(), packed));
+    }
+    let packed = large.as_ref().map_or(&[][..], |(_, packed)| packed);
+    let rest = packed.get(offset as usize..).unwrap_or_default();
+    let part = rest[..rest.len().min(SNAPSHOT_ANSWER_BYTES)].to_vec();
+    if part.len() == rest.len() {
+        *large = None;
+    }
+    Ok(Answer::Part(part))
 }

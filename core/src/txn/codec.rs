@@ -12,7 +12,7 @@
 //! | seq | 8, big-endian |
 //! | prev | 32: hash of the author's transaction before; zero for the first |
 //! | time | 8, big-endian |
-//! | origins | count; each 36: those named below, sorted, without the author |
+//! | origins | count; each 36: those named below and no others, sorted, without the author |
 //! | deps | count; each: number of an origin (1 is the first of them), seq, 16 of its hash |
 //! | documents | count; each: length and id, count of operations, operations |
 //!
@@ -38,7 +38,7 @@ use crate::crdt::key::{self, Slot};
 use crate::crdt::{Addition, DocOps, Op, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash, check_id};
-use crate::limits::{MAX_TXN_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{MAX_SEQ, MAX_TXN_BYTES, MAX_TXN_OPS, MAX_VALUE_BYTES};
 use crate::value::codec::decode as decode_value;
 use crate::wire::{Reader, put_bytes, put_int, put_uint};
 
@@ -66,6 +66,7 @@ pub fn encode(txn: &Txn) -> Result<Vec<u8>> {
         out.extend_from_slice(&dep.hash.0);
     }
     put_uint(&mut out, txn.docs.len() as u64);
+    check_ops(txn.docs.iter().flat_map(|doc| &doc.ops).map(weight).sum())?;
     for doc in &txn.docs {
         put_bytes(&mut out, doc.id.as_bytes());
         put_uint(&mut out, doc.ops.len() as u64);
@@ -81,6 +82,23 @@ fn check_size(len: usize) -> Result<()> {
         false => Ok(()),
         true => Err(Error::limit(format!(
             "the transaction has over {MAX_TXN_BYTES} bytes in one collection; commit in smaller parts"
+        ))),
+    }
+}
+
+/// What an operation counts: each dot that a clear names takes memory like one more.
+fn weight(op: &Op) -> usize {
+    match op {
+        Op::Clear { upto, .. } => 1 + upto.len(),
+        _ => 1,
+    }
+}
+
+fn check_ops(weight: usize) -> Result<()> {
+    match weight > MAX_TXN_OPS {
+        false => Ok(()),
+        true => Err(Error::limit(format!(
+            "the transaction has over {MAX_TXN_OPS} operations in one collection; commit in smaller parts"
         ))),
     }
 }
@@ -191,52 +209,77 @@ pub fn decode(bytes: &[u8]) -> Result<Txn> {
     check_version(&mut reader)?;
     let dot = dot(&mut reader)?;
     let prev = Hash(reader.array()?);
+    if dot.seq > MAX_SEQ {
+        return Err(reader.bad("its number is higher than there are"));
+    }
     if dot.seq == 0 || (dot.seq == 1) != (prev == Hash::default()) {
         return Err(reader.bad("its number and the hash before it contradict each other"));
     }
     let time = Timestamp::from_bits(u64::from_be_bytes(reader.array()?));
-    let origins = origins(&mut reader, dot.origin)?;
-    let deps = deps(&mut reader, &origins)?;
+    let mut origins = Named::read(&mut reader, dot.origin)?;
+    let deps = deps(&mut reader, &mut origins)?;
     let count = reader.count()?;
-    let mut docs: Vec<DocOps> = Vec::new();
+    let (mut docs, mut room): (Vec<DocOps>, usize) = (Vec::new(), MAX_TXN_OPS);
     for _ in 0..count {
-        let doc = document(&mut reader, &origins, &Stamp { dot, time })?;
+        let doc = document(&mut reader, &mut origins, &Stamp { dot, time }, &mut room)?;
         if docs.last().is_some_and(|last| last.id >= doc.id) {
             return Err(reader.bad("its documents are not sorted and unique"));
         }
         docs.push(doc);
     }
+    if !origins.all_are_used() {
+        return Err(reader.bad("it lists an origin that it does not name"));
+    }
     reader.end()?;
     Ok(Txn { dot, prev, time, deps, docs })
 }
 
-fn origins(reader: &mut Reader<'_>, author: Origin) -> Result<Vec<Origin>> {
-    let count = reader.count()?;
-    let mut origins = vec![author];
-    for _ in 0..count {
-        let origin = Origin::from_bytes(&reader.array()?);
-        let sorted = origins.len() == 1 || origins[origins.len() - 1] < origin;
-        if origin == author || !sorted {
-            return Err(reader.bad("its origins are not sorted and unique"));
+/// The origins that are named by number; 0 is the author.
+struct Named {
+    origins: Vec<Origin>,
+    used: Vec<bool>,
+}
+
+impl Named {
+    fn read(reader: &mut Reader<'_>, author: Origin) -> Result<Named> {
+        let count = reader.count()?;
+        let mut origins = vec![author];
+        for _ in 0..count {
+            let origin = Origin::from_bytes(&reader.array()?);
+            let sorted = origins.len() == 1 || origins[origins.len() - 1] < origin;
+            if origin == author || !sorted {
+                return Err(reader.bad("its origins are not sorted and unique"));
+            }
+            origins.push(origin);
         }
-        origins.push(origin);
+        Ok(Named { used: vec![false; origins.len()], origins })
     }
-    Ok(origins)
+
+    fn author(&self) -> Origin {
+        self.origins[0]
+    }
+
+    fn origin(&mut self, reader: &mut Reader<'_>) -> Result<Origin> {
+        let number = usize::try_from(reader.uint()?).unwrap_or(usize::MAX);
+        let used = self.used.get_mut(number);
+        *used.ok_or_else(|| reader.bad("it names an origin that is not there"))? = true;
+        Ok(self.origins[number])
+    }
+
+    /// Else one content would have several forms.
+    fn all_are_used(&self) -> bool {
+        self.used.iter().skip(1).all(|used| *used)
+    }
 }
 
-fn origin(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Origin> {
-    let number = reader.uint()? as usize;
-    origins.get(number).copied().ok_or_else(|| reader.bad("it names an origin that is not there"))
-}
-
-fn deps(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Vec<Dep>> {
+fn deps(reader: &mut Reader<'_>, origins: &mut Named) -> Result<Vec<Dep>> {
     let count = reader.count()?;
-    let mut deps: Vec<Dep> = Vec::with_capacity(count.min(origins.len()));
+    let mut deps: Vec<Dep> = Vec::with_capacity(count.min(origins.origins.len()));
     for _ in 0..count {
-        let origin = origin(reader, origins)?;
+        let origin = origins.origin(reader)?;
         let (seq, hash) = (reader.uint()?, ShortHash(reader.array()?));
         let sorted = deps.last().is_none_or(|last| last.origin < origin);
-        if origin == origins[0] || seq == 0 || !sorted {
+        if origin == origins.author() || seq == 0 || !sorted {
             return Err(reader.bad("its dependencies are not sorted, unique and of others"));
         }
         deps.push(Dep { origin, seq, hash });
@@ -244,18 +287,30 @@ fn deps(reader: &mut Reader<'_>, origins: &[Origin]) -> Result<Vec<Dep>> {
     Ok(deps)
 }
 
-fn document(reader: &mut Reader<'_>, origins: &[Origin], own: &Stamp) -> Result<DocOps> {
+fn document(
+    reader: &mut Reader<'_>,
+    origins: &mut Named,
+    own: &Stamp,
+    room: &mut usize,
+) -> Result<DocOps> {
     let id = reader.str()?.to_owned();
     check_id(&id).map_err(|err| reader.bad(err.message()))?;
     let count = reader.count()?;
     if count == 0 {
         return Err(reader.bad("a document without operations"));
     }
-    let ops = (0..count).map(|_| op(reader, origins, own)).collect::<Result<_>>()?;
+    // Most documents have few: no room is taken for more than was read.
+    let mut ops = Vec::with_capacity(count.min(4));
+    for _ in 0..count {
+        let op = op(reader, origins, own)?;
+        let left = room.checked_sub(weight(&op));
+        *room = left.ok_or_else(|| reader.bad("more operations than a transaction may have"))?;
+        ops.push(op);
+    }
     Ok(DocOps { id, ops })
 }
 
-fn op(reader: &mut Reader<'_>, origins: &[Origin], own: &Stamp) -> Result<Op> {
+fn op(reader: &mut Reader<'_>, origins: &mut Named, own: &Stamp) -> Result<Op> {
     match reader.u8()? {
         PUT => put(reader),
         CLEAR => clear(reader, origins, own.dot.seq),
@@ -287,19 +342,19 @@ fn put(reader: &mut Reader<'_>) -> Result<Op> {
 }
 
 /// A dot that an operation names: never the transaction itself or a later one of its author.
-fn seen(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Dot> {
-    let dot = Dot { origin: origin(reader, origins)?, seq: reader.uint()? };
-    if dot.seq == 0 || (dot.origin == origins[0] && dot.seq >= own) {
+fn seen(reader: &mut Reader<'_>, origins: &mut Named, own: Seq) -> Result<Dot> {
+    let dot = Dot { origin: origins.origin(reader)?, seq: reader.uint()? };
+    if dot.seq == 0 || (dot.origin == origins.author() && dot.seq >= own) {
         return Err(reader.bad("it names a transaction that its author can't have seen"));
     }
     Ok(dot)
 }
 
-fn clear(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Op> {
+fn clear(reader: &mut Reader<'_>, origins: &mut Named, own: Seq) -> Result<Op> {
     let prefix = reader.bytes()?.to_vec();
     key::check_prefix(&prefix)?;
     let count = reader.count()?;
-    let mut upto: Vec<Dot> = Vec::with_capacity(count.min(origins.len()));
+    let mut upto: Vec<Dot> = Vec::with_capacity(count.min(origins.origins.len()));
     for _ in 0..count {
         let dot = seen(reader, origins, own)?;
         if upto.last().is_some_and(|last| last.origin >= dot.origin) {
@@ -343,11 +398,11 @@ fn addition_before(reader: &mut Reader<'_>, birth: Seq, own: &Stamp) -> Result<A
     }
 }
 
-fn settle(reader: &mut Reader<'_>, origins: &[Origin], own: Seq) -> Result<Op> {
+fn settle(reader: &mut Reader<'_>, origins: &mut Named, own: Seq) -> Result<Op> {
     let key = counter_key(reader)?;
     let row = seen(reader, origins, own)?;
     let (seq, total) = (reader.uint()?, reader.int()?);
-    let known = if row.origin == origins[0] { seq < own } else { true };
+    let known = if row.origin == origins.author() { seq < own } else { true };
     match seq < row.seq || !known {
         true => Err(reader.bad("it settles what its author can't have seen")),
         false => Ok(Op::Settle { key, row, seq, total }),

@@ -77,10 +77,7 @@ impl Draft {
         let base = match base {
             Some(base) if !base.is_current(&self.now.row()) => {
                 if base.leaves.is_none() {
-                    return Err(Error::new(
-                        ErrorKind::VersionMismatch,
-                        "the document changed since it was read, and is too large to merge from its version; read it again",
-                    ));
+                    return Err(cant_merge());
                 }
                 base
             }
@@ -105,8 +102,9 @@ impl Draft {
         self.now.hold_all()?;
         let now;
         let base = match base {
-            Some(base) => base,
-            None => {
+            Some(base) if !base.is_mere_print() => base,
+            Some(base) if !base.is_current(&self.now.row()) => return Err(cant_merge()),
+            _ => {
                 now = Base::of_part(&self.now.all());
                 &now
             }
@@ -558,6 +556,13 @@ impl Draft {
             self.now.apply(op, &self.stamp, prefix);
         }
     }
+}
+
+fn cant_merge() -> Error {
+    Error::new(
+        ErrorKind::VersionMismatch,
+        "the document changed since it was read, and is too large to merge from its version; read it again",
+    )
 }
 
 /// Checks that the field at `path` is of one kind, or not there.

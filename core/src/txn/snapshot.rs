@@ -27,7 +27,7 @@ use super::{Branches, NodeKey, Proof, Scope};
 use crate::crdt::{Flags, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
-use crate::limits::MAX_VECTOR_ENTRIES;
+use crate::limits::{MAX_SEQ, MAX_SNAPSHOT_CELLS_BYTES, MAX_VECTOR_ENTRIES};
 use crate::wire::{Reader, put_uint};
 
 const FORMAT: u8 = 1;
@@ -102,6 +102,9 @@ impl ViewHead {
                 return Err(reader.bad("origins out of order"));
             }
             let seq = u64::from_be_bytes(reader.array()?);
+            if seq == 0 || seq > MAX_SEQ {
+                return Err(reader.bad("a transaction numbered 0, or higher than there are"));
+            }
             let proof = Proof::from_bytes(&reader.array()?);
             let signed = branches.signed(&Dot { origin, seq });
             let signed = signed.ok_or_else(|| reader.bad("a branch that is not told"))?;
@@ -204,6 +207,6 @@ pub fn unpack(bytes: &[u8]) -> Result<Row> {
     for _ in 0..count {
         origins.push(Origin::from_bytes(&reader.array()?));
     }
-    Row::decode(reader.take_rest(), |number| origins.get(number as usize).copied())
-        .map_err(|err| Error::bad_txn(err.message()))
+    let origin_of = |number: u32| origins.get(number as usize).copied();
+    Row::decode_at_most(reader.take_rest(), MAX_SNAPSHOT_CELLS_BYTES, origin_of)
 }

@@ -133,6 +133,61 @@ fn what_its_author_cannot_have_seen_is_refused() {
     }
 }
 
+/// What is listed and not named would be a second form of the same transaction.
+#[test]
+fn an_origin_that_is_listed_and_not_named_is_refused() {
+    let bytes = encode(&sample()).unwrap();
+    let at = 1 + 36 + 8 + 32 + 8;
+    assert_eq!(bytes[at], 1, "one origin is named");
+    let mut first = [0; 36];
+    first[35] = 1;
+    let mut more = bytes.clone();
+    more[at] = 2;
+    more.splice(at + 1..at + 1, first);
+    // What follows names the first now, and nothing the second.
+    assert!(decode(&more).is_err());
+    assert!(decode(&bytes).is_ok());
+}
+
+#[test]
+fn numbers_of_transactions_have_a_limit() {
+    for (seq, legal) in [(crate::limits::MAX_SEQ, true), (crate::limits::MAX_SEQ + 1, false)] {
+        let dot = Dot { seq, ..sample().dot };
+        assert_eq!(decode(&encode(&Txn { dot, ..sample() }).unwrap()).is_ok(), legal);
+    }
+}
+
+#[test]
+fn operations_of_a_transaction_have_a_limit() {
+    let op = Op::Clear { prefix: Vec::new(), upto: Vec::new() };
+    let with = |count: usize| {
+        let docs = vec![DocOps { id: "n".into(), ops: vec![op.clone(); count] }];
+        Txn { deps: Vec::new(), docs, ..sample() }
+    };
+    let most = encode(&with(crate::limits::MAX_TXN_OPS)).unwrap();
+    assert!(decode(&most).is_ok());
+    let more = with(crate::limits::MAX_TXN_OPS + 1);
+    assert_eq!(encode(&more).unwrap_err().kind(), ErrorKind::LimitExceeded);
+    // Each dot that a clear names counts, too.
+    let clear = |dots: u8| {
+        let mut upto: Vec<Dot> = (0..dots).map(|n| Dot { origin: origin(3 + n), seq: 1 }).collect();
+        upto.sort();
+        Op::Clear { prefix: Vec::new(), upto }
+    };
+    for (dots, legal) in [(3, true), (4, false)] {
+        let mut ops = vec![op.clone(); crate::limits::MAX_TXN_OPS - 4];
+        ops.push(clear(dots));
+        let docs = vec![DocOps { id: "n".into(), ops }];
+        assert_eq!(encode(&Txn { deps: Vec::new(), docs, ..sample() }).is_ok(), legal);
+    }
+    // The same on the way in: three bytes an operation, and the count before them.
+    let at = most.len() - 3 * crate::limits::MAX_TXN_OPS - 3;
+    let count = [0x81, 0x80, 0x40];
+    assert_eq!(most[at..at + 3], [0x80, 0x80, 0x40]);
+    let forged = [&most[..at], &count, &most[at + 3..], &[1, 0, 0]].concat();
+    assert_eq!(decode(&forged).unwrap_err().kind(), ErrorKind::InvalidTransaction);
+}
+
 #[test]
 fn a_newer_format_says_who_must_upgrade() {
     let mut bytes = encode(&sample()).unwrap();

@@ -11,12 +11,11 @@ use crate::crdt::key::{self, Slot};
 use crate::crdt::{Body, Cell, Row, view};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Origin, Seq};
+use crate::limits::MAX_VERSION_LEAVES;
 use crate::value::{Field, Fields, Value, codec};
 use crate::wire::{Reader, put_int, put_uint};
 
 const VERSION_FORMAT: u8 = 1;
-/// A version with more shown fields than this can be compared, but no longer be merged from.
-const MAX_VERSION_LEAVES: usize = 4096;
 
 /// What a reader had seen of a document, as opaque bytes to hand back with a `put`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,6 +82,11 @@ impl Base {
         self.digest == digest(row)
     }
 
+    /// Whether it says nothing but what the document was: enough to compare, not to write to.
+    pub(super) fn is_mere_print(&self) -> bool {
+        self.leaves.is_none() && self.seen.is_empty()
+    }
+
     pub(super) fn covers(&self, dot: &Dot) -> bool {
         self.seen.get(&dot.origin).is_some_and(|&seq| dot.seq <= seq)
     }
@@ -103,12 +107,16 @@ impl Base {
         }
         let mut out = vec![VERSION_FORMAT];
         out.extend_from_slice(&self.digest);
-        put_uint(&mut out, self.seen.len() as u64);
-        for (origin, seq) in &self.seen {
+        // A version travels in a header of HTTP: what can't be said in one is only compared.
+        let brief = self.seen.len().max(self.rows.len()) <= MAX_VERSION_LEAVES;
+        let seen = self.seen.iter().filter(|_| brief);
+        put_uint(&mut out, seen.clone().count() as u64);
+        for (origin, seq) in seen {
             out.extend_from_slice(&origin.to_bytes());
             put_uint(&mut out, *seq);
         }
-        match self.leaves.as_ref().filter(|leaves| leaves.len() <= MAX_VERSION_LEAVES) {
+        let few = |leaves: &&BTreeMap<u64, u64>| brief && leaves.len() <= MAX_VERSION_LEAVES;
+        match self.leaves.as_ref().filter(few) {
             None => out.push(0),
             Some(leaves) => {
                 out.push(1);
@@ -119,8 +127,9 @@ impl Base {
                 }
             }
         }
-        put_uint(&mut out, self.rows.len() as u64);
-        for ((key, row), (seq, total)) in &self.rows {
+        let rows = self.rows.iter().filter(|_| brief);
+        put_uint(&mut out, rows.clone().count() as u64);
+        for ((key, row), (seq, total)) in rows {
             out.extend_from_slice(&key.to_be_bytes());
             out.extend_from_slice(&row.origin.to_bytes());
             put_uint(&mut out, row.seq);

@@ -3,14 +3,11 @@
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use littoral::limits::MAX_TXN_BYTES;
+use littoral::limits::MAX_HTTP_BODY_BYTES;
 use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::failure::{Answer, Refusal};
-
-/// The largest body: one that holds a largest transaction.
-const MAX_BODY_BYTES: usize = MAX_TXN_BYTES;
 
 /// How the JSON of a body is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +40,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
 
     async fn from_request(request: Request, _: &S) -> Answer<JsonText> {
         let layout = layout(request.headers())?;
-        let bytes = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|_| {
+        let bytes = to_bytes(request.into_body(), MAX_HTTP_BODY_BYTES).await.map_err(|_| {
             Refusal::from(Error::new(
                 ErrorKind::LimitExceeded,
-                format!("the body has over {MAX_BODY_BYTES} bytes, or its sender broke off; send smaller parts"),
+                format!("the body has over {MAX_HTTP_BODY_BYTES} bytes, or its sender broke off; send smaller parts"),
             ))
         })?;
         Ok(JsonText { bytes: bytes.into(), layout })

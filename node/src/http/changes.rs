@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use littoral::Position;
+use littoral::limits::MAX_HTTP_WAIT_S;
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -15,9 +16,6 @@ use super::json::Json;
 use super::service::Service;
 use crate::shape::ChangesPage;
 use crate::target::Target;
-
-/// The longest wait, in seconds.
-const MAX_WAIT_S: u64 = 60;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -35,7 +33,7 @@ pub(super) async fn changes(
     State(service): State<Service>,
     Asked(asked): Asked<OfChanges>,
 ) -> Answer {
-    let deadline = Instant::now() + Duration::from_secs(asked.wait.min(MAX_WAIT_S));
+    let deadline = Instant::now() + Duration::from_secs(asked.wait.min(MAX_HTTP_WAIT_S));
     let bell = Arc::new(Notify::new());
     let ringer = Arc::clone(&bell);
     let _subscription = service.store().on_commit(move || ringer.notify_one());

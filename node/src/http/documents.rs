@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use littoral::limits::{HTTP_PAGE_BYTES, MAX_HTTP_PAGE};
 use littoral::value::{field_to_json, fields_to_json, parse_fields, parse_value};
 use littoral::{Path, ScanRange};
 use serde::Deserialize;
@@ -17,10 +18,6 @@ use crate::target::{Condition, Local, Read, Target, Write, field_at, parse_versi
 
 /// Documents of a page, unless the request says how many.
 const PAGE: usize = 100;
-/// Documents of a page, at most.
-const MAX_PAGE: usize = 1000;
-/// Bytes of documents on a page, after which it ends.
-const PAGE_BYTES: usize = 4 << 20;
 
 /// The names in the path: `/collections/{collection}/docs/{id}`, the id perhaps in the query.
 #[derive(Debug, Deserialize)]
@@ -253,7 +250,7 @@ fn condition(headers: &HeaderMap, strict: bool, write: &Write) -> Answer<Conditi
 
 /// The next documents of a range.
 fn page(local: &Local, collection: &str, asked: OfPage) -> littoral::Result<Response> {
-    let limit = asked.limit.unwrap_or(PAGE).min(MAX_PAGE);
+    let limit = asked.limit.unwrap_or(PAGE).min(MAX_HTTP_PAGE);
     let range = ScanRange {
         prefix: asked.prefix,
         start: asked.start,
@@ -266,7 +263,7 @@ fn page(local: &Local, collection: &str, asked: OfPage) -> littoral::Result<Resp
     let (mut bytes, mut more) = (0, false);
     for document in local.store().existing_collection(collection)?.scan(&range)? {
         let document = document?;
-        if documents.len() == limit || bytes > PAGE_BYTES {
+        if documents.len() == limit || bytes > HTTP_PAGE_BYTES {
             more = true;
             break;
         }

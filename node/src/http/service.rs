@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::FromRef;
+use littoral::limits::MAX_HTTP_CALLS;
 use littoral::net::Network;
 use littoral::{Error, ErrorKind, Store};
 use tokio::sync::{Semaphore, watch};
@@ -13,9 +14,6 @@ use super::guard::Exposure;
 use crate::links;
 use crate::shape::Running;
 use crate::target::Local;
-
-/// Store calls at the same time, at most; others wait.
-const MAX_CALLS: usize = 32;
 
 /// What the node knows about itself.
 pub(crate) struct Facts {
@@ -45,7 +43,7 @@ impl Service {
             local: Local::new(store),
             facts: Arc::new(facts),
             started: Instant::now(),
-            calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            calls: Arc::new(Semaphore::new(MAX_HTTP_CALLS)),
         }
     }
 

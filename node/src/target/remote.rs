@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use littoral::id::{check_collection, check_id};
+use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
 use littoral::value::{field_to_json, parse_fields, value_to_json};
 use littoral::{Error, ErrorKind, Fields, Path, Position, Result, ScanRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,10 +28,6 @@ use crate::shape::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a node may take to answer, beyond what it was asked to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// A version travels in a header; that of a large document is long.
-const MAX_HEADER_BYTES: usize = 256 << 10;
-/// The largest answer that is read.
-const MAX_ANSWER_BYTES: u64 = 64 << 20;
 /// Documents asked for at once.
 const PAGE: usize = 500;
 /// What stays as it is in an id within a URL.
@@ -57,7 +54,7 @@ impl Remote {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
-            .max_response_header_size(MAX_HEADER_BYTES)
+            .max_response_header_size(MAX_HTTP_ANSWER_HEADER_BYTES)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .build()
             .into();
@@ -300,7 +297,7 @@ impl Answer {
         let status = answer.status().as_u16();
         let etag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
         let etag = etag.map(str::to_owned);
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+        let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER_BYTES).read_to_vec();
         let body = body.map_err(lost)?;
         if (200..300).contains(&status) {
             return Ok(Answer { status, etag, body });

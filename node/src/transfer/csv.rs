@@ -6,19 +6,23 @@
 
 use std::io::Read;
 
+use littoral::limits::MAX_IMPORT_RECORD_BYTES;
 use littoral::value::{Field, Value, field_to_json, parse_field};
 use littoral::{Error, ErrorKind, Fields, Path, Result};
 
+use super::bounded::{Bounded, Room, too_large};
 use super::{Each, Place, Raw, invalid};
 
 /// Reads all records.
 pub(super) fn read(input: impl Read, text: bool, each: &mut Each<'_>) -> Result<()> {
+    let (input, room) = Bounded::new(input, MAX_IMPORT_RECORD_BYTES);
     let mut reader = ::csv::ReaderBuilder::new().from_reader(input);
-    let header = reader.headers().map_err(|err| broken(&err))?.clone();
+    let header = reader.headers().map_err(|err| broken(&err, &room))?.clone();
     let names: Vec<String> = header.iter().map(str::to_owned).collect();
     check_header(&names)?;
     let mut record = ::csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|err| broken(&err))? {
+    while reader.read_record(&mut record).map_err(|err| broken(&err, &room))? {
+        room.renew();
         let place = Place::Line(record.position().map_or(0, ::csv::Position::line));
         let fields = names.iter().zip(record.iter()).filter(|(_, cell)| !cell.is_empty());
         let fields: Result<Fields> =
@@ -58,9 +62,10 @@ fn check_header(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn broken(err: &::csv::Error) -> Error {
+fn broken(err: &::csv::Error, room: &Room) -> Error {
     let line = err.position().map(|position| Place::Line(position.line()));
     let error = match err.kind() {
+        ::csv::ErrorKind::Io(_) if room.is_used_up() => too_large("is a quote not closed?"),
         ::csv::ErrorKind::Io(err) => super::read_failed(err),
         ::csv::ErrorKind::Utf8 { .. } => invalid("the text is not UTF-8"),
         ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {

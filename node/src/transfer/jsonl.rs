@@ -2,14 +2,12 @@
 
 use std::io::{BufRead, Read};
 
-use littoral::limits::MAX_TXN_BYTES;
+use littoral::Result;
+use littoral::limits::MAX_IMPORT_RECORD_BYTES;
 use littoral::value::parse_fields;
-use littoral::{Error, ErrorKind, Result};
 
+use super::bounded::too_large;
 use super::{Each, Place, Raw, read_failed};
-
-/// The longest line: JSON needs at most a few times the bytes of what it says.
-const MAX_LINE_BYTES: u64 = 4 * MAX_TXN_BYTES as u64;
 
 /// Reads all lines.
 pub(super) fn read(mut input: impl BufRead, each: &mut Each<'_>) -> Result<()> {
@@ -17,13 +15,13 @@ pub(super) fn read(mut input: impl BufRead, each: &mut Each<'_>) -> Result<()> {
     for number in 1.. {
         let place = Place::Line(number);
         line.clear();
-        let mut bounded = input.by_ref().take(MAX_LINE_BYTES);
+        let mut bounded = input.by_ref().take(MAX_IMPORT_RECORD_BYTES + 1);
         let length = bounded.read_until(b'\n', &mut line).map_err(|err| read_failed(&err))?;
         if length == 0 {
             break;
         }
-        if length as u64 == MAX_LINE_BYTES {
-            return Err(place.blame(&too_long()));
+        if length as u64 > MAX_IMPORT_RECORD_BYTES {
+            return Err(place.blame(&too_large("is this one JSON object a line?")));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -32,11 +30,4 @@ pub(super) fn read(mut input: impl BufRead, each: &mut Each<'_>) -> Result<()> {
         each(Raw { place, fields, cells: false })?;
     }
     Ok(())
-}
-
-fn too_long() -> Error {
-    Error::new(
-        ErrorKind::LimitExceeded,
-        format!("has over {MAX_LINE_BYTES} bytes; is this one JSON object a line?"),
-    )
 }

@@ -5,6 +5,7 @@
 //! Every record knows its place, so that an error can name it.
 
 mod array;
+mod bounded;
 mod csv;
 mod jsonl;
 mod record;

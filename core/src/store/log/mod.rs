@@ -59,8 +59,9 @@ mod tests;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Position;
+use crate::id::{Dot, Position};
 use crate::store::disk::Disk;
+use crate::txn::peek_dot;
 
 pub use reader::LogReader;
 use reader::Shared;
@@ -123,6 +124,15 @@ pub struct LogRecord {
     pub collection: String,
     /// Its contents.
     pub bytes: Vec<u8>,
+}
+
+impl LogRecord {
+    /// The dot of a transaction. It was written by this store: what can't be read is damage.
+    pub(in crate::store) fn dot(&self) -> Result<Dot> {
+        peek_dot(&self.bytes).map_err(|err| {
+            Error::corrupt(format!("the log at position {}: {}", self.position, err.message()))
+        })
+    }
 }
 
 /// Where appended records lie.

@@ -21,24 +21,14 @@ impl Session {
     // Snapshots that we serve.
 
     /// The peer asks about a snapshot of ours.
-    pub(super) fn asked(
-        &mut self,
-        name: &str,
-        number: u64,
-        question: Question,
-        source: &dyn Source,
-    ) -> Outcomes {
+    pub(super) fn asked(&mut self, name: &str, number: u64, question: Question) -> Outcomes {
         let now_ms = self.now_ms;
-        let stream = self.next_stream;
         let lane = self.lanes.get_mut(name);
         let lane = lane.ok_or_else(|| breach("a question about an unknown collection"))?;
         match question {
             Question::View => {
-                let old = lane.serving.close();
-                let reply = lane.serving.open(name, number, stream, now_ms, source)?;
-                self.next_stream += 1;
+                let old = lane.serving.want(number, now_ms);
                 self.give_up(old);
-                self.reply(reply);
             }
             Question::Done => {
                 if let Some(stream) = lane.serving.done(number) {
@@ -51,10 +41,10 @@ impl Session {
     }
 
     /// Answers one question of the peer, if there is one.
-    pub(super) fn answer_next(&mut self) -> Outcomes {
-        let asked = self.lanes.values_mut().find(|lane| lane.serving.is_asked());
-        let reply = asked.map(|lane| lane.serving.answer()).transpose()?.flatten();
-        if let Some(reply) = reply {
+    pub(super) fn answer_next(&mut self, source: &dyn Source) -> Outcomes {
+        let asked = self.lanes.iter_mut().find(|(_, lane)| lane.serving.is_asked());
+        let Some((name, lane)) = asked else { return Ok(()) };
+        if let Some(reply) = lane.serving.answer(name, &mut self.next_stream, source)? {
             self.reply(reply);
         }
         Ok(())

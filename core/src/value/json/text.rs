@@ -10,12 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::at::At;
 use crate::error::{Error, Result};
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_JSON_DEPTH};
 use crate::value::Value;
-
-/// A document of the deepest nesting whose every level is wrapped in `$literal`, with a
-/// `$opaque` at the end, has fewer levels of JSON than this.
-const MAX_JSON_DEPTH: usize = 2 * MAX_DEPTH + 8;
 
 /// The name under which serde_json hands out numbers if a program enables its feature
 /// `arbitrary_precision`. They would be stored as objects: refused instead.
