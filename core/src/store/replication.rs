@@ -115,12 +115,15 @@ impl Inner {
     }
 
     /// Under which name this node writes in a collection.
-    pub(super) fn present_origin(&self, collection: &str) -> Origin {
+    pub(super) fn present_origin(&self, collection: &str) -> Result<Origin> {
         let held = self.read_heads().named(collection).map(|head| head.own_origin(self.node));
-        held.unwrap_or_else(|| Origin {
-            node: self.node,
-            incarnation: self.left_incarnation(collection),
-        })
+        match held {
+            Some(origin) => Ok(origin),
+            None => {
+                let incarnation = self.left_incarnation(collection)?;
+                Ok(Origin { node: self.node, incarnation })
+            }
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -190,7 +193,7 @@ impl Store {
     /// Whether a peer with the vector `theirs` says that it holds transactions of this node, under
     /// its present name, that never left this store.
     pub fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
-        let own = self.inner.present_origin(collection);
+        let own = self.inner.present_origin(collection)?;
         let Some(claim) = theirs.head(&own) else { return Ok(false) };
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
@@ -205,7 +208,7 @@ impl Store {
     /// A dot at which a peer with the vector `theirs` holds another transaction than is held
     /// here, as far back as the index of transactions goes. What never left is no contradiction.
     pub fn contradiction(&self, collection: &str, theirs: &Vector) -> Result<Option<Dot>> {
-        let own = self.inner.present_origin(collection);
+        let own = self.inner.present_origin(collection)?;
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
         let mark = heads.named(collection).map_or(0, |head| head.row.exported);
@@ -265,7 +268,7 @@ impl Store {
         from: Position,
         max_bytes: usize,
     ) -> Result<LogPage> {
-        let present = self.inner.present_origin(collection);
+        let present = self.inner.present_origin(collection)?;
         self.read_page(collection, from, max_bytes, |dot| dot.origin != present)
     }
 
@@ -359,7 +362,7 @@ impl Store {
             Some(Stop::Disowned { continues: false }) => self.inner.renew(collection),
             Some(Stop::Forked(fork, err)) => {
                 self.inner.note_fork(collection, &fork)?;
-                if self.inner.present_origin(collection) == fork.dot.origin {
+                if self.inner.present_origin(collection)? == fork.dot.origin {
                     self.inner.retreat(collection)?;
                 }
                 Err(err)
