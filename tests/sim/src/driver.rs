@@ -308,6 +308,7 @@ impl World {
             if stream == StreamId::Control {
                 match Control::from_frame(frame).map_err(malformed)? {
                     Control::Have { collection, vector } => {
+                        self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
                     Control::Hello(_) => self.acknowledge(at)?,
@@ -318,7 +319,10 @@ impl World {
             let Some(end) = self.end(number, e) else { return Ok(()) };
             let carried = end.carries.get(&stream).cloned().unwrap_or_default();
             match Tail::from_frame(frame) {
-                Ok(Tail::Tail { collection }) => drop(end.carries.insert(stream, collection)),
+                Ok(Tail::Tail { collection }) => {
+                    drop(end.carries.insert(stream, collection.clone()));
+                    self.check_wanted(number, &collection)?;
+                }
                 Ok(Tail::Txns { txns, .. }) => {
                     for txn in txns {
                         self.ledger.sent(at, &carried, txn.dot, &txn.bytes)?;
@@ -334,6 +338,13 @@ impl World {
                 },
             }
         }
+        Ok(())
+    }
+
+    /// What either end does not want does not travel.
+    fn check_wanted(&self, number: u64, collection: &str) -> Checked {
+        let wanted = self.links.get(&number).is_none_or(|link| link.wants(collection));
+        ensure!(wanted, "{collection} travels on link {number}, where it is not wanted");
         Ok(())
     }
 
