@@ -165,6 +165,31 @@ fn a_write_over_several_collections_survives_a_power_cut_whole_or_not_at_all() {
     });
 }
 
+/// redb refuses everything after a read that failed, long after the disk has recovered.
+#[test]
+fn a_failed_read_is_told_until_the_store_is_opened_again() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    let disk = a.disk.power_cut_all_lost();
+    let open = || {
+        let options = Options::new().key(a.key()).cache_bytes(0);
+        options.open_on(Arc::new(disk.clone())).unwrap()
+    };
+    let store = open();
+    disk.fail_reads_after(0);
+    assert!(store.collection(NOTES).unwrap().get("n").is_err());
+    disk.fail_no_more();
+    let failure = store.stats().unwrap().failure;
+    assert!(failure.is_some_and(|why| why.contains("could not read state.redb")));
+    let refused = store.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Poisoned, "{refused}");
+    assert!(refused.message().contains("open it again"), "{refused}");
+    drop(store);
+    let store = open();
+    assert_eq!(store.stats().unwrap().failure, None);
+    store.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap();
+}
+
 #[test]
 fn a_failing_read_never_makes_a_store_use_a_name_again() {
     let a = Replica::new(0);
