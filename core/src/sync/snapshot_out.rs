@@ -52,6 +52,15 @@ pub(super) struct Reply {
     pub(super) last: bool,
 }
 
+impl Reply {
+    /// There is no view of `name` for the peer's snapshot `number` now: it may ask again.
+    pub(super) fn gone(name: &str, number: u64, stream: u64, why: &str) -> Reply {
+        let mut bytes = Answer::Snapshot { collection: name.to_owned(), number }.to_frame();
+        bytes.extend(Answer::Gone(why.to_owned()).to_frame());
+        Reply { stream, bytes, last: true }
+    }
+}
+
 impl SnapshotOut {
     /// A question that is not `View`.
     pub(super) fn ask(&mut self, number: u64, question: Question, now_ms: u64) -> Result<()> {
@@ -78,12 +87,11 @@ impl SnapshotOut {
         now_ms: u64,
         source: &dyn Source,
     ) -> Result<Reply> {
+        let Some(view) = source.view(name)? else {
+            return Ok(Reply::gone(name, number, stream, "there is nothing to take a view of"));
+        };
         let carries = Answer::Snapshot { collection: name.to_owned(), number };
         let mut bytes = carries.to_frame();
-        let Some(view) = source.view(name)? else {
-            bytes.extend(Answer::Gone("there is nothing to take a view of".to_owned()).to_frame());
-            return Ok(Reply { stream, bytes, last: true });
-        };
         bytes.extend(Answer::Head(view.head().to_vec()).to_frame());
         let questions = VecDeque::new();
         let (large, heard_ms) = (None, now_ms);
