@@ -328,7 +328,7 @@ typedef struct lit_change_t {
 #define LIT_ERR_IO (-15)
 
 /**
- * An earlier commit failed with an unknown outcome: the store refuses writes until it is opened again.
+ * An earlier commit failed with an unknown outcome, or the disk could not be read: the store refuses writes until it is opened again.
  */
 #define LIT_ERR_POISONED (-16)
 

@@ -35,7 +35,7 @@ pub enum ErrorKind {
     DiskFull = 14,
     /// The operating system refused a file operation.
     Io = 15,
-    /// An earlier commit failed with an unknown outcome: the store refuses writes until it is opened again.
+    /// An earlier commit failed with an unknown outcome, or the disk could not be read: the store refuses writes until it is opened again.
     Poisoned = 16,
     /// The store, link or cursor is closed.
     Closed = 17,

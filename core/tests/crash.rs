@@ -3,11 +3,12 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use common::{NOTES, Replica, Rng, each_seed, stream};
 use littoral::id::{Dot, Vector};
 use littoral::store::disk::MemDisk;
-use littoral::{ErrorKind, Field, NodeId, Store, Transaction};
+use littoral::{ErrorKind, Field, NodeId, Options, Store, Transaction};
 
 /// What peers were given, by any life of the store: a dot stands for one content for ever.
 #[derive(Default)]
@@ -141,6 +142,81 @@ fn acknowledged_writes_survive_power_cuts_at_any_moment() {
         }
         reopen(&replica, Some(seed), &mut ledger, peer, &mut given);
     });
+}
+
+#[test]
+fn a_write_over_several_collections_survives_a_power_cut_whole_or_not_at_all() {
+    let names = ["left", "middle", "right"];
+    each_seed("torn writes", 20, |seed| {
+        let mut replica = Replica::new(0);
+        for n in 1..6i64 {
+            let all = |txn: &mut Transaction| {
+                names.iter().try_for_each(|name| txn.set(name, "d", "n", n))
+            };
+            match n % 2 {
+                0 => replica.store.write(all).unwrap(),
+                _ => replica.store.write_deferred(all).unwrap(),
+            }
+            replica = replica.after_power_cut(Some(seed * 10 + n as u64));
+            let shown = names
+                .map(|name| replica.store.collection(name).unwrap().get_field("d", "n").unwrap());
+            assert!(shown.iter().all(|n| *n == shown[0]), "a part of a write: {shown:?}");
+        }
+    });
+}
+
+/// redb refuses everything after a read that failed, long after the disk has recovered.
+#[test]
+fn a_failed_read_is_told_until_the_store_is_opened_again() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    let disk = a.disk.power_cut_all_lost();
+    let open = || {
+        let options = Options::new().key(a.key()).cache_bytes(0);
+        options.open_on(Arc::new(disk.clone())).unwrap()
+    };
+    let store = open();
+    disk.fail_reads_after(0);
+    assert!(store.collection(NOTES).unwrap().get("n").is_err());
+    disk.fail_no_more();
+    let failure = store.stats().unwrap().failure;
+    assert!(failure.is_some_and(|why| why.contains("could not read state.redb")));
+    let refused = store.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Poisoned, "{refused}");
+    assert!(refused.message().contains("open it again"), "{refused}");
+    drop(store);
+    let store = open();
+    assert_eq!(store.stats().unwrap().failure, None);
+    store.collection(NOTES).unwrap().set("n", "x", 2i64).unwrap();
+}
+
+#[test]
+fn a_failing_read_never_makes_a_store_use_a_name_again() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    let first: Vec<_> = common::vector(&a.store, NOTES).iter().map(|(o, _)| *o).collect();
+    assert!(a.store.leave(NOTES).unwrap());
+    // Nothing is found in the cache.
+    let open = |disk: &MemDisk| {
+        let options = Options::new().key(a.key()).cache_bytes(0);
+        options.open_on(Arc::new(disk.clone())).unwrap()
+    };
+    for calls in 0..100 {
+        let disk = a.disk.power_cut_all_lost();
+        let store = open(&disk);
+        disk.fail_reads_after(calls);
+        let written = store.collection(NOTES).unwrap().set("n", "x", 2i64).is_ok();
+        let struck = disk.struck() > 0;
+        disk.fail_no_more();
+        drop(store);
+        let held = common::vector(&open(&disk.power_cut(calls)), NOTES);
+        assert_eq!(held.seq(&first[0]), 0, "after {calls} reads it is written under again");
+        if written && !struck {
+            assert!(calls > 3);
+            return;
+        }
+    }
+    panic!("it reads more often");
 }
 
 #[test]

@@ -249,6 +249,34 @@ fn s11_what_a_restored_store_wrote_apart_is_kept_and_nothing_is_there_twice() {
 }
 
 #[test]
+fn a_restored_store_serves_no_snapshot_before_it_has_heard_what_it_has_sent() {
+    let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    a.notes().set("n", "x", 1i64).unwrap();
+    meet(&[&a, &b]);
+    let backup = image(&a);
+    a.notes().set("n", "sent", "once").unwrap();
+    meet(&[&a, &b]);
+    drop(a);
+    // Restored; what it has of C it can only give as a snapshot, with what it writes now in it.
+    let a = backup;
+    (0..5i64).for_each(|n| c.notes().set("m", "x", n).unwrap());
+    common::join(&a.store, &c.store, NOTES);
+    a.notes().set("n", "kept", "alone").unwrap();
+    a.notes().increment("n", "hits", 7).unwrap();
+    for (left, right) in [(&a, &b), (&b, &a)] {
+        let mut link = Link::new(&left.store, &right.store);
+        link.settle();
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]]);
+        assert_eq!(link.closed(), None);
+    }
+    assert_same(&[&a, &b]);
+    assert_eq!(field(&a, "n", "sent"), Some(Field::from("once")));
+    assert_eq!(field(&b, "n", "kept"), Some(Field::from("alone")));
+    assert_eq!(count(&b), 7);
+    assert_eq!(names(&a, &b).len(), 3, "what both share, and each one's branch");
+}
+
+#[test]
 fn a_backup_restored_twice_never_uses_a_name_again() {
     let (a, b) = (Replica::new(0), Replica::new(1));
     a.notes().increment("n", "hits", 1).unwrap();

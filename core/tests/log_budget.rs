@@ -287,6 +287,42 @@ fn a_follower_that_fell_behind_is_told_and_can_go_on() {
     assert!(a.store.changes(Some(Position(0))).next(Duration::ZERO).unwrap().is_some());
 }
 
+#[test]
+fn a_follower_of_a_store_that_was_empty_misses_nothing_that_was_pruned() {
+    let a = Replica::small(0, SMALL);
+    let from = [a.store.position(), a.store.changes(None).position()];
+    let mut oldest = a.store.changes(Some(Position::default()));
+    assert_eq!(oldest.next(Duration::ZERO).unwrap(), None);
+    write(&a, NOTES, 1);
+    for from in from.into_iter().chain([oldest.position()]) {
+        let change = a.store.changes(Some(from)).next(Duration::ZERO).unwrap();
+        assert_eq!(change.map(|change| change.dot.seq), Some(1));
+    }
+    fill(&a, NOTES, 5 * BUDGET);
+    for from in from {
+        let told = a.store.changes(Some(from)).next(Duration::ZERO).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::NotFound);
+    }
+    assert!(a.store.changes(Some(Position::default())).next(Duration::ZERO).unwrap().is_some());
+}
+
+#[test]
+fn a_follower_that_is_ahead_of_a_restored_store_is_told() {
+    let a = Replica::new(0);
+    write(&a, NOTES, 1);
+    let backup = a.after_power_cut(None);
+    write(&a, NOTES, 2);
+    let ahead = a.store.position();
+    let mut changes = backup.store.changes(Some(ahead));
+    let told = changes.next(Duration::ZERO).unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::NotFound);
+    assert!(told.message().contains("restored"), "{told}");
+    changes.restart();
+    assert_eq!(changes.next(Duration::ZERO).unwrap(), None);
+    write(&backup, NOTES, 1);
+    assert!(changes.next(Duration::ZERO).unwrap().is_some());
+}
+
 /// Readers in other threads never get a gap, a wrong record, or an error, while segments go.
 #[test]
 fn prune_under_a_reader() {

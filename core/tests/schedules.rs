@@ -247,6 +247,25 @@ fn l1_a_document_put_back_undoes_nothing_that_sync_brought_in_between() {
     assert_eq!(c.notes().conflicts().unwrap(), []);
 }
 
+/// One transaction with two clears over one place, each of what the other leaves.
+#[test]
+fn a_document_put_back_and_deleted_in_one_write_is_gone() {
+    let [a, b, c] = three();
+    a.notes().set("n", "x", "first").unwrap();
+    let read = a.notes().get("n").unwrap().unwrap();
+    b.notes().set("n", "x", "apart").unwrap();
+    meet(&[&a, &b, &c]);
+    let mut txn = a.store.begin().unwrap();
+    let mut put_back = read.clone();
+    put_back.fields_mut().insert("x".to_owned(), Field::from("second"));
+    txn.put(NOTES, "n", &put_back).unwrap();
+    assert!(txn.delete(NOTES, "n").unwrap());
+    txn.commit().unwrap();
+    meet(&[&a, &b, &c]);
+    assert_same(&[&a, &b, &c]);
+    assert_eq!(a.notes().get("n").unwrap().map(|doc| doc.into_fields()), None);
+}
+
 #[test]
 fn an_element_added_twice_and_removed_twice_is_gone() {
     let [a, b, c] = three();
@@ -655,6 +674,30 @@ fn a_document_put_under_another_id_or_into_another_collection_is_a_copy() {
 }
 
 #[test]
+fn what_was_written_apart_is_all_kept_until_somebody_overwrites_what_he_saw() {
+    let [a, b, c] = three();
+    b.wall.set(common::NOON + 1000);
+    c.wall.set(common::NOON + 2000);
+    for (replica, value) in [(&a, "a"), (&b, "b"), (&c, "c")] {
+        replica.notes().set("n", "x", value).unwrap();
+    }
+    meet(&[&a, &b, &c]);
+    let sides = |replica: &Replica| -> Vec<Vec<Field>> {
+        let conflicts = replica.notes().conflicts().unwrap().into_iter();
+        conflicts.map(|c| c.candidates.into_iter().map(|side| side.field).collect()).collect()
+    };
+    for replica in [&a, &b, &c] {
+        assert_eq!(sides(replica), [["c", "b", "a"].map(Field::from)], "newest first, none lost");
+        assert_eq!(field(replica, "n", "x"), Some(Field::from("c")));
+    }
+    a.notes().set("n", "x", "settled").unwrap();
+    meet(&[&a, &b, &c]);
+    assert_same(&[&a, &b, &c]);
+    assert_eq!(sides(&c), [[]; 0]);
+    assert_eq!(field(&c, "n", "x"), Some(Field::from("settled")));
+}
+
+#[test]
 fn a_conflict_is_resolved_for_a_candidate_or_for_something_new_of_any_kind() {
     let choices = [
         Field::from("a"),
@@ -741,6 +784,30 @@ fn taking_something_out_does_not_bring_up_the_other_side_of_a_conflict() {
         assert_same(&[&a, &b, &c]);
         assert_eq!(field(&a, "n", "x"), Some(left));
         assert_eq!(a.notes().conflicts().unwrap(), []);
+    }
+}
+
+#[test]
+fn leaving_a_collection_leaves_the_others_alone() {
+    let names = ["first", "second", "third"];
+    for left in names {
+        let a = Replica::new(0);
+        for name in names {
+            let collection = a.store.collection(name).unwrap();
+            (0..5i64).for_each(|n| collection.set(&format!("d{n}"), "x", n).unwrap());
+        }
+        let others = || names.into_iter().filter(|name| *name != left);
+        let held = |a: &Replica| -> Vec<_> {
+            others().map(|name| (a.store.held(name), a.store.digests(name).unwrap())).collect()
+        };
+        let before = held(&a);
+        assert!(a.store.leave(left).unwrap());
+        for a in [&a, &a.after_power_cut(None)] {
+            assert_eq!(held(a), before);
+            assert_eq!(a.store.collections(), others().collect::<Vec<_>>());
+            others().for_each(|name| assert_eq!(a.store.collection(name).unwrap().len(), 5));
+            a.store.verify().unwrap();
+        }
     }
 }
 

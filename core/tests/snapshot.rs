@@ -300,6 +300,21 @@ fn s3_a_reset_counter_is_not_an_absent_one() {
     assert_same(&[&o, &c, &d]);
 }
 
+/// Of two states of a row the newer one counts, whichever is greater.
+#[test]
+fn a_counter_that_went_down_is_joined_as_it_is() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().increment("n1", "hits", 10).unwrap();
+    pull(&b, &a);
+    for by in [-4, 1, -9] {
+        a.notes().increment("n1", "hits", by).unwrap();
+        common::join(&b.store, &a.store, NOTES);
+        common::join(&a.store, &b.store, NOTES);
+        assert_same(&[&a, &b]);
+    }
+    assert_eq!(b.notes().get("n1").unwrap().unwrap()["hits"], Field::Counter(-2));
+}
+
 /// S4: after a lost view, what was staged or skipped must fit the new one.
 #[test]
 fn s4_ranges_of_two_views_do_not_make_one() {

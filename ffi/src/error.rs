@@ -46,7 +46,7 @@ pub const LIT_ERR_CORRUPT: lit_status_t = -13;
 pub const LIT_ERR_DISK_FULL: lit_status_t = -14;
 /// The operating system refused a file operation.
 pub const LIT_ERR_IO: lit_status_t = -15;
-/// An earlier commit failed with an unknown outcome: the store refuses writes until it is opened again.
+/// An earlier commit failed with an unknown outcome, or the disk could not be read: the store refuses writes until it is opened again.
 pub const LIT_ERR_POISONED: lit_status_t = -16;
 /// The store, transaction or link has ended.
 pub const LIT_ERR_CLOSED: lit_status_t = -17;

@@ -74,7 +74,7 @@ class DiskFullError(StorageError):
 
 
 class PoisonedError(Error):
-    """An earlier commit failed: the store refuses writes until it is opened again."""
+    """An earlier commit or read failed: the store refuses writes until it is opened again."""
 
 
 class ClosedError(Error):

@@ -18,6 +18,9 @@ use crate::txn::{Scope, Signed};
 
 /// Bytes of log read at a time.
 const READ_BYTES: usize = 256 << 10;
+/// The very beginning of a log, before any record: what a follower of an empty store resumes at.
+/// The default position is another thing, wherever the log begins by now.
+const BEGINNING: Position = Position(1);
 
 /// A document was written by a transaction, or changed by a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,16 +57,18 @@ impl Store {
         Changes { store: self.clone(), position, ready: VecDeque::new() }
     }
 
-    /// The position of this moment: changes from here on are those that are yet to come.
+    /// The position of this moment: changes from here on are those that are yet to come. Never
+    /// the default position.
     pub fn position(&self) -> Position {
-        self.inner.read_heads().applied
+        self.inner.read_heads().applied.max(BEGINNING)
     }
 }
 
 impl Changes {
     /// The next change; waits for it up to `timeout`. `None` is "nothing in that time".
     ///
-    /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position: call
+    /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position, or, of
+    /// a store that was restored from an older copy, does not reach it yet: call
     /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`].
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
@@ -91,13 +96,16 @@ impl Changes {
 
     /// Where to resume: after the last change that [`Changes::next`] gave.
     pub fn position(&self) -> Position {
-        self.ready.front().map_or(self.position, |(start, _)| *start)
+        self.ready.front().map_or(self.position, |(start, _)| *start).max(BEGINNING)
     }
 
     /// Reads on; gives whether there was anything to read.
     fn fill(&mut self) -> Result<bool> {
         let inner = &self.store.inner;
         let applied = inner.read_heads().applied;
+        if self.position > applied.max(BEGINNING) {
+            return Err(self.ahead());
+        }
         if self.position >= applied {
             return Ok(false);
         }
@@ -107,6 +115,9 @@ impl Changes {
         }
         if self.position < start {
             return Err(self.behind());
+        }
+        if self.position == BEGINNING {
+            self.position = start;
         }
         let records = match inner.reader.read(self.position, READ_BYTES) {
             Err(_) if self.position < inner.reader.start() => return Err(self.behind()),
@@ -131,6 +142,19 @@ impl Changes {
             format!(
                 "the log no longer reaches back to position {}: go on from the present moment, \
                  and read the documents anew",
+                self.position
+            ),
+        )
+    }
+
+    /// Positions are given for what is durable: so this one is of another store, or of this one
+    /// before it was restored.
+    fn ahead(&self) -> Error {
+        Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "position {} is not in this log: the store was restored from an older copy, so go \
+                 on from the present moment, and read the documents anew",
                 self.position
             ),
         )

@@ -23,13 +23,11 @@ impl Store {
 }
 
 impl Inner {
-    /// The incarnation to write under in a collection that is not held.
-    pub(super) fn left_incarnation(&self, collection: &str) -> u32 {
-        let stored = || -> Result<u32> {
-            let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
-            tables::next_incarnation(&read, collection)
-        };
-        stored().unwrap_or(0)
+    /// The incarnation to write under in a collection that is not held. If that can't be read,
+    /// nothing may be written: under a guess a dot would be used twice.
+    pub(super) fn left_incarnation(&self, collection: &str) -> Result<u32> {
+        let read = redb::ReadableDatabase::begin_read(&*self.database()?).map_err(db)?;
+        tables::next_incarnation(&read, collection)
     }
 
     fn leave(&self, collection: &str) -> Result<bool> {

@@ -227,15 +227,21 @@ impl Inner {
     }
 
     fn check_usable(&self) -> Result<()> {
-        match self.failure.get() {
+        match self.failure() {
             None => Ok(()),
             Some(reason) => Err(Error::new(
                 ErrorKind::Poisoned,
                 format!(
-                    "an earlier commit failed ({reason}), so the store refuses writes; close it and open it again"
+                    "the disk failed earlier ({reason}), so the store refuses writes; close it and open it again"
                 ),
             )),
         }
+    }
+
+    /// Why the store is of no use until it is opened again, if it isn't: a failed commit, or a
+    /// failed read of the state, after which redb refuses everything.
+    fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str).or_else(|| self.freeze.failed_read())
     }
 
     fn close(&self) -> Result<()> {

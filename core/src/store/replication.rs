@@ -94,12 +94,15 @@ impl Inner {
     }
 
     /// Under which name this node writes in a collection.
-    pub(super) fn present_origin(&self, collection: &str) -> Origin {
+    pub(super) fn present_origin(&self, collection: &str) -> Result<Origin> {
         let held = self.read_heads().named(collection).map(|head| head.own_origin(self.node));
-        held.unwrap_or_else(|| Origin {
-            node: self.node,
-            incarnation: self.left_incarnation(collection),
-        })
+        match held {
+            Some(origin) => Ok(origin),
+            None => {
+                let incarnation = self.left_incarnation(collection)?;
+                Ok(Origin { node: self.node, incarnation })
+            }
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -169,7 +172,7 @@ impl Store {
     /// Whether a peer with the vector `theirs` says that it holds transactions of this node, under
     /// its present name, that never left this store.
     pub fn doubts(&self, collection: &str, theirs: &Vector) -> Result<bool> {
-        let own = self.inner.present_origin(collection);
+        let own = self.inner.present_origin(collection)?;
         let Some(claim) = theirs.head(&own) else { return Ok(false) };
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
@@ -184,7 +187,7 @@ impl Store {
     /// The dots of the vector `theirs` at which a peer holds another transaction than is held here,
     /// as far back as the index of transactions goes. What never left is no contradiction.
     pub fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {
-        let own = self.inner.present_origin(collection);
+        let own = self.inner.present_origin(collection)?;
         let database = self.inner.database()?;
         let heads = self.inner.read_heads();
         let mark = heads.named(collection).map_or(0, |head| head.row.exported);
@@ -245,7 +248,7 @@ impl Store {
         from: Position,
         max_bytes: usize,
     ) -> Result<LogPage> {
-        let present = self.inner.present_origin(collection);
+        let present = self.inner.present_origin(collection)?;
         self.read_page(collection, from, max_bytes, |dot| dot.origin != present)
     }
 
@@ -347,7 +350,7 @@ impl Store {
                         Err(why) => tracing::error!(collection, reason = why.message(), "a fork"),
                     }
                 }
-                if self.inner.present_origin(collection) == fork.dot.origin {
+                if self.inner.present_origin(collection)? == fork.dot.origin {
                     self.inner.retreat(collection)?;
                 }
                 Err(err)

@@ -1,10 +1,10 @@
 //! Figures and digests of a store.
 
+use super::Store;
 use super::budget::LogBudget;
 use super::commit::{Committer, lock};
 use super::log::Log;
 use super::pins::PinnedLog;
-use super::{Inner, Store};
 use crate::error::Result;
 use crate::id::{Hash, NodeId, Position};
 use crate::value::{Fields, fields_to_json};
@@ -128,7 +128,7 @@ impl Store {
             log_pins_expired: expired,
             position: heads.applied,
             log_syncs,
-            failure: self.inner.failure(),
+            failure: self.inner.failure().map(str::to_owned),
         })
     }
 
@@ -148,12 +148,6 @@ impl Store {
             hasher.update(shown.as_bytes());
         }
         Ok(Digests { shown: Hash(*hasher.finalize().as_bytes()), cells })
-    }
-}
-
-impl Inner {
-    fn failure(&self) -> Option<String> {
-        self.failure.get().cloned()
     }
 }
 

@@ -103,9 +103,9 @@ impl Transaction {
             .filter(|head| !head.fresh.is_empty())
             .map(|head| {
                 let deps = deps(head, &pending);
-                (head.name.clone(), Open { deps, ..open(&inner, &heads, &head.name) })
+                Ok((head.name.clone(), Open { deps, ..open(&inner, &heads, &head.name)? }))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         drop(heads);
         let time = lock(&inner.clock).tick(inner.wall.now_ms());
         Ok(Transaction { store, read, pending, generation, time, collections, _gate: gate })
@@ -287,7 +287,7 @@ impl Transaction {
             check_collection(collection)?;
             let heads = self.store.inner.read_heads();
             // Nothing was fresh there when the view was taken, so there is nothing to depend on.
-            let open = open(&self.store.inner, &heads, collection);
+            let open = open(&self.store.inner, &heads, collection)?;
             drop(heads);
             self.collections.insert(collection.to_owned(), open);
         }
@@ -312,22 +312,22 @@ impl Transaction {
 }
 
 /// What the next transaction of this node in a collection is called.
-fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Open {
+fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Result<Open> {
     let head = heads.named(collection);
     let origin = match head {
         Some(head) => head.own_origin(inner.node),
-        None => Origin { node: inner.node, incarnation: inner.left_incarnation(collection) },
+        None => Origin { node: inner.node, incarnation: inner.left_incarnation(collection)? },
     };
     let applied = head.and_then(|head| head.vector.get(&origin)).map(|row| (row.seq, row.hash));
     let queued = lock(&inner.pending).own.get(collection).copied();
     let (seq, prev): (Seq, Hash) = queued.or(applied).unwrap_or_default();
-    Open {
+    Ok(Open {
         number: head.map(|head| head.number),
         dot: Dot { origin, seq: seq + 1 },
         prev,
         deps: Vec::new(),
         drafts: BTreeMap::new(),
-    }
+    })
 }
 
 /// What the view has seen and neither our applied nor our queued transactions have named.

@@ -53,6 +53,15 @@ pub(super) struct Reply {
     pub(super) last: bool,
 }
 
+impl Reply {
+    /// There is no view of `name` for the peer's snapshot `number` now: it may ask again.
+    pub(super) fn gone(name: &str, number: u64, stream: u64, why: &str) -> Reply {
+        let mut bytes = Answer::Snapshot { collection: name.to_owned(), number }.to_frame();
+        bytes.extend(Answer::Gone(why.to_owned()).to_frame());
+        Reply { stream, bytes, last: true }
+    }
+}
+
 impl SnapshotOut {
     /// A question that is not `View`.
     pub(super) fn ask(&mut self, number: u64, question: Question, now_ms: u64) -> Result<()> {
@@ -100,20 +109,16 @@ impl SnapshotOut {
         let stream = *next_stream;
         *next_stream += 1;
         let number = self.serving.as_ref().map_or(0, |serving| serving.number);
-        let carries = Answer::Snapshot { collection: name.to_owned(), number };
-        let mut bytes = carries.to_frame();
-        let view = source.view(name)?;
-        let last = view.is_none();
-        let answer = match &view {
-            Some(view) => Answer::Head(view.head().to_vec()),
-            None => Answer::Gone("there is nothing to take a view of".to_owned()),
+        let Some(view) = source.view(name)? else {
+            self.serving = None;
+            return Ok(Reply::gone(name, number, stream, "there is nothing to take a view of"));
         };
-        bytes.extend(answer.to_frame());
-        match (view, &mut self.serving) {
-            (Some(view), Some(serving)) => serving.begun = Some((stream, view)),
-            _ => self.serving = None,
+        let mut bytes = Answer::Snapshot { collection: name.to_owned(), number }.to_frame();
+        bytes.extend(Answer::Head(view.head().to_vec()).to_frame());
+        if let Some(serving) = &mut self.serving {
+            serving.begun = Some((stream, view));
         }
-        Ok(Reply { stream, bytes, last })
+        Ok(Reply { stream, bytes, last: false })
     }
 
     /// Whether a question waits for its answer.

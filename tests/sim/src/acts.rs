@@ -3,10 +3,12 @@
 //! Each act draws from a stream of chance of its own, so that leaving one out does not
 //! change what the others do.
 
-use littoral::Store;
+use littoral::store::Collections;
+use littoral::{NodeId, Store};
 
 use crate::chance::Chance;
 use crate::edits;
+use crate::follower::Follower;
 use crate::ledger::COLLECTIONS;
 use crate::machine::Down;
 use crate::plan::budget;
@@ -43,10 +45,12 @@ pub(crate) enum Act {
     Inspect,
     Prune,
     Budget,
+    /// Only some collections are exchanged from now on, with somebody or with everybody.
+    Want,
 }
 
 impl Act {
-    pub(crate) const ALL: [Act; 19] = [
+    pub(crate) const ALL: [Act; 20] = [
         Act::Write,
         Act::Flush,
         Act::Leave,
@@ -66,6 +70,7 @@ impl Act {
         Act::Inspect,
         Act::Prune,
         Act::Budget,
+        Act::Want,
     ];
 
     /// How often it happens, beside 20 for writing, if its seed is fond of it a little.
@@ -155,6 +160,7 @@ impl World {
             Act::Inspect => self.inspect(at),
             Act::Prune => self.prune(at),
             Act::Budget => self.set_budget(at, &mut chance),
+            Act::Want => self.want_some(at, &mut chance),
         }
     }
 
@@ -217,6 +223,7 @@ impl World {
         let (name, sound) = (*chance.pick(&COLLECTIONS), self.machines[at].is_sound());
         let left = store.leave(name);
         self.say(&format!("{at} left {name}: {left:?}"));
+        self.machines[at].follower.iter_mut().for_each(Follower::drop_all);
         self.touch(at);
         match left {
             Ok(_) => {
@@ -284,6 +291,49 @@ impl World {
             Ok(()) => self.acknowledge(at),
             Err(err) => {
                 ensure!(!sound || self.may_fail(at), "store {at} could not set a budget: {err}");
+                Ok(())
+            }
+        }
+    }
+
+    fn want_some(&mut self, at: usize, chance: &mut Chance) -> Checked {
+        let peer = self.machines[chance.below(self.machines.len())].id();
+        let names = COLLECTIONS.into_iter().filter(|_| chance.percent(50));
+        let some = Collections::only(names.collect::<Vec<_>>()).map_err(|err| err.to_string())?;
+        let collections = if chance.percent(30) { Collections::All } else { some };
+        let peer = chance.percent(50).then_some(peer);
+        self.want_collections(at, peer, collections)
+    }
+
+    /// Everything is exchanged with everybody.
+    pub(crate) fn want_all(&mut self, at: usize) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        for peer in store.trusted().map_err(|err| err.to_string())? {
+            self.want_collections(at, Some(peer.node), Collections::Default)?;
+        }
+        self.want_collections(at, None, Collections::All)
+    }
+
+    fn want_collections(
+        &mut self,
+        at: usize,
+        peer: Option<NodeId>,
+        collections: Collections,
+    ) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let sound = self.machines[at].is_sound();
+        let what = format!("{collections:?}");
+        let (wanted, of) = match peer {
+            None => (store.want(collections), "everybody".to_owned()),
+            Some(peer) => (store.want_of(peer, collections), peer.short()),
+        };
+        self.say(&format!("{at} wants {what} of {of}: {wanted:?}"));
+        self.machines[at].choosy = true;
+        self.touch(at);
+        match wanted {
+            Ok(()) => Ok(()),
+            Err(err) => {
+                ensure!(!sound || self.may_fail(at), "store {at} could not want: {err}");
                 Ok(())
             }
         }

@@ -116,6 +116,7 @@ impl World {
             SnapshotStep::Stage { documents, .. } => format!("stages {} of", documents.len()),
             SnapshotStep::Join { .. } => "joins".to_owned(),
             SnapshotStep::Discard => "discards".to_owned(),
+            SnapshotStep::Learn { .. } => "names forked origins as in".to_owned(),
         };
         let outcome = replica::step_outcome(store.step(collection, peer, step));
         self.say(&format!(
@@ -308,6 +309,7 @@ impl World {
             if stream == StreamId::Control {
                 match Control::from_frame(frame).map_err(malformed)? {
                     Control::Have { collection, vector } => {
+                        self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
                     Control::Hello(_) => self.acknowledge(at)?,
@@ -318,7 +320,10 @@ impl World {
             let Some(end) = self.end(number, e) else { return Ok(()) };
             let carried = end.carries.get(&stream).cloned().unwrap_or_default();
             match Tail::from_frame(frame) {
-                Ok(Tail::Tail { collection }) => drop(end.carries.insert(stream, collection)),
+                Ok(Tail::Tail { collection }) => {
+                    drop(end.carries.insert(stream, collection.clone()));
+                    self.check_wanted(number, &collection)?;
+                }
                 Ok(Tail::Txns { txns, .. }) => {
                     for txn in txns {
                         self.ledger.sent(at, &carried, txn.dot, &txn.bytes)?;
@@ -334,6 +339,13 @@ impl World {
                 },
             }
         }
+        Ok(())
+    }
+
+    /// What either end does not want does not travel.
+    fn check_wanted(&self, number: u64, collection: &str) -> Checked {
+        let wanted = self.links.get(&number).is_none_or(|link| link.wants(collection));
+        ensure!(wanted, "{collection} travels on link {number}, where it is not wanted");
         Ok(())
     }
 
@@ -362,7 +374,7 @@ fn frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn outcome_word(outcome: &StepOutcome) -> &str {
     match outcome {
         StepOutcome::Begun(_) => "begun",
-        StepOutcome::Staged => "done",
+        StepOutcome::Staged | StepOutcome::Learnt { .. } => "done",
         StepOutcome::Joined => "joined",
         StepOutcome::Changed => "changed",
         StepOutcome::Refused(_, why) | StepOutcome::StoreFailed(why) => why,

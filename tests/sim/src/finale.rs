@@ -23,6 +23,9 @@ impl World {
                 self.schedule(0, Event::Restart(at, down));
             }
         }
+        if self.machines.iter().any(|machine| machine.choosy) {
+            self.compare_what_is_wanted()?;
+        }
         let mut write_first = false;
         if self.ledger.has_anyone_left() {
             // What was left comes back with the next hello, or when something new is written.
@@ -55,6 +58,32 @@ impl World {
                 store.verify().map_err(|err| err.to_string())?;
             }
         }
+        Ok(())
+    }
+
+    /// Who wants only some of the collections has those and no others from its peers; then
+    /// everybody wants everything.
+    fn compare_what_is_wanted(&mut self) -> Checked {
+        self.look()?;
+        self.connect_all();
+        self.settle()?;
+        for at in self.present() {
+            self.flush(at)?;
+        }
+        self.look()?;
+        self.settle()?;
+        if !self.ledger.has_anyone_left() {
+            for link in self.links.values() {
+                for name in COLLECTIONS.into_iter().filter(|name| link.wants(name)) {
+                    let [a, b] = link.machines.map(|at| self.vector(at, name));
+                    ensure!(a == b, "{name} of {:?}: {a:?} and {b:?}", link.machines);
+                }
+            }
+        }
+        for at in self.present() {
+            self.want_all(at)?;
+        }
+        self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
         Ok(())
     }
 
@@ -114,6 +143,7 @@ impl World {
     fn compare(&mut self) -> Checked {
         let present = self.present();
         for at in &present {
+            self.follow(*at, usize::MAX)?;
             let store = self.machines[*at].up().ok_or_else(|| format!("{at} is down"))?;
             self.ledger.check_whole(*at, &store).map_err(|what| format!("store {at}: {what}"))?;
         }

@@ -89,6 +89,11 @@ impl Ledger {
         self.accounts.push(Account::default());
     }
 
+    /// The network that all stores belong to.
+    pub(crate) fn network(&self) -> NetworkId {
+        self.network
+    }
+
     /// Transactions in the history.
     pub(crate) fn transactions(&self) -> usize {
         self.books.values().map(|book| book.signed.len()).sum()
@@ -248,7 +253,7 @@ impl Ledger {
             account.logged = end;
         }
         let (mut new, mut all) = (Dots::new(), Logged::new());
-        for record in records {
+        for record in records.into_iter().filter(|record| record.kind == spy::TXN) {
             let name = known(&record.collection)?;
             let book = self.books.get_mut(name).expect("a known collection");
             let dot = peek_dot(&record.bytes).map_err(|err| err.to_string())?;
@@ -364,14 +369,17 @@ impl Book {
     }
 }
 
-fn compare(name: &str, id: &str, document: Option<&Document>, expected: Option<&Shown>) -> Checked {
-    let shown = document.map(|document| {
-        let conflicts = document.conflicts().into_iter().map(|conflict| {
-            let sides = conflict.candidates.into_iter().map(|side| side.field).collect();
-            (conflict.path.names().to_vec(), sides)
-        });
-        Shown { fields: document.fields().clone(), conflicts: conflicts.collect() }
+/// What a reader sees of a document.
+pub(crate) fn shown_of(document: &Document) -> Shown {
+    let conflicts = document.conflicts().into_iter().map(|conflict| {
+        let sides = conflict.candidates.into_iter().map(|side| side.field).collect();
+        (conflict.path.names().to_vec(), sides)
     });
+    Shown { fields: document.fields().clone(), conflicts: conflicts.collect() }
+}
+
+fn compare(name: &str, id: &str, document: Option<&Document>, expected: Option<&Shown>) -> Checked {
+    let shown = document.map(shown_of);
     ensure!(shown.as_ref() == expected, "{name} {id} shows {shown:?}, expected {expected:?}");
     Ok(())
 }

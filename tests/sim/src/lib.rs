@@ -16,6 +16,7 @@
 //! | `driver` | what sessions want, carried out; what leaves a store, witnessed |
 //! | `link` | two sessions and the bytes under way between them |
 //! | `ledger`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
+//! | `follower` | an app that follows a store's changes |
 //! | `finale` | convergence |
 #![forbid(unsafe_code)]
 
@@ -24,6 +25,7 @@ mod chance;
 mod driver;
 mod edits;
 mod finale;
+mod follower;
 mod ledger;
 mod link;
 mod machine;
@@ -84,6 +86,8 @@ pub struct Report {
     pub starts: u64,
     /// Snapshots joined.
     pub joins: u64,
+    /// How often an app looked what had changed.
+    pub followed: u64,
     /// How often a document was compared with the oracle.
     pub compared: u64,
 }

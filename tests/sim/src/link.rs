@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use littoral::limits::MAX_LINK_QUEUE_BYTES;
-use littoral::sync::door::{Input, SnapshotStep, StreamId};
+use littoral::sync::door::{Input, SnapshotStep, StreamId, Wanted};
 use littoral::sync::session::Session;
 
 use crate::chance::Chance;
@@ -37,6 +37,8 @@ pub(crate) struct End {
     pub(crate) heard: u64,
     /// What each of our streams carries.
     pub(crate) carries: BTreeMap<StreamId, String>,
+    /// What its machine wants of the other.
+    wanted: Wanted,
     /// The link is cut: what is sent goes nowhere.
     severed: bool,
     /// It has said goodbye: only its control stream is still under way.
@@ -92,8 +94,15 @@ impl Arrival {
     }
 }
 
+impl Link {
+    /// Whether a collection is exchanged: both ends want it.
+    pub(crate) fn wants(&self, collection: &str) -> bool {
+        self.ends.iter().flatten().all(|end| end.wants(collection))
+    }
+}
+
 impl End {
-    pub(crate) fn new(session: Session, heard: u64) -> End {
+    pub(crate) fn new(session: Session, heard: u64, wanted: Wanted) -> End {
         End {
             session,
             wires: BTreeMap::new(),
@@ -105,9 +114,15 @@ impl End {
             tick_at: None,
             heard,
             carries: BTreeMap::new(),
+            wanted,
             severed: false,
             parting: false,
         }
+    }
+
+    /// Whether its machine wants this collection.
+    pub(crate) fn wants(&self, collection: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|names| names.contains(collection))
     }
 
     pub(crate) fn send(&mut self, stream: StreamId, bytes: &[u8]) -> Checked {

@@ -10,6 +10,7 @@ use littoral::txn::NodeKey;
 use littoral::{NodeId, Options, Result, Store};
 
 use crate::chance::Chance;
+use crate::follower::Follower;
 use crate::plan::Plan;
 
 /// 2026-11-22, in milliseconds.
@@ -34,6 +35,10 @@ pub(crate) struct Machine {
     pub(crate) restarting: bool,
     /// How long applying takes, at most.
     pub(crate) apply_ms: u64,
+    /// Whether it has ever wanted less than everything.
+    pub(crate) choosy: bool,
+    /// The app that follows its changes.
+    pub(crate) follower: Option<Follower>,
 }
 
 /// How a machine goes down.
@@ -94,6 +99,8 @@ impl Machine {
             gone: false,
             restarting: false,
             apply_ms: 20,
+            choosy: false,
+            follower: None,
         }
     }
 

@@ -121,6 +121,7 @@ struct Total {
     transactions: usize,
     starts: u64,
     joins: u64,
+    followed: u64,
     compared: u64,
     digest: Option<[u8; 32]>,
 }
@@ -133,6 +134,7 @@ impl Total {
         self.transactions += report.transactions;
         self.starts += report.starts;
         self.joins += report.joins;
+        self.followed += report.followed;
         self.compared += report.compared;
         self.digest = Some(report.digest);
     }
@@ -141,7 +143,8 @@ impl Total {
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{} schedules kept every promise ({:.0} a second): {} acts, {} events, {} transactions, \
-             {} starts of a store, {} snapshots joined, {} documents compared",
+             {} starts of a store, {} snapshots joined, changes followed {} times, \
+             {} documents compared",
             self.schedules,
             self.schedules as f64 / seconds,
             self.steps,
@@ -149,6 +152,7 @@ impl Total {
             self.transactions,
             self.starts,
             self.joins,
+            self.followed,
             self.compared
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) trusting: bool,
     /// How many of a hundred texts are long.
     pub(crate) long_percent: usize,
+    /// How many times of a hundred an app looks what has changed.
+    pub(crate) follow_percent: usize,
 }
 
 impl Plan {
@@ -79,6 +81,7 @@ impl Plan {
             budget: budget(chance),
             trusting: chance.percent(50),
             long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
+            follow_percent: *chance.pick(&[0, 3, 20, 100]),
         }
     }
 

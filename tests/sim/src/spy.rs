@@ -1,5 +1,5 @@
 //! Reads a store's log off its disk, as its format is written down: so the simulator sees
-//! every transaction as soon as it is written, also one that is not durable yet, without
+//! every record as soon as it is written, also one that is not durable yet, without
 //! asking the store, and so without changing it.
 
 use littoral::store::disk::{Disk, MemDisk};
@@ -8,21 +8,36 @@ const SEGMENT_HEADER: u64 = 32;
 const BATCH_HEADER: usize = 28;
 const RECORD_HEADER: usize = 10;
 const BATCH_MAGIC: [u8; 4] = [0xb7, 0x4c, 0x4f, 0x47];
-const TXN: u8 = 1;
 
-/// A transaction in the log.
+/// A transaction.
+pub(crate) const TXN: u8 = 1;
+/// The state changed without transactions: a snapshot was joined, or a collection left.
+pub(crate) const BARRIER: u8 = 2;
+
+/// A record of the log.
 pub(crate) struct Logged {
+    pub(crate) position: u64,
+    pub(crate) kind: u8,
     pub(crate) collection: String,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The transactions in the log from `position` on, a batch's start or end, and where it ends.
+/// Where the log begins.
+pub(crate) fn start(disk: &MemDisk) -> u64 {
+    let names = disk.list("log").unwrap_or_default();
+    names.iter().filter_map(|name| base(name)).min().unwrap_or(0)
+}
+
+fn base(name: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()
+}
+
+/// The records in the log from `position` on, a batch's start or end, and where it ends.
 pub(crate) fn read(disk: &MemDisk, mut position: u64) -> (Vec<Logged>, u64) {
     let mut found = Vec::new();
     let names = disk.list("log").unwrap_or_default();
-    let base = |name: &String| u64::from_str_radix(name.strip_suffix(".log")?, 16).ok();
     for (index, name) in names.iter().enumerate() {
-        let next = names.get(index + 1).and_then(base).unwrap_or(u64::MAX);
+        let next = names.get(index + 1).and_then(|name| base(name)).unwrap_or(u64::MAX);
         let Some(base) = base(name).filter(|_| next > position) else { continue };
         position = position.max(base);
         let Ok(file) = disk.open(&format!("log/{name}"), false) else { continue };
@@ -52,23 +67,23 @@ pub(crate) fn read(disk: &MemDisk, mut position: u64) -> (Vec<Logged>, u64) {
                 // A write that failed on its way.
                 break;
             }
-            split(&body, &mut found);
+            split(&body, position + BATCH_HEADER as u64, &mut found);
             position += BATCH_HEADER as u64 + records;
         }
     }
     (found, position)
 }
 
-fn split(mut body: &[u8], found: &mut Vec<Logged>) {
+/// Takes the records out of the body of a batch, which begins at `position`.
+fn split(mut body: &[u8], mut position: u64, found: &mut Vec<Logged>) {
     while body.len() >= RECORD_HEADER {
         let (header, rest) = body.split_at(RECORD_HEADER);
         let (name, length) = (usize::from(header[1]), number(&header[2..6]) as usize);
         let (name, rest) = rest.split_at(name);
         let (bytes, rest) = rest.split_at(length);
-        if header[0] == TXN {
-            let collection = String::from_utf8_lossy(name).into_owned();
-            found.push(Logged { collection, bytes: bytes.to_vec() });
-        }
+        let collection = String::from_utf8_lossy(name).into_owned();
+        found.push(Logged { position, kind: header[0], collection, bytes: bytes.to_vec() });
+        position += (body.len() - rest.len()) as u64;
         body = rest;
     }
 }

@@ -14,6 +14,7 @@ use littoral::txn::NetworkId;
 
 use crate::chance::Chance;
 use crate::edits::Readings;
+use crate::follower::Follower;
 use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
@@ -23,6 +24,8 @@ use crate::{Checked, Report, Settings, ensure};
 
 /// The stream of chance that the network draws from.
 const NETWORK_STREAM: u64 = 2;
+/// The stream of chance that apps draw from which follow changes.
+const FOLLOWER_STREAM: u64 = 3;
 /// More events than any schedule needs.
 const MOST_EVENTS: u64 = 400_000;
 
@@ -54,6 +57,7 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) now_ms: u64,
     pub(crate) chance: Chance,
+    following: Chance,
     pub(crate) trace: Trace,
     pub(crate) ledger: Ledger,
     pub(crate) machines: Vec<Machine>,
@@ -72,6 +76,7 @@ pub(crate) struct World {
     pub(crate) events: u64,
     starts: u64,
     pub(crate) joins: u64,
+    changes_followed: u64,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -82,6 +87,7 @@ impl World {
             plan: Plan::new(settings),
             now_ms: 0,
             chance: Chance::new(settings.seed, NETWORK_STREAM),
+            following: Chance::new(settings.seed, FOLLOWER_STREAM),
             trace: Trace::new(settings.trace),
             ledger: Ledger::new(NetworkId::named("default")),
             machines: Vec::new(),
@@ -97,6 +103,7 @@ impl World {
             events: 0,
             starts: 0,
             joins: 0,
+            changes_followed: 0,
             peace: false,
         }
     }
@@ -120,6 +127,7 @@ impl World {
             transactions: self.ledger.transactions(),
             starts: self.starts,
             joins: self.joins,
+            followed: self.changes_followed,
             compared: self.ledger.compared,
         }
     }
@@ -201,6 +209,7 @@ impl World {
             let Some(store) = self.machines[at].up() else { continue };
             let disk = self.machines[at].disk.clone();
             let checked = disk.spared(|| self.ledger.check(at, &store, &disk));
+            let checked = checked.and_then(|()| self.perhaps_follow(at));
             let unreadable = self.excuse(at, checked)?;
             if (unreadable || !self.machines[at].is_sound()) && !self.machines[at].restarting {
                 self.machines[at].restarting = true;
@@ -220,6 +229,26 @@ impl World {
             Err(what) if what.starts_with(UNREADABLE) && self.machines[at].has_excuse() => Ok(true),
             checked => checked.map(|()| false).map_err(|what| format!("store {at}: {what}")),
         }
+    }
+
+    fn perhaps_follow(&mut self, at: usize) -> Checked {
+        let most = *self.following.pick(&[1, 3, 20, usize::MAX]);
+        match self.following.percent(self.plan.follow_percent) {
+            true => self.follow(at, most),
+            false => Ok(()),
+        }
+    }
+
+    /// An app looks what has changed since it last did, and hears at most so many changes.
+    pub(crate) fn follow(&mut self, at: usize, most: usize) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let disk = self.machines[at].disk.clone();
+        let Some(follower) = &mut self.machines[at].follower else { return Ok(()) };
+        let network = self.ledger.network();
+        let heard = disk.spared(|| follower.follow(&store, &disk, network, most))?;
+        self.changes_followed += 1;
+        self.say(&format!("a follower of {at} heard {heard}"));
+        Ok(())
     }
 
     pub(crate) fn touch(&mut self, at: usize) {
@@ -321,6 +350,7 @@ impl World {
         let disk = self.machines[at].disk.clone();
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
+        self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
         self.say(&format!("{at} is up"));
         Ok(())
     }
@@ -399,8 +429,9 @@ impl World {
         let end = |us: usize, peer: usize| {
             let (us, peer) = (&self.machines[us], &self.machines[peer]);
             let network = NetworkId::named("default").0;
-            let config = Config { network, us: us.id(), peer: peer.id(), wanted: None };
-            Some(End::new(Session::new(config, self.now_ms), us.commits()))
+            let wanted = us.up().and_then(|store| store.wanted(&peer.id()));
+            let config = Config { network, us: us.id(), peer: peer.id(), wanted: wanted.clone() };
+            Some(End::new(Session::new(config, self.now_ms), us.commits(), wanted))
         };
         let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
         self.links.insert(number, link);

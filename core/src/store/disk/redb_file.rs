@@ -7,12 +7,15 @@
 //! A database that is dropped makes its last commits durable, also those that were not to be.
 //! After a failed write of the log that would put the state ahead of the log, and the store
 //! would not open again: so its owner can freeze the file.
+//!
+//! After a read that failed, redb refuses everything until it is opened again: so the owner can
+//! ask whether one has.
 
 use std::fmt;
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use redb::{BackendError, StorageBackend};
 
@@ -27,12 +30,23 @@ pub struct RedbFile {
 
 /// Once it is set, redb can change its file no more. Clones are the same switch.
 #[derive(Debug, Clone, Default)]
-pub struct Freeze(Arc<AtomicBool>);
+pub struct Freeze(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    frozen: AtomicBool,
+    failed_read: OnceLock<String>,
+}
 
 impl Freeze {
     /// Refuses every change from now on.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.frozen.store(true, Ordering::Release);
+    }
+
+    /// Why a read has failed, if one has: redb is of no use any more.
+    pub fn failed_read(&self) -> Option<&str> {
+        self.0.failed_read.get().map(String::as_str)
     }
 }
 
@@ -43,7 +57,7 @@ impl RedbFile {
     }
 
     fn check_thawed(&self) -> io::Result<()> {
-        match self.frozen.0.load(Ordering::Acquire) {
+        match self.frozen.0.frozen.load(Ordering::Acquire) {
             true => Err(io::Error::other("the store refuses writes after a failed commit")),
             false => Ok(()),
         }
@@ -69,7 +83,10 @@ impl StorageBackend for RedbFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(offset, out)
+        self.file.read_at(offset, out).inspect_err(|err| {
+            // The first one tells.
+            let _ = self.frozen.0.failed_read.set(format!("could not read state.redb: {err}"));
+        })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -25,7 +25,17 @@ impl Session {
         let now_ms = self.now_ms;
         let lane = self.lanes.get_mut(name);
         let lane = lane.ok_or_else(|| breach("a question about an unknown collection"))?;
+        // A view has own transactions in it, and those stay here until the peer has shown what it
+        // claims to hold of ours. Where each waits for the other's view, one has to begin.
+        let begins = !lane.joining.is_idle() && self.config.us < self.config.peer;
         match question {
+            Question::View if lane.doubted.is_some() && !begins => {
+                let old = lane.serving.close();
+                let stream = self.next_stream;
+                self.next_stream += 1;
+                self.give_up(old);
+                self.reply(Reply::gone(name, number, stream, "it can't be given yet"));
+            }
             Question::View => {
                 let old = lane.serving.want(number, now_ms);
                 self.give_up(old);
