@@ -53,6 +53,12 @@ pub const SNAPSHOT_ANSWER_BYTES: usize = 32 << 10;
 pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
 /// Largest document that a snapshot carries, in bytes of its row.
 pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
+/// Collections in one bundle.
+pub const MAX_BUNDLE_COLLECTIONS: usize = 4096;
+/// Bytes of transactions or documents that go into one frame of a bundle (one may be larger).
+pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
+/// Largest frame of documents in a bundle: one largest document, and what is in a frame before it.
+pub const MAX_BUNDLE_DOCUMENTS_BYTES: usize = MAX_SNAPSHOT_DOCUMENT_BYTES + 4 * BUNDLE_FRAME_BYTES;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Longest reason that goes with a goodbye, in bytes.
@@ -133,5 +139,8 @@ const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
 // A vector at its limit fits into one control frame: 60 bytes an entry, and a name.
 const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);
 const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
+// The head of a snapshot with a vector at its limit fits into one frame of a bundle.
+const _: () = assert!(140 * MAX_VECTOR_ENTRIES + 1024 <= MAX_FRAME_BYTES);
+const _: () = assert!(MAX_BUNDLE_DOCUMENTS_BYTES <= u32::MAX as usize);
 const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
 const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

@@ -3,8 +3,10 @@
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`Renewal`] gives own transactions that nobody holds another name.
-//! [`snapshot`] has the bytes of what travels without them.
+//! [`snapshot`] has the bytes of what travels without them, [`bundle`] those of a file that carries
+//! either.
 
+pub mod bundle;
 mod codec;
 pub mod edit;
 mod renew;

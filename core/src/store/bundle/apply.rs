@@ -1,0 +1,443 @@
+//! Applying a bundle: its transactions go the way of a peer's, its snapshots are staged and joined.
+//!
+//! A collection that can't be applied, for reasons of its own, is left where it is and the others
+//! go on; what then is wrong is told at the end, with the kind of the first. A file that is
+//! damaged, and a store that fails, end all of it. In either case what was applied stays, and is
+//! passed over when the bundle is applied again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Read;
+
+use super::file::{FileReader, malformed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Hash, Head, NodeId, Vector};
+use crate::limits::MAX_SNAPSHOT_LIST;
+use crate::store::{StagingLease, Store};
+use crate::txn::Scope;
+use crate::txn::bundle::{FileKind, Part, no_bundle};
+use crate::txn::snapshot::{Span, Staged, ViewHead, unpack};
+
+/// How a bundle is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApplyOptions {
+    /// Only these collections; without it, all that the store wants.
+    pub collections: Option<BTreeSet<String>>,
+    /// Whose snapshots are believed, besides those of nodes that the store trusts.
+    pub from: Option<NodeId>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The collections, in the order of their names.
+    pub collections: Vec<AppliedCollection>,
+}
+
+/// What came of one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedCollection {
+    /// Its name.
+    pub name: String,
+    /// Whether it came as a snapshot.
+    pub snapshot: bool,
+    /// Whether the store wants it; if not, nothing of it was looked at.
+    pub wanted: bool,
+    /// Transactions that were new; of a snapshot, those that it brought.
+    pub new: u64,
+    /// Transactions that were here already; of a snapshot none are counted.
+    pub duplicates: u64,
+}
+
+impl Applied {
+    /// Transactions that were new.
+    pub fn transactions(&self) -> u64 {
+        self.collections.iter().map(|one| one.new).sum()
+    }
+
+    /// Transactions that were here already.
+    pub fn duplicates(&self) -> u64 {
+        self.collections.iter().map(|one| one.duplicates).sum()
+    }
+}
+
+impl Store {
+    /// As [`Store::bundle_apply`], from a stream of bytes.
+    pub fn read_bundle(&self, input: &mut dyn Read, options: &ApplyOptions) -> Result<Applied> {
+        let mut file = FileReader::new(input)?;
+        let header = *file.header();
+        if header.kind != FileKind::Bundle {
+            return Err(no_bundle());
+        }
+        self.check_network(header.network, "the bundle")?;
+        let mut applying = Applying {
+            store: self,
+            maker: header.maker,
+            options,
+            wanted: self.wanted(&header.maker),
+            applied: Applied::default(),
+            stops: Vec::new(),
+            section: Section::Passed,
+        };
+        let all = applying.all(&mut file);
+        let given_up = match applying.section {
+            Section::Snapshot(snapshot) => snapshot.give_up(),
+            _ => Ok(()),
+        };
+        all.and(given_up)?;
+        told(applying.applied, applying.stops)
+    }
+}
+
+/// A bundle that is being applied.
+struct Applying<'a> {
+    store: &'a Store,
+    maker: NodeId,
+    options: &'a ApplyOptions,
+    wanted: Option<BTreeSet<String>>,
+    applied: Applied,
+    /// What stopped a collection.
+    stops: Vec<(String, Error)>,
+    section: Section,
+}
+
+/// What becomes of the parts of the collection under way.
+enum Section {
+    /// They are passed over: not wanted, not needed, or stopped.
+    Passed,
+    Transactions,
+    Snapshot(Box<Joining>),
+}
+
+impl Applying<'_> {
+    fn all(&mut self, file: &mut FileReader<'_>) -> Result<()> {
+        while let Some(part) = file.next()? {
+            let Err(err) = self.part(part) else { continue };
+            if !concerns_a_collection(err.kind()) {
+                return Err(err);
+            }
+            if let Section::Snapshot(snapshot) =
+                std::mem::replace(&mut self.section, Section::Passed)
+            {
+                snapshot.give_up()?;
+            }
+            let name = self.applied.collections.last().map(|one| one.name.clone());
+            self.stops.push((name.unwrap_or_default(), err));
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: Part) -> Result<()> {
+        match part {
+            Part::Transactions { collection, .. } => {
+                if self.begin(&collection, false) {
+                    self.section = Section::Transactions;
+                }
+                Ok(())
+            }
+            Part::Snapshot { collection, head } => match self.begin(&collection, true) {
+                true => self.snapshot(&collection, &head),
+                false => Ok(()),
+            },
+            Part::Txns(txns) => self.txns(txns),
+            Part::Documents(documents) => match &mut self.section {
+                Section::Snapshot(snapshot) => snapshot.documents(documents),
+                _ => Ok(()),
+            },
+            Part::EndOfCollection { .. } => self.end(),
+            Part::Wanted(_) | Part::Held { .. } | Part::End { .. } => Ok(()),
+        }
+    }
+
+    /// Begins a collection. Whether it is wanted.
+    fn begin(&mut self, name: &str, snapshot: bool) -> bool {
+        self.section = Section::Passed;
+        let sets = [self.wanted.as_ref(), self.options.collections.as_ref()];
+        let wanted = sets.iter().flatten().all(|set| set.contains(name));
+        let name = name.to_owned();
+        let one = AppliedCollection { name, snapshot, wanted, new: 0, duplicates: 0 };
+        self.applied.collections.push(one);
+        wanted
+    }
+
+    fn txns(&mut self, txns: Vec<Vec<u8>>) -> Result<()> {
+        let (Section::Transactions, Some(one)) =
+            (&self.section, self.applied.collections.last_mut())
+        else {
+            return Ok(());
+        };
+        let outcome = self.store.apply_remote(&one.name, txns)?;
+        one.new += outcome.new as u64;
+        one.duplicates += outcome.duplicates as u64;
+        Ok(())
+    }
+
+    /// Begins to join a snapshot, if it brings anything.
+    fn snapshot(&mut self, name: &str, head: &[u8]) -> Result<()> {
+        let store = self.store;
+        let scope = Scope { network: store.network(), collection: name };
+        let head = ViewHead::verify(head, scope, &self.maker)?;
+        let theirs = vector_of(&head);
+        let (ours, ..) = store.summary(name)?;
+        let needed = !ours.covers_all(&theirs);
+        if !needed {
+            return match store.contradiction(name, &theirs)? {
+                None => Joining::not_needed(store, name),
+                Some(dot) => Err(Error::new(
+                    ErrorKind::Forked,
+                    format!(
+                        "the snapshot holds another transaction {dot} than this store: the history of its author has forked"
+                    ),
+                )),
+            };
+        }
+        self.check_server()?;
+        let lacked = theirs.iter().map(|(origin, head)| head.seq.saturating_sub(ours.seq(origin)));
+        let brings = lacked.fold(0, u64::saturating_add);
+        let snapshot = Joining::begin(store, name, head, self.maker, brings)?;
+        self.section = Section::Snapshot(Box::new(snapshot));
+        Ok(())
+    }
+
+    /// A snapshot has no signatures of its authors: it is believed for the one who made it.
+    fn check_server(&self) -> Result<()> {
+        let maker = self.maker;
+        let believed = self.options.from == Some(maker)
+            || maker == self.store.node_id()
+            || self.store.is_trusted(&maker);
+        match believed {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "it comes as a snapshot, which is believed only from a node that is trusted, and {maker} is not: name that key as the one that the bundle is from, if it is"
+                ),
+            )),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let Section::Snapshot(snapshot) = std::mem::replace(&mut self.section, Section::Passed)
+        else {
+            return Ok(());
+        };
+        let brings = snapshot.brings;
+        snapshot.join()?;
+        if let Some(one) = self.applied.collections.last_mut() {
+            one.new += brings;
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot that is being staged: the walk of a stream (`sync/snapshot_in.rs`) with all
+/// documents at hand. What equals our candidate is left alone, what differs is staged, and what
+/// we have and the snapshot lacks is staged as absent; so at the end the candidates are the view.
+struct Joining {
+    store: Store,
+    name: String,
+    head: ViewHead,
+    server: NodeId,
+    brings: u64,
+    /// Whether something was staged before, by a link that was cut or an earlier attempt.
+    continues: bool,
+    /// Before this id everything is compared.
+    cursor: String,
+    staged: Vec<Staged>,
+    _lease: StagingLease,
+}
+
+impl Joining {
+    fn begin(
+        store: &Store,
+        name: &str,
+        head: ViewHead,
+        server: NodeId,
+        brings: u64,
+    ) -> Result<Joining> {
+        let lease = store.staging_lease(name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Locked,
+                format!("a link is taking in a snapshot of '{name}' just now; apply the bundle again when it is done"),
+            )
+        })?;
+        let continues = store.is_staged(name);
+        store.stage(name)?;
+        Ok(Joining {
+            store: store.clone(),
+            name: name.to_owned(),
+            head,
+            server,
+            brings,
+            continues,
+            cursor: String::new(),
+            staged: Vec::new(),
+            _lease: lease,
+        })
+    }
+
+    /// What is staged of a collection that needs no snapshot is of no use.
+    fn not_needed(store: &Store, name: &str) -> Result<()> {
+        if store.is_staged(name)
+            && let Some(_lease) = store.staging_lease(name)
+        {
+            store.unstage(name)?;
+        }
+        Ok(())
+    }
+
+    /// The next documents of the view, by id.
+    fn documents(&mut self, documents: Vec<(String, Vec<u8>)>) -> Result<()> {
+        let Some(((first, _), (last, _))) = documents.first().zip(documents.last()) else {
+            return Ok(());
+        };
+        if *first < self.cursor {
+            return Err(malformed("documents out of order"));
+        }
+        let end = after(last);
+        let span = Span { start: std::mem::replace(&mut self.cursor, end.clone()), end: Some(end) };
+        let mut ours = Candidates::new(span);
+        for (id, packed) in documents {
+            while ours.peek(&self.store, &self.name)?.is_some_and(|(ours, _)| *ours < id) {
+                self.absent(&mut ours)?;
+            }
+            let same = match ours.peek(&self.store, &self.name)? {
+                Some((ours, digest)) if *ours == id => unpack(&packed)?.digest(&id) == *digest,
+                _ => false,
+            };
+            if ours.peek(&self.store, &self.name)?.is_some_and(|(ours, _)| *ours == id) {
+                ours.page.pop_front();
+            }
+            if !same {
+                self.keep(Staged { id, packed: Some(packed) })?;
+            }
+        }
+        self.write()
+    }
+
+    /// Our next candidate is not in the view.
+    fn absent(&mut self, ours: &mut Candidates) -> Result<()> {
+        match ours.page.pop_front() {
+            Some((id, _)) => self.keep(Staged { id, packed: None }),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, document: Staged) -> Result<()> {
+        self.staged.push(document);
+        if self.staged.len() >= MAX_SNAPSHOT_LIST { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return Ok(());
+        }
+        self.store.stage_documents(&self.name, &self.head, &staged)
+    }
+
+    /// All documents have come: what we have behind them goes, and the view becomes part of the
+    /// collection at once.
+    fn join(mut self) -> Result<()> {
+        let joined =
+            self.rest().and_then(|()| self.store.join(&self.name, &self.head, self.server));
+        match joined {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.give_up()?;
+                Err(malformed("the documents of its snapshot are not what its head says"))
+            }
+            Err(err) => {
+                if concerns_a_collection(err.kind()) {
+                    self.give_up()?;
+                }
+                Err(err)
+            }
+        }
+    }
+
+    fn rest(&mut self) -> Result<()> {
+        let mut ours = Candidates::new(Span { start: self.cursor.clone(), end: None });
+        while ours.peek(&self.store, &self.name)?.is_some() {
+            self.absent(&mut ours)?;
+        }
+        self.write()
+    }
+
+    /// Leaves everything as it was before.
+    fn give_up(self) -> Result<()> {
+        match self.continues {
+            true => Ok(()),
+            false => self.store.unstage(&self.name).map(drop),
+        }
+    }
+}
+
+/// What stands here for the documents of a view, in a span, page by page.
+struct Candidates {
+    span: Option<Span>,
+    page: VecDeque<(String, Hash)>,
+}
+
+impl Candidates {
+    fn new(span: Span) -> Candidates {
+        Candidates { span: Some(span), page: VecDeque::new() }
+    }
+
+    fn peek(&mut self, store: &Store, name: &str) -> Result<Option<&(String, Hash)>> {
+        if self.page.is_empty()
+            && let Some(span) = self.span.take()
+        {
+            self.page = store.candidate_list(name, &span, MAX_SNAPSHOT_LIST)?.into();
+            if let Some((last, _)) =
+                self.page.back().filter(|_| self.page.len() >= MAX_SNAPSHOT_LIST)
+            {
+                self.span = Some(Span { start: after(last), end: span.end });
+            }
+        }
+        Ok(self.page.front())
+    }
+}
+
+/// The smallest text after `id`.
+fn after(id: &str) -> String {
+    format!("{id}\0")
+}
+
+fn vector_of(head: &ViewHead) -> Vector {
+    let entries = head.vector.iter();
+    entries.map(|(o, newest)| (*o, Head { seq: newest.seq, hash: newest.hash.short() })).collect()
+}
+
+/// Whether an error keeps one collection from being applied, and none else.
+fn concerns_a_collection(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::MissingDependency
+            | ErrorKind::InvalidTransaction
+            | ErrorKind::Forked
+            | ErrorKind::FormatTooNew
+            | ErrorKind::Refused
+            | ErrorKind::Locked
+    )
+}
+
+/// What came of it, or the error that says what did not.
+fn told(applied: Applied, stops: Vec<(String, Error)>) -> Result<Applied> {
+    let Some((_, first)) = stops.first() else { return Ok(applied) };
+    let kind = first.kind();
+    let sentences: Vec<String> =
+        stops.iter().map(|(name, err)| format!("'{name}': {}", err.message())).collect();
+    let missing = stops.iter().any(|(_, err)| err.kind() == ErrorKind::MissingDependency);
+    let remedy = match missing {
+        true => {
+            "; apply the bundles that were made before this one first, or have one made for what this store holds (`littoral bundle have`)"
+        }
+        false => "",
+    };
+    let rest = match applied.collections.iter().filter(|one| one.wanted).count() - stops.len() {
+        0 => String::new(),
+        1 => "; the other collection was applied".to_owned(),
+        count => format!("; the other {count} collections were applied"),
+    };
+    Err(Error::new(kind, format!("{}{remedy}{rest}", sentences.join("; "))))
+}

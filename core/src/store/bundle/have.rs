@@ -1,0 +1,120 @@
+//! What a store holds and wants, as told to who makes a bundle for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+
+use super::file::{FileReader, FileWriter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{NodeId, Vector};
+use crate::limits::MAX_BUNDLE_COLLECTIONS;
+use crate::store::Store;
+use crate::txn::NetworkId;
+use crate::txn::bundle::{FileKind, Header, Part};
+
+/// What is left out of a bundle: what its receiver said to hold, or was given before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Have {
+    /// The network.
+    pub network: NetworkId,
+    /// Who holds it, if it was told by its holder; of an earlier bundle nobody knows.
+    pub node: Option<NodeId>,
+    /// The collections that the holder wants; `None` is all.
+    pub wanted: Option<BTreeSet<String>>,
+    /// What is held of each collection.
+    pub vectors: BTreeMap<String, Vector>,
+}
+
+impl Have {
+    /// Reads a vector file, or an earlier bundle: then what who has applied that holds.
+    ///
+    /// Errors: as [`Have::open`].
+    pub fn read(mut input: impl Read) -> Result<Have> {
+        let mut file = FileReader::new(&mut input)?;
+        let header = *file.header();
+        let mut have = Have {
+            network: header.network,
+            node: (header.kind == FileKind::Vector).then_some(header.maker),
+            wanted: None,
+            vectors: BTreeMap::new(),
+        };
+        let mut open = None;
+        while let Some(part) = file.next()? {
+            match part {
+                Part::Wanted(names) => have.wanted = names,
+                Part::Held { collection, vector } => {
+                    have.vectors.insert(collection, vector);
+                }
+                Part::Transactions { collection, .. } | Part::Snapshot { collection, .. } => {
+                    open = Some(collection);
+                }
+                Part::EndOfCollection { to } => have.vectors.extend(open.take().map(|c| (c, to))),
+                Part::Txns(_) | Part::Documents(_) | Part::End { .. } => {}
+            }
+        }
+        Ok(have)
+    }
+
+    /// What is held of a collection.
+    pub fn vector(&self, collection: &str) -> Vector {
+        self.vectors.get(collection).cloned().unwrap_or_default()
+    }
+}
+
+impl Store {
+    /// What this store tells to who makes a bundle for it: of each collection that it wants the
+    /// vector, all of it durable. Of this node's own transactions only those that may have left.
+    pub fn have(&self) -> Result<Have> {
+        let wanted = self.wanted_by_default()?;
+        let mut vectors = BTreeMap::new();
+        for name in self.collections() {
+            if wanted.as_ref().is_none_or(|wanted| wanted.contains(&name)) {
+                let vector = self.told(&name)?;
+                vectors.insert(name, vector);
+            }
+        }
+        Ok(Have { network: self.network(), node: Some(self.node_id()), wanted, vectors })
+    }
+
+    /// Writes a vector file.
+    pub fn write_have(&self, out: &mut dyn Write, have: &Have) -> Result<()> {
+        check_collections(have.vectors.len())?;
+        check_collections(have.wanted.as_ref().map_or(0, BTreeSet::len))?;
+        let mut file = FileWriter::new(out, &self.header(FileKind::Vector))?;
+        file.part(&Part::Wanted(have.wanted.clone()))?;
+        for (name, vector) in &have.vectors {
+            file.part(&Part::Held { collection: name.clone(), vector: vector.clone() })?;
+        }
+        file.part(&Part::End { collections: have.vectors.len() as u64 })
+    }
+
+    pub(super) fn header(&self, kind: FileKind) -> Header {
+        Header {
+            kind,
+            network: self.network(),
+            maker: self.node_id(),
+            made_ms: self.inner.wall.now_ms(),
+        }
+    }
+
+    pub(super) fn check_network(&self, network: NetworkId, what: &str) -> Result<()> {
+        match network == self.network() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "{what} belongs to another network than this store: only stores of one network exchange anything"
+                ),
+            )),
+        }
+    }
+}
+
+/// Whether so many collections fit into one file.
+pub(super) fn check_collections(count: usize) -> Result<()> {
+    match count <= MAX_BUNDLE_COLLECTIONS {
+        true => Ok(()),
+        false => Err(Error::limit(format!(
+            "a bundle has at most {MAX_BUNDLE_COLLECTIONS} collections; this one would have {count}: name those that are to go into it"
+        ))),
+    }
+}
