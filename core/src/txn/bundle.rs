@@ -9,7 +9,7 @@
 //! | magic | 16: `littoral bundle`, or `littoral vector`, and a line feed |
 //! | format | 1: `01` |
 //! | network | 16 |
-//! | maker | 32: the key of the node that made it |
+//! | maker | 32: the key of the node that made it; zeros in a vector file made from a bundle |
 //! | made | 8, big-endian: when, in milliseconds since 1970, by its clock |
 //! | check | 16 of `BLAKE3-derive-key("littoral v1 bundle", all before)` |
 //!

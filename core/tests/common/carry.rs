@@ -11,7 +11,7 @@ use littoral::{Result, Store};
 /// What a store tells to who makes a bundle for it, having gone through a file.
 pub(crate) fn have(of: &Store) -> Have {
     let mut file = Vec::new();
-    of.write_have(&mut file, &of.have().unwrap()).unwrap();
+    of.have().unwrap().write(&mut file).unwrap();
     Have::read(&file[..]).unwrap()
 }
 

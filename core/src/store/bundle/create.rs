@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Position, Seq, Vector};
 use crate::limits::{BUNDLE_FRAME_BYTES, MAX_SNAPSHOT_DOCUMENT_BYTES, MAX_SNAPSHOT_LIST};
 use crate::store::{LogPage, LogPin, Store};
-use crate::txn::bundle::{FileKind, Part};
+use crate::txn::bundle::{FileKind, Header, Part};
 use crate::txn::snapshot::Span;
 
 /// What goes into a bundle.
@@ -45,7 +45,8 @@ impl Store {
         options: &BundleOptions,
     ) -> Result<BundleContents> {
         let names = self.bundle_names(options)?;
-        let header = self.header(FileKind::Bundle);
+        let (kind, made_ms) = (FileKind::Bundle, self.inner.wall.now_ms());
+        let header = Header { kind, network: self.network(), maker: self.node_id(), made_ms };
         let mut counted = Counted { out, bytes: 0 };
         let file = FileWriter::new(&mut counted, &header)?;
         let mut maker = Maker { store: self, file, tally: Tally::new(header, false) };

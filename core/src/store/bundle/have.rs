@@ -11,6 +11,9 @@ use crate::store::Store;
 use crate::txn::NetworkId;
 use crate::txn::bundle::{FileKind, Header, Part};
 
+/// The maker of a vector file that nobody told: no key is so.
+const NOBODY: NodeId = NodeId::from_bytes([0; 32]);
+
 /// What is left out of a bundle: what its receiver said to hold, or was given before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Have {
@@ -18,6 +21,8 @@ pub struct Have {
     pub network: NetworkId,
     /// Who holds it, if it was told by its holder; of an earlier bundle nobody knows.
     pub node: Option<NodeId>,
+    /// When it was told, in milliseconds since 1970, by the clock of who made the file.
+    pub made_ms: u64,
     /// The collections that the holder wants; `None` is all.
     pub wanted: Option<BTreeSet<String>>,
     /// What is held of each collection.
@@ -33,7 +38,9 @@ impl Have {
         let header = *file.header();
         let mut have = Have {
             network: header.network,
-            node: (header.kind == FileKind::Vector).then_some(header.maker),
+            node: (header.kind == FileKind::Vector && header.maker != NOBODY)
+                .then_some(header.maker),
+            made_ms: header.made_ms,
             wanted: None,
             vectors: BTreeMap::new(),
         };
@@ -54,6 +61,24 @@ impl Have {
         Ok(have)
     }
 
+    /// Writes a vector file.
+    pub fn write(&self, mut out: impl Write) -> Result<()> {
+        check_collections(self.vectors.len())?;
+        check_collections(self.wanted.as_ref().map_or(0, BTreeSet::len))?;
+        let header = Header {
+            kind: FileKind::Vector,
+            network: self.network,
+            maker: self.node.unwrap_or(NOBODY),
+            made_ms: self.made_ms,
+        };
+        let mut file = FileWriter::new(&mut out, &header)?;
+        file.part(&Part::Wanted(self.wanted.clone()))?;
+        for (name, vector) in &self.vectors {
+            file.part(&Part::Held { collection: name.clone(), vector: vector.clone() })?;
+        }
+        file.part(&Part::End { collections: self.vectors.len() as u64 })
+    }
+
     /// What is held of a collection.
     pub fn vector(&self, collection: &str) -> Vector {
         self.vectors.get(collection).cloned().unwrap_or_default()
@@ -72,28 +97,9 @@ impl Store {
                 vectors.insert(name, vector);
             }
         }
-        Ok(Have { network: self.network(), node: Some(self.node_id()), wanted, vectors })
-    }
-
-    /// Writes a vector file.
-    pub fn write_have(&self, out: &mut dyn Write, have: &Have) -> Result<()> {
-        check_collections(have.vectors.len())?;
-        check_collections(have.wanted.as_ref().map_or(0, BTreeSet::len))?;
-        let mut file = FileWriter::new(out, &self.header(FileKind::Vector))?;
-        file.part(&Part::Wanted(have.wanted.clone()))?;
-        for (name, vector) in &have.vectors {
-            file.part(&Part::Held { collection: name.clone(), vector: vector.clone() })?;
-        }
-        file.part(&Part::End { collections: have.vectors.len() as u64 })
-    }
-
-    pub(super) fn header(&self, kind: FileKind) -> Header {
-        Header {
-            kind,
-            network: self.network(),
-            maker: self.node_id(),
-            made_ms: self.inner.wall.now_ms(),
-        }
+        let (network, node, made_ms) =
+            (self.network(), Some(self.node_id()), self.inner.wall.now_ms());
+        Ok(Have { network, node, made_ms, wanted, vectors })
     }
 
     pub(super) fn check_network(&self, network: NetworkId, what: &str) -> Result<()> {

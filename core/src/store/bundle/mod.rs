@@ -49,8 +49,7 @@ impl Store {
     /// it. A few dozen bytes for each author of each collection.
     pub fn bundle_have(&self, path: impl AsRef<Path>) -> Result<Have> {
         let have = self.have()?;
-        write_file(path.as_ref(), |out| self.write_have(out, &have))?;
-        Ok(have)
+        have.save(path).map(|()| have)
     }
 
     /// Makes a bundle in a file: the changes that its receiver lacks. A file of that name is
@@ -117,6 +116,11 @@ impl Have {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if it is something else, I/O.
     pub fn open(path: impl AsRef<Path>) -> Result<Have> {
         read_file(path.as_ref(), |input| Have::read(input))
+    }
+
+    /// Writes it to a file; one of that name is replaced.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_file(path.as_ref(), |out| self.write(out))
     }
 }
 
