@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
+use super::contents::BundleContents;
 use super::file::{FileReader, FileWriter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Vector};
@@ -100,6 +101,15 @@ impl Store {
         let (network, node, made_ms) =
             (self.network(), Some(self.node_id()), self.inner.wall.now_ms());
         Ok(Have { network, node, made_ms, wanted, vectors })
+    }
+
+    /// The same, to compare it with what is in a bundle.
+    ///
+    /// Errors: [`Refused`](ErrorKind::Refused) if the bundle belongs to another network: nothing of
+    /// it could be applied.
+    pub fn have_for(&self, bundle: &BundleContents) -> Result<Have> {
+        self.check_network(bundle.network, "the bundle")?;
+        self.have()
     }
 
     pub(super) fn check_network(&self, network: NetworkId, what: &str) -> Result<()> {
