@@ -302,7 +302,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         since: str | os.PathLike[str] | None = None,
-        collections: set[str] | None = None,
+        collections: frozenset[str] | None = None,
         snapshots: bool = True,
     ) -> dict[str, Any]:
         """Makes a bundle in a file; gives what is in it, as keywords of `littoral.Bundle`."""
@@ -312,7 +312,7 @@ class Store:
         path: str | os.PathLike[str],
         *,
         maker: str | None = None,
-        collections: set[str] | None = None,
+        collections: frozenset[str] | None = None,
     ) -> dict[str, Any]:
         """Applies the bundle in a file; gives of each collection what `littoral.Applied` takes."""
 

@@ -241,7 +241,7 @@ class Store:
             CorruptError: the file of ``since`` is damaged.
 
         """
-        names = None if collections is None else set(collections)
+        names = None if collections is None else frozenset(collections)
         return bundle_of(
             self._store.bundle_create(path, since=since, collections=names, snapshots=snapshots)
         )
@@ -269,7 +269,7 @@ class Store:
             RefusedError: another network, or a snapshot of a node that is not trusted.
 
         """
-        names = None if collections is None else set(collections)
+        names = None if collections is None else frozenset(collections)
         applied = self._store.bundle_apply(path, maker=maker, collections=names)
         return {name: Applied(**one) for name, one in applied.items()}
 

@@ -97,9 +97,11 @@ def test_what_is_wrong_with_a_file_is_said(stores: Stores, tmp_path: Path) -> No
         b.bundle_apply(tmp_path / "missing")
     with pytest.raises(littoral.InvalidInputError):
         b.bundle_apply(stick, maker="nobody")
-    with littoral.open(tmp_path / "far", network="elsewhere") as far:
-        with pytest.raises(littoral.RefusedError, match="network"):
-            far.bundle_apply(stick)
+    with (
+        littoral.open(tmp_path / "far", network="elsewhere") as far,
+        pytest.raises(littoral.RefusedError, match="network"),
+    ):
+        far.bundle_apply(stick)
 
 
 def test_a_snapshot_is_believed_of_who_is_named(stores: Stores, tmp_path: Path) -> None:
