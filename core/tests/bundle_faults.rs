@@ -8,7 +8,7 @@ use common::carry::{apply, assemble, bundle, have, parts};
 use common::{NOTES, Replica, Rng, assert_same, each_seed, fields};
 use littoral::id::{Origin, Vector};
 use littoral::store::{ApplyOptions, BundleContents, Have};
-use littoral::txn::bundle::Part;
+use littoral::txn::bundle::{CHECK_BYTES, FRAME_HEAD_BYTES, HEADER_BYTES, Part, read_frame_head};
 use littoral::{ErrorKind, Field, Store};
 
 /// A replica with some documents, of which its log has the transactions.
@@ -123,23 +123,61 @@ fn a_bundle_with_any_byte_changed_is_noticed_and_nothing_of_it_is_unsound() {
     }
 }
 
+/// The same transactions, each in a frame of its own.
+fn one_by_one(file: &[u8]) -> Vec<u8> {
+    let (header, good) = parts(file);
+    let Part::Txns(txns) = good[1].clone() else { panic!("transactions") };
+    let mut cut = vec![good[0].clone()];
+    cut.extend(txns.into_iter().map(|txn| Part::Txns(vec![txn])));
+    cut.extend_from_slice(&good[2..]);
+    assemble(&header, &cut)
+}
+
+/// The bytes of the header, and of each frame.
+fn frames(file: &[u8]) -> Vec<&[u8]> {
+    let (header, mut rest) = file.split_at(HEADER_BYTES);
+    let mut frames = vec![header];
+    while let Some(head) = rest.first_chunk() {
+        let (_, length) = read_frame_head(head).unwrap();
+        let (frame, later) = rest.split_at(FRAME_HEAD_BYTES + length + CHECK_BYTES);
+        frames.push(frame);
+        rest = later;
+    }
+    frames
+}
+
 #[test]
 fn frames_that_are_moved_repeated_or_missing_are_noticed() {
-    let (a, b, c) = (author(0, 1), Replica::new(1), Replica::new(2));
-    let file = bundle(&a.store, None);
-    a.notes().set("n", "x", 1i64).unwrap();
-    let other = bundle(&a.store, None);
-    for (head, tail) in [(&file, &other), (&other, &file)] {
-        for cut in 0..head.len().min(tail.len()) {
-            let mixed = [&head[..cut], &tail[cut..]].concat();
-            if mixed != *head && mixed != *tail {
-                assert!(apply(&b.store, &mixed).is_err(), "{cut}");
-                assert_sound(&b, &a);
-            }
+    let a = author(0, 5);
+    let file = one_by_one(&bundle(&a.store, None));
+    let frames = frames(&file);
+    assert_eq!(frames.concat(), file);
+    let mut wrong = Vec::new();
+    for at in 1..frames.len() {
+        let mut missing = frames.clone();
+        missing.remove(at);
+        let mut twice = frames.clone();
+        twice.insert(at, frames[at]);
+        wrong.extend([missing, twice]);
+        if at + 1 < frames.len() {
+            let mut moved = frames.clone();
+            moved.swap(at, at + 1);
+            wrong.push(moved);
         }
     }
-    let longer = [&file[..], b"x"].concat();
-    assert_eq!(apply(&c.store, &longer).unwrap_err().kind(), ErrorKind::Corrupt);
+    wrong.push([&frames[..], &[b"x"]].concat());
+    for frames in wrong {
+        let b = Replica::new(1);
+        let refused = apply(&b.store, &frames.concat()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+        assert_sound(&b, &a);
+    }
+    // Frames of another file, the same to the byte, are not those of this one.
+    a.wall.set(common::NOON + 1);
+    let other = one_by_one(&bundle(&a.store, None));
+    let mixed = [&other[..HEADER_BYTES], &file[HEADER_BYTES..]].concat();
+    let refused = apply(&Replica::new(2).store, &mixed).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
 }
 
 #[test]
@@ -426,14 +464,8 @@ fn crash(a: &Replica, files: &[&[u8]], calls: u64, prepare: impl Fn() -> Replica
 
 #[test]
 fn a_crash_at_any_call_while_a_bundle_is_applied_loses_nothing_and_it_goes_on() {
-    // Frames of their own, so that there is something between.
     let a = author(0, 6);
-    let (header, good) = parts(&bundle(&a.store, None));
-    let Part::Txns(txns) = good[1].clone() else { panic!("transactions") };
-    let mut cut = vec![good[0].clone()];
-    cut.extend(txns.into_iter().map(|txn| Part::Txns(vec![txn])));
-    cut.extend_from_slice(&good[2..]);
-    let file = assemble(&header, &cut);
+    let file = one_by_one(&bundle(&a.store, None));
     let calls = (0..).find(|calls| crash(&a, &[&file], *calls, || Replica::new(1))).unwrap();
     assert!(calls > 10, "it makes {calls} calls");
 }
