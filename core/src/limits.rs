@@ -55,6 +55,8 @@ pub const SNAPSHOT_SCAN_ROWS: u64 = 16 << 10;
 pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
 /// Collections in one bundle.
 pub const MAX_BUNDLE_COLLECTIONS: usize = 4096;
+/// Origins in all vectors of one bundle, and authors of all transactions in it.
+pub const MAX_BUNDLE_VECTOR_ENTRIES: usize = 2_000_000;
 /// Bytes of transactions or documents that go into one frame of a bundle (one may be larger).
 pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
 /// Largest frame of documents in a bundle: one largest document, and what is in a frame before it.
@@ -142,5 +144,7 @@ const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
 // The head of a snapshot with a vector at its limit fits into one frame of a bundle.
 const _: () = assert!(140 * MAX_VECTOR_ENTRIES + 1024 <= MAX_FRAME_BYTES);
 const _: () = assert!(MAX_BUNDLE_DOCUMENTS_BYTES <= u32::MAX as usize);
+// What a link remembers of its peer fits into a bundle twice: where it begins and where it ends.
+const _: () = assert!(2 * MAX_LINK_VECTOR_ENTRIES <= MAX_BUNDLE_VECTOR_ENTRIES);
 const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
 const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

@@ -65,14 +65,7 @@ fn apply(context: &Context, args: &BundleApplyArgs) -> Result<()> {
             format!("could not read {}: {err}", args.file.display()),
         )
     })?;
-    let applied = context.target(Wanted::Made)?.bundle_apply(&args.file, &options).map_err(
-        |err| match err.kind() {
-            ErrorKind::Refused if args.from.is_none() => {
-                littoral::Error::new(err.kind(), format!("{err} (--from KEY names it)"))
-            }
-            _ => err,
-        },
-    )?;
+    let applied = context.target(Wanted::Made)?.bundle_apply(&args.file, &options)?;
     let count = |of: fn(&crate::shape::AppliedCollectionShape) -> u64| {
         number(applied.collections.iter().map(of).sum())
     };

@@ -6,7 +6,7 @@ use std::io::Read;
 use super::file::{FileReader, malformed};
 use crate::error::Result;
 use crate::id::{NodeId, Origin, Seq, Vector};
-use crate::limits::MAX_VECTOR_ENTRIES;
+use crate::limits::MAX_BUNDLE_VECTOR_ENTRIES;
 use crate::txn::bundle::{FileKind, Header, Part, no_bundle};
 use crate::txn::snapshot::ViewHead;
 use crate::txn::{NetworkId, Scope, Signed};
@@ -124,10 +124,7 @@ impl BundleCollection {
             return Err(malformed("its transactions are not in order"));
         }
         authored.last = dot.seq;
-        match self.authors.len() > MAX_VECTOR_ENTRIES {
-            true => Err(malformed("more authors than a vector may have")),
-            false => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -136,13 +133,15 @@ pub(super) struct Tally {
     contents: BundleContents,
     /// Whether signatures are checked: not of what comes from our own log.
     verifies: bool,
+    /// Authors of the collections before.
+    authors: usize,
 }
 
 impl Tally {
     pub(super) fn new(header: Header, verifies: bool) -> Tally {
         let Header { network, maker, made_ms, .. } = header;
         let contents = BundleContents { network, maker, made_ms, bytes: 0, collections: vec![] };
-        Tally { contents, verifies }
+        Tally { contents, verifies, authors: 0 }
     }
 
     /// The next part; they come in order.
@@ -174,10 +173,17 @@ impl Tally {
                 one.documents += documents.len() as u64;
                 one.bytes += documents.iter().map(|(_, row)| row.len() as u64).sum::<u64>();
             }
-            Part::EndOfCollection { to } => one.to = to.clone(),
+            Part::EndOfCollection { to } => {
+                self.authors += one.authors.len();
+                one.to = to.clone();
+                return Ok(());
+            }
             _ => {}
         }
-        Ok(())
+        match self.authors + one.authors.len() <= MAX_BUNDLE_VECTOR_ENTRIES {
+            true => Ok(()),
+            false => Err(malformed("more authors than a bundle may have")),
+        }
     }
 
     pub(super) fn finish(self) -> BundleContents {

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 
 use crate::error::{Error, Result};
-use crate::limits::MAX_BUNDLE_COLLECTIONS;
+use crate::limits::{MAX_BUNDLE_COLLECTIONS, MAX_BUNDLE_VECTOR_ENTRIES};
 use crate::txn::bundle::{
     CHECK_BYTES, Check, FRAME_HEAD_BYTES, FileKind, HEADER_BYTES, Header, MARK_BYTES, Part,
     frame_head, no_bundle, read_frame_head,
@@ -17,19 +17,42 @@ use crate::txn::bundle::{
 pub(super) struct FileWriter<'a> {
     out: &'a mut dyn Write,
     check: Check,
+    entries: Entries,
+}
+
+/// Counts the entries of all vectors of a file: whoever reads it holds them.
+#[derive(Default)]
+struct Entries(usize);
+
+impl Entries {
+    /// Whether those of another part fit.
+    fn take(&mut self, part: &Part) -> bool {
+        self.0 += match part {
+            Part::Transactions { base: vector, .. }
+            | Part::Held { vector, .. }
+            | Part::EndOfCollection { to: vector } => vector.len(),
+            _ => 0,
+        };
+        self.0 <= MAX_BUNDLE_VECTOR_ENTRIES
+    }
 }
 
 impl<'a> FileWriter<'a> {
     /// Begins with the header.
     pub(super) fn new(out: &'a mut dyn Write, header: &Header) -> Result<FileWriter<'a>> {
         let (bytes, check) = header.encode();
-        let mut writer = FileWriter { out, check };
+        let mut writer = FileWriter { out, check, entries: Entries::default() };
         writer.write(&bytes)?;
         Ok(writer)
     }
 
     /// Writes a part.
     pub(super) fn part(&mut self, part: &Part) -> Result<()> {
+        if !self.entries.take(part) {
+            return Err(Error::limit(format!(
+                "the vectors of a bundle have at most {MAX_BUNDLE_VECTOR_ENTRIES} entries together: let fewer collections go into it"
+            )));
+        }
         let (kind, content) = part.encode();
         let head = frame_head(kind, &content)?;
         self.check = self.check.next(&head, &content);
@@ -53,6 +76,7 @@ pub(super) struct FileReader<'a> {
     place: Place,
     last: Option<String>,
     collections: u64,
+    entries: Entries,
 }
 
 /// Where in a file we are.
@@ -82,7 +106,8 @@ impl<'a> FileReader<'a> {
         let (header, check) = header.ok_or_else(|| damaged(0))?;
         let place = if kind == FileKind::Vector { Place::Start } else { Place::Between };
         let at = HEADER_BYTES as u64;
-        Ok(FileReader { input, header, check, at, place, last: None, collections: 0 })
+        let (last, collections, entries) = (None, 0, Entries::default());
+        Ok(FileReader { input, header, check, at, place, last, collections, entries })
     }
 
     /// The header.
@@ -119,6 +144,9 @@ impl<'a> FileReader<'a> {
         }
         self.check = checked;
         let part = Part::decode(kind, &content)?;
+        if !self.entries.take(&part) {
+            return Err(malformed("more entries of vectors than a bundle may have"));
+        }
         self.step(&part)?;
         Ok(Some(part))
     }
@@ -198,4 +226,65 @@ fn damaged(at: u64) -> Error {
 
 pub(super) fn malformed(why: &str) -> Error {
     Error::bad_txn(format!("malformed bundle: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::id::{Head, NodeId, Origin, ShortHash, Vector};
+    use crate::txn::NetworkId;
+
+    fn held(at: usize, entries: u8) -> Part {
+        let entry = |byte| {
+            let origin = Origin { node: NodeId::from_bytes([byte; 32]), incarnation: 0 };
+            (origin, Head { seq: 1, hash: ShortHash::default() })
+        };
+        let vector: Vector = (1..=entries).map(entry).collect();
+        Part::Held { collection: format!("c{at:05}"), vector }
+    }
+
+    /// Writes a vector file of so many collections, and one more with so many entries, and reads
+    /// it, both as if there had been entries before.
+    fn there_and_back(collections: usize, entries: u8, before: usize) -> [Result<()>; 2] {
+        let header = Header {
+            kind: FileKind::Vector,
+            network: NetworkId([1; 16]),
+            maker: NodeId::from_bytes([2; 32]),
+            made_ms: 3,
+        };
+        let count = collections as u64 + 1;
+        let mut parts = vec![Part::Wanted(None)];
+        parts.extend((0..collections).map(|at| held(at, 0)));
+        parts.extend([held(collections, entries), Part::End { collections: count }]);
+        let write = |before| {
+            let mut file = Vec::new();
+            let mut writer = FileWriter::new(&mut file, &header).unwrap();
+            writer.entries.0 = before;
+            let written = parts.iter().try_for_each(|part| writer.part(part));
+            (file, written)
+        };
+        let mut bytes = &write(0).0[..];
+        let mut reader = FileReader::new(&mut bytes).unwrap();
+        reader.entries.0 = before;
+        let mut read = || {
+            while reader.next()?.is_some() {}
+            Ok(())
+        };
+        [write(before).1, read()]
+    }
+
+    #[test]
+    fn limits_of_a_whole_file_are_inclusive() {
+        let most = MAX_BUNDLE_VECTOR_ENTRIES;
+        assert!(there_and_back(0, 3, most - 3).iter().all(Result::is_ok));
+        let [written, read] = there_and_back(0, 3, most - 2).map(Result::unwrap_err);
+        assert_eq!(written.kind(), ErrorKind::LimitExceeded);
+        assert_eq!(read.kind(), ErrorKind::InvalidTransaction);
+        assert!(there_and_back(MAX_BUNDLE_COLLECTIONS - 1, 0, 0).iter().all(Result::is_ok));
+        let [_, read] = there_and_back(MAX_BUNDLE_COLLECTIONS, 0, 0);
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::InvalidTransaction);
+        super::super::have::check_collections(MAX_BUNDLE_COLLECTIONS).unwrap();
+        super::super::have::check_collections(MAX_BUNDLE_COLLECTIONS + 1).unwrap_err();
+    }
 }

@@ -28,6 +28,7 @@ mod contents;
 mod create;
 mod file;
 mod have;
+mod joining;
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
