@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
-use littoral::{ErrorKind, Result};
+use littoral::{Error, ErrorKind, Result};
 use serde_json::json;
 
 use super::Context;
@@ -46,7 +46,7 @@ fn create(context: &Context, args: &BundleCreateArgs) -> Result<()> {
     let contents =
         context.target(Wanted::Existing)?.bundle_create(&args.file, &options).map_err(|err| {
             match err.kind() {
-                ErrorKind::NotFound if args.no_snapshots => littoral::Error::new(
+                ErrorKind::NotFound if args.no_snapshots => Error::new(
                     err.kind(),
                     format!("{err} (leave out --no-snapshots, or see --since, --collections)"),
                 ),
@@ -60,10 +60,7 @@ fn apply(context: &Context, args: &BundleApplyArgs) -> Result<()> {
     let options = ApplyOptions { collections: names(args.collections.as_ref()), from: args.from };
     // Before a store is made for it.
     std::fs::metadata(&args.file).map_err(|err| {
-        littoral::Error::new(
-            ErrorKind::Io,
-            format!("could not read {}: {err}", args.file.display()),
-        )
+        Error::new(ErrorKind::Io, format!("could not read {}: {err}", args.file.display()))
     })?;
     let applied = context.target(Wanted::Made)?.bundle_apply(&args.file, &options)?;
     let count = |of: fn(&crate::shape::AppliedCollectionShape) -> u64| {
@@ -89,7 +86,8 @@ fn inspect(context: &Context, file: &std::path::Path, new: bool) -> Result<()> {
     if new {
         let have = context.target(Wanted::Existing)?.have()?;
         if have.network != contents.network {
-            return Err(super::invalid(
+            return Err(Error::new(
+                ErrorKind::Refused,
                 "the bundle belongs to another network than this store: nothing of it can be applied here",
             ));
         }

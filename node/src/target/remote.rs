@@ -322,6 +322,18 @@ impl Answer {
         }
     }
 
+    /// The error that an answer without success says.
+    pub(super) fn error(
+        mut answer: ureq::http::Response<Body>,
+        lost: impl Fn(ureq::Error) -> Error,
+    ) -> Error {
+        let status = answer.status().as_u16();
+        match answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec() {
+            Ok(body) => failure(status, &body),
+            Err(err) => lost(err),
+        }
+    }
+
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|err| not_a_node(&err.to_string()))
     }

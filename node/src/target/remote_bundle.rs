@@ -81,10 +81,7 @@ impl Remote {
         let answer = self.agent.run(request).map_err(lost)?;
         match answer.status().is_success() {
             true => Ok(answer),
-            false => match Answer::read(answer, lost) {
-                Err(err) => Err(err),
-                Ok(_) => unreachable!("an answer without success is an error"),
-            },
+            false => Err(Answer::error(answer, lost)),
         }
     }
 }
