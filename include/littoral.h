@@ -129,6 +129,9 @@
 /** Wait without a limit. */
 #define LIT_FOREVER (-1)
 
+/** Fail rather than carry all documents of a collection whose log no longer reaches back. */
+#define LIT_BUNDLE_NO_SNAPSHOTS 1
+
 /* ---------------------------------------------------------------------------------------------
  * Types
  */
@@ -318,7 +321,10 @@ typedef struct lit_change_t {
 /** A file or a peer speaks a newer format than this library. */
 #define LIT_ERR_FORMAT_TOO_NEW (-12)
 
-/** The files contradict themselves. The store does not open; nothing was changed. */
+/**
+ * The files contradict themselves: the store does not open; nothing was changed. Or a bundle is
+ * damaged or cut short: what came before the damage was applied.
+ */
 #define LIT_ERR_CORRUPT (-13)
 
 /** The disk is full. The transaction was not committed. */
@@ -1546,6 +1552,90 @@ LIT_MUST_USE
 lit_status_t lit_store_trusted_json(struct lit_store_t *store,
                                     struct lit_bytes_t *json,
                                     struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Bundles: changes in a file
+ */
+
+/**
+ * Writes to the file `path` what this store has: so that lit_bundle_create elsewhere, given that
+ * file as `since`, leaves it out. A file of that name is replaced.
+ *
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_bundle_have(struct lit_store_t *store,
+                             struct lit_slice_t path,
+                             struct lit_error_t *err);
+
+/**
+ * Makes a bundle: a file with the changes that its receiver lacks, to be carried there by any
+ * means and applied with lit_bundle_apply. A file of that name is replaced when the bundle is
+ * whole.
+ *
+ * `since` is a file that lit_bundle_have wrote at the receiver, or an earlier bundle that was
+ * given to it; empty is everything. `collections_json` is an array of names, or empty for all
+ * that the store wants. Where the log no longer reaches back a collection goes as a snapshot,
+ * unless `flags` has LIT_BUNDLE_NO_SNAPSHOTS. `*json` says what is in the bundle, as
+ * lit_bundle_inspect_json does; it is yours: free it with lit_bytes_free.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_NOT_FOUND if the log does not reach back and snapshots are not allowed;
+ * LIT_ERR_FORKED if the receiver has other transactions under the same names; LIT_ERR_REFUSED
+ * if it belongs to another network; LIT_ERR_UNKNOWN_COLLECTION; LIT_ERR_CORRUPT if `since` is
+ * damaged; LIT_ERR_DISK_FULL.
+ */
+LIT_MUST_USE
+lit_status_t lit_bundle_create(struct lit_store_t *store,
+                               struct lit_slice_t path,
+                               struct lit_slice_t since,
+                               struct lit_slice_t collections_json,
+                               uint32_t flags,
+                               struct lit_bytes_t *json,
+                               struct lit_error_t *err);
+
+/**
+ * Applies the bundle in the file `path` as what a peer sends is applied. What is here already is
+ * passed over, so a bundle may be applied again, and one that was interrupted goes on.
+ *
+ * `from` is the key of the node that made it, for its snapshots to be believed although that
+ * node is not trusted; empty otherwise. `collections_json` is an array of names, or empty for all
+ * that the store wants. `*json` is {"collections": [{"name", "snapshot", "wanted", "new",
+ * "duplicates"}]}, in transactions; it is yours: free it with lit_bytes_free.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors, which leave what was applied before: LIT_ERR_CORRUPT if the file is damaged or cut
+ * short; LIT_ERR_MISSING_DEPENDENCY if it builds on what is not here; LIT_ERR_REFUSED for another
+ * network and for a snapshot of a node that is not trusted; LIT_ERR_INVALID_TRANSACTION;
+ * LIT_ERR_FORKED; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_LOCKED if a link takes in a snapshot just now;
+ * LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_bundle_apply(struct lit_store_t *store,
+                              struct lit_slice_t path,
+                              struct lit_slice_t from,
+                              struct lit_slice_t collections_json,
+                              struct lit_bytes_t *json,
+                              struct lit_error_t *err);
+
+/**
+ * Says what is in the bundle in the file `path`, after checking each frame and each signature:
+ * an object of network, maker, made, bytes, and of each of collections its name, snapshot, since
+ * (how many transactions its receiver was taken to have), transactions, documents, bytes, oldest,
+ * newest (RFC 3339, or null) and authors: [{"author", "incarnation", "first", "last"}]. With a
+ * store also new and missing: how many transactions of what it brings, and of what it leaves out,
+ * that store lacks. Names are only ever added.
+ *
+ * `store` may be NULL. `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_CORRUPT if the file is damaged or cut short; LIT_ERR_INVALID_TRANSACTION;
+ * LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_REFUSED if it belongs to another network than the store.
+ */
+LIT_MUST_USE
+lit_status_t lit_bundle_inspect_json(struct lit_slice_t path,
+                                     struct lit_store_t *store,
+                                     struct lit_bytes_t *json,
+                                     struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Network

@@ -29,7 +29,8 @@ pub enum ErrorKind {
     NotAStore = 11,
     /// A file or a peer speaks a newer format than this build.
     FormatTooNew = 12,
-    /// The files contradict themselves. The store does not open; nothing was changed.
+    /// The files contradict themselves: the store does not open; nothing was changed. Or a bundle
+    /// is damaged or cut short: what came before the damage was applied.
     Corrupt = 13,
     /// The disk is full. The transaction was not committed.
     DiskFull = 14,

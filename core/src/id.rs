@@ -17,7 +17,7 @@ pub struct NodeId([u8; 32]);
 
 impl NodeId {
     /// From the 32 bytes of an Ed25519 public key.
-    pub fn from_bytes(bytes: [u8; 32]) -> NodeId {
+    pub const fn from_bytes(bytes: [u8; 32]) -> NodeId {
         NodeId(bytes)
     }
 

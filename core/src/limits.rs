@@ -79,6 +79,14 @@ pub const MAX_SNAPSHOT_DOCUMENT_BYTES: usize = 64 << 20;
 /// Largest document that a snapshot carries, by what its cells count in the layout: with all of
 /// their keys, of which only what is new travels.
 pub const MAX_SNAPSHOT_CELLS_BYTES: u64 = 4 * MAX_SNAPSHOT_DOCUMENT_BYTES as u64;
+/// Collections in one bundle.
+pub const MAX_BUNDLE_COLLECTIONS: usize = 4096;
+/// Origins in all vectors of one bundle, and authors of all transactions in it.
+pub const MAX_BUNDLE_VECTOR_ENTRIES: usize = 2_000_000;
+/// Bytes of transactions or documents that go into one frame of a bundle (one may be larger).
+pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
+/// Largest frame of documents in a bundle: one largest document, and what is in a frame before it.
+pub const MAX_BUNDLE_DOCUMENTS_BYTES: usize = MAX_SNAPSHOT_DOCUMENT_BYTES + 4 * BUNDLE_FRAME_BYTES;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Longest reason that goes with a goodbye, in bytes.
@@ -183,5 +191,10 @@ const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
 const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);
 const _: () = assert!(MAX_SEQ.checked_mul(MAX_VECTOR_ENTRIES as u64).is_some());
 const _: () = assert!(MAX_VALUE_BYTES < MAX_TXN_BYTES);
+// The head of a snapshot with a vector at its limit fits into one frame of a bundle.
+const _: () = assert!(140 * MAX_VECTOR_ENTRIES + 1024 <= MAX_FRAME_BYTES);
+const _: () = assert!(MAX_BUNDLE_DOCUMENTS_BYTES <= u32::MAX as usize);
+// What a link remembers of its peer fits into a bundle twice: where it begins and where it ends.
+const _: () = assert!(2 * MAX_LINK_VECTOR_ENTRIES <= MAX_BUNDLE_VECTOR_ENTRIES);
 const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
 const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

@@ -40,7 +40,8 @@ pub const LIT_ERR_LOCKED: lit_status_t = -10;
 pub const LIT_ERR_NOT_A_STORE: lit_status_t = -11;
 /// A file or a peer speaks a newer format than this library.
 pub const LIT_ERR_FORMAT_TOO_NEW: lit_status_t = -12;
-/// The files contradict themselves. The store does not open; nothing was changed.
+/// The files contradict themselves: the store does not open; nothing was changed. Or a bundle is
+/// damaged or cut short: what came before the damage was applied.
 pub const LIT_ERR_CORRUPT: lit_status_t = -13;
 /// The disk is full. The transaction was not committed.
 pub const LIT_ERR_DISK_FULL: lit_status_t = -14;

@@ -1,8 +1,11 @@
 //! What has no struct in C: figures, conflicts and links as JSON.
 
+use littoral::clock::Timestamp;
 #[cfg(feature = "net")]
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
-use littoral::store::{Candidate, Conflict, Stats};
+use littoral::store::{
+    Applied, BundleCollection, BundleContents, Candidate, Conflict, Have, Stats,
+};
 use littoral::value::field_to_json;
 use serde_json::{Value, json};
 
@@ -39,6 +42,64 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "failure": stats.failure,
     })
     .to_string()
+}
+
+/// What is in a bundle, and what of it is new for who has `have`.
+pub(crate) fn bundle(contents: &BundleContents, have: Option<&Have>) -> String {
+    let collections = contents.collections.iter().map(|one| {
+        let mut shape = bundle_collection(one);
+        if let Some(have) = have {
+            let held = have.vector(&one.name);
+            shape["new"] = one.news(&held).into();
+            shape["missing"] = one.missing(&held).into();
+        }
+        shape
+    });
+    let network: String = contents.network.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "network": network,
+        "maker": contents.maker.to_string(),
+        "made": Timestamp::from_millis(contents.made_ms).to_string(),
+        "bytes": contents.bytes,
+        "collections": collections.collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+fn bundle_collection(one: &BundleCollection) -> Value {
+    let time = |ms: u64| Timestamp::from_millis(ms).to_string();
+    let authors = one.authors.iter().map(|(origin, authored)| {
+        json!({
+            "author": origin.node.to_string(),
+            "incarnation": origin.incarnation,
+            "first": authored.first,
+            "last": authored.last,
+        })
+    });
+    json!({
+        "name": one.name,
+        "snapshot": one.snapshot,
+        "since": one.base.iter().map(|(_, head)| head.seq).fold(0, u64::saturating_add),
+        "transactions": one.transactions,
+        "documents": one.documents,
+        "bytes": one.bytes,
+        "oldest": one.times_ms.map(|(oldest, _)| time(oldest)),
+        "newest": one.times_ms.map(|(_, newest)| time(newest)),
+        "authors": authors.collect::<Vec<_>>(),
+    })
+}
+
+pub(crate) fn applied(applied: &Applied) -> String {
+    let collections = applied.collections.iter().map(|one| {
+        json!({
+            "name": one.name,
+            "snapshot": one.snapshot,
+            "wanted": one.wanted,
+            "new": one.new,
+            "duplicates": one.duplicates,
+        })
+    });
+    json!({ "collections": collections.collect::<Vec<_>>() }).to_string()
 }
 
 pub(crate) fn conflicts(conflicts: &[Conflict]) -> String {

@@ -80,6 +80,20 @@ pub(crate) enum Command {
     Compact(CompactArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
+    /// Carry changes in a file, by USB stick or through any storage.
+    ///
+    /// Where the changes are: `littoral bundle create FILE`. Where they are to go: `littoral
+    /// bundle apply FILE`. What is there already is passed over, so a bundle may be applied twice,
+    /// and bundles cross each other in any order that leaves none out.
+    ///
+    /// To carry only what is missing, begin at the receiver with `littoral bundle have NEED` and
+    /// take NEED along: `littoral bundle create FILE --since NEED`. Or go on from the bundle before:
+    /// `littoral bundle create NEW --since OLD` has what came after OLD.
+    Bundle {
+        /// What to do.
+        #[command(subcommand)]
+        step: BundleStep,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -394,6 +408,60 @@ pub(crate) struct SyncArgs {
     /// Give up after so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) timeout: u64,
+}
+
+/// What to do with a bundle.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleStep {
+    /// Write to a small file what this store has, so that others can leave that out.
+    Have {
+        /// The file to write: for `bundle create --since` elsewhere.
+        file: PathBuf,
+    },
+    /// Make a bundle: a file with the changes that its receiver lacks.
+    Create(BundleCreateArgs),
+    /// Apply a bundle to this store, as if its maker were connected.
+    Apply(BundleApplyArgs),
+    /// Say what is in a bundle, after checking all of it. Needs no store.
+    Inspect {
+        /// The bundle.
+        file: PathBuf,
+        /// Also how much of it this store lacks.
+        #[arg(long)]
+        new: bool,
+    },
+}
+
+/// Of `bundle create`.
+#[derive(Debug, Args)]
+pub(crate) struct BundleCreateArgs {
+    /// The file to write; one of that name is replaced when the bundle is whole.
+    pub(crate) file: PathBuf,
+    /// What to leave out: the file of `littoral bundle have` at the receiver, or an earlier
+    /// bundle that was given to it. Without this, everything goes in.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) since: Option<PathBuf>,
+    /// Only these collections: names with commas between.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// Fail rather than carry all documents of a collection whose log no longer reaches back.
+    #[arg(long)]
+    pub(crate) no_snapshots: bool,
+}
+
+/// Of `bundle apply`.
+#[derive(Debug, Args)]
+pub(crate) struct BundleApplyArgs {
+    /// The bundle.
+    pub(crate) file: PathBuf,
+    /// The key of the node that made it, as `littoral id` prints it there: believe the snapshots
+    /// in it although that node is not trusted. Transactions need no such word: their authors
+    /// have signed them.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) from: Option<NodeId>,
+    /// Only these collections: names with commas between.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
 }
 
 /// Of `demo`.

@@ -3,7 +3,10 @@
 //! Documents and fields inside are JSON as the core defines it. Fields are added to these
 //! shapes, never renamed; readers ignore what they don't know.
 
-use littoral::store::Candidate;
+use data_encoding::HEXLOWER;
+use littoral::clock::Timestamp;
+use littoral::id::Vector;
+use littoral::store::{Applied, BundleCollection, BundleContents, Candidate};
 use littoral::value::{field_to_json, fields_to_json};
 use littoral::{Change, Conflict, Fields};
 use serde::{Deserialize, Serialize};
@@ -294,6 +297,143 @@ pub(crate) struct Health {
     pub(crate) node: String,
     /// The version of Littoral.
     pub(crate) version: String,
+}
+
+/// What a bundle carries.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BundleShape {
+    /// The network that it is for, hexadecimal.
+    pub(crate) network: String,
+    /// The key of the node that made it.
+    pub(crate) maker: String,
+    /// When, by its maker's clock, RFC 3339.
+    pub(crate) made: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// By collection, in the order of names.
+    pub(crate) collections: Vec<BundleCollectionShape>,
+}
+
+/// What a bundle carries of a collection.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BundleCollectionShape {
+    /// Its name.
+    pub(crate) name: String,
+    /// All documents, not transactions.
+    pub(crate) snapshot: bool,
+    /// Transactions that its receiver was taken to have; they are left out.
+    pub(crate) since: u64,
+    /// Transactions in it.
+    pub(crate) transactions: u64,
+    /// Documents that they write, one counted for each of them; or the snapshot's documents.
+    pub(crate) documents: u64,
+    /// Bytes of transactions or documents.
+    pub(crate) bytes: u64,
+    /// The oldest transaction, by its author's clock, RFC 3339. None of a snapshot.
+    pub(crate) oldest: Option<String>,
+    /// The newest.
+    pub(crate) newest: Option<String>,
+    /// Whose transactions; of a snapshot, those that went into it.
+    pub(crate) authors: Vec<AuthorShape>,
+    /// Of what it brings, the transactions that the store lacks, if a store was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) new: Option<u64>,
+    /// Of what it leaves out, the transactions that the store lacks, if a store was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) missing: Option<u64>,
+}
+
+/// The transactions of an author in a bundle.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AuthorShape {
+    /// The author's key.
+    pub(crate) author: String,
+    /// Which life of its store: 0, unless that was restored or copied.
+    pub(crate) incarnation: u32,
+    /// The number of the first.
+    pub(crate) first: u64,
+    /// The number of the last.
+    pub(crate) last: u64,
+}
+
+impl From<&BundleContents> for BundleShape {
+    fn from(contents: &BundleContents) -> BundleShape {
+        BundleShape {
+            network: HEXLOWER.encode(&contents.network.0),
+            maker: contents.maker.to_string(),
+            made: Timestamp::from_millis(contents.made_ms).to_string(),
+            bytes: contents.bytes,
+            collections: contents.collections.iter().map(BundleCollectionShape::from).collect(),
+        }
+    }
+}
+
+impl From<&BundleCollection> for BundleCollectionShape {
+    fn from(one: &BundleCollection) -> BundleCollectionShape {
+        let time = |ms: u64| Timestamp::from_millis(ms).to_string();
+        let authors = one.authors.iter().map(|(origin, authored)| AuthorShape {
+            author: origin.node.to_string(),
+            incarnation: origin.incarnation,
+            first: authored.first,
+            last: authored.last,
+        });
+        BundleCollectionShape {
+            name: one.name.clone(),
+            snapshot: one.snapshot,
+            since: one.base.iter().map(|(_, head)| head.seq).fold(0, u64::saturating_add),
+            transactions: one.transactions,
+            documents: one.documents,
+            bytes: one.bytes,
+            oldest: one.times_ms.map(|(oldest, _)| time(oldest)),
+            newest: one.times_ms.map(|(_, newest)| time(newest)),
+            authors: authors.collect(),
+            new: None,
+            missing: None,
+        }
+    }
+}
+
+impl BundleCollectionShape {
+    /// The same, for a store that holds this of the collection.
+    pub(crate) fn compared(one: &BundleCollection, held: &Vector) -> BundleCollectionShape {
+        let (new, missing) = (Some(one.news(held)), Some(one.missing(held)));
+        BundleCollectionShape { new, missing, ..BundleCollectionShape::from(one) }
+    }
+}
+
+/// What came of applying a bundle.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AppliedShape {
+    /// By collection, in the order of names.
+    pub(crate) collections: Vec<AppliedCollectionShape>,
+}
+
+/// What came of one collection.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AppliedCollectionShape {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it came as a snapshot.
+    pub(crate) snapshot: bool,
+    /// Whether the store wants it; if not, it was passed over.
+    pub(crate) wanted: bool,
+    /// Transactions that were new.
+    pub(crate) new: u64,
+    /// Transactions that were here already.
+    pub(crate) duplicates: u64,
+}
+
+impl From<&Applied> for AppliedShape {
+    fn from(applied: &Applied) -> AppliedShape {
+        let one = |one: &littoral::store::AppliedCollection| AppliedCollectionShape {
+            name: one.name.clone(),
+            snapshot: one.snapshot,
+            wanted: one.wanted,
+            new: one.new,
+            duplicates: one.duplicates,
+        };
+        AppliedShape { collections: applied.collections.iter().map(one).collect() }
+    }
 }
 
 /// An error.

@@ -17,6 +17,7 @@ Edit offline, sync over QUIC, converge without losing a write.
 import atexit as _atexit
 
 from littoral import _native
+from littoral._bundle import bundle_inspect
 from littoral._collection import Collection, TransactionCollection
 from littoral._document import Document, Version
 from littoral._errors import (
@@ -50,6 +51,10 @@ from littoral._errors import (
     WrongKindError,
 )
 from littoral._records import (
+    Applied,
+    Bundle,
+    BundleAuthor,
+    BundleCollection,
     Candidate,
     Change,
     CollectionStats,
@@ -66,6 +71,10 @@ __version__ = _native.__version__
 
 __all__ = [
     "AbortedError",
+    "Applied",
+    "Bundle",
+    "BundleAuthor",
+    "BundleCollection",
     "Candidate",
     "Change",
     "Changes",
@@ -112,6 +121,7 @@ __all__ = [
     "Version",
     "VersionMismatchError",
     "WrongKindError",
+    "bundle_inspect",
     "open",
 ]
 

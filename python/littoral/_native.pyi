@@ -16,6 +16,7 @@ __all__ = [
     "Transaction",
     "Version",
     "__version__",
+    "bundle_inspect",
     "close_all",
     "open",
 ]
@@ -30,6 +31,9 @@ def open(
     cache_bytes: int | None = None,
 ) -> Store:
     """Opens the store in a directory, or makes a new one there."""
+
+def bundle_inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Says what is in the bundle in a file. Needs no store."""
 
 def close_all() -> None:
     """Closes all stores of this process: called when the interpreter exits."""
@@ -289,6 +293,31 @@ class Store:
 
     def want(self, collections: list[str] | None, peer: str | None = None) -> None:
         """Which collections to exchange with peers, or with one; `None` is all."""
+
+    def bundle_have(self, path: str | os.PathLike[str]) -> None:
+        """Writes to a file what this store has."""
+
+    def bundle_create(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        since: str | os.PathLike[str] | None = None,
+        collections: frozenset[str] | None = None,
+        snapshots: bool = True,
+    ) -> dict[str, Any]:
+        """Makes a bundle in a file; gives what is in it, as keywords of `littoral.Bundle`."""
+
+    def bundle_apply(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        maker: str | None = None,
+        collections: frozenset[str] | None = None,
+    ) -> dict[str, Any]:
+        """Applies the bundle in a file; gives of each collection what `littoral.Applied` takes."""
+
+    def bundle_inspect(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Says what is in the bundle in a file, and what of it is new."""
 
     def listen(self, address: str) -> str:
         """Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them."""

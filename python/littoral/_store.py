@@ -7,10 +7,13 @@ from types import TracebackType
 from typing import Any
 
 from littoral import _native
+from littoral._bundle import bundle_of
 from littoral._collection import Collection, Path, TransactionCollection
 from littoral._errors import ClosedError
 from littoral._native import Changes
 from littoral._records import (
+    Applied,
+    Bundle,
     CollectionStats,
     Conflict,
     Digests,
@@ -208,6 +211,74 @@ class Store:
     def trusted(self) -> list[str]:
         """List the keys of the peers that are trusted."""
         return self._store.trusted()
+
+    def bundle_have(self, path: str | os.PathLike[str]) -> None:
+        """Write to a small file what this store has, for `bundle_create` elsewhere."""
+        self._store.bundle_have(path)
+
+    def bundle_create(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        since: str | os.PathLike[str] | None = None,
+        collections: Iterable[str] | None = None,
+        snapshots: bool = True,
+    ) -> Bundle:
+        """Make a bundle: a file with the changes that its receiver lacks.
+
+        Args:
+            path: the file; one of that name is replaced when the bundle is whole.
+            since: the file of `bundle_have` at the receiver, or an earlier bundle that was given
+                to it; without it, everything goes in.
+            collections: only these; without it, all that the store wants.
+            snapshots: whether a collection may go as a snapshot of all its documents where the
+                log no longer reaches back.
+
+        Raises:
+            NotFoundError: the log does not reach back, and snapshots are not allowed.
+            HistoryForkedError: the receiver has other transactions under the same names.
+            RefusedError: it belongs to another network.
+            CorruptError: the file of ``since`` is damaged.
+
+        """
+        names = None if collections is None else frozenset(collections)
+        return bundle_of(
+            self._store.bundle_create(path, since=since, collections=names, snapshots=snapshots)
+        )
+
+    def bundle_apply(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        maker: str | None = None,
+        collections: Iterable[str] | None = None,
+    ) -> dict[str, Applied]:
+        """Apply a bundle, as what a peer sends is applied. Twice is harmless.
+
+        Gives what came of each collection. What was applied before an error stays.
+
+        Args:
+            path: the bundle.
+            maker: the key of the node that made it: believe its snapshots although that node is
+                not trusted. Transactions need no such word: their authors have signed them.
+            collections: only these; without it, all that the store wants.
+
+        Raises:
+            CorruptError: the file is damaged or cut short.
+            MissingDependencyError: it builds on what is not here.
+            RefusedError: another network, or a snapshot of a node that is not trusted.
+
+        """
+        names = None if collections is None else frozenset(collections)
+        applied = self._store.bundle_apply(path, maker=maker, collections=names)
+        return {name: Applied(**one) for name, one in applied.items()}
+
+    def bundle_inspect(self, path: str | os.PathLike[str]) -> Bundle:
+        """Say what is in a bundle, and how much of it this store lacks.
+
+        `littoral.bundle_inspect` does so without a store.
+        """
+        return bundle_of(self._store.bundle_inspect(path))
 
     def listen(self, address: str = "0.0.0.0:0") -> str:
         """Accept links of trusted peers at ``host:port``; port 0 takes any.

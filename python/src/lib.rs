@@ -7,6 +7,7 @@
 //! a forked child touches nothing of its parent's stores.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod changes;
 mod classes;
 mod error;
@@ -24,6 +25,8 @@ use pyo3::prelude::*;
 /// The native half of `littoral`: use the classes of the package, which are built on it.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::bundle::bundle_inspect;
     #[pymodule_export]
     use super::changes::Changes;
     #[pymodule_export]

@@ -1,13 +1,15 @@
 //! A store, opened.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use littoral::store::Collections;
+use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Collections, Have};
 use littoral::{Fields, NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::bundle;
 use crate::changes::{Changes, seconds_to_duration};
 use crate::error::raise;
 use crate::link::{self, Link};
@@ -447,6 +449,54 @@ impl Store {
             Some(node) => store.want_of(node, wanted),
             None => store.want(wanted),
         })
+    }
+
+    /// Writes to a file what this store has.
+    fn bundle_have(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.open.run(py, |store| store.bundle_have(&path).map(drop))
+    }
+
+    /// Makes a bundle in a file; gives what is in it, as keywords of `littoral.Bundle`.
+    #[pyo3(signature = (path, *, since=None, collections=None, snapshots=true))]
+    fn bundle_create<'py>(
+        &self,
+        py: Python<'py>,
+        path: PathBuf,
+        since: Option<PathBuf>,
+        collections: Option<BTreeSet<String>>,
+        snapshots: bool,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let contents = self.open.run(py, |store| {
+            let since = since.map(Have::open).transpose()?;
+            store.bundle_create(&path, &BundleOptions { since, collections, snapshots })
+        })?;
+        bundle::contents_to_py(py, &contents, None)
+    }
+
+    /// Applies the bundle in a file; gives of each collection the keywords of `littoral.Applied`.
+    #[pyo3(signature = (path, *, maker=None, collections=None))]
+    fn bundle_apply<'py>(
+        &self,
+        py: Python<'py>,
+        path: PathBuf,
+        maker: Option<&str>,
+        collections: Option<BTreeSet<String>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let from = maker.map(str::parse::<NodeId>).transpose();
+        let from = from.map_err(|err| raise(py, err.into()))?;
+        let options = ApplyOptions { collections, from };
+        let applied = self.open.run(py, |store| store.bundle_apply(&path, &options))?;
+        bundle::applied_to_py(py, &applied)
+    }
+
+    /// Says what is in the bundle in a file, and what of it is new.
+    fn bundle_inspect<'py>(&self, py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
+        let (contents, have) = self.open.run(py, |store| {
+            let contents = BundleContents::open(&path)?;
+            let have = store.have_for(&contents)?;
+            Ok((contents, have))
+        })?;
+        bundle::contents_to_py(py, &contents, Some(&have))
     }
 
     /// Accepts links of trusted peers at `host:port`; gives `host:port#KEY` for them.

@@ -846,6 +846,69 @@ static void trusting(lit_store_t *store) {
     lit_store_free(peer);
 }
 
+static lit_slice_t file(char *place, size_t bytes, const char *name) {
+    snprintf(place, bytes, "%s/%s", directory, name);
+    return lit_cstr(place);
+}
+
+static void bundles(lit_store_t *store) {
+    lit_store_t *other = open_store("bundled");
+    lit_collection_t *notes;
+    lit_bytes_t bytes, key;
+    char need_path[600], stick_path[600];
+    lit_slice_t need = file(need_path, sizeof need_path, "need");
+    lit_slice_t stick = file(stick_path, sizeof stick_path, "stick");
+    FILE *torn;
+    OK(lit_bundle_have(other, need, &err));
+    GIVES(LIT_ERR_IO, lit_bundle_have(other, S("/nowhere/at/all"), &err));
+    OK(lit_bundle_create(store, stick, need, S(""), 0, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"snapshot\":false") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_inspect_json(stick, NULL, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"missing\"") == NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_inspect_json(stick, other, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"missing\":0") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_node_id(store, &key, &err));
+    OK(lit_bundle_apply(other, stick, lit_bytes_slice(key), S(""), &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"duplicates\":0") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_apply(other, stick, S(""), S("null"), &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"new\":0") != NULL);
+    lit_bytes_free(&bytes);
+    lit_bytes_free(&key);
+    OK(lit_collection_open(other, S("sticks"), &notes, &err));
+    OK(lit_collection_put_json(notes, S("s1"), S("{\"x\":1}"), &err));
+    OK(lit_bundle_create(other, stick, stick, S("[\"sticks\"]"), LIT_BUNDLE_NO_SNAPSHOTS, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"transactions\":1") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_apply(store, stick, S(""), S("[\"sticks\"]"), &bytes, &err));
+    lit_bytes_free(&bytes);
+    lit_collection_free(notes);
+    OK(lit_collection_open(store, S("sticks"), &notes, &err));
+    OK(lit_collection_get_json(notes, S("s1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"x\":1}"));
+    lit_collection_free(notes);
+
+    GIVES(LIT_ERR_INVALID_INPUT, lit_bundle_create(store, stick, S(""), S("notes"), 0, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_bundle_create(store, stick, S(""), S(""), 2, &bytes, &err));
+    GIVES(LIT_ERR_UNKNOWN_COLLECTION, lit_bundle_create(store, stick, S(""), S("[\"none\"]"), 0, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_bundle_create(store, S(""), S(""), S(""), 0, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_bundle_apply(store, need, S(""), S(""), &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_bundle_apply(store, stick, S("nobody"), S(""), &bytes, &err));
+    CHECK(bytes.ptr == NULL);
+    GIVES(LIT_ERR_NULL, lit_bundle_create(store, stick, S(""), S(""), 0, NULL, &err));
+    GIVES(LIT_ERR_NULL, lit_bundle_apply(store, stick, S(""), S(""), NULL, &err));
+    GIVES(LIT_ERR_NULL, lit_bundle_inspect_json(stick, store, NULL, &err));
+    torn = fopen(stick_path, "ab");
+    CHECK(torn != NULL && fputc('x', torn) == 'x' && fclose(torn) == 0);
+    GIVES(LIT_ERR_CORRUPT, lit_bundle_inspect_json(stick, NULL, &bytes, &err));
+    GIVES(LIT_ERR_CORRUPT, lit_bundle_apply(store, stick, S(""), S(""), &bytes, &err));
+    lit_store_free(other);
+    GIVES(LIT_ERR_HANDLE, lit_bundle_have(other, need, &err));
+}
+
 #ifdef LIT_NET
 static void linking(void) {
     lit_store_t *near_store = open_store("near"), *far_store = open_store("far");
@@ -939,6 +1002,7 @@ int main(int argc, char **argv) {
     changes(store);
     null_pointers(store);
     trusting(store);
+    bundles(store);
     eight_threads(store);
     closing_under_everything();
 #ifdef LIT_NET

@@ -9,6 +9,7 @@ mod admission;
 mod apply;
 mod branches;
 mod budget;
+mod bundle;
 mod collection;
 mod commit;
 pub mod disk;
@@ -53,6 +54,10 @@ use crate::id::{NodeId, check_collection};
 use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
+pub use bundle::{
+    Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
+    BundleOptions, Have,
+};
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};

@@ -174,18 +174,20 @@ impl Store {
     }
 
     fn wanted_of(&self, peer: &NodeId) -> Result<Option<BTreeSet<String>>> {
-        let row = self.stored_peer(peer)?.unwrap_or_default();
-        let collections = match row.collections {
-            Collections::Default => {
-                let read = self.inner.database()?.begin_read().map_err(db)?;
-                match tables::read(&read, tables::META, tables::META_WANTED)? {
-                    None => Collections::All,
-                    Some(bytes) => Collections::read(&mut Reader::new(&bytes, "collections"))?,
-                }
-            }
-            own => own,
+        match self.stored_peer(peer)?.unwrap_or_default().collections {
+            Collections::Default => self.wanted_by_default(),
+            Collections::All => Ok(None),
+            Collections::Only(names) => Ok(Some(names)),
+        }
+    }
+
+    /// The collections to exchange with those for whom nothing else was said; `None` is all.
+    pub fn wanted_by_default(&self) -> Result<Option<BTreeSet<String>>> {
+        let read = self.inner.database()?.begin_read().map_err(db)?;
+        let Some(bytes) = tables::read(&read, tables::META, tables::META_WANTED)? else {
+            return Ok(None);
         };
-        Ok(match collections {
+        Ok(match Collections::read(&mut Reader::new(&bytes, "collections"))? {
             Collections::Only(names) => Some(names),
             Collections::All | Collections::Default => None,
         })

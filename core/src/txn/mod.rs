@@ -3,9 +3,11 @@
 //! Pure: no I/O, no clock, no storage. [`codec`] has the bytes, [`sign`] keys and
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`branches`] names the two sides of a history that has forked.
-//! [`snapshot`] has the bytes of what travels without them.
+//! [`snapshot`] has the bytes of what travels without them, [`bundle`] those of a file that carries
+//! either.
 
 pub mod branches;
+pub mod bundle;
 mod codec;
 pub mod edit;
 pub mod sign;

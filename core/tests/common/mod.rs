@@ -1,6 +1,7 @@
 //! Replicas on simulated disks that exchange transactions without a session, and seeded chance.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod carry;
 pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod oracle;

@@ -1,5 +1,6 @@
 //! The commands: one file for each group, all over [`Target`].
 
+mod bundle;
 mod changes;
 mod compact;
 mod completions;
@@ -60,6 +61,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Status(args) => status::status(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
+        Command::Bundle { step } => bundle::bundle(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
     }

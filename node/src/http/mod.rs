@@ -12,6 +12,8 @@
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
+//! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
+//! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
 //!
 //! Ids are percent-encoded; one that can't be a segment of a path is given as `docs?id=`. A
 //! document answers with its version as ETag. `If-Match` on a put or delete overwrites only
@@ -25,6 +27,7 @@
 
 mod batch;
 mod body;
+mod bundle;
 mod changes;
 mod conflicts;
 mod documents;
@@ -65,6 +68,9 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/changes", get(changes::changes))
+        .route("/bundle/have", get(bundle::have))
+        .route("/bundle/create", post(bundle::create))
+        .route("/bundle/apply", post(bundle::apply))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.exposure(), guard::admit))

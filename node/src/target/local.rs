@@ -1,15 +1,18 @@
 //! The target that is a store in this process.
 
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::{
     Document, Error, ErrorKind, Fields, Path, Position, Result, ScanRange, Store, Transaction,
 };
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::shape::{
-    ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, Status,
+    AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
+    Status,
 };
 
 /// Changes given at once, at most.
@@ -128,6 +131,18 @@ impl Target for Local {
 
     fn state(&self) -> Result<Vec<CollectionState>> {
         collections(&self.store)?.into_iter().map(|known| digest(&self.store, known)).collect()
+    }
+
+    fn have(&self) -> Result<Have> {
+        self.store.have()
+    }
+
+    fn bundle_create(&self, file: &FilePath, options: &BundleOptions) -> Result<BundleContents> {
+        self.store.bundle_create(file, options)
+    }
+
+    fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
+        self.store.bundle_apply(file, options).map(|applied| AppliedShape::from(&applied))
     }
 
     fn is_shared(&self) -> bool {

@@ -7,18 +7,22 @@ mod etag;
 mod local;
 mod open;
 mod remote;
+mod remote_bundle;
 
+use std::path::Path as FilePath;
 use std::time::Duration;
 
+use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::value::Value;
 use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
 
-use crate::shape::{ChangesPage, CollectionState, ConflictShape, Status};
+use crate::shape::{AppliedShape, ChangesPage, CollectionState, ConflictShape, Status};
 
 pub(crate) use etag::{parse_version, version_text};
 pub(crate) use local::{Local, collections};
 pub(crate) use open::{Opening, Wanted, running_node};
 pub(crate) use remote::Remote;
+pub(crate) use remote_bundle::BUNDLE_TYPE;
 
 /// A document that was read.
 #[derive(Debug, Clone)]
@@ -114,6 +118,15 @@ pub(crate) trait Target: Send + Sync {
 
     /// What is shown, by digest. Reads all documents.
     fn state(&self) -> Result<Vec<CollectionState>>;
+
+    /// What the store has and wants, for who makes a bundle for it.
+    fn have(&self) -> Result<Have>;
+
+    /// Makes a bundle in a file here.
+    fn bundle_create(&self, file: &FilePath, options: &BundleOptions) -> Result<BundleContents>;
+
+    /// Applies a bundle that is in a file here.
+    fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape>;
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;

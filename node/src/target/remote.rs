@@ -4,10 +4,12 @@
 //! command ends alike whether it worked on the store or through a node.
 
 use std::collections::VecDeque;
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
+use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::value::{field_to_json, parse_fields, value_to_json};
 use littoral::{Error, ErrorKind, Fields, Path, Position, Result, ScanRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,8 +22,8 @@ use ureq::{Agent, Body};
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
 use crate::shape::{
-    ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, Health, Page, State,
-    Status,
+    AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, Health,
+    Page, State, Status,
 };
 
 /// How long a node may take to accept a connection.
@@ -36,7 +38,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 /// A node elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
-    agent: Agent,
+    pub(super) agent: Agent,
     url: String,
 }
 
@@ -116,7 +118,7 @@ impl Remote {
         self.agent.run(request)
     }
 
-    fn unreachable(&self, err: &ureq::Error) -> Error {
+    pub(super) fn unreachable(&self, err: &ureq::Error) -> Error {
         let sentence = |what: &str| format!("the node at {} {what}: {err}", self.url);
         match err {
             ureq::Error::Timeout(_) => {
@@ -218,6 +220,18 @@ impl Target for Remote {
         self.get::<State>("/state").map(|state| state.collections)
     }
 
+    fn have(&self) -> Result<Have> {
+        Remote::have(self)
+    }
+
+    fn bundle_create(&self, file: &FilePath, options: &BundleOptions) -> Result<BundleContents> {
+        Remote::bundle_create(self, file, options)
+    }
+
+    fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
+        Remote::bundle_apply(self, file, options)
+    }
+
     fn is_shared(&self) -> bool {
         true
     }
@@ -283,14 +297,14 @@ impl Iterator for Pages<'_> {
 }
 
 /// What a node answered, if it was no error.
-struct Answer {
+pub(super) struct Answer {
     status: u16,
     etag: Option<String>,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn read(
+    pub(super) fn read(
         mut answer: ureq::http::Response<Body>,
         lost: impl Fn(ureq::Error) -> Error,
     ) -> Result<Answer> {
@@ -299,22 +313,39 @@ impl Answer {
         let etag = etag.map(str::to_owned);
         let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER_BYTES).read_to_vec();
         let body = body.map_err(lost)?;
-        if (200..300).contains(&status) {
-            return Ok(Answer { status, etag, body });
+        match (200..300).contains(&status) {
+            true => Ok(Answer { status, etag, body }),
+            false => Err(failure(status, &body)),
         }
-        Err(match serde_json::from_slice::<Failure>(&body) {
-            Ok(failure) => Error::new(kinds::of_code(&failure.error.code), failure.error.message),
-            Err(_) => not_a_node(&format!("status {status} and no reason")),
-        })
     }
 
-    fn json<T: DeserializeOwned>(&self) -> Result<T> {
+    /// The error that an answer without success says.
+    pub(super) fn error(
+        mut answer: ureq::http::Response<Body>,
+        lost: impl Fn(ureq::Error) -> Error,
+    ) -> Error {
+        let status = answer.status().as_u16();
+        match answer.body_mut().with_config().limit(MAX_HTTP_ANSWER_BYTES).read_to_vec() {
+            Ok(body) => failure(status, &body),
+            Err(err) => lost(err),
+        }
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|err| not_a_node(&err.to_string()))
     }
 
     fn document(&self) -> Result<Read> {
         let etag = self.etag.as_deref().ok_or_else(|| not_a_node("a document without an ETag"))?;
         Ok(Read { fields: parse_fields(&self.body)?, version: parse_version(etag)? })
+    }
+}
+
+/// The error that an answer says.
+fn failure(status: u16, body: &[u8]) -> Error {
+    match serde_json::from_slice::<Failure>(body) {
+        Ok(failure) => Error::new(kinds::of_code(&failure.error.code), failure.error.message),
+        Err(_) => not_a_node(&format!("status {status} and no reason")),
     }
 }
 
@@ -341,17 +372,17 @@ fn conditional(path: String, condition: &Condition) -> (String, Vec<(&'static st
 }
 
 /// A path with a query.
-struct Query {
-    path: String,
+pub(super) struct Query {
+    pub(super) path: String,
     joint: char,
 }
 
 impl Query {
-    fn new(path: &str) -> Query {
+    pub(super) fn new(path: &str) -> Query {
         Query { path: path.to_owned(), joint: '?' }
     }
 
-    fn add(&mut self, name: &str, value: Option<&str>) {
+    pub(super) fn add(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.path.push_str(&format!("{}{name}={}", self.joint, encode(value)));
             self.joint = '&';
