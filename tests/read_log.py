@@ -17,6 +17,7 @@ import struct
 import sys
 import zlib
 from base64 import b32encode
+from itertools import pairwise
 from pathlib import Path
 
 try:
@@ -40,7 +41,7 @@ MAX_LOG_BATCH_BYTES = 16_842_752
 TRANSACTION, BARRIER, MARK, RENEWED = 1, 2, 3, 4
 
 
-class Bad(Exception):
+class WrongError(ValueError):
     """Bytes that are not as the page says."""
 
 
@@ -50,7 +51,7 @@ def context(name, data):
 
 def want(holds, what):
     if not holds:
-        raise Bad(what)
+        raise WrongError(what)
 
 
 class Reader:
@@ -157,7 +158,7 @@ def value(reader, depth=0):
     if tag in (0xDE, 0xDF):
         size = 2 << tag - 0xDE
         return members(reader, number_in(reader, size, {2: 15, 4: 0xFFFF}[size]), depth)
-    raise Bad(f"a value begins with {tag:02x}")
+    raise WrongError(f"a value begins with {tag:02x}")
 
 
 def items(reader, count, depth):
@@ -279,7 +280,10 @@ def transaction(content):
     version = reader.u8()
     want(version == 1, f"a transaction of version {version}")
     author, number, before = reader.origin(), reader.u64(), reader.take(32)
-    want(0 < number <= MAX_SEQ and (number == 1) == (before == bytes(32)), "number and hash contradict")
+    want(
+        0 < number <= MAX_SEQ and (number == 1) == (before == bytes(32)),
+        "number and hash contradict",
+    )
     time = reader.u64()
     others = [reader.origin() for _ in range(reader.uint())]
     want(others == sorted(set(others)) and author not in others, "origins are not in order")
@@ -340,7 +344,7 @@ def operation(reader, origin, seen, number, author, needs, count):
         place = prefix_of(reader.bytes())
         dots = [seen() for _ in range(reader.uint())]
         count.total += len(dots)
-        want(all(a[0] < b[0] for a, b in zip(dots, dots[1:])), "a clear is not in order")
+        want(all(a[0] < b[0] for a, b in pairwise(dots)), "a clear is not in order")
         needs += dots
         return f"clear {place} up to {', '.join(map(dot_text, dots))}"
     if kind == 2:
@@ -389,7 +393,9 @@ class Checker:
         try:
             Ed25519PublicKey.from_public_bytes(origin[:32]).verify(signature, hash)
         except InvalidSignature:
-            raise Bad("its signature is wrong (is it of another network? --network)") from None
+            raise WrongError(
+                "its signature is wrong (is it of another network? --network)"
+            ) from None
         held = self.hashes.setdefault(name, {}).setdefault(origin, {})
         if held:
             want(number == max(held) + 1, f"number {number} follows {max(held)}")
@@ -451,7 +457,9 @@ def records(folder):
         last = file is files[-1]
         want(last or not rest, f"{file.name}: something follows, and so does a segment")
         if rest.strip(b"\0"):
-            print(f"{file.name}: {len(rest)} bytes of a write that was never synced", file=sys.stderr)
+            print(
+                f"{file.name}: {len(rest)} bytes of a write that was never synced", file=sys.stderr
+            )
 
 
 def records_of(file, batch, body):
@@ -483,8 +491,8 @@ def read(store, network):
                 want(len(contents) == 12, "an export mark has 12 bytes")
             else:
                 want(kind == RENEWED, f"a record of kind {kind}")
-        except (Bad, UnicodeDecodeError) as error:
-            raise Bad(f"{file} at {offset}: {error}") from None
+        except ValueError as error:
+            raise WrongError(f"{file} at {offset}: {error}") from None
 
 
 def main():
@@ -497,7 +505,11 @@ def main():
     try:
         for name, txn in read(args.store, args.network):
             if "note" in txn:
-                print(json.dumps({"collection": name, **txn}) if args.json else f"{name} {txn['note']}")
+                print(
+                    json.dumps({"collection": name, **txn})
+                    if args.json
+                    else f"{name} {txn['note']}"
+                )
                 continue
             count += 1
             if args.json:
@@ -508,7 +520,7 @@ def main():
             print(f"{name} {dot_text((txn['origin'], txn['number']))} at {txn['ms']} ms")
             for id, operations in txn["documents"].items():
                 print("".join(f"  {id}: {operation}\n" for operation in operations), end="")
-    except Bad as error:
+    except WrongError as error:
         sys.exit(f"wrong: {error}")
     print(f"{count} transactions are as docs/FORMAT.md says", file=sys.stderr)
 

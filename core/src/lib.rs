@@ -11,6 +11,7 @@
 //! | follow changes | [`Store::changes`] |
 //! | find and settle conflicts | [`Store::conflicts`], [`Store::resolve`] |
 //! | sync | `net::Network` (feature `net`, on by default) |
+//! | carry changes in a file | [`Store::bundle_create`], [`Store::bundle_apply`] |
 //! | read and write JSON | [`value::json`] |
 //!
 //! All calls block and may be made from any thread. How it works inside is told in
