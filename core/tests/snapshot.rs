@@ -149,6 +149,33 @@ fn a_peer_that_is_stuck_in_a_snapshot_does_not_make_the_disk_grow() {
 }
 
 #[test]
+fn what_is_written_and_replaced_while_a_view_is_kept_takes_no_room() {
+    let a = with_documents(0, 500);
+    let rewrite = |rounds: usize| {
+        for n in 0..rounds {
+            let id = format!("n{:06}", n * 7 % 500);
+            a.notes().set(&id, "n", Field::from(n as i64)).unwrap();
+        }
+    };
+    // Room that is free again, and some commits after the last durable one.
+    for n in 0..2000 {
+        let text = Field::from(format!("{n} {}", "x".repeat(1000)));
+        let put = fields([("text", text)]);
+        a.store.write_deferred(|txn| txn.put(NOTES, &format!("gone {n}"), &put)).unwrap();
+    }
+    for n in 0..2000 {
+        a.store.write_deferred(|txn| txn.delete(NOTES, &format!("gone {n}")).map(drop)).unwrap();
+    }
+    rewrite(100);
+    let view = a.store.view(NOTES).unwrap();
+    let before = a.store.stats().unwrap().state_bytes;
+    rewrite(850);
+    let after = a.store.stats().unwrap().state_bytes;
+    drop(view);
+    assert_eq!(after, before, "a view holds what was there when it was taken, and no more");
+}
+
+#[test]
 fn a_snapshot_survives_a_crash_of_its_receiver() {
     each_seed("snapshot crash", 8, |seed| {
         let mut rng = Rng::new(seed);

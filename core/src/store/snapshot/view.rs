@@ -71,6 +71,10 @@ impl Store {
             let Ok(_pin) = self.pin_log(collection, position, "a peer takes in a snapshot") else {
                 continue;
             };
+            // A reader of what is not durable holds also what is written and replaced after it,
+            // up to the next durable commit: so that comes now. A store that fails it replaces
+            // nothing any more.
+            let _ = inner.commit_beside(|_| Ok(()));
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { vector, cells, documents }.sign(scope, &inner.key);
             let (store, written) = (self.clone(), inner.state_written.bytes());
