@@ -89,6 +89,9 @@ pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
 pub const MAX_BUNDLE_DOCUMENTS_BYTES: usize = MAX_SNAPSHOT_DOCUMENT_BYTES + 4 * BUNDLE_FRAME_BYTES;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
+/// Bytes that may be written to the state while a view is kept, since none of what they replace
+/// can be used again before it goes; or a quarter of the state, if that is more.
+pub const VIEW_HOLDS_BYTES: u64 = 32 << 20;
 /// Longest reason that goes with a goodbye, in bytes.
 pub const MAX_REASON_BYTES: usize = 512;
 /// How long a link may take until both sides have said hello.

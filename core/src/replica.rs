@@ -146,6 +146,10 @@ impl View for store::View {
         store::View::head(self)
     }
 
+    fn is_spent(&self) -> bool {
+        store::View::is_spent(self)
+    }
+
     fn pieces(
         &self,
         span: &Span,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::link::Link;
 use common::{NOTES, Replica, Rng, assert_same, each_seed, fields, pull};
 use littoral::id::{Dot, Hash, Origin};
-use littoral::sync::door::Event;
+use littoral::sync::door::{Event, Input};
 use littoral::txn::snapshot::{Newest, Span, ViewHead};
 use littoral::txn::{Proof, Scope};
 use littoral::{ErrorKind, Field, ScanRange};
@@ -125,6 +125,54 @@ fn a_cut_snapshot_goes_on_where_it_was() {
     }
     assert_same(&[&a, &b]);
     assert!(total < whole * 2, "{total} bytes where {whole} are enough without a cut");
+}
+
+#[test]
+fn a_peer_that_is_stuck_in_a_snapshot_does_not_make_the_disk_grow() {
+    let (a, b) = (with_documents(0, 3000), Replica::new(1));
+    let mut link = Link::new(&a.store, &b.store);
+    (0..20).for_each(|_| assert!(link.step(usize::MAX)));
+    assert!(!joined(&link, 1), "it is in the middle of it");
+    for n in 0..1000 {
+        let text = Field::from(format!("{n} {}", "x".repeat(120_000)));
+        a.notes().put(&format!("large {}", n % 100), &fields([("text", text)])).unwrap();
+        link.handle(0, Input::Committed);
+    }
+    // 12 MB of it live, of 120 MB written.
+    let state = a.store.stats().unwrap().state_bytes >> 20;
+    assert!(state <= 100, "the state takes {state} MiB");
+    link.later(1000);
+    assert!(!link.run(|_| ()));
+    assert_eq!(link.closed(), None);
+    assert!(joined(&link, 1));
+    assert_same(&[&a, &b]);
+}
+
+#[test]
+fn what_is_written_and_replaced_while_a_view_is_kept_takes_no_room() {
+    let a = with_documents(0, 500);
+    let rewrite = |rounds: usize| {
+        for n in 0..rounds {
+            let id = format!("n{:06}", n * 7 % 500);
+            a.notes().set(&id, "n", Field::from(n as i64)).unwrap();
+        }
+    };
+    // Room that is free again, and some commits after the last durable one.
+    for n in 0..2000 {
+        let text = Field::from(format!("{n} {}", "x".repeat(1000)));
+        let put = fields([("text", text)]);
+        a.store.write_deferred(|txn| txn.put(NOTES, &format!("gone {n}"), &put)).unwrap();
+    }
+    for n in 0..2000 {
+        a.store.write_deferred(|txn| txn.delete(NOTES, &format!("gone {n}")).map(drop)).unwrap();
+    }
+    rewrite(100);
+    let view = a.store.view(NOTES).unwrap();
+    let before = a.store.stats().unwrap().state_bytes;
+    rewrite(850);
+    let after = a.store.stats().unwrap().state_bytes;
+    drop(view);
+    assert_eq!(after, before, "a view holds what was there when it was taken, and no more");
 }
 
 #[test]

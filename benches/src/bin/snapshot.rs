@@ -4,6 +4,10 @@
 //! Two stores on disk, the real sessions between them, no network: bytes are those that the
 //! sessions hand to each other, time is that of one core doing the work of both sides.
 
+#[allow(dead_code)]
+#[path = "../process.rs"]
+mod process;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -78,16 +82,20 @@ fn forget(store: &Store) -> littoral::Result<()> {
 }
 
 fn report(what: &str, a: &Store, b: &Store, differences: u64) -> Result<()> {
-    let start = Instant::now();
+    let (start, cpu, idle_kib) = (Instant::now(), process::thread_time(), process::forget_peak());
     let mut link = Link::new(a, b);
     link.run()?;
     let seconds = start.elapsed().as_secs_f64();
+    let cpu_seconds = (process::thread_time() - cpu).as_secs_f64();
+    let more_mib = process::peak_kib().saturating_sub(idle_kib) as f64 / 1024.0;
     assert!(link.joined, "it came by a snapshot");
     println!(
-        "{what}: {} bytes, {:.0} for each difference, {seconds:.2} s, of which the last commit {:.2} s",
+        "{what}: {} bytes, {:.0} for each difference; {seconds:.2} s, of which the last commit \
+         {:.2} s; {cpu_seconds:.2} s of processor; at most {more_mib:.0} MiB over the {:.0} MiB before",
         link.bytes,
         link.bytes as f64 / differences as f64,
-        link.join_seconds
+        link.join_seconds,
+        idle_kib as f64 / 1024.0
     );
     Ok(())
 }

@@ -43,7 +43,8 @@ pub(super) async fn keep_up(shared: Arc<Shared>, entry: Arc<Entry>, dial: Dial) 
                 if begun.elapsed() >= Duration::from_millis(LINK_LIVED_MS) {
                     backoff.reset();
                 }
-                rest(&entry, ending, &mut wishes, &mut backoff).await;
+                let random = shared.site.outside.random();
+                rest(&entry, ending, &mut wishes, &mut backoff, random).await;
             }
             Wish::Yield | Wish::Pause => {
                 let state =
@@ -66,6 +67,7 @@ async fn attempt(
 ) -> Option<Ending> {
     entry.rest(LinkState::Connecting);
     let dialled = tokio::select! {
+        biased;
         dialled = reach(dial) => dialled,
         () = changed(wishes) => return None,
     };
@@ -88,13 +90,15 @@ async fn rest(
     ending: Option<Ending>,
     wishes: &mut watch::Receiver<Wish>,
     backoff: &mut Backoff,
+    random: u64,
 ) {
     let Some(ending) = ending else { return };
-    let wait = backoff.next(getrandom::u64().unwrap_or_default());
+    let wait = backoff.next(random);
     let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(peer = %entry.peer.short(), reason = ending.reason, wait_ms, "not connected");
     entry.end(&ending);
     tokio::select! {
+        biased;
         () = sleep(wait) => (),
         () = changed(wishes) => backoff.reset(),
     }

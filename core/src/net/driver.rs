@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, RecvStream};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet, block_in_place};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::blocking;
 use super::ending::Ending;
 use super::link::{Entry, View, Wish};
+use super::outside::Outside;
 use super::status::Troubles;
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
 use crate::id::NodeId;
@@ -49,6 +51,7 @@ pub(super) struct Site {
     pub(super) commits: watch::Sender<u64>,
     /// When time began.
     pub(super) epoch: Instant,
+    pub(super) outside: Arc<dyn Outside>,
 }
 
 /// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
@@ -153,14 +156,14 @@ impl Driver {
     }
 
     async fn run(&mut self) -> Ending {
-        block_in_place(|| self.begin());
+        blocking::here(|| self.begin());
         loop {
             self.show();
             if let Some(ending) = self.ending.take() {
                 return ending;
             }
             let signal = self.next().await;
-            block_in_place(|| self.take_up(signal));
+            blocking::here(|| self.take_up(signal));
         }
     }
 
@@ -346,7 +349,7 @@ impl Driver {
 
     fn apply(&mut self, ticket: u64, collection: String, txns: Vec<Vec<u8>>) {
         let replica = Arc::clone(&self.site.replica);
-        self.tasks.spawn_blocking(move || {
+        blocking::beside(&mut self.tasks, move || {
             let outcome = replica::outcome(replica.apply(&collection, txns));
             TaskEnd::Applied(ticket, outcome)
         });
@@ -354,7 +357,7 @@ impl Driver {
 
     fn step(&mut self, ticket: u64, collection: String, step: SnapshotStep) {
         let (replica, peer) = (Arc::clone(&self.site.replica), self.entry.peer);
-        self.tasks.spawn_blocking(move || {
+        blocking::beside(&mut self.tasks, move || {
             let outcome = replica::step_outcome(replica.step(&collection, &peer, step));
             TaskEnd::Stepped(ticket, outcome)
         });

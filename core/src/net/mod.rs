@@ -13,18 +13,21 @@
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust` | whom we let in, and whom we turned away |
+//! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
 
 mod accept;
 mod address;
 mod backoff;
 mod bell;
+mod blocking;
 mod dial;
 mod driver;
 mod ending;
 mod link;
 mod links;
 mod network;
+mod outside;
 mod status;
 mod stream;
 #[cfg(test)]

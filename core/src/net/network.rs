@@ -22,6 +22,7 @@ use super::dial::{Dial, keep_up};
 use super::driver::Site;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
+use super::outside::{Machine, Outside};
 use super::status::{LinkState, LinkStatus};
 use super::transport;
 use super::trust::{Refusals, Trust};
@@ -96,16 +97,30 @@ impl Network {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of the network", error))?;
-        let commits = watch::Sender::new(0);
-        let count = commits.clone();
-        // The count, not the replica: the replica holds the callback.
-        let watching = replica.on_commit(Box::new(move || count.send_modify(|n| *n += 1)));
-        let shared = Arc::new(Shared::new(replica, commits, runtime.handle().clone()));
-        let network = Network { shared, runtime: Mutex::new(Some(runtime)), _watching: watching };
+        let network = Network::on(replica, Arc::new(Machine), runtime.handle().clone());
+        *network.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         if let Some(address) = options.listen {
             network.listen(address)?;
         }
         Ok(network)
+    }
+
+    /// A network on a runtime of somebody else, with another outside than this machine. What
+    /// blocks may not be called on a thread that the runtime needs.
+    pub(super) fn on(
+        replica: Arc<dyn Replica>,
+        outside: Arc<dyn Outside>,
+        handle: Handle,
+    ) -> Network {
+        let commits = watch::Sender::new(0);
+        let count = commits.clone();
+        // The count, not the replica: the replica holds the callback.
+        let watching = replica.on_commit(Box::new(move || count.send_modify(|n| *n += 1)));
+        let epoch = tokio::time::Instant::now();
+        let us = replica.node_key().id();
+        let site = Site { replica, us, commits, epoch, outside };
+        let shared = Arc::new(Shared::new(site, handle));
+        Network { shared, runtime: Mutex::default(), _watching: watching }
     }
 
     /// Accepts trusted peers at `address` too; port 0 takes any. Returns the address taken.
@@ -217,13 +232,10 @@ struct Sockets {
 }
 
 impl Shared {
-    fn new(replica: Arc<dyn Replica>, commits: watch::Sender<u64>, handle: Handle) -> Shared {
-        let trust = Arc::new(Trust::new(Arc::clone(&replica)));
-        let us = replica.node_key().id();
-        let epoch = tokio::time::Instant::now();
+    fn new(site: Site, handle: Handle) -> Shared {
         Shared {
-            site: Arc::new(Site { replica, us, commits, epoch }),
-            trust,
+            trust: Arc::new(Trust::new(Arc::clone(&site.replica))),
+            site: Arc::new(site),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
             links: Mutex::default(),
             sockets: Mutex::default(),
@@ -239,7 +251,8 @@ impl Shared {
         let trust = Arc::clone(&self.trust);
         let admit = Arc::new(move |node: &NodeId| trust.admit(node));
         let _entered = self.handle.enter();
-        let endpoint = transport::listen(self.site.replica.node_key(), admit, address)?;
+        let (outside, key) = (&*self.site.outside, self.site.replica.node_key());
+        let endpoint = transport::listen(outside, key, admit, address)?;
         let bound = endpoint
             .local_addr()
             .map_err(|error| Error::io("ask where the socket is bound", error))?;
@@ -286,7 +299,7 @@ impl Shared {
             return Ok(endpoint.clone());
         }
         let _entered = self.handle.enter();
-        let endpoint = transport::dialler()?;
+        let endpoint = transport::dialler(&*self.site.outside)?;
         sockets.dialler = Some(endpoint.clone());
         Ok(endpoint)
     }

@@ -126,6 +126,7 @@ impl Writing {
     /// Writes until the stream is finished, reset or stopped.
     pub(super) async fn run(mut self, priority: Priority) -> Written {
         let written = tokio::select! {
+            biased;
             written = write(priority, &mut self.opened, &mut self.queue, &self.queued) => written,
             _ = &mut self.alive => Written::Over,
         };
@@ -229,6 +230,7 @@ pub(super) type Inbox = mpsc::Sender<(StreamId, Arrival)>;
 pub(super) async fn read(mut stream: RecvStream, inbox: Inbox, wanted: oneshot::Receiver<()>) {
     let id = id(&stream);
     tokio::select! {
+        biased;
         () = pass_on(&mut stream, id, &inbox) => (),
         _ = wanted => (),
     }

@@ -25,6 +25,8 @@ use crate::txn::{NetworkId, NodeKey};
 )]
 #[path = "../sync/tests/store.rs"]
 mod fake;
+mod virtual_time;
+mod wire;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -245,7 +247,7 @@ impl Stranger {
 
     fn dial(&self, address: &PeerAddress) -> Connection {
         self.runtime.block_on(async {
-            let endpoint = transport::dialler().unwrap();
+            let endpoint = transport::dialler(&outside::Machine).unwrap();
             let config = transport::client(&self.key, address.key()).unwrap();
             let at: SocketAddr = ([127, 0, 0, 1], address.port()).into();
             endpoint.connect_with(config, at, tls::SERVER_NAME).unwrap().await.unwrap()
@@ -255,7 +257,7 @@ impl Stranger {
     fn listen(&self) -> Endpoint {
         let _entered = self.runtime.enter();
         let at = ([127, 0, 0, 1], 0).into();
-        transport::listen(&self.key, Arc::new(|_: &NodeId| true), at).unwrap()
+        transport::listen(&outside::Machine, &self.key, Arc::new(|_: &NodeId| true), at).unwrap()
     }
 
     /// How the other side ends the connection.

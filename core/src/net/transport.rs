@@ -5,7 +5,7 @@
 //! tie a link to one family and one interface; from the wildcard it survives a change of
 //! networks, as the client's side of QUIC migrates.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
 use quinn_proto::HashedConnectionIdGenerator;
 
+use super::outside::Outside;
 use super::tls::{self, Admit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
@@ -24,18 +25,20 @@ use crate::limits::{
 use crate::txn::NodeKey;
 
 /// A socket that accepts. To be called where a runtime is entered.
-pub(super) fn listen(key: &NodeKey, admit: Admit, address: SocketAddr) -> Result<Endpoint> {
-    let socket = UdpSocket::bind(address).map_err(|error| cannot_bind(address, error))?;
+pub(super) fn listen(
+    outside: &dyn Outside,
+    key: &NodeKey,
+    admit: Admit,
+    address: SocketAddr,
+) -> Result<Endpoint> {
     let server = server(key, admit)?;
-    Endpoint::new(endpoint(key), Some(server), socket, Arc::new(quinn::TokioRuntime))
-        .map_err(|error| cannot_bind(address, error))
+    outside.listener(address, endpoint(key), server).map_err(|error| cannot_bind(address, error))
 }
 
 /// The socket to dial from. To be called where a runtime is entered.
-pub(super) fn dialler() -> Result<Endpoint> {
-    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
-    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    Endpoint::client(v6).or_else(|_| Endpoint::client(v4)).map_err(|error| cannot_bind(v4, error))
+pub(super) fn dialler(outside: &dyn Outside) -> Result<Endpoint> {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    outside.dialler().map_err(|error| cannot_bind(any, error))
 }
 
 /// For dialling `peer` and nobody else.

@@ -73,7 +73,7 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
-use disk::{File, Freeze};
+use disk::{File, Freeze, Written};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
@@ -89,6 +89,7 @@ pub(crate) struct Inner {
     path: Option<PathBuf>,
     /// `state.redb`.
     state: Arc<dyn File>,
+    state_written: Written,
     key: NodeKey,
     node: NodeId,
     network: NetworkId,

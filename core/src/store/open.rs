@@ -208,9 +208,11 @@ impl Options {
         let state = disk.open(STATE, create).map_err(|err| Error::io("open state.redb", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         forget_unfinished(&*disk, &*state).map_err(|err| Error::io("make state.redb", err))?;
+        let file = RedbFile::new(state.clone(), freeze.clone());
+        let state_written = file.written();
         let database = Builder::new()
             .set_cache_size(self.cache_bytes)
-            .create_with_backend(RedbFile::new(state.clone(), freeze.clone()))
+            .create_with_backend(file)
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let node = key.id();
@@ -230,6 +232,7 @@ impl Options {
         let inner = Inner {
             path,
             state,
+            state_written,
             key,
             node,
             network,

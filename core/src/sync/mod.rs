@@ -126,6 +126,9 @@ pub trait View: std::fmt::Debug + Send {
     /// Its head, signed by this node.
     fn head(&self) -> &[u8];
 
+    /// Whether it costs its store too much to keep.
+    fn is_spent(&self) -> bool;
+
     /// Cuts a span into pieces of `per` documents, at most `max` from its start: the end of
     /// each and its digest. The last ends where the span does, if all of it was reached.
     fn pieces(

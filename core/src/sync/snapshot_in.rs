@@ -462,6 +462,8 @@ impl SnapshotIn {
                 Stepped::On
             }
             StepOutcome::Staged => {
+                // It gets somewhere, however often it has to begin anew.
+                self.attempts = 0;
                 self.backlog_bytes -= std::mem::take(&mut self.staging_bytes);
                 Stepped::On
             }

@@ -1,8 +1,8 @@
 //! The snapshot that we serve: one view of one collection, for one peer.
 //!
 //! ```text
-//!            want              answer                ask (Done), drop, idle for too long
-//!   Nothing ──────▶ Wanted ─────────▶ Serving ────────────────────────────────▶ Nothing
+//!            want              answer                ask (Done), drop, idle for too long, spent
+//!   Nothing ──────▶ Wanted ─────────▶ Serving ───────────────────────────────────────▶ Nothing
 //!                    │  ▲              │   ▲
 //!                    └──┘ want, ask    └───┘ ask, answer
 //! ```
@@ -148,11 +148,18 @@ impl SnapshotOut {
         Some(serving.heard_ms.saturating_add(SNAPSHOT_IDLE_MS))
     }
 
-    /// Lets go of a view that nobody asks about. Gives the last words on its stream.
+    /// Lets go of a view that nobody asks about, or that costs too much to keep: the peer takes
+    /// up another one, and what it has staged is skipped. Gives the last words on its stream.
     pub(super) fn expire(&mut self, now_ms: u64) -> Option<Reply> {
-        let due = self.deadline_ms().is_some_and(|deadline| deadline <= now_ms);
-        let stream = if due { self.close()? } else { return None };
-        let bytes = Answer::Gone("nothing was asked for too long".to_owned()).to_frame();
+        let late = self.deadline_ms().is_some_and(|deadline| deadline <= now_ms);
+        let begun = self.serving.as_ref().and_then(|serving| serving.begun.as_ref());
+        let spent = begun.is_some_and(|(_, view)| view.is_spent());
+        let why = match (late, spent) {
+            (true, _) => "nothing was asked for too long",
+            (_, true) => "too much was written meanwhile",
+            _ => return None,
+        };
+        let (stream, bytes) = (self.close()?, Answer::Gone(why.to_owned()).to_frame());
         Some(Reply { stream, bytes, last: true })
     }
 }

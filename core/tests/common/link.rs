@@ -90,6 +90,12 @@ impl<'a> Link<'a> {
         false
     }
 
+    /// Lets so much time pass, and no more.
+    pub(crate) fn later(&mut self, ms: u64) {
+        self.now_ms += ms;
+        (0..2).for_each(|end| self.handle(end, Input::Tick));
+    }
+
     /// Lets time pass up to what a session waits for, if one does and not for long.
     fn pass_time(&mut self) -> bool {
         let busy = self.ends.iter().any(|end| end.closed.is_none() && !end.session.is_idle());
@@ -139,7 +145,7 @@ impl<'a> Link<'a> {
         }
     }
 
-    fn handle(&mut self, end: usize, input: Input<'_>) {
+    pub(crate) fn handle(&mut self, end: usize, input: Input<'_>) {
         let at = &mut self.ends[end];
         at.session.handle(input, self.now_ms, at.store);
         self.drain(end);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use mem::MemDisk;
 pub use real::RealDisk;
-pub use redb_file::{Freeze, RedbFile};
+pub use redb_file::{Freeze, RedbFile, Written};
 
 /// A directory of files: [`RealDisk`] in production, [`MemDisk`] in tests.
 pub trait Disk: Send + Sync + Debug {

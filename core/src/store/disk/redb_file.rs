@@ -14,7 +14,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use redb::{BackendError, StorageBackend};
@@ -26,6 +26,18 @@ pub struct RedbFile {
     file: Arc<dyn File>,
     locked: AtomicBool,
     frozen: Freeze,
+    written: Written,
+}
+
+/// Bytes that redb has written to its file since it was opened. Clones are the same count.
+#[derive(Debug, Clone, Default)]
+pub struct Written(Arc<AtomicU64>);
+
+impl Written {
+    /// How many there are.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Once it is set, redb can change its file no more. Clones are the same switch.
@@ -53,7 +65,13 @@ impl Freeze {
 impl RedbFile {
     /// Lets redb keep its database in `file`, until `frozen` is set.
     pub fn new(file: Arc<dyn File>, frozen: Freeze) -> RedbFile {
-        RedbFile { file, locked: AtomicBool::new(false), frozen }
+        let written = Written::default();
+        RedbFile { file, locked: AtomicBool::new(false), frozen, written }
+    }
+
+    /// Counts what is written.
+    pub fn written(&self) -> Written {
+        self.written.clone()
     }
 
     fn check_thawed(&self) -> io::Result<()> {
@@ -101,6 +119,7 @@ impl StorageBackend for RedbFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.check_thawed()?;
+        self.written.0.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.file.write_at(offset, data)
     }
 

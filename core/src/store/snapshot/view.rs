@@ -6,20 +6,24 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
+use crate::limits::VIEW_HOLDS_BYTES;
 use crate::store::documents::{self, Documents};
 use crate::store::tables::{self, db};
 use crate::store::{Inner, LogPin, Store};
 use crate::txn::Scope;
 use crate::txn::snapshot::{Newest, Span, SpanDigest, SpanHasher, ViewHead, pack};
 
-/// One collection at one moment. Holds a read transaction: what is deleted meanwhile still
-/// takes room on the disk until the view is dropped. And it pins the log.
+/// One collection at one moment. Holds a read transaction: redb uses no page again that is
+/// replaced meanwhile, so the file grows by what is written, until the view is dropped. Hence a
+/// view is spent some time. And it pins the log.
 pub struct View {
     store: Store,
     read: ReadTransaction,
     number: u32,
     head: Vec<u8>,
     position: Position,
+    /// What had been written to the state when it was taken.
+    written: u64,
     /// What comes after the view is to be sent after it.
     _pin: LogPin,
 }
@@ -68,9 +72,14 @@ impl Store {
             let Ok(_pin) = self.pin_log(collection, position, "a peer takes in a snapshot") else {
                 continue;
             };
+            // A reader of what is not durable holds also what is written and replaced after it,
+            // up to the next durable commit: so that comes now. A store that fails it replaces
+            // nothing any more.
+            let _ = inner.commit_beside(|_| Ok(()));
             let scope = Scope { network: inner.network, collection };
             let head = ViewHead { branches, vector, cells, documents }.sign(scope, &inner.key);
-            return Ok(View { store: self.clone(), read, number, head, position, _pin });
+            let (store, written) = (self.clone(), inner.state_written.bytes());
+            return Ok(View { store, read, number, head, position, written, _pin });
         }
     }
 }
@@ -84,6 +93,15 @@ impl View {
     /// Where the log stood: everything later is not in the view.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Whether it keeps so much of the disk from being used again that it should be dropped,
+    /// and a new one taken: [`VIEW_HOLDS_BYTES`], or a quarter of the state if that is more, so
+    /// that a large state can be walked through.
+    pub fn is_spent(&self) -> bool {
+        let inner = &self.store.inner;
+        let held = inner.state_written.bytes().saturating_sub(self.written);
+        held > VIEW_HOLDS_BYTES.max(inner.state_len() / 4)
     }
 
     /// Cuts a span into pieces of `per` documents, at most `max` pieces from its start. Gives
