@@ -470,7 +470,7 @@ fn a_chain_that_forks_is_refused() {
     let refused = b.store.apply_remote(NOTES, all(&twin)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Forked);
     assert_eq!(snapshot(&b.notes()), snapshot(&a.notes()));
-    b.store.verify().unwrap();
+    b.store.check_rows().unwrap();
 }
 
 #[test]
@@ -495,7 +495,7 @@ fn numbers_at_their_ends_are_refused_or_counted_and_never_panic() {
         }
         for good in [&first, &second, &third] {
             target.store.apply_remote(NOTES, vec![good.bytes.clone()]).unwrap();
-            target.store.verify().unwrap();
+            target.store.check_rows().unwrap();
         }
     }
     y.notes().increment("n", "hits", i64::MIN).unwrap();
@@ -752,10 +752,10 @@ fn leaving_while_others_write_refuses_nobody() {
             replica.store.leave(NOTES).unwrap();
         }
     });
-    replica.store.verify().unwrap();
+    replica.store.check_rows().unwrap();
     assert_eq!(replica.store.stats().unwrap().failure, None);
     let again = replica.after_power_cut(None);
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
     assert_eq!(snapshot(&again.notes()), snapshot(&replica.notes()));
 }
 

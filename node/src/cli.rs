@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Give back to the disk what is free in the state's file. No node may run on the store.
     Compact(CompactArgs),
+    /// Check every invariant of the store's files, without changing them. No node may run on it.
+    Verify(VerifyArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
     /// Print a completion script for a shell.
@@ -379,6 +381,18 @@ pub(crate) struct CompactArgs {
     /// Only say how much is in use.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Leave out making the state anew from the log, which takes the longest.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where to make it, which takes as much room as the state; else where the system keeps such
+    /// files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
 }
 
 /// Of `sync`.

@@ -8,6 +8,7 @@
 mod admission;
 mod apply;
 mod budget;
+mod care;
 mod collection;
 mod commit;
 pub mod disk;
@@ -34,7 +35,6 @@ mod space;
 mod stats;
 mod tables;
 mod transaction;
-mod verify;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,6 +51,7 @@ use crate::id::{NodeId, check_collection};
 use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
+pub use care::{Finding, Level, Progress, Verified, VerifyOptions, VerifyStep};
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};

@@ -36,7 +36,7 @@ use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 pub(super) const STATE: &str = "state.redb";
 const MARK: &str = "littoral.store";
 const KEY: &str = "node.key";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const FORMAT: u32 = 1;
 const DEFAULT_CACHE_BYTES: usize = 32 << 20;
 const DEFAULT_NETWORK: &str = "default";
@@ -50,8 +50,8 @@ pub struct Options {
     cache_bytes: usize,
     network: Option<String>,
     wall: Arc<dyn WallClock>,
-    key: Option<NodeKey>,
-    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
+    pub(super) key: Option<NodeKey>,
+    pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
@@ -139,6 +139,21 @@ impl Options {
     pub fn layout(mut self, layout: Layout) -> Options {
         self.layout = layout;
         self
+    }
+
+    /// Bytes of the state that are kept in memory.
+    pub(super) fn cache(&self) -> usize {
+        self.cache_bytes
+    }
+
+    /// How documents are laid into rows.
+    pub(super) fn row_layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The size at which a segment of the log is closed.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.log_segment_bytes
     }
 
     /// Opens the store in the directory at `path`.
@@ -356,7 +371,7 @@ fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {
 }
 
 /// What the state knows of the log.
-fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
+pub(super) fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
     let txn = database.begin_read().map_err(db)?;
     let position = |key| -> Result<Option<Position>> {
         let bytes = tables::read(&txn, tables::META, key)?;
@@ -367,7 +382,7 @@ fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
 }
 
 /// Applies what the log has and redb has not, and makes it durable.
-fn replay(
+pub(super) fn replay(
     database: &Database,
     mut heads: Heads,
     log: &Log,
@@ -433,6 +448,21 @@ fn check_mark(path: &Path, mark: &str) -> Result<()> {
     }
 }
 
+/// Whether a directory is a store's, without changing anything; gives whether it says so itself.
+pub(super) fn check_directory(path: &Path) -> Result<bool> {
+    match fs::read_to_string(path.join(MARK)) {
+        Ok(mark) => match check_mark(path, &mark) {
+            Err(err) if err.kind() == ErrorKind::FormatTooNew => Err(err),
+            checked => Ok(checked.is_ok()),
+        },
+        Err(err) if err.kind() == IoKind::NotADirectory => {
+            Err(not_a_store(path, "it is a file, and a store is a directory"))
+        }
+        Err(_) if path.join(STATE).exists() || path.join("log").exists() => Ok(false),
+        Err(_) => Err(not_a_store(path, "nothing there looks like one")),
+    }
+}
+
 fn too_new(format: u32) -> Error {
     Error::new(
         ErrorKind::FormatTooNew,
@@ -485,38 +515,53 @@ fn take_lock(path: &Path) -> Result<fs::File> {
     }
 }
 
+/// Reads the key of the store in a directory, and makes none.
+pub(super) fn read_key(directory: &Path) -> Result<NodeKey> {
+    let path = directory.join(KEY);
+    let doing = |err| Error::io(format!("read {}", path.display()), err);
+    parse_key(&path, &fs::read_to_string(&path).map_err(doing)?)
+}
+
+fn parse_key(path: &Path, text: &str) -> Result<NodeKey> {
+    BASE32_NOPAD
+        .decode(text.trim().to_ascii_uppercase().as_bytes())
+        .ok()
+        .and_then(|seed| seed.try_into().ok())
+        .map(NodeKey::from_seed)
+        .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
+}
+
 /// Reads the node's key, or makes one. A key that others can read is refused.
 fn load_key(path: &Path) -> Result<NodeKey> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            check_private(path)?;
-            BASE32_NOPAD
-                .decode(text.trim().to_ascii_uppercase().as_bytes())
-                .ok()
-                .and_then(|seed| seed.try_into().ok())
-                .map(NodeKey::from_seed)
-                .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
+        Ok(text) => check_private(path).and_then(|()| parse_key(path, &text)),
+        Err(err) if err.kind() == IoKind::NotFound => {
+            let key = fresh_key()?;
+            write_key(path, &key).map(|()| key)
         }
-        Err(err) if err.kind() == IoKind::NotFound => make_key(path),
         Err(err) => Err(Error::io(format!("read {}", path.display()), err)),
     }
 }
 
-fn make_key(path: &Path) -> Result<NodeKey> {
+/// A key that nobody has.
+pub(super) fn fresh_key() -> Result<NodeKey> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|err| {
         Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}"))
     })?;
+    Ok(NodeKey::from_seed(seed))
+}
+
+fn write_key(path: &Path, key: &NodeKey) -> Result<()> {
     let doing = |err| Error::io(format!("write {}", path.display()), err);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(doing)?;
-    let text = BASE32_NOPAD.encode(&seed).to_ascii_lowercase();
+    let text = BASE32_NOPAD.encode(&key.seed()).to_ascii_lowercase();
     file.write_all(format!("{text}\n").as_bytes()).map_err(doing)?;
-    file.sync_all().map_err(doing)?;
-    Ok(NodeKey::from_seed(seed))
+    file.sync_all().map_err(doing)
 }
 
 #[cfg(unix)]

@@ -14,6 +14,7 @@ mod run;
 mod scan;
 mod status;
 mod sync;
+mod verify;
 
 use std::io::Read as _;
 
@@ -23,6 +24,7 @@ pub(crate) use conflicts::describe;
 
 use crate::cli::{Cli, Command, Document};
 use crate::demo;
+use crate::kinds::EXIT_OK;
 use crate::output::Output;
 use crate::shape::{Entry, raw};
 use crate::target::{Opening, Read, Target, Wanted, version_text};
@@ -36,11 +38,12 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// Carries out a command.
-pub(crate) fn run(cli: Cli) -> Result<()> {
+/// Carries out a command. Gives the exit code.
+pub(crate) fn run(cli: Cli) -> Result<u8> {
     let opening = Opening { data: cli.data, url: cli.url };
     let context = Context { opening, output: Output { json: cli.json } };
-    match cli.command {
+    let done = match cli.command {
+        Command::Verify(args) => return verify::verify(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),
         Command::Put(args) => document::put(&context, &args),
@@ -62,7 +65,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
-    }
+    };
+    done.map(|()| EXIT_OK)
 }
 
 impl Context {

@@ -1,0 +1,82 @@
+//! The tools for bad days, end to end.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use common::Sandbox;
+
+/// Every file below a directory, with what is in it.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    drop(found.insert(path.display().to_string(), std::fs::read(path).unwrap()))
+                }
+            }
+        }
+    }
+    found
+}
+
+fn damage(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 0x55;
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn segment(here: &Sandbox, data: &str) -> std::path::PathBuf {
+    here.path(data).join("log/0000000000000000.log")
+}
+
+fn some_documents(here: &Sandbox) {
+    for n in 0..20 {
+        let doc = format!(r#"{{"title": "note number {n}", "tags": {{"$set": ["sea"]}}}}"#);
+        here.ok(&["put", "notes", &format!("n{n}"), &doc]);
+    }
+    here.ok(&["increment", "notes", "n1", "/views", "7"]);
+}
+
+#[test]
+fn verify_tells_a_sound_store_from_a_damaged_one_and_changes_neither() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    let before = files(&here.path("littoral-data"));
+    assert!(here.ok(&["verify"]).ends_with("the store is sound\n"));
+    let told = here.json(&["verify"]);
+    assert_eq!(
+        (&told["sound"], &told["documents"], &told["rebuilt"]),
+        (&true.into(), &20.into(), &1.into())
+    );
+    assert_eq!(files(&here.path("littoral-data")), before);
+    damage(&segment(&here, "littoral-data"), 400);
+    let before = files(&here.path("littoral-data"));
+    let output = here.output(&["verify"], b"");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("damage: log/0000000000000000.log at offset "), "{told}");
+    assert!(told.contains("littoral rescue"), "{told}");
+    let output = here.output(&["--json", "verify", "--quick"], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["findings"][0]["code"], "log-bytes");
+    assert_eq!(files(&here.path("littoral-data")), before);
+    here.fails(6, &["--data", "nowhere", "verify"]);
+    here.fails(5, &["--url", "http://127.0.0.1:1", "verify"]);
+}
+
+#[test]
+fn verify_leaves_a_running_node_alone() {
+    let here = Sandbox::new();
+    here.ok(&["put", "notes", "n", "{}"]);
+    let node = here.run("littoral-data", &[]);
+    assert!(here.fails(6, &["verify"]).contains("stop that one first"));
+    node.stop();
+    here.ok(&["verify"]);
+}
