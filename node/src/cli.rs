@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Compact(CompactArgs),
     /// Check every invariant of the store's files, without changing them. No node may run on it.
     Verify(VerifyArgs),
+    /// Bring whatever is readable of a damaged store into a new one, and tell what was not.
+    Rescue(RescueArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
     /// Print a completion script for a shell.
@@ -393,6 +395,22 @@ pub(crate) struct VerifyArgs {
     /// files.
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
+}
+
+/// Of `rescue`.
+#[derive(Debug, Args)]
+pub(crate) struct RescueArgs {
+    /// The damaged store, which is not changed. No node may run on it.
+    pub(crate) damaged: PathBuf,
+    /// The new one: a directory that is empty or not there.
+    pub(crate) new: PathBuf,
+    /// No other store has what this one has: also write counters anew whose history is gone. At
+    /// a peer that has them they would count twice.
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// The network that the store was made for, if its state no longer says so.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
 }
 
 /// Of `sync`.

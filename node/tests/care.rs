@@ -80,3 +80,39 @@ fn verify_leaves_a_running_node_alone() {
     node.stop();
     here.ok(&["verify"]);
 }
+
+#[test]
+fn rescue_brings_a_damaged_store_into_a_new_one() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    let before = here.ok(&["scan", "notes"]);
+    let key = here.ok(&["id"]);
+    let state = here.path("littoral-data/state.redb");
+    for at in (0..std::fs::metadata(&state).unwrap().len() as usize).step_by(997) {
+        damage(&state, at);
+    }
+    here.fails(6, &["get", "notes", "n1"]);
+    let old = files(&here.path("littoral-data"));
+    let told = here.ok(&["rescue", "littoral-data", "new"]);
+    assert!(told.contains("notes: 20 documents, by its history from the log"), "{told}");
+    assert!(told.contains("never use the damaged one beside it"), "{told}");
+    assert_eq!(files(&here.path("littoral-data")), old);
+    assert_eq!(here.ok(&["--data", "new", "scan", "notes"]), before);
+    assert_eq!(here.ok(&["--data", "new", "id"]), key);
+    here.ok(&["--data", "new", "verify"]);
+    let report = std::fs::read_to_string(here.path("new/rescue.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["whole"], true);
+    here.fails(5, &["rescue", "littoral-data", "new"]);
+    here.fails(6, &["rescue", "nowhere", "newer"]);
+    assert!(!here.path("newer").exists());
+    // Both halves are damaged: what is left is told, with an exit code that says so.
+    let log = segment(&here, "littoral-data");
+    for at in (1500..std::fs::metadata(&log).unwrap().len() as usize).step_by(200) {
+        damage(&log, at);
+    }
+    let output = here.output(&["--json", "rescue", "littoral-data", "less"], b"");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["whole"].as_bool(), Some(output.status.code() == Some(0)), "{told}");
+    here.ok(&["--data", "less", "verify"]);
+}

@@ -51,7 +51,10 @@ use crate::id::{NodeId, check_collection};
 use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
-pub use care::{Finding, Level, Progress, Verified, VerifyOptions, VerifyStep};
+pub use care::{
+    Finding, How, LeftOut, Level, Progress, RescueOptions, Rescued, RescuedCollection, Verified,
+    VerifyOptions, VerifyStep,
+};
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};

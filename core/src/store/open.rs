@@ -39,7 +39,7 @@ const KEY: &str = "node.key";
 pub(super) const LOCK: &str = "lock";
 const FORMAT: u32 = 1;
 const DEFAULT_CACHE_BYTES: usize = 32 << 20;
-const DEFAULT_NETWORK: &str = "default";
+pub(super) const DEFAULT_NETWORK: &str = "default";
 /// Bytes of log that recovery applies in one redb transaction.
 const RECOVERY_BYTES: usize = 4 << 20;
 
@@ -49,6 +49,7 @@ pub struct Options {
     create: bool,
     cache_bytes: usize,
     network: Option<String>,
+    network_id: Option<NetworkId>,
     wall: Arc<dyn WallClock>,
     pub(super) key: Option<NodeKey>,
     pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
@@ -65,6 +66,7 @@ impl Options {
             create: true,
             cache_bytes: DEFAULT_CACHE_BYTES,
             network: None,
+            network_id: None,
             wall: Arc::new(SystemClock),
             key: None,
             incarnations: Arc::new(draw),
@@ -105,6 +107,12 @@ impl Options {
     /// A store keeps the network it was made for; asking for another one is an error.
     pub fn network(mut self, name: &str) -> Options {
         self.network = Some(name.to_owned());
+        self
+    }
+
+    /// The network of a new store, where only what stands for its name is known.
+    pub(super) fn network_id(mut self, network: NetworkId) -> Options {
+        (self.network, self.network_id) = (None, Some(network));
         self
     }
 
@@ -301,7 +309,8 @@ impl Options {
 
     /// Makes the tables of a new state, or checks the format and network of one that is there.
     fn check_state(&self, database: &Database) -> Result<NetworkId> {
-        let wanted = NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
+        let named = || NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
+        let wanted = self.network_id.unwrap_or_else(named);
         if let Some((format, network)) = stored_identity(database)? {
             if format > FORMAT {
                 return Err(too_new(format));
@@ -448,6 +457,19 @@ fn check_mark(path: &Path, mark: &str) -> Result<()> {
     }
 }
 
+/// Makes the directory of a new store, which must be empty if it is there.
+pub(super) fn claim_new(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|err| Error::io(format!("make {}", path.display()), err))?;
+    let listed = fs::read_dir(path);
+    let mut entries = listed.map_err(|err| Error::io(format!("list {}", path.display()), err))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::invalid(format!("{} is not empty; name a new directory", path.display())))
+        }
+    }
+}
+
 /// Whether a directory is a store's, without changing anything; gives whether it says so itself.
 pub(super) fn check_directory(path: &Path) -> Result<bool> {
     match fs::read_to_string(path.join(MARK)) {
@@ -537,7 +559,7 @@ fn load_key(path: &Path) -> Result<NodeKey> {
         Ok(text) => check_private(path).and_then(|()| parse_key(path, &text)),
         Err(err) if err.kind() == IoKind::NotFound => {
             let key = fresh_key()?;
-            write_key(path, &key).map(|()| key)
+            write_key(path.parent().unwrap_or(Path::new("")), &key).map(|()| key)
         }
         Err(err) => Err(Error::io(format!("read {}", path.display()), err)),
     }
@@ -552,7 +574,9 @@ pub(super) fn fresh_key() -> Result<NodeKey> {
     Ok(NodeKey::from_seed(seed))
 }
 
-fn write_key(path: &Path, key: &NodeKey) -> Result<()> {
+/// Writes the key of the store in a directory that has none.
+pub(super) fn write_key(directory: &Path, key: &NodeKey) -> Result<()> {
+    let path = &directory.join(KEY);
     let doing = |err| Error::io(format!("write {}", path.display()), err);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);

@@ -10,6 +10,7 @@ mod export;
 mod field;
 mod id;
 mod import;
+mod rescue;
 mod run;
 mod scan;
 mod status;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
+        Command::Rescue(args) => return rescue::rescue(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),
         Command::Put(args) => document::put(&context, &args),

@@ -120,13 +120,12 @@ impl History<'_> {
     }
 
     fn record(&mut self, record: LogRecord, survey: &Survey) -> Result<()> {
-        if record.position < self.counted_to {
-            if let Ok(Some(counted)) = counted(&record, self.subject.heads) {
-                let base = Position(survey.segment_of(record.position.0));
-                let node =
-                    self.subject.node.unwrap_or_else(|| crate::id::NodeId::from_bytes([0; 32]));
-                self.recounted.count(base, 0, node, counted);
-            }
+        if record.position < self.counted_to
+            && let Ok(Some(counted)) = counted(&record, self.subject.heads)
+        {
+            let base = Position(survey.segment_of(record.position.0));
+            let node = self.subject.node.unwrap_or_else(|| crate::id::NodeId::from_bytes([0; 32]));
+            self.recounted.count(base, 0, node, counted);
         }
         match record.kind {
             RecordKind::Barrier => self.barrier(&record),
@@ -230,12 +229,10 @@ impl History<'_> {
         let own =
             Some(dot.origin.node) == self.subject.node && present != Some(dot.origin.incarnation);
         match self.newest.get(&(name.clone(), dot.origin)) {
-            Some((seq, hash, _)) if dot.seq == seq + 1 => {
-                if prev != hash && !own {
-                    self.find_at("chain", record, format!("{dot} does not follow the one before it in the log: one of them is of another history"));
-                }
+            Some((seq, hash, _)) if dot.seq == seq + 1 && prev != hash && !own => {
+                self.find_at("chain", record, format!("{dot} does not follow the one before it in the log: one of them is of another history"));
             }
-            Some((seq, _, before)) if dot.seq > *seq && *before == joins => {
+            Some((seq, _, before)) if dot.seq > *seq + 1 && *before == joins => {
                 let what = format!(
                     "{dot} comes right after number {seq} of its author: the log has a gap that nothing explains"
                 );
@@ -284,13 +281,13 @@ impl History<'_> {
             );
             self.find_at("vector-behind", record, what);
         }
-        if let Some(row) = head.vector.get(&dot.origin).filter(|row| row.seq == dot.seq) {
-            if row.hash != signed.hash {
-                let what = format!(
-                    "the vector has another hash of {dot} than its record: it would be taken for a fork"
-                );
-                self.find_at("vector-hash", record, what);
-            }
+        if let Some(row) = head.vector.get(&dot.origin).filter(|row| row.seq == dot.seq)
+            && row.hash != signed.hash
+        {
+            let what = format!(
+                "the vector has another hash of {dot} than its record: it would be taken for a fork"
+            );
+            self.find_at("vector-hash", record, what);
         }
         for dep in deps {
             let named = Dot { origin: dep.origin, seq: dep.seq };

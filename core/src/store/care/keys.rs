@@ -53,8 +53,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 /// Numbers of origins are given one after the other, each once.
 fn origins(subject: &Subject<'_>, wrong: &mut Vec<String>) -> Result<()> {
     let table = subject.read.open_table(tables::ORIGINS).map_err(db)?;
-    let mut next = 0;
-    for entry in table.iter().map_err(db)? {
+    for (next, entry) in (0..).zip(table.iter().map_err(db)?) {
         let (key, value) = entry.map_err(db)?;
         let origin = tables::origin_of(value.value())?;
         let number = tables::u32_of(key.value())?;
@@ -64,7 +63,6 @@ fn origins(subject: &Subject<'_>, wrong: &mut Vec<String>) -> Result<()> {
             ));
             return Ok(());
         }
-        next += 1;
     }
     Ok(())
 }

@@ -220,10 +220,10 @@ impl<'a> Rebuild<'a> {
                     b = there.next().transpose()?;
                 }
                 std::cmp::Ordering::Equal => {
-                    if let (Some((id, a)), Some((_, b))) = (a, b) {
-                        if a != b {
-                            found.push((id, "holds something else than the log gives"));
-                        }
+                    if let (Some((id, a)), Some((_, b))) = (a, b)
+                        && a != b
+                    {
+                        found.push((id, "holds something else than the log gives"));
                     }
                     (a, b) = (here.next().transpose()?, there.next().transpose()?);
                 }
