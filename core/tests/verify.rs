@@ -13,6 +13,8 @@ use littoral::{Field, Options, Value};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 type Bytes = &'static [u8];
+/// The code of a finding, and what brings it about.
+type Case = (&'static str, fn(&MemDisk));
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn files(disk: &MemDisk) -> Files {
@@ -251,7 +253,7 @@ fn any(_: &[u8]) -> bool {
 
 #[test]
 fn damage_to_documents_and_what_is_kept_beside_them_is_named() {
-    let cases: &[(&str, fn(&MemDisk))] = &[
+    let cases: &[Case] = &[
         // A deleted row: the digest, the count, and what the log gives.
         ("digest", |disk| remove_row(disk, "documents", ends_with("n03"))),
         ("count-documents", |disk| remove_row(disk, "documents", ends_with("n03"))),
@@ -302,7 +304,7 @@ fn damage_to_documents_and_what_is_kept_beside_them_is_named() {
 
 #[test]
 fn damage_to_vectors_and_indexes_is_named() {
-    let cases: &[(&str, fn(&MemDisk))] = &[
+    let cases: &[Case] = &[
         ("index-missing", |disk| remove_row(disk, "transactions", any)),
         ("index-position", |disk| change_row(disk, "transactions", any, |row| row[7] ^= 8)),
         ("index-stray", |disk| change_row(disk, "transactions", any, |row| row[7] ^= 8)),
