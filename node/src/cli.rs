@@ -78,6 +78,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Give back to the disk what is free in the state's file. No node may run on the store.
     Compact(CompactArgs),
+    /// Explain the state of the store and its node, and what to do; exit code 1 if there is.
+    Doctor,
+    /// Drop a collection from this store, and only from here. It comes back when it is synced.
+    Leave(LeaveArgs),
     /// Check every invariant of the store's files, without changing them. No node may run on it.
     Verify(VerifyArgs),
     /// Bring whatever is readable of a damaged store into a new one, and tell what was not.
@@ -383,6 +387,16 @@ pub(crate) struct CompactArgs {
     /// Only say how much is in use.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Of `leave`.
+#[derive(Debug, Args)]
+pub(crate) struct LeaveArgs {
+    /// The collection.
+    pub(crate) collection: String,
+    /// Also if writes are lost that no peer was given.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Of `verify`.

@@ -9,6 +9,7 @@
 mod cli;
 mod command;
 mod demo;
+mod disk;
 mod http;
 mod kinds;
 mod links;

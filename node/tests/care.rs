@@ -116,3 +116,54 @@ fn rescue_brings_a_damaged_store_into_a_new_one() {
     assert_eq!(told["whole"].as_bool(), Some(output.status.code() == Some(0)), "{told}");
     here.ok(&["--data", "less", "verify"]);
 }
+
+#[test]
+fn doctor_explains_and_says_when_all_is_well() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    assert_eq!(here.ok(&["doctor"]), "all is well\n");
+    let node = here.run("littoral-data", &["--peer", &format!("127.0.0.1:9#{}", "a".repeat(52))]);
+    // What a running node knows of its links is told by it.
+    let told = here.output(&["--json", "doctor"], b"");
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert!(told["findings"].is_array(), "{told}");
+    node.stop();
+    let copy = here.path("copy");
+    copy_store(&here.path("littoral-data"), &copy);
+    let told = here.ok(&["--data", "copy", "doctor"]);
+    assert!(told.contains("it will be taken for a copy"), "{told}");
+    damage(&segment(&here, "copy"), 100);
+    let output = here.output(&["--data", "copy", "--json", "doctor"], b"");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+fn copy_store(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.join("log")).unwrap();
+    for (name, bytes) in files(from) {
+        let name = Path::new(&name).strip_prefix(from).unwrap();
+        std::fs::write(to.join(name), bytes).unwrap();
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(to.join("node.key"), private).unwrap();
+    }
+}
+
+#[test]
+fn leave_drops_a_collection_and_no_unsent_writes_unless_told_so() {
+    let here = Sandbox::new();
+    here.ok(&["put", "notes", "n", "{}"]);
+    here.ok(&["put", "plans", "p", "{}"]);
+    assert!(here.fails(5, &["leave", "notes"]).contains("1 writes to 'notes' were never given"));
+    here.ok(&["leave", "notes", "--force"]);
+    assert!(!here.ok(&["ls"]).contains("notes"));
+    here.fails(3, &["leave", "notes"]);
+    let node = here.run("littoral-data", &[]);
+    here.fails(5, &["leave", "plans"]);
+    here.ok(&["leave", "plans", "--force"]);
+    node.stop();
+    here.ok(&["put", "notes", "n", "{}"]);
+    here.ok(&["verify"]);
+}

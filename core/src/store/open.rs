@@ -159,6 +159,16 @@ impl Options {
         self.layout
     }
 
+    /// What the log keeps of a collection that has no budget of its own, if something was said.
+    pub(super) fn budget(&self) -> Option<LogBudget> {
+        self.log_budget
+    }
+
+    /// Wall time, in milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.wall.now_ms()
+    }
+
     /// The size at which a segment of the log is closed.
     pub(super) fn segment_bytes(&self) -> u64 {
         self.log_segment_bytes
@@ -312,9 +322,7 @@ impl Options {
         let named = || NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
         let wanted = self.network_id.unwrap_or_else(named);
         if let Some((format, network)) = stored_identity(database)? {
-            if format > FORMAT {
-                return Err(too_new(format));
-            }
+            check_format(format)?;
             if self.network.is_some() && network != wanted {
                 return Err(Error::invalid(
                     "the store belongs to another network than the one named; open it without naming one",
@@ -483,6 +491,11 @@ pub(super) fn check_directory(path: &Path) -> Result<bool> {
         Err(_) if path.join(STATE).exists() || path.join("log").exists() => Ok(false),
         Err(_) => Err(not_a_store(path, "nothing there looks like one")),
     }
+}
+
+/// Whether this version knows a format of the state.
+pub(super) fn check_format(format: u32) -> Result<()> {
+    if format > FORMAT { Err(too_new(format)) } else { Ok(()) }
 }
 
 fn too_new(format: u32) -> Error {

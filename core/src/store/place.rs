@@ -99,6 +99,13 @@ pub(super) fn settle(
     Ok(copied)
 }
 
+/// Whether a state remembers another place than `place`.
+pub(super) fn is_elsewhere(read: &redb::ReadTransaction, place: &Place) -> Result<bool> {
+    let stored = tables::read(read, tables::META, tables::META_PLACE)?;
+    let stored = stored.map(|bytes| Place::decode(&bytes)).transpose()?;
+    Ok(stored.is_some_and(|stored| stored.differs(place)))
+}
+
 fn take_incarnation(tables: &mut Tables<'_>, incarnation: u32) -> Result<()> {
     set(&mut tables.meta, tables::META_INCARNATION, &incarnation.to_be_bytes())?;
     let keys = |table: &tables::BytesTable<'_>| -> Result<Vec<Vec<u8>>> {

@@ -4,6 +4,7 @@ mod changes;
 mod compact;
 mod completions;
 mod conflicts;
+mod doctor;
 mod document;
 mod edit;
 mod export;
@@ -45,6 +46,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
+        Command::Doctor => return doctor::doctor(&context),
+        Command::Leave(args) => doctor::leave(&context, &args),
         Command::Rescue(args) => return rescue::rescue(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),

@@ -8,8 +8,10 @@ use littoral::{
 };
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
+use crate::disk;
 use crate::shape::{
-    ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, Status,
+    ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, FindingShape,
+    Status,
 };
 
 /// Changes given at once, at most.
@@ -128,6 +130,27 @@ impl Target for Local {
 
     fn state(&self) -> Result<Vec<CollectionState>> {
         collections(&self.store)?.into_iter().map(|known| digest(&self.store, known)).collect()
+    }
+
+    fn doctor(&self) -> Result<Vec<FindingShape>> {
+        let mut found: Vec<FindingShape> =
+            self.store.doctor()?.iter().map(FindingShape::from).collect();
+        found.extend(self.store.path().and_then(disk::check));
+        Ok(found)
+    }
+
+    fn leave(&self, collection: &str, force: bool) -> Result<()> {
+        self.store.existing_collection(collection)?;
+        let unsent = self.store.unsent(collection);
+        if unsent > 0 && !force {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "{unsent} writes to '{collection}' were never given to a peer and would be lost; sync first, or say --force"
+                ),
+            ));
+        }
+        self.store.leave(collection).map(drop)
     }
 
     fn is_shared(&self) -> bool {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use littoral::value::Value;
 use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
 
-use crate::shape::{ChangesPage, CollectionState, ConflictShape, Status};
+use crate::shape::{ChangesPage, CollectionState, ConflictShape, FindingShape, Status};
 
 pub(crate) use etag::{parse_version, version_text};
 pub(crate) use local::{Local, collections};
@@ -114,6 +114,15 @@ pub(crate) trait Target: Send + Sync {
 
     /// What is shown, by digest. Reads all documents.
     fn state(&self) -> Result<Vec<CollectionState>>;
+
+    /// What there is to say about the store, the worst first.
+    fn doctor(&self) -> Result<Vec<FindingShape>>;
+
+    /// Drops a collection from the store.
+    ///
+    /// Errors: `UnknownCollection`; `InvalidInput` if writes would be lost that no peer was given,
+    /// and `force` does not say that they may be.
+    fn leave(&self, collection: &str, force: bool) -> Result<()>;
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;

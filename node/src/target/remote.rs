@@ -19,8 +19,8 @@ use ureq::{Agent, Body};
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
 use crate::shape::{
-    ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, Health, Page, State,
-    Status,
+    ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, FindingShape, Findings,
+    Health, Leaving, Page, State, Status,
 };
 
 /// How long a node may take to accept a connection.
@@ -219,6 +219,16 @@ impl Target for Remote {
 
     fn state(&self) -> Result<Vec<CollectionState>> {
         self.get::<State>("/state").map(|state| state.collections)
+    }
+
+    fn doctor(&self) -> Result<Vec<FindingShape>> {
+        self.get::<Findings>("/doctor").map(|found| found.findings)
+    }
+
+    fn leave(&self, collection: &str, force: bool) -> Result<()> {
+        check_collection(collection)?;
+        let path = format!("/collections/{collection}/leave");
+        self.post(&path, &Leaving { force }).map(drop)
     }
 
     fn is_shared(&self) -> bool {

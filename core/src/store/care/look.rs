@@ -78,6 +78,11 @@ impl Look {
         self.key.as_ref().map(NodeKey::id)
     }
 
+    /// The node; where its key is gone, one that is nobody.
+    pub(super) fn node_or_nobody(&self) -> NodeId {
+        self.node().unwrap_or_else(|| NodeId::from_bytes([0; 32]))
+    }
+
     /// Opens the state, as far as that is possible, and checks every page of it. Gives whether
     /// all were as they were written.
     pub(super) fn state(

@@ -2,11 +2,12 @@
 //! wrong, and save what can be saved.
 //!
 //! [`verify`] looks at everything and touches nothing; [`rescue`] brings what is readable into a new
-//! store. What they have in common is [`look`], which opens files
+//! store; [`doctor`] explains what is legal and puzzling. What they have in common is [`look`], which opens files
 //! without changing them, and [`finding`], the form in which something is said about a store.
 //! Nothing here repairs a store in place: what is damaged stays as it is, for whoever wants to try
 //! again, and what is saved goes into a new one.
 
+mod doctor;
 mod finding;
 mod history;
 mod keys;

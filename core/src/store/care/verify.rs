@@ -149,31 +149,12 @@ impl Options {
         progress: Progress<'_>,
     ) -> Result<Verified> {
         progress(VerifyStep::Pages);
-        let Some((state, _)) = look.state(self.cache(), &mut findings)? else {
+        let Some((state, known)) = self.revive(look, &mut findings)? else {
             let mut verified = Verified::new(Findings::default());
             log_alone(look, &mut findings, &mut verified)?;
             return Ok(verified.with(findings));
         };
-        let node = look.node().unwrap_or_else(|| NodeId::from_bytes([0; 32]));
-        let known = guarded(|| {
-            let heads = Heads::load(state.get(), node)?;
-            open::known_of_log(state.get(), heads.applied)
-        });
-        let known = match known {
-            Ok(known) => known,
-            Err(err) => {
-                let what = format!("what it says of its collections can't be read ({err})");
-                findings.push(Finding::new(Level::Damage, "state-heads", STATE, what, RESCUE));
-                let mut verified = Verified::new(Findings::default());
-                log_alone(look, &mut findings, &mut verified)?;
-                return Ok(verified.with(findings));
-            }
-        };
-        match guarded(|| self.recover(look, &state, known, node)) {
-            Err(err) if err.kind() == ErrorKind::FormatTooNew => return Err(err),
-            Err(err) => findings.push(history::does_not_continue(&err)),
-            Ok(()) => {}
-        }
+        let node = look.node_or_nobody();
         let read = state.get().begin_read().map_err(db)?;
         let mut heads = Heads::load_from(&read, node)?;
         heads.layout = self.row_layout();
@@ -183,6 +164,35 @@ impl Options {
         let subject = Subject { read: &read, heads: &heads, node: look.node(), network };
         let verification = Verification { subject, survey, how, cache_bytes: self.cache() };
         verification.run(findings, progress)
+    }
+
+    /// The state as opening the store would leave it, in memory, and what it knew of the log before;
+    /// none if it can't be read. What keeps it from that is found.
+    pub(super) fn revive(
+        &self,
+        look: &Look,
+        findings: &mut Findings,
+    ) -> Result<Option<(State, Known)>> {
+        let Some((state, _)) = look.state(self.cache(), findings)? else { return Ok(None) };
+        let node = look.node_or_nobody();
+        let known = guarded(|| {
+            let heads = Heads::load(state.get(), node)?;
+            open::known_of_log(state.get(), heads.applied)
+        });
+        let known = match known {
+            Ok(known) => known,
+            Err(err) => {
+                let what = format!("what it says of its collections can't be read ({err})");
+                findings.push(Finding::new(Level::Damage, "state-heads", STATE, what, RESCUE));
+                return Ok(None);
+            }
+        };
+        match guarded(|| self.recover(look, &state, known, node)) {
+            Err(err) if err.kind() == ErrorKind::FormatTooNew => return Err(err),
+            Err(err) => findings.push(history::does_not_continue(&err)),
+            Ok(()) => {}
+        }
+        Ok(Some((state, known)))
     }
 
     /// What opening the store would do to its files, in memory. A torn tail of the log is left for
