@@ -84,6 +84,8 @@ pub(crate) enum Command {
     Leave(LeaveArgs),
     /// Check every invariant of the store's files, without changing them. No node may run on it.
     Verify(VerifyArgs),
+    /// Make a store of the same shape and history without its content, for a bug report.
+    Anonymize(AnonymizeArgs),
     /// Bring whatever is readable of a damaged store into a new one, and tell what was not.
     Rescue(RescueArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
@@ -387,6 +389,15 @@ pub(crate) struct CompactArgs {
     /// Only say how much is in use.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Of `anonymize`.
+#[derive(Debug, Args)]
+pub(crate) struct AnonymizeArgs {
+    /// The store, which is not changed. No node may run on it.
+    pub(crate) dir: PathBuf,
+    /// The new one: a directory that is empty or not there.
+    pub(crate) out: PathBuf,
 }
 
 /// Of `leave`.

@@ -167,3 +167,28 @@ fn leave_drops_a_collection_and_no_unsent_writes_unless_told_so() {
     here.ok(&["put", "notes", "n", "{}"]);
     here.ok(&["verify"]);
 }
+
+#[test]
+fn anonymize_leaves_nothing_of_the_content() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    let key = here.ok(&["id"]);
+    here.ok(&["anonymize", "littoral-data", "out"]);
+    here.ok(&["--data", "out", "verify"]);
+    let status = |data: &str| {
+        let status = here.json(&["--data", data, "status"]);
+        let found = &status["collections"][0];
+        (found["documents"].clone(), found["transactions"].clone(), found["conflicts"].clone())
+    };
+    assert_eq!(status("out"), status("littoral-data"));
+    assert_ne!(here.ok(&["--data", "out", "id"]), key);
+    let secret = std::fs::read(here.path("littoral-data/node.key")).unwrap();
+    for (name, bytes) in files(&here.path("out")) {
+        let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        for word in ["note number", "title", "views", key.trim()] {
+            assert!(!holds(word.as_bytes()), "{word} in {name}");
+        }
+        assert!(!holds(&secret[..20]));
+    }
+    here.fails(5, &["anonymize", "littoral-data", "out"]);
+}

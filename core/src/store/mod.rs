@@ -52,8 +52,8 @@ use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
 pub use care::{
-    Finding, How, LeftOut, Level, Progress, RescueOptions, Rescued, RescuedCollection, Verified,
-    VerifyOptions, VerifyStep,
+    Anonymized, Finding, How, LeftOut, Level, Progress, RescueOptions, Rescued, RescuedCollection,
+    Verified, VerifyOptions, VerifyStep,
 };
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;

@@ -54,6 +54,7 @@ pub struct Options {
     pub(super) key: Option<NodeKey>,
     pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
+    placeless: bool,
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
@@ -71,6 +72,7 @@ impl Options {
             key: None,
             incarnations: Arc::new(draw),
             moved: false,
+            placeless: false,
             log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
@@ -126,6 +128,12 @@ impl Options {
     /// copy of it is used: else it is taken for a copy and goes on under another name.
     pub fn moved(mut self, moved: bool) -> Options {
         self.moved = moved;
+        self
+    }
+
+    /// Whether to keep no trace of where the store lies.
+    pub(super) fn placeless(mut self, placeless: bool) -> Options {
+        self.placeless = placeless;
         self
     }
 
@@ -254,7 +262,8 @@ impl Options {
         let known = known_of_log(&database, heads.applied)?;
         let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
         let heads = replay(&database, heads, &log, &found, network, node)?;
-        let heads = self.settle(&database, heads, &Place::of(&*disk, &*state), found.end, node)?;
+        let place = if self.placeless { Place::UNKNOWN } else { Place::of(&*disk, &*state) };
+        let heads = self.settle(&database, heads, &place, found.end, node)?;
         let now_ms = self.wall.now_ms();
         let mut segments = Segments::load(&database)?;
         segments.catch_up(&log.reader(), &heads, node, now_ms)?;

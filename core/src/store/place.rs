@@ -25,6 +25,9 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Nothing is known.
+    pub(super) const UNKNOWN: Place = Place { machine: None, file: None };
+
     /// Where `state` lies.
     pub(super) fn of(disk: &dyn Disk, state: &dyn File) -> Place {
         // The name of a machine belongs to its owner: what is kept is a hash of it.

@@ -1,5 +1,6 @@
 //! The commands: one file for each group, all over [`Target`].
 
+mod anonymize;
 mod changes;
 mod compact;
 mod completions;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
+        Command::Anonymize(args) => anonymize::anonymize(&context, &args),
         Command::Doctor => return doctor::doctor(&context),
         Command::Leave(args) => doctor::leave(&context, &args),
         Command::Rescue(args) => return rescue::rescue(&context, &args),

@@ -2,17 +2,20 @@
 //! wrong, and save what can be saved.
 //!
 //! [`verify`] looks at everything and touches nothing; [`rescue`] brings what is readable into a new
-//! store; [`doctor`] explains what is legal and puzzling. What they have in common is [`look`], which opens files
+//! store; [`doctor`] explains what is legal and puzzling; [`anonymize`] makes a store of
+//! the same shape without its content, for bug reports. What they have in common is [`look`], which opens files
 //! without changing them, and [`finding`], the form in which something is said about a store.
 //! Nothing here repairs a store in place: what is damaged stays as it is, for whoever wants to try
 //! again, and what is saved goes into a new one.
 
+mod anonymize;
 mod doctor;
 mod finding;
 mod history;
 mod keys;
 mod lives;
 mod look;
+mod mask;
 mod rebuild;
 mod remains;
 mod rescue;
@@ -22,6 +25,7 @@ mod salvage;
 mod vectors;
 mod verify;
 
+pub use anonymize::Anonymized;
 pub use finding::{Finding, Level};
 pub use rescue::{How, RescueOptions, Rescued, RescuedCollection};
 pub use salvage::LeftOut;

@@ -39,7 +39,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Seq};
 use crate::limits::SYNC_BATCH_BYTES;
 use crate::store::disk::Disk;
-use crate::store::log::{Bounds, Found, Survey};
+use crate::store::log::{Bounds, FaultKind, Found, Survey};
 use crate::store::open;
 use crate::store::{Options, Store};
 use crate::txn::snapshot::{Newest, Staged, ViewHead, pack};
@@ -121,7 +121,7 @@ impl Options {
                 lives.begin(name, head.since.0);
             }
         }
-        let mut gathered = Gathered::new(&survey, &lives, network, &mut findings)?;
+        let mut gathered = Gathered::new(&survey, &lives, network, applied, &mut findings)?;
         gathered.check_network(how)?;
         gathered.name_origins(remains.as_ref());
         let [present, anew] = gathered.unused_incarnations(self, &key);
@@ -142,11 +142,21 @@ impl Options {
         };
         let peers = rescue.settings()?;
         rescue.run()?;
+        let unread_log_bytes = rescue.gathered.unread;
         let (collections, left_out) = (rescue.collections, rescue.left_out);
         let (node, same_node) = (store.node_id(), look.key.is_some());
         store.close()?;
         let (findings, more) = findings.finish();
-        Ok(Rescued { node, same_node, peers, collections, left_out, findings, more })
+        Ok(Rescued {
+            node,
+            same_node,
+            peers,
+            collections,
+            left_out,
+            unread_log_bytes,
+            findings,
+            more,
+        })
     }
 }
 
@@ -162,6 +172,8 @@ struct Gathered {
     wrong: u64,
     marks: u64,
     whole: bool,
+    /// Bytes after the state that can't be read.
+    unread: u64,
 }
 
 impl Gathered {
@@ -169,6 +181,7 @@ impl Gathered {
         survey: &Survey,
         lives: &Lives,
         network: NetworkId,
+        applied: u64,
         findings: &mut Findings,
     ) -> Result<Gathered> {
         let mut gathered = Gathered {
@@ -179,11 +192,15 @@ impl Gathered {
             wrong: 0,
             marks: 0,
             whole: true,
+            unread: 0,
         };
         survey.read(&mut |found| {
             match found {
                 Found::Fault(fault) => {
                     gathered.whole = false;
+                    if fault.kind != FaultKind::Torn {
+                        gathered.unread += fault.to.saturating_sub(fault.from.max(applied));
+                    }
                     findings.push(history::finding_of(&fault));
                 }
                 Found::Record(record) if !record.is_txn() => gathered.marks += 1,

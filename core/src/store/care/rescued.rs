@@ -42,6 +42,8 @@ pub struct Rescued {
     pub collections: Vec<RescuedCollection>,
     /// Counters that were not written anew, with what nothing backs of them.
     pub left_out: Vec<LeftOut>,
+    /// Bytes of the log after the state that can't be read: what was written there is not known.
+    pub unread_log_bytes: u64,
     /// What was found wrong with the damaged store's files.
     pub findings: Vec<Finding>,
     /// Findings that are not listed, since there are many of their kind.
@@ -120,7 +122,9 @@ impl RescuedCollection {
 impl Rescued {
     /// Whether everything is there.
     pub fn is_whole(&self) -> bool {
-        self.left_out.is_empty() && self.collections.iter().all(RescuedCollection::is_whole)
+        self.unread_log_bytes == 0
+            && self.left_out.is_empty()
+            && self.collections.iter().all(RescuedCollection::is_whole)
     }
 
     /// What people should know, one sentence a line.
@@ -133,6 +137,12 @@ impl Rescued {
                 left.collection, left.path, left.value
             )
         }));
+        if self.unread_log_bytes > 0 {
+            lines.push(format!(
+                "{} bytes of the log after the state can't be read: the newest writes may have been there, and come back if a peer has them",
+                self.unread_log_bytes
+            ));
+        }
         lines.push(match self.same_node {
             true => "the new store is the same node and writes under a new incarnation: its peers know it; never use the damaged one beside it".to_owned(),
             false => format!("the node's key was gone: the new store is another node, {}, and its peers must be told to trust it", self.node),
@@ -186,6 +196,7 @@ impl Rescued {
             "peers": self.peers,
             "collections": collections.collect::<Vec<_>>(),
             "left_out": left_out.collect::<Vec<_>>(),
+            "unread_log_bytes": self.unread_log_bytes,
             "findings": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
             "more": self.more,
         })
