@@ -142,7 +142,7 @@ impl Options {
         };
         let peers = rescue.settings()?;
         rescue.run()?;
-        let unread_log_bytes = rescue.gathered.unread;
+        let newest_unknown = rescue.gathered.newest_unknown;
         let (collections, left_out) = (rescue.collections, rescue.left_out);
         let (node, same_node) = (store.node_id(), look.key.is_some());
         store.close()?;
@@ -153,7 +153,7 @@ impl Options {
             peers,
             collections,
             left_out,
-            unread_log_bytes,
+            newest_unknown,
             findings,
             more,
         })
@@ -172,8 +172,8 @@ struct Gathered {
     wrong: u64,
     marks: u64,
     whole: bool,
-    /// Bytes after the state that can't be read.
-    unread: u64,
+    /// Whether something that is after the state can't be read.
+    newest_unknown: bool,
 }
 
 impl Gathered {
@@ -192,15 +192,20 @@ impl Gathered {
             wrong: 0,
             marks: 0,
             whole: true,
-            unread: 0,
+            newest_unknown: false,
         };
         survey.read(&mut |found| {
             match found {
                 Found::Fault(fault) => {
                     gathered.whole = false;
-                    if fault.kind != FaultKind::Torn {
-                        gathered.unread += fault.to.saturating_sub(fault.from.max(applied));
-                    }
+                    gathered.newest_unknown |= match fault.kind {
+                        FaultKind::Torn => false,
+                        FaultKind::Bytes | FaultKind::TooNew(_) => fault.to > applied,
+                        // Of a log that ends there, nobody knows how it went on.
+                        FaultKind::Header | FaultKind::Short | FaultKind::Missing => {
+                            fault.to >= applied
+                        }
+                    };
                     findings.push(history::finding_of(&fault));
                 }
                 Found::Record(record) if !record.is_txn() => gathered.marks += 1,

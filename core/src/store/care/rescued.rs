@@ -42,8 +42,8 @@ pub struct Rescued {
     pub collections: Vec<RescuedCollection>,
     /// Counters that were not written anew, with what nothing backs of them.
     pub left_out: Vec<LeftOut>,
-    /// Bytes of the log after the state that can't be read: what was written there is not known.
-    pub unread_log_bytes: u64,
+    /// The log can't be read to its end: whether there were newer writes is not known.
+    pub newest_unknown: bool,
     /// What was found wrong with the damaged store's files.
     pub findings: Vec<Finding>,
     /// Findings that are not listed, since there are many of their kind.
@@ -122,7 +122,7 @@ impl RescuedCollection {
 impl Rescued {
     /// Whether everything is there.
     pub fn is_whole(&self) -> bool {
-        self.unread_log_bytes == 0
+        !self.newest_unknown
             && self.left_out.is_empty()
             && self.collections.iter().all(RescuedCollection::is_whole)
     }
@@ -137,11 +137,11 @@ impl Rescued {
                 left.collection, left.path, left.value
             )
         }));
-        if self.unread_log_bytes > 0 {
-            lines.push(format!(
-                "{} bytes of the log after the state can't be read: the newest writes may have been there, and come back if a peer has them",
-                self.unread_log_bytes
-            ));
+        if self.newest_unknown {
+            lines.push(
+                "the log can't be read to its end: if there were newer writes, they are gone here, and come back if a peer has them"
+                    .to_owned(),
+            );
         }
         lines.push(match self.same_node {
             true => "the new store is the same node and writes under a new incarnation: its peers know it; never use the damaged one beside it".to_owned(),
@@ -196,7 +196,7 @@ impl Rescued {
             "peers": self.peers,
             "collections": collections.collect::<Vec<_>>(),
             "left_out": left_out.collect::<Vec<_>>(),
-            "unread_log_bytes": self.unread_log_bytes,
+            "newest_unknown": self.newest_unknown,
             "findings": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
             "more": self.more,
         })
