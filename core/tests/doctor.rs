@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{NOON, NOTES, Replica, Small, fields, key, meet, pull, pull_one};
+use common::{NOON, NOTES, Replica, Small, fields, key, meet, pull};
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{Finding, Level, LogBudget};
 use littoral::{Field, Options};
@@ -90,7 +90,6 @@ fn a_fork_is_explained_with_both_hashes() {
     let words: Vec<&str> = findings[0].what.split(' ').collect();
     let hashes = words.iter().filter(|w| w.len() == 32 && w.chars().all(|c| c.is_ascii_hexdigit()));
     assert_eq!(hashes.count(), 2, "{}", findings[0].what);
-    let _ = pull_one;
 }
 
 #[test]

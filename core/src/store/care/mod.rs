@@ -11,6 +11,7 @@
 mod anonymize;
 mod doctor;
 mod finding;
+mod gathered;
 mod history;
 mod keys;
 mod lives;
