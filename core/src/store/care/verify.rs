@@ -24,7 +24,7 @@ use super::look::{Look, RESCUE, State, guarded};
 use super::rebuild::{self, Rebuild, Scratch};
 use super::rows::{self, Subject};
 use super::{history, keys, vectors};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::store::disk::{Disk, LookDisk};
 use crate::store::heads::Heads;
@@ -218,8 +218,9 @@ impl Store {
     /// # Ok::<(), littoral::Error>(())
     /// ```
     ///
-    /// Errors: what keeps from looking: [`Closed`](ErrorKind::Closed), I/O. What is wrong with the
-    /// store is no error, but a finding.
+    /// Errors: what keeps from looking: [`Closed`](ErrorKind::Closed), I/O;
+    /// [`Aborted`](ErrorKind::Aborted) if so much is written meanwhile that the log is pruned while
+    /// it is read. What is wrong with the store is no error, but a finding.
     pub fn verify(&self, how: &VerifyOptions) -> Result<Verified> {
         self.flush()?;
         let inner = &self.inner;
@@ -238,7 +239,15 @@ impl Store {
         let (node, network) = (Some(inner.node), inner.network);
         let subject = Subject { read: &read, heads: &heads, node, network };
         let verification = Verification { subject, survey, how, cache_bytes: 8 << 20 };
-        verification.run(Findings::default(), &mut |_| ())
+        let verified = verification.run(Findings::default(), &mut |_| ())?;
+        // Once the pin has expired, what is missing may just have been pruned.
+        match pin.is_held() || verified.is_sound() {
+            true => Ok(verified),
+            false => Err(Error::new(
+                ErrorKind::Aborted,
+                "so much was written meanwhile that the log was pruned while it was read; verify again when less is written, or verify the store when it is closed",
+            )),
+        }
     }
 }
 
