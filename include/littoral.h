@@ -524,6 +524,24 @@ lit_status_t lit_store_stats_json(struct lit_store_t *store,
                                   struct lit_error_t *err);
 
 /**
+ * Verifies the store while it is in use: every invariant but the sums of the state's pages, which
+ * `littoral verify` checks of a store that is closed. That something is wrong is no error, but in
+ * the answer, a JSON object: sound (a bool), findings (an array of objects of level, code, place,
+ * document (its id, or null), what and advice; level is "note", "warning" or "damage"), more
+ * (findings that are not listed), collections, documents, transactions, log_bytes, rebuilt.
+ * With `quick` the state is not made anew from the log for comparison, which takes the longest
+ * and needs room for files of a while. Names are only ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_verify_json(struct lit_store_t *store,
+                                   bool quick,
+                                   struct lit_bytes_t *json,
+                                   struct lit_error_t *err);
+
+/**
  * The names of the collections, in order, as a JSON array of strings.
  *
  * `*json` is yours: free it with lit_bytes_free.

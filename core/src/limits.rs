@@ -183,6 +183,12 @@ pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
 pub const MAX_LOG_BATCH_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
 /// Bytes of transactions committed together at most (one transaction may be larger).
 pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
+/// Findings of one kind that are listed of a store; further ones are counted.
+pub const MAX_FINDINGS_OF_A_KIND: u64 = 50;
+/// Free bytes of the state that the doctor tells of, if they are also the larger part.
+pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
+/// Attempts to read on behind damage in one table, when a store is rescued.
+pub const RESCUE_PROBES: u64 = 2_000;
 
 const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
 const _: () =

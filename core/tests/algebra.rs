@@ -76,7 +76,7 @@ impl World {
         }
         self.meet();
         for replica in &self.replicas {
-            assert_eq!(replica.store.verify().unwrap(), 0, "no settled counter row stays");
+            assert_eq!(replica.store.check_rows().unwrap(), 0, "no settled counter row stays");
         }
         for at in 0..self.replicas.len() {
             self.check(at);
@@ -386,7 +386,7 @@ impl World {
     }
 
     fn check(&mut self, at: usize) {
-        self.replicas[at].store.verify().unwrap();
+        self.replicas[at].store.check_rows().unwrap();
         for name in COLLECTIONS {
             let (seen, history) = (self.seen(at, name), &self.histories[name]);
             assert!(history.is_causally_closed(&seen), "{name} of {at} is causally closed");

@@ -47,7 +47,7 @@ fn agree(replicas: &[&Replica]) {
     let again: Vec<Replica> = replicas.iter().map(|r| r.after_power_cut(None)).collect();
     assert_same(&replicas.iter().copied().chain(&again).collect::<Vec<_>>());
     for replica in replicas {
-        replica.store.verify().unwrap();
+        replica.store.check_rows().unwrap();
     }
 }
 

@@ -164,7 +164,7 @@ fn bundles_converge_whatever_their_order_and_however_often() {
                     if let Err(err) = applied {
                         assert_eq!(err.kind(), ErrorKind::MissingDependency, "{err}");
                     }
-                    one.store.verify().unwrap();
+                    one.store.check_rows().unwrap();
                 }
             }
         }
@@ -202,7 +202,7 @@ fn a_bundle_that_builds_on_what_is_missing_applies_nothing_unsound_and_says_what
         assert!(refused.message().contains(word), "{word}: {refused}");
     }
     assert_eq!(b.store.collections(), ["plans"], "what does not build on it is there");
-    b.store.verify().unwrap();
+    b.store.check_rows().unwrap();
     apply(&b.store, &first).unwrap();
     apply(&b.store, &second).unwrap();
     assert_same(&[&a, &b]);

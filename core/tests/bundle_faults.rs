@@ -45,7 +45,7 @@ fn field(replica: &Replica, id: &str, name: &str) -> Option<Field> {
 
 /// What is held is a beginning of what `whole` holds, and nothing else.
 fn assert_sound(replica: &Replica, whole: &Replica) {
-    replica.store.verify().unwrap();
+    replica.store.check_rows().unwrap();
     let (ours, theirs) =
         (common::vector(&replica.store, NOTES), common::vector(&whole.store, NOTES));
     assert!(theirs.covers_all(&ours));
@@ -263,7 +263,7 @@ fn a_snapshot_joins_exactly_and_edits_of_both_sides_survive() {
     let applied = apply(&b.store, &file).unwrap();
     assert_eq!((applied.transactions(), applied.collections[0].snapshot), (3, true));
     assert!(!b.store.is_staged(NOTES));
-    b.store.verify().unwrap();
+    b.store.check_rows().unwrap();
     assert_eq!(field(&b, "n00003", "hits"), Some(Field::Counter(7)));
     assert!(field(&b, "n00001", "n").is_none() && field(&b, "n00005", "n").is_none());
     assert_eq!(b.notes().conflicts().unwrap().len(), 1, "both titles of n00002 are kept");
@@ -331,7 +331,7 @@ fn a_snapshot_whose_documents_are_not_what_its_head_says_changes_nothing() {
         assert_eq!(refused.kind(), ErrorKind::InvalidTransaction, "{refused}");
         assert_eq!(b.store.held(NOTES), before);
         assert!(!b.store.is_staged(NOTES));
-        b.store.verify().unwrap();
+        b.store.check_rows().unwrap();
     }
 }
 
@@ -447,7 +447,7 @@ fn crash(a: &Replica, files: &[&[u8]], calls: u64, prepare: impl Fn() -> Replica
     for fate in [None, Some(calls), Some(calls + 7000)] {
         b.disk.fail_no_more();
         let again = b.after_power_cut(fate);
-        again.store.verify().unwrap();
+        again.store.check_rows().unwrap();
         if whole.is_ok() {
             assert_sound(&again, a);
             assert_eq!(common::vector(&again.store, NOTES), common::vector(&a.store, NOTES));

@@ -36,7 +36,7 @@ struct Ledger {
 
 impl Ledger {
     fn check(&self, store: &Store, peer: NodeId) {
-        store.verify().unwrap();
+        store.check_rows().unwrap();
         let notes = store.collection(NOTES).unwrap();
         let number = |id: &str, name: &str| {
             let field = notes.get_field(id, name).unwrap();
@@ -347,7 +347,7 @@ fn the_state_is_never_durable_ahead_of_the_log() {
     replica.store.trust(peer).unwrap();
     let again = replica.after_power_cut(None);
     assert!(again.store.is_trusted(&peer));
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_failed_sync_poisons_the_store_and_reopening_finds_the_truth() {
     let found = again.notes().get_field("n", "x").unwrap();
     assert!(found == Some(Field::from(1i64)) || found == Some(Field::from(2i64)), "{found:?}");
     again.notes().set("n", "x", 3i64).unwrap();
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
 }
 
 #[test]
@@ -441,7 +441,7 @@ fn writers_at_once_lose_nothing_acknowledged() {
     });
     replica.store.flush().unwrap();
     let again = replica.after_power_cut(None);
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
     let sum = again.notes().get_field("all", "sum").unwrap();
     assert_eq!(sum, Some(Field::Counter(sums.iter().sum())));
     assert_eq!(again.notes().get_field("peer", "n").unwrap(), Some(Field::from(30i64)));

@@ -177,7 +177,7 @@ fn authors_who_break_every_rule_divide_nobody() {
                     }
                 }
             }
-            replica.store.verify().unwrap();
+            replica.store.check_rows().unwrap();
         }
         // What honest people then do with such documents.
         for (replica, n) in replicas.iter().zip(0..) {

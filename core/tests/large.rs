@@ -61,11 +61,11 @@ fn an_edit_of_a_set_of_100_000_elements_rewrites_one_run_of_it() {
     assert!(title.read <= 4, "{title:?}");
     let (_, count) = cost(store, || notes.increment("n", "views", 2));
     assert!(count.read <= 8 && count.written <= 3, "{count:?}");
-    store.verify().unwrap();
+    store.check_rows().unwrap();
 
     // What is removed is paid for, once, and nothing is left.
     assert!(notes.delete("n").unwrap());
-    store.verify().unwrap();
+    store.check_rows().unwrap();
     assert_eq!(notes.get("n").unwrap(), None);
     assert_eq!(notes.len(), 0);
 }
@@ -95,7 +95,7 @@ fn a_field_of_a_map_of_50_000_is_read_and_written_without_the_others() {
         let (there, unset) = cost(store, || notes.unset("n", ["by", "new"]));
         assert!(there && unset.read <= 8 && unset.written <= 3, "{unset:?}");
     }
-    store.verify().unwrap();
+    store.check_rows().unwrap();
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_transaction_of_100_000_edits_of_one_document_is_applied_at_once() {
         .unwrap();
     let all: BTreeSet<Value> = (0..ELEMENTS).map(element).collect();
     assert_eq!(notes.get_field("n", "tags").unwrap(), Some(Field::Set(all)));
-    replica.store.verify().unwrap();
+    replica.store.check_rows().unwrap();
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_document_that_grows_and_shrinks_is_the_same_everywhere_in_any_order() {
                     }
                 }
             }
-            replica.store.verify().unwrap();
+            replica.store.check_rows().unwrap();
         }
         meet(&[&replicas[0], &replicas[1], &replicas[2]]);
         assert_same(&[&replicas[0], &replicas[1], &replicas[2]]);
@@ -171,7 +171,7 @@ fn a_large_document_survives_loss_of_power() {
             notes.remove("n", "tags", element(round * 50 + n)).unwrap();
         }
         replica = replica.after_power_cut(Some(round));
-        replica.store.verify().unwrap();
+        replica.store.check_rows().unwrap();
         let tags = replica.notes().get_field("n", "tags").unwrap();
         assert_eq!(tags.unwrap().as_set().unwrap().len(), 2000);
     }

@@ -82,7 +82,7 @@ fn a_log_is_bounded_however_much_is_written() {
     assert_exact_floor(&a, NOTES);
     assert!(a.store.prune().unwrap().segments <= 1, "it keeps up with what is written");
     assert_eq!(a.store.prune().unwrap(), Pruned::default());
-    a.store.verify().unwrap();
+    a.store.check_rows().unwrap();
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn what_is_too_old_goes_whatever_the_clock_has_done() {
     assert_exact_floor(&a, NOTES);
     let newest = common::vector(&a.store, NOTES).seq(&own(&a));
     assert!(held(&a, NOTES, &own(&a)).contains(&newest));
-    a.store.verify().unwrap();
+    a.store.check_rows().unwrap();
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn prune_under_a_reader() {
         fill(&a, NOTES, 30 * BUDGET);
         done.store(true, Ordering::Relaxed);
     });
-    a.store.verify().unwrap();
+    a.store.check_rows().unwrap();
     assert_exact_floor(&a, NOTES);
 }
 
@@ -446,7 +446,7 @@ fn a_collection_that_is_left_and_taken_up_again_has_a_floor_of_its_own() {
     assert!(!a.store.floor(NOTES).unwrap().is_empty());
     let again = a.after_power_cut(Some(5));
     assert_exact_floor(&again, NOTES);
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
 }
 
 /// Every call to the disk while segments are pruned is the last one before the power goes.
@@ -469,7 +469,7 @@ fn a_crash_at_any_call_while_pruning_loses_nothing() {
         a.disk.fail_no_more();
         for fate in [None, Some(calls), Some(calls + 1000)] {
             let again = a.after_power_cut(fate);
-            again.store.verify().unwrap();
+            again.store.check_rows().unwrap();
             assert_exact_floor(&again, NOTES);
             let vector = common::vector(&again.store, NOTES);
             assert_eq!(vector.seq(&own(&peer)), 3);
@@ -503,7 +503,7 @@ fn a_failing_disk_loses_nothing_acknowledged_while_the_log_is_pruned() {
         a.disk.fail_no_more();
         for fate in [None, Some(calls), Some(calls + 1)] {
             let again = a.after_power_cut(fate);
-            again.store.verify().unwrap();
+            again.store.check_rows().unwrap();
             assert_exact_floor(&again, NOTES);
             let found = again.notes().get_field("m", "x").unwrap();
             let found = found.and_then(|field| field.as_value()?.as_i64());
@@ -528,7 +528,7 @@ fn an_old_segment_that_is_damaged_goes_and_counts_as_empty() {
     write(&a, NOTES, 3);
     let all = common::vector(&a.store, NOTES).seq(&own(&a));
     assert_eq!(a.store.floor(NOTES).unwrap().seq(&own(&a)), all - 3);
-    a.store.verify().unwrap();
+    a.store.check_rows().unwrap();
 }
 
 #[test]
@@ -597,7 +597,7 @@ fn compacting_gives_disk_back_and_a_crash_in_it_loses_nothing() {
             let again = b.after_power_cut(fate);
             assert_eq!(common::snapshot(&again.notes()), shown);
             assert_eq!(common::vector(&again.store, NOTES), vector);
-            again.store.verify().unwrap();
+            again.store.check_rows().unwrap();
         }
         if let Ok(compacted) = compacted {
             assert!(compacted.after_bytes < compacted.before_bytes / 2, "{compacted:?}");

@@ -492,7 +492,7 @@ fn a_chain_that_forks_from_its_first_link_on_is_kept_on_both_sides() {
     assert_eq!(conflicts.len(), 1);
     assert_eq!(conflicts[0].candidates.len(), 2);
     assert_eq!(b.notes().get_field("n", "y").unwrap(), Some(Field::from(1i64)));
-    b.store.verify().unwrap();
+    b.store.check_rows().unwrap();
 }
 
 #[test]
@@ -519,7 +519,7 @@ fn numbers_at_their_ends_are_refused_or_counted_and_never_panic() {
         }
         for good in [&first, &second, &third] {
             target.store.apply_remote(NOTES, vec![good.bytes.clone()]).unwrap();
-            target.store.verify().unwrap();
+            target.store.check_rows().unwrap();
         }
     }
     y.notes().increment("n", "hits", i64::MIN).unwrap();
@@ -806,7 +806,7 @@ fn leaving_a_collection_leaves_the_others_alone() {
             assert_eq!(held(a), before);
             assert_eq!(a.store.collections(), others().collect::<Vec<_>>());
             others().for_each(|name| assert_eq!(a.store.collection(name).unwrap().len(), 5));
-            a.store.verify().unwrap();
+            a.store.check_rows().unwrap();
         }
     }
 }
@@ -825,10 +825,10 @@ fn leaving_while_others_write_refuses_nobody() {
             replica.store.leave(NOTES).unwrap();
         }
     });
-    replica.store.verify().unwrap();
+    replica.store.check_rows().unwrap();
     assert_eq!(replica.store.stats().unwrap().failure, None);
     let again = replica.after_power_cut(None);
-    again.store.verify().unwrap();
+    again.store.check_rows().unwrap();
     assert_eq!(snapshot(&again.notes()), snapshot(&replica.notes()));
 }
 

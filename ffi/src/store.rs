@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use littoral::store::VerifyOptions;
 use littoral::{Options, Store};
 
 use crate::error::{Fault, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t};
@@ -258,6 +259,34 @@ pub unsafe extern "C" fn lit_store_stats_json(
     guard(err, || {
         let json = json.required("json")?;
         json.set(json::stats(&STORES.get(store)?.open()?.stats()?).into());
+        Ok(LIT_OK)
+    })
+}
+
+/// Verifies the store while it is in use: every invariant but the sums of the state's pages, which
+/// `littoral verify` checks of a store that is closed. That something is wrong is no error, but in
+/// the answer, a JSON object: sound (a bool), findings (an array of objects of level, code, place,
+/// document (its id, or null), what and advice; level is "note", "warning" or "damage"), more
+/// (findings that are not listed), collections, documents, transactions, log_bytes, rebuilt.
+/// With `quick` the state is not made anew from the log for comparison, which takes the longest
+/// and needs room for files of a while. Names are only ever added.
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_verify_json(
+    store: *mut lit_store_t,
+    quick: bool,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let json = json.required("json")?;
+        let how = VerifyOptions { quick, ..VerifyOptions::default() };
+        json.set(STORES.get(store)?.open()?.verify(&how)?.to_json().into());
         Ok(LIT_OK)
     })
 }

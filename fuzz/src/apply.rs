@@ -111,10 +111,10 @@ pub fn apply(data: &[u8]) {
             }
         }
     }
-    store.verify().expect("all that is kept beside the rows fits them");
+    store.check_rows().expect("all that is kept beside the rows fits them");
     let other = stores::new(3);
     other.apply_remote(NOTES, taken).expect("another store took them");
-    other.verify().expect("all that is kept beside the rows fits them");
+    other.check_rows().expect("all that is kept beside the rows fits them");
     assert_eq!(other.held(NOTES), store.held(NOTES), "the state is a function of the vector");
     write(&store);
     let held = store.held(NOTES);
@@ -136,7 +136,7 @@ fn write(store: &Store) {
         let _ = notes.add(&id, "tags", "x");
         let _ = notes.delete(&id);
     }
-    store.verify().expect("also after writing");
+    store.check_rows().expect("also after writing");
 }
 
 fn transactions(data: &[u8]) -> Vec<Signed> {
@@ -175,7 +175,7 @@ pub fn recover(data: &[u8]) {
     log.close().expect("the disk is well");
     match stores::open(2, &disk) {
         Ok(store) => {
-            store.verify().expect("all that is kept beside the rows fits them");
+            store.check_rows().expect("all that is kept beside the rows fits them");
             write(&store);
             let held = store.held(NOTES);
             drop(store);

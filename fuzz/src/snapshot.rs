@@ -84,7 +84,7 @@ pub fn join(data: &[u8]) {
     store.stage_documents(NOTES, &head, &staged).expect("they were checked");
     let joined = store.join(NOTES, &head, key(0).id()).expect("nothing speaks against it");
     assert!(joined, "the head fits the documents");
-    store.verify().expect("all that is kept beside the rows fits them");
+    store.check_rows().expect("all that is kept beside the rows fits them");
     for id in documents.keys() {
         if let Some(document) = notes.get(id).expect("a document") {
             let (fields, version) = (document.fields().clone(), document.version());
@@ -94,7 +94,7 @@ pub fn join(data: &[u8]) {
         let _ = notes.set(id, ["deep", "er"], Field::from("x"));
     }
     let _ = notes.delete("n0");
-    store.verify().expect("also after writing");
+    store.check_rows().expect("also after writing");
 }
 
 /// A head that covers what the documents name.

@@ -78,6 +78,16 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Give back to the disk what is free in the state's file. No node may run on the store.
     Compact(CompactArgs),
+    /// Explain the state of the store and its node, and what to do; exit code 1 if there is.
+    Doctor,
+    /// Drop a collection from this store, and only from here. It comes back when it is synced.
+    Leave(LeaveArgs),
+    /// Check every invariant of the store's files, without changing them. No node may run on it.
+    Verify(VerifyArgs),
+    /// Make a store of the same shape and history without its content, for a bug report.
+    Anonymize(AnonymizeArgs),
+    /// Bring whatever is readable of a damaged store into a new one, and tell what was not.
+    Rescue(RescueArgs),
     /// Sync once with a peer: connect, wait until both hold the same, report.
     Sync(SyncArgs),
     /// Carry changes in a file, by USB stick or through any storage.
@@ -393,6 +403,53 @@ pub(crate) struct CompactArgs {
     /// Only say how much is in use.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Of `anonymize`.
+#[derive(Debug, Args)]
+pub(crate) struct AnonymizeArgs {
+    /// The store, which is not changed. No node may run on it.
+    pub(crate) dir: PathBuf,
+    /// The new one: a directory that is empty or not there.
+    pub(crate) out: PathBuf,
+}
+
+/// Of `leave`.
+#[derive(Debug, Args)]
+pub(crate) struct LeaveArgs {
+    /// The collection.
+    pub(crate) collection: String,
+    /// Also if writes are lost that no peer was given.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Leave out making the state anew from the log, which takes the longest.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Where to make it, which takes as much room as the state; else where the system keeps such
+    /// files.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+}
+
+/// Of `rescue`.
+#[derive(Debug, Args)]
+pub(crate) struct RescueArgs {
+    /// The damaged store, which is not changed. No node may run on it.
+    pub(crate) damaged: PathBuf,
+    /// The new one: a directory that is empty or not there.
+    pub(crate) new: PathBuf,
+    /// No other store has what this one has: also write counters anew whose history is gone. At
+    /// a peer that has them they would count twice.
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// The network that the store was made for, if its state no longer says so.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) network: Option<String>,
 }
 
 /// Of `sync`.

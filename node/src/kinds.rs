@@ -9,7 +9,7 @@ use littoral::ErrorKind;
 /// The command did what it was asked to.
 pub(crate) const EXIT_OK: u8 = 0;
 /// It failed for a reason that has no exit code of its own.
-const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_FAILED: u8 = 1;
 /// There is no such document, field, element or collection.
 const EXIT_NOT_FOUND: u8 = 3;
 /// The document is not at the version that was required.
@@ -25,7 +25,7 @@ const EXIT_NETWORK: u8 = 7;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed; of verify, doctor and rescue: something is wrong
   2  the command line is wrong
   3  no such document, field, element or collection
   4  the document is not at the version required, or exists already

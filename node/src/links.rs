@@ -5,7 +5,7 @@ use littoral::net::{
     CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
 };
 
-use crate::shape::{LinkCollection, LinkShape, RefusalShape};
+use crate::shape::{FindingShape, LinkCollection, LinkShape, RefusalShape};
 
 /// All links of a network, in the order in which they came.
 pub(crate) fn shapes(network: &Network) -> Vec<LinkShape> {
@@ -37,6 +37,60 @@ impl From<&LinkStatus> for LinkShape {
             collections: link.collections.iter().map(collection).collect(),
         }
     }
+}
+
+/// What there is to say about links.
+pub(crate) fn findings(links: &[LinkShape]) -> Vec<FindingShape> {
+    links.iter().flat_map(about).collect()
+}
+
+fn about(link: &LinkShape) -> Vec<FindingShape> {
+    let finding = |level: &str, code: &str, what: String, advice: &str| FindingShape {
+        level: level.to_owned(),
+        code: code.to_owned(),
+        place: format!("the link to {} at {}", link.peer, link.address),
+        what,
+        advice: advice.to_owned(),
+    };
+    let why = link.reason.as_deref().unwrap_or("no reason was given");
+    let mut found = Vec::new();
+    match link.state.as_str() {
+        "refused" => found.push(finding(
+            "warning",
+            "link-refused",
+            format!("one of the two does not want the other ({why})"),
+            "let each of them name the other's key with --peer",
+        )),
+        "waiting" => found.push(finding(
+            "warning",
+            "link-down",
+            format!("there is no connection ({why})"),
+            "nothing, if the peer is away: it is tried again by itself; what is written meanwhile is kept",
+        )),
+        _ => {}
+    }
+    for part in &link.collections {
+        if part.unacked_bytes > 0 {
+            found.push(finding(
+                "note",
+                "peer-behind",
+                format!(
+                    "{} bytes of '{}' are on their way or not yet applied there",
+                    part.unacked_bytes, part.name
+                ),
+                "nothing: it goes on by itself",
+            ));
+        }
+        if let Some(trouble) = &part.trouble {
+            found.push(finding(
+                "warning",
+                "link-trouble",
+                format!("'{}' is {trouble}", part.name),
+                "if it stays so: `littoral verify` on both sides tells which one is damaged; for a fork see there",
+            ));
+        }
+    }
+    found
 }
 
 fn word(state: &LinkState) -> (&'static str, Option<String>) {

@@ -9,6 +9,7 @@
 mod cli;
 mod command;
 mod demo;
+mod disk;
 mod http;
 mod kinds;
 mod links;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     log();
     let json = cli.json;
     match command::run(cli) {
-        Ok(()) => ExitCode::from(kinds::EXIT_OK),
+        Ok(code) => ExitCode::from(code),
         Err(err) => {
             report(&err, json);
             ExitCode::from(kinds::exit_code(err.kind()))

@@ -6,7 +6,7 @@
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
 use littoral::id::Vector;
-use littoral::store::{Applied, BundleCollection, BundleContents, Candidate};
+use littoral::store::{Applied, BundleCollection, BundleContents, Candidate, Finding};
 use littoral::value::{field_to_json, fields_to_json};
 use littoral::{Change, Conflict, Fields};
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,48 @@ pub(crate) struct ChangesPage {
     pub(crate) changes: Vec<ChangeShape>,
     /// Where to resume.
     pub(crate) next: u64,
+}
+
+/// Something that was found out about a store or its node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FindingShape {
+    /// `note`, `warning` or `damage`.
+    pub(crate) level: String,
+    /// What it is, for programs: stable.
+    pub(crate) code: String,
+    /// Where.
+    pub(crate) place: String,
+    /// What was found and what it means.
+    pub(crate) what: String,
+    /// What to do about it.
+    pub(crate) advice: String,
+}
+
+impl From<&Finding> for FindingShape {
+    fn from(finding: &Finding) -> FindingShape {
+        FindingShape {
+            level: finding.level.as_str().to_owned(),
+            code: finding.code.to_owned(),
+            place: finding.place.clone(),
+            what: finding.what.clone(),
+            advice: finding.advice.to_owned(),
+        }
+    }
+}
+
+/// What there is to say about a store and its node, the worst first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Findings {
+    /// Nothing, if all is well.
+    pub(crate) findings: Vec<FindingShape>,
+}
+
+/// Whether a collection may be left although that loses writes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Leaving {
+    /// It may.
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 /// What a store holds and what its node does.

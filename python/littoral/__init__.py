@@ -60,9 +60,11 @@ from littoral._records import (
     CollectionStats,
     Conflict,
     Digests,
+    Finding,
     LinkProgress,
     LinkStatus,
     Stats,
+    Verified,
 )
 from littoral._store import Changes, Link, Store, Transaction, open
 from littoral._values import Counter, Moment, Opaque
@@ -89,6 +91,7 @@ __all__ = [
     "Document",
     "Error",
     "FieldTypeError",
+    "Finding",
     "ForkError",
     "FormatTooNewError",
     "HistoryForkedError",
@@ -118,6 +121,7 @@ __all__ = [
     "Transaction",
     "TransactionCollection",
     "UnknownCollectionError",
+    "Verified",
     "Version",
     "VersionMismatchError",
     "WrongKindError",

@@ -209,6 +209,9 @@ class Store:
     def stats(self) -> dict[str, Any]:
         """Figures, as nested dicts."""
 
+    def verify(self, quick: bool = False) -> str:
+        """What verifying the store finds, as JSON."""
+
     def digests(self, collection: str) -> tuple[str, str]:
         """The two digests of a collection, in hexadecimal: shown, cells."""
 

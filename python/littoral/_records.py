@@ -102,6 +102,47 @@ class Stats:
     """By collection, in the order of names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was found out about a store."""
+
+    level: str
+    """How bad it is: ``note``, ``warning`` or ``damage``."""
+    code: str
+    """What it is, for programs: stable."""
+    place: str
+    """Where: a file, a collection."""
+    document: str | None
+    """The id of the document that it is about, if it is about one."""
+    what: str
+    """What was found and what it means."""
+    advice: str
+    """What to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What came of verifying a store."""
+
+    sound: bool
+    """Whether nothing is damaged. There may be notes."""
+    more: int
+    """Findings that are not listed, since there are many of their kind."""
+    collections: int
+    """Collections examined."""
+    documents: int
+    """Documents examined."""
+    transactions: int
+    """Transactions of the log examined."""
+    log_bytes: int
+    """Bytes of log examined."""
+    rebuilt: int
+    """Collections that were made anew from the log and compared."""
+    findings: tuple[Finding, ...] = ()
+    """What was found, the worst first."""
+
+
+
 class Digests(NamedTuple):
     """Two digests of a collection, in hexadecimal."""
 
@@ -237,6 +278,8 @@ for _class in (
     CollectionStats,
     Stats,
     Digests,
+    Finding,
+    Verified,
     LinkProgress,
     LinkStatus,
 ):

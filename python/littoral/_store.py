@@ -1,5 +1,6 @@
 """Stores, transactions, changes and links."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,9 +18,11 @@ from littoral._records import (
     CollectionStats,
     Conflict,
     Digests,
+    Finding,
     LinkProgress,
     LinkStatus,
     Stats,
+    Verified,
 )
 
 __all__ = ["Changes", "Link", "Store", "Transaction", "open"]
@@ -184,6 +187,17 @@ class Store:
             name: CollectionStats(**one) for name, one in found.pop("collections").items()
         }
         return Stats(**found, collections=collections)
+
+    def verify(self, *, quick: bool = False) -> Verified:
+        """Verify every invariant of the store while it is in use. Reads all of it.
+
+        What is wrong is no exception, but a finding. The sums of the state's pages are left to
+        ``littoral verify``, which looks at a store that is closed. With `quick` the state is not
+        made anew from the log for comparison, which takes the longest and needs disk.
+        """
+        found = json.loads(self._store.verify(quick))
+        findings = tuple(Finding(**one) for one in found.pop("findings"))
+        return Verified(**found, findings=findings)
 
     def digests(self, collection: str) -> Digests:
         """Give the digests of a collection; equal ones mean equal documents. Reads them all."""

@@ -166,6 +166,13 @@ impl Store {
         Ok(all)
     }
 
+    /// What verifying the store finds, as JSON.
+    #[pyo3(signature = (quick=false))]
+    fn verify(&self, py: Python<'_>, quick: bool) -> PyResult<String> {
+        let how = littoral::store::VerifyOptions { quick, ..Default::default() };
+        self.open.run(py, |store| store.verify(&how).map(|verified| verified.to_json()))
+    }
+
     /// The two digests of a collection, in hexadecimal: shown, cells.
     fn digests(&self, py: Python<'_>, collection: &str) -> PyResult<(String, String)> {
         let digests = self.open.run(py, |store| store.digests(collection))?;

@@ -258,6 +258,20 @@ def test_stats_and_digests(tmp_path: Path, store: littoral.Store) -> None:
     assert mine.cells != theirs.cells
 
 
+def test_verify_finds_a_store_sound(store: littoral.Store) -> None:
+    store["notes"]["n"] = {"a": 1, "tags": {"sea"}}
+    store["notes"].increment("n", "views")
+    verified = store.verify()
+    assert verified.sound
+    assert verified.findings == ()
+    assert (verified.collections, verified.documents) == (1, 1)
+    assert (verified.transactions, verified.rebuilt) == (2, 1)
+    assert store.verify(quick=True).rebuilt == 0
+    store.close()
+    with pytest.raises(littoral.ClosedError):
+        store.verify()
+
+
 def run(code: str, *args: object, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
     """Run Python code in a process of its own."""
     return subprocess.run(

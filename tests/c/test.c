@@ -119,6 +119,10 @@ static void opening_and_closing(void) {
     CHECK(strstr((const char *)bytes.ptr, "\"log_held\":null") != NULL);
     CHECK(strstr((const char *)bytes.ptr, "\"failure\":null") != NULL);
     lit_bytes_free(&bytes);
+    OK(lit_store_verify_json(store, false, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"sound\":true") != NULL);
+    CHECK(strstr((const char *)bytes.ptr, "\"findings\":[]") != NULL);
+    lit_bytes_free(&bytes);
     OK(lit_store_conflicts_json(store, &bytes, &err));
     CHECK(bytes_are(&bytes, "[]"));
     OK(lit_store_position(store, &position, &err));
@@ -606,6 +610,8 @@ static void null_pointers(lit_store_t *store) {
     NIL(lit_store_node_id(store, NULL, &err));
     NIL(lit_store_stats_json(NULL, &bytes, &err));
     NIL(lit_store_stats_json(store, NULL, &err));
+    NIL(lit_store_verify_json(NULL, true, &bytes, &err));
+    NIL(lit_store_verify_json(store, true, NULL, &err));
     NIL(lit_store_collections_json(NULL, &bytes, &err));
     NIL(lit_store_collections_json(store, NULL, &err));
     NIL(lit_store_conflicts_json(NULL, &bytes, &err));

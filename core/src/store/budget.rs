@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::commit::lock;
 use super::tables::{self, db};
@@ -53,7 +53,17 @@ pub(super) struct Budgets {
 
 impl Budgets {
     pub(super) fn load(database: &Database, opened_with: Option<LogBudget>) -> Result<Budgets> {
-        let txn = database.begin_read().map_err(db)?;
+        let stored = Budgets::stored(&database.begin_read().map_err(db)?)?;
+        Ok(Budgets { opened_with, stored })
+    }
+
+    /// Reads all rows of the table, for who wants to know whether they can be read.
+    pub(super) fn check(txn: &ReadTransaction) -> Result<()> {
+        Budgets::stored(txn).map(drop)
+    }
+
+    /// What is kept, by collection.
+    pub(super) fn stored(txn: &ReadTransaction) -> Result<BTreeMap<String, LogBudget>> {
         let mut stored = BTreeMap::new();
         for entry in txn.open_table(tables::BUDGETS).map_err(db)?.iter().map_err(db)? {
             let (name, row) = entry.map_err(db)?;
@@ -63,7 +73,7 @@ impl Budgets {
             let (bytes, age_ms) = (tables::u64_of(bytes)?, tables::u64_of(age)?);
             stored.insert(name, LogBudget { bytes, age_ms });
         }
-        Ok(Budgets { opened_with, stored })
+        Ok(stored)
     }
 
     pub(super) fn of(&self, collection: &str) -> LogBudget {

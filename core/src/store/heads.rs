@@ -111,7 +111,11 @@ impl CollectionHead {
 impl Heads {
     /// Reads them all.
     pub(super) fn load(database: &Database, own: NodeId) -> Result<Heads> {
-        let txn = database.begin_read().map_err(db)?;
+        Heads::load_from(&database.begin_read().map_err(db)?, own)
+    }
+
+    /// Reads them all, as they are at the moment of a read transaction.
+    pub(super) fn load_from(txn: &ReadTransaction, own: NodeId) -> Result<Heads> {
         let mut origins = Origins::default();
         for entry in txn.open_table(tables::ORIGINS).map_err(db)?.iter().map_err(db)? {
             let (_, origin) = entry.map_err(db)?;
@@ -122,14 +126,14 @@ impl Heads {
             let (name, number) = entry.map_err(db)?;
             let name = name_of(name.value())?;
             let number = tables::u32_of(number.value())?;
-            let head = load_collection(&txn, &heads.origins, name, number, own)?;
+            let head = load_collection(txn, &heads.origins, name, number, own)?;
             heads.insert(head);
         }
         for entry in txn.open_table(tables::JOINS).map_err(db)?.iter().map_err(db)? {
             let (name, _) = entry.map_err(db)?;
             heads.joining.insert(name_of(name.value())?);
         }
-        if let Some(applied) = tables::read(&txn, tables::META, tables::META_APPLIED)? {
+        if let Some(applied) = tables::read(txn, tables::META, tables::META_APPLIED)? {
             heads.applied = Position(tables::u64_of(&applied)?);
         }
         Ok(heads)

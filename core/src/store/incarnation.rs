@@ -88,6 +88,14 @@ impl Inner {
         }
     }
 
+    /// Collections that begin from now on are written under this incarnation.
+    pub(super) fn begin_as(&self, incarnation: u32) -> Result<()> {
+        self.commit_beside(|txn| {
+            let mut meta = txn.open_table(tables::META).map_err(db)?;
+            set(&mut meta, tables::META_INCARNATION, &incarnation.to_be_bytes())
+        })
+    }
+
     fn set_incarnation(
         &self,
         committer: &mut Committer,

@@ -20,6 +20,14 @@ impl Store {
     pub fn leave(&self, collection: &str) -> Result<bool> {
         self.inner.leave(collection)
     }
+
+    /// How many transactions written here, in a collection, were never given to anyone: leaving
+    /// it loses them.
+    pub fn unsent(&self, collection: &str) -> u64 {
+        let heads = self.inner.read_heads();
+        let exports = heads.named(collection).map(|head| head.exports(self.inner.node));
+        exports.map_or(0, |(newest, exported)| newest.saturating_sub(exported))
+    }
 }
 
 impl Inner {

@@ -10,6 +10,7 @@ mod apply;
 mod branches;
 mod budget;
 mod bundle;
+mod care;
 mod collection;
 mod commit;
 pub mod disk;
@@ -37,7 +38,6 @@ mod space;
 mod stats;
 mod tables;
 mod transaction;
-mod verify;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,6 +57,10 @@ pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
     BundleOptions, Have,
+};
+pub use care::{
+    Anonymized, Finding, How, LeftOut, Level, Progress, RescueOptions, Rescued, RescuedCollection,
+    Verified, VerifyOptions, VerifyStep,
 };
 pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;

@@ -36,10 +36,10 @@ use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 pub(super) const STATE: &str = "state.redb";
 const MARK: &str = "littoral.store";
 const KEY: &str = "node.key";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const FORMAT: u32 = 1;
 const DEFAULT_CACHE_BYTES: usize = 32 << 20;
-const DEFAULT_NETWORK: &str = "default";
+pub(super) const DEFAULT_NETWORK: &str = "default";
 /// Bytes of log that recovery applies in one redb transaction.
 const RECOVERY_BYTES: usize = 4 << 20;
 
@@ -49,10 +49,12 @@ pub struct Options {
     create: bool,
     cache_bytes: usize,
     network: Option<String>,
+    network_id: Option<NetworkId>,
     wall: Arc<dyn WallClock>,
-    key: Option<NodeKey>,
-    incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
+    pub(super) key: Option<NodeKey>,
+    pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
+    placeless: bool,
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
@@ -65,10 +67,12 @@ impl Options {
             create: true,
             cache_bytes: DEFAULT_CACHE_BYTES,
             network: None,
+            network_id: None,
             wall: Arc::new(SystemClock),
             key: None,
             incarnations: Arc::new(draw),
             moved: false,
+            placeless: false,
             log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
@@ -108,6 +112,12 @@ impl Options {
         self
     }
 
+    /// The network of a new store, where only what stands for its name is known.
+    pub(super) fn network_id(mut self, network: NetworkId) -> Options {
+        (self.network, self.network_id) = (None, Some(network));
+        self
+    }
+
     /// Another source of wall time, for tests.
     pub fn wall_clock(mut self, wall: Arc<dyn WallClock>) -> Options {
         self.wall = wall;
@@ -118,6 +128,12 @@ impl Options {
     /// copy of it is used: else it is taken for a copy and goes on under another name.
     pub fn moved(mut self, moved: bool) -> Options {
         self.moved = moved;
+        self
+    }
+
+    /// Whether to keep no trace of where the store lies.
+    pub(super) fn placeless(mut self, placeless: bool) -> Options {
+        self.placeless = placeless;
         self
     }
 
@@ -139,6 +155,31 @@ impl Options {
     pub fn layout(mut self, layout: Layout) -> Options {
         self.layout = layout;
         self
+    }
+
+    /// Bytes of the state that are kept in memory.
+    pub(super) fn cache(&self) -> usize {
+        self.cache_bytes
+    }
+
+    /// How documents are laid into rows.
+    pub(super) fn row_layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What the log keeps of a collection that has no budget of its own, if something was said.
+    pub(super) fn budget(&self) -> Option<LogBudget> {
+        self.log_budget
+    }
+
+    /// Wall time, in milliseconds since 1970.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.wall.now_ms()
+    }
+
+    /// The size at which a segment of the log is closed.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.log_segment_bytes
     }
 
     /// Opens the store in the directory at `path`.
@@ -223,7 +264,8 @@ impl Options {
         let known = known_of_log(&database, heads.applied)?;
         let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
         let heads = replay(&database, heads, &log, &found, network, node)?;
-        let heads = self.settle(&database, heads, &Place::of(&*disk, &*state), found.end, node)?;
+        let place = if self.placeless { Place::UNKNOWN } else { Place::of(&*disk, &*state) };
+        let heads = self.settle(&database, heads, &place, found.end, node)?;
         let now_ms = self.wall.now_ms();
         let mut segments = Segments::load(&database)?;
         segments.catch_up(&log.reader(), &heads, node, now_ms)?;
@@ -289,11 +331,10 @@ impl Options {
 
     /// Makes the tables of a new state, or checks the format and network of one that is there.
     fn check_state(&self, database: &Database) -> Result<NetworkId> {
-        let wanted = NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
+        let named = || NetworkId::named(self.network.as_deref().unwrap_or(DEFAULT_NETWORK));
+        let wanted = self.network_id.unwrap_or_else(named);
         if let Some((format, network)) = stored_identity(database)? {
-            if format > FORMAT {
-                return Err(too_new(format));
-            }
+            check_format(format)?;
             if self.network.is_some() && network != wanted {
                 return Err(Error::invalid(
                     "the store belongs to another network than the one named; open it without naming one",
@@ -359,7 +400,7 @@ fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {
 }
 
 /// What the state knows of the log.
-fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
+pub(super) fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
     let txn = database.begin_read().map_err(db)?;
     let position = |key| -> Result<Option<Position>> {
         let bytes = tables::read(&txn, tables::META, key)?;
@@ -370,7 +411,7 @@ fn known_of_log(database: &Database, applied: Position) -> Result<Known> {
 }
 
 /// Applies what the log has and redb has not, and makes it durable.
-fn replay(
+pub(super) fn replay(
     database: &Database,
     mut heads: Heads,
     log: &Log,
@@ -436,6 +477,39 @@ fn check_mark(path: &Path, mark: &str) -> Result<()> {
     }
 }
 
+/// Makes the directory of a new store, which must be empty if it is there.
+pub(super) fn claim_new(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|err| Error::io(format!("make {}", path.display()), err))?;
+    let listed = fs::read_dir(path);
+    let mut entries = listed.map_err(|err| Error::io(format!("list {}", path.display()), err))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::invalid(format!("{} is not empty; name a new directory", path.display())))
+        }
+    }
+}
+
+/// Whether a directory is a store's, without changing anything; gives whether it says so itself.
+pub(super) fn check_directory(path: &Path) -> Result<bool> {
+    match fs::read_to_string(path.join(MARK)) {
+        Ok(mark) => match check_mark(path, &mark) {
+            Err(err) if err.kind() == ErrorKind::FormatTooNew => Err(err),
+            checked => Ok(checked.is_ok()),
+        },
+        Err(err) if err.kind() == IoKind::NotADirectory => {
+            Err(not_a_store(path, "it is a file, and a store is a directory"))
+        }
+        Err(_) if path.join(STATE).exists() || path.join("log").exists() => Ok(false),
+        Err(_) => Err(not_a_store(path, "nothing there looks like one")),
+    }
+}
+
+/// Whether this version knows a format of the state.
+pub(super) fn check_format(format: u32) -> Result<()> {
+    if format > FORMAT { Err(too_new(format)) } else { Ok(()) }
+}
+
 fn too_new(format: u32) -> Error {
     Error::new(
         ErrorKind::FormatTooNew,
@@ -488,38 +562,55 @@ fn take_lock(path: &Path) -> Result<fs::File> {
     }
 }
 
+/// Reads the key of the store in a directory, and makes none.
+pub(super) fn read_key(directory: &Path) -> Result<NodeKey> {
+    let path = directory.join(KEY);
+    let doing = |err| Error::io(format!("read {}", path.display()), err);
+    parse_key(&path, &fs::read_to_string(&path).map_err(doing)?)
+}
+
+fn parse_key(path: &Path, text: &str) -> Result<NodeKey> {
+    BASE32_NOPAD
+        .decode(text.trim().to_ascii_uppercase().as_bytes())
+        .ok()
+        .and_then(|seed| seed.try_into().ok())
+        .map(NodeKey::from_seed)
+        .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
+}
+
 /// Reads the node's key, or makes one. A key that others can read is refused.
 fn load_key(path: &Path) -> Result<NodeKey> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            check_private(path)?;
-            BASE32_NOPAD
-                .decode(text.trim().to_ascii_uppercase().as_bytes())
-                .ok()
-                .and_then(|seed| seed.try_into().ok())
-                .map(NodeKey::from_seed)
-                .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
+        Ok(text) => check_private(path).and_then(|()| parse_key(path, &text)),
+        Err(err) if err.kind() == IoKind::NotFound => {
+            let key = fresh_key()?;
+            write_key(path.parent().unwrap_or(Path::new("")), &key).map(|()| key)
         }
-        Err(err) if err.kind() == IoKind::NotFound => make_key(path),
         Err(err) => Err(Error::io(format!("read {}", path.display()), err)),
     }
 }
 
-fn make_key(path: &Path) -> Result<NodeKey> {
+/// A key that nobody has.
+pub(super) fn fresh_key() -> Result<NodeKey> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|err| {
         Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}"))
     })?;
+    Ok(NodeKey::from_seed(seed))
+}
+
+/// Writes the key of the store in a directory that has none.
+pub(super) fn write_key(directory: &Path, key: &NodeKey) -> Result<()> {
+    let path = &directory.join(KEY);
     let doing = |err| Error::io(format!("write {}", path.display()), err);
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(doing)?;
-    let text = BASE32_NOPAD.encode(&seed).to_ascii_lowercase();
+    let text = BASE32_NOPAD.encode(&key.seed()).to_ascii_lowercase();
     file.write_all(format!("{text}\n").as_bytes()).map_err(doing)?;
-    file.sync_all().map_err(doing)?;
-    Ok(NodeKey::from_seed(seed))
+    file.sync_all().map_err(doing)
 }
 
 #[cfg(unix)]

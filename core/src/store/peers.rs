@@ -107,6 +107,34 @@ pub(super) fn read_back_peer(bytes: &[u8]) {
     }
 }
 
+/// Reads all rows of the table, for who wants to know whether they can be read.
+pub(super) fn check(read: &redb::ReadTransaction) -> Result<()> {
+    list(read).map(drop)
+}
+
+/// The peers that are trusted, with what is wanted of each.
+pub(super) fn list(read: &redb::ReadTransaction) -> Result<Vec<TrustedPeer>> {
+    let table = read.open_table(tables::PEERS).map_err(db)?;
+    let mut peers = Vec::new();
+    for entry in table.iter().map_err(db)? {
+        let (key, value) = entry.map_err(db)?;
+        let node =
+            key.value().try_into().map_err(|_| Error::corrupt("a peer's key has not 32 bytes"))?;
+        let PeerRow { address, collections } = PeerRow::decode(value.value())?;
+        let address = (!address.is_empty()).then_some(address);
+        peers.push(TrustedPeer { node: NodeId::from_bytes(node), address, collections });
+    }
+    Ok(peers)
+}
+
+/// What the store wants of peers for which nothing else was said.
+pub(super) fn wanted(read: &redb::ReadTransaction) -> Result<Collections> {
+    match tables::read(read, tables::META, tables::META_WANTED)? {
+        None => Ok(Collections::All),
+        Some(bytes) => Collections::read(&mut Reader::new(&bytes, "collections")),
+    }
+}
+
 impl Store {
     /// Trusts a peer from now on: its links are accepted, and what it relays is checked and applied.
     pub fn trust(&self, peer: NodeId) -> Result<()> {
@@ -134,20 +162,7 @@ impl Store {
 
     /// The peers that are trusted, in the order of their keys.
     pub fn trusted(&self) -> Result<Vec<TrustedPeer>> {
-        let read = self.inner.database()?.begin_read().map_err(db)?;
-        let table = read.open_table(tables::PEERS).map_err(db)?;
-        let mut peers = Vec::new();
-        for entry in table.iter().map_err(db)? {
-            let (key, value) = entry.map_err(db)?;
-            let node = key
-                .value()
-                .try_into()
-                .map_err(|_| Error::corrupt("a peer's key has not 32 bytes"))?;
-            let PeerRow { address, collections } = PeerRow::decode(value.value())?;
-            let address = (!address.is_empty()).then_some(address);
-            peers.push(TrustedPeer { node: NodeId::from_bytes(node), address, collections });
-        }
-        Ok(peers)
+        list(&self.inner.database()?.begin_read().map_err(db)?)
     }
 
     /// Which collections to exchange with every peer for which nothing else was said; others

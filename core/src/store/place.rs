@@ -25,6 +25,9 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Nothing is known.
+    pub(super) const UNKNOWN: Place = Place { machine: None, file: None };
+
     /// Where `state` lies.
     pub(super) fn of(disk: &dyn Disk, state: &dyn File) -> Place {
         // The name of a machine belongs to its owner: what is kept is a hash of it.
@@ -98,6 +101,13 @@ pub(super) fn settle(
     drop(tables);
     txn.commit().map_err(db)?;
     Ok(copied)
+}
+
+/// Whether a state remembers another place than `place`.
+pub(super) fn is_elsewhere(read: &redb::ReadTransaction, place: &Place) -> Result<bool> {
+    let stored = tables::read(read, tables::META, tables::META_PLACE)?;
+    let stored = stored.map(|bytes| Place::decode(&bytes)).transpose()?;
+    Ok(stored.is_some_and(|stored| stored.differs(place)))
 }
 
 fn take_incarnation(tables: &mut Tables<'_>, incarnation: u32) -> Result<()> {

@@ -11,10 +11,10 @@
 //! its name 1, its name, bytes 8, and of the newest own transaction incarnation 4 and number 8
 //! (0 if there is none).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::heads::Heads;
 use super::log::{LogReader, LogRecord, RecordKind};
@@ -61,7 +61,11 @@ pub(super) struct Counted<'a> {
 impl Segments {
     /// Reads what was counted.
     pub(super) fn load(database: &Database) -> Result<Segments> {
-        let txn = database.begin_read().map_err(db)?;
+        Segments::load_from(&database.begin_read().map_err(db)?)
+    }
+
+    /// Reads what was counted, as it is at the moment of a read transaction.
+    pub(super) fn load_from(txn: &ReadTransaction) -> Result<Segments> {
         let mut segments = Segments::default();
         for entry in txn.open_table(tables::SEGMENTS).map_err(db)?.iter().map_err(db)? {
             let (base, row) = entry.map_err(db)?;
@@ -71,7 +75,7 @@ impl Segments {
             }
             segments.tallies.insert(tables::u64_of(base.value())?, tally);
         }
-        if let Some(counted) = tables::read(&txn, tables::META, tables::META_COUNTED)? {
+        if let Some(counted) = tables::read(txn, tables::META, tables::META_COUNTED)? {
             segments.counted = Position(tables::u64_of(&counted)?);
         }
         Ok(segments)
@@ -118,6 +122,26 @@ impl Segments {
         if record.dot.origin.node == node {
             share.own = share.own.max(Some((record.dot.origin.incarnation, record.dot.seq)));
         }
+    }
+
+    /// Up to where the records of the log are counted.
+    pub(super) fn counted(&self) -> Position {
+        self.counted
+    }
+
+    /// The segments, from `start` on, of which something else is counted than `other` has.
+    pub(super) fn differing(&self, other: &Segments, start: Position) -> Vec<Position> {
+        let shares = |segments: &Segments, base| {
+            let tally: Option<&Tally> = segments.tallies.get(&base);
+            tally.map_or_else(BTreeMap::new, |tally| tally.shares.clone())
+        };
+        let bases: BTreeSet<u64> = [self, other]
+            .iter()
+            .flat_map(|s| s.tallies.range(start.0..))
+            .map(|(b, _)| *b)
+            .collect();
+        let differ = |base: &u64| shares(self, *base) != shares(other, *base);
+        bases.into_iter().filter(differ).map(Position).collect()
     }
 
     /// Forgets the records of a collection: they belong to a life of it that is over.

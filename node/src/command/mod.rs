@@ -1,20 +1,24 @@
 //! The commands: one file for each group, all over [`Target`].
 
+mod anonymize;
 mod bundle;
 mod changes;
 mod compact;
 mod completions;
 mod conflicts;
+mod doctor;
 mod document;
 mod edit;
 mod export;
 mod field;
 mod id;
 mod import;
+mod rescue;
 mod run;
 mod scan;
 mod status;
 mod sync;
+mod verify;
 
 use std::io::Read as _;
 
@@ -24,6 +28,7 @@ pub(crate) use conflicts::describe;
 
 use crate::cli::{Cli, Command, Document};
 use crate::demo;
+use crate::kinds::EXIT_OK;
 use crate::output::Output;
 use crate::shape::{Entry, raw};
 use crate::target::{Opening, Read, Target, Wanted, version_text};
@@ -37,11 +42,16 @@ pub(crate) struct Context {
     pub(crate) output: Output,
 }
 
-/// Carries out a command.
-pub(crate) fn run(cli: Cli) -> Result<()> {
+/// Carries out a command. Gives the exit code.
+pub(crate) fn run(cli: Cli) -> Result<u8> {
     let opening = Opening { data: cli.data, url: cli.url };
     let context = Context { opening, output: Output { json: cli.json } };
-    match cli.command {
+    let done = match cli.command {
+        Command::Verify(args) => return verify::verify(&context, &args),
+        Command::Anonymize(args) => anonymize::anonymize(&context, &args),
+        Command::Doctor => return doctor::doctor(&context),
+        Command::Leave(args) => doctor::leave(&context, &args),
+        Command::Rescue(args) => return rescue::rescue(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),
         Command::Put(args) => document::put(&context, &args),
@@ -64,7 +74,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Bundle { step } => bundle::bundle(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
-    }
+    };
+    done.map(|()| EXIT_OK)
 }
 
 impl Context {

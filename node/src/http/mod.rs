@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `GET /health` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
+//! | `GET /doctor` | what there is to say about the store and its links |
 //! | `GET /collections` | the collections |
+//! | `POST /collections/{c}/leave` | drops a collection from this store; `{"force"}` |
 //! | `GET /collections/{c}/docs` | a page: `prefix`, `start`, `end`, `after`, `limit`, `reverse`, `versions` |
 //! | `POST /collections/{c}/docs` | puts `[{"id", "doc"}, ..]`, or one such object a line: all or none |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
@@ -58,8 +60,10 @@ pub(crate) fn router(service: Service) -> Router {
     Router::new()
         .route("/health", get(status::health))
         .route("/status", get(status::status))
+        .route("/doctor", get(status::doctor))
         .route("/state", get(status::state))
         .route("/collections", get(status::collections))
+        .route("/collections/{collection}/leave", post(status::leave))
         .route("/collections/{collection}/docs", documents)
         .route("/collections/{collection}/docs/{id}", document)
         .route("/collections/{collection}/docs/{id}/add", post(documents::add))

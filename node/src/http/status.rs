@@ -1,12 +1,15 @@
 //! What the node says about itself and its store.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
+use super::body::JsonText;
 use super::failure::Answer;
 use super::json::Json;
 use super::service::Service;
-use crate::shape::{Collections, Health, State as StateShape};
+use crate::links;
+use crate::shape::{Collections, Findings, Health, Leaving, State as StateShape};
 use crate::target::{Target, collections as collections_of};
 
 /// `GET /health`
@@ -29,6 +32,33 @@ pub(super) async fn status(State(service): State<Service>) -> Answer {
             let mut status = local.status()?;
             status.running = Some(running);
             Ok(Json(status).into_response())
+        })
+        .await
+}
+
+/// `GET /doctor`
+pub(super) async fn doctor(State(service): State<Service>) -> Answer {
+    let running = service.running();
+    service
+        .call(move |local| {
+            let mut findings = links::findings(&running.links);
+            findings.extend(local.doctor()?);
+            Ok(Json(Findings { findings }).into_response())
+        })
+        .await
+}
+
+/// `POST /collections/{c}/leave`
+pub(super) async fn leave(
+    State(service): State<Service>,
+    Path(collection): Path<String>,
+    body: JsonText,
+) -> Answer {
+    let asked: Leaving = body.parse()?;
+    service
+        .call(move |local| {
+            local.leave(&collection, asked.force)?;
+            Ok(StatusCode::NO_CONTENT.into_response())
         })
         .await
 }

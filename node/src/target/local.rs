@@ -10,8 +10,10 @@ use littoral::{
 };
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
+use crate::disk;
 use crate::shape::{
     AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
+    FindingShape,
     Status,
 };
 
@@ -143,6 +145,27 @@ impl Target for Local {
 
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         self.store.bundle_apply(file, options).map(|applied| AppliedShape::from(&applied))
+    }
+
+    fn doctor(&self) -> Result<Vec<FindingShape>> {
+        let mut found: Vec<FindingShape> =
+            self.store.doctor()?.iter().map(FindingShape::from).collect();
+        found.extend(self.store.path().and_then(disk::check));
+        Ok(found)
+    }
+
+    fn leave(&self, collection: &str, force: bool) -> Result<()> {
+        self.store.existing_collection(collection)?;
+        let unsent = self.store.unsent(collection);
+        if unsent > 0 && !force {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!(
+                    "{unsent} writes to '{collection}' were never given to a peer and would be lost; sync first, or say --force"
+                ),
+            ));
+        }
+        self.store.leave(collection).map(drop)
     }
 
     fn is_shared(&self) -> bool {

@@ -16,7 +16,9 @@ use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::value::Value;
 use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
 
-use crate::shape::{AppliedShape, ChangesPage, CollectionState, ConflictShape, Status};
+use crate::shape::{
+    AppliedShape, ChangesPage, CollectionState, ConflictShape, FindingShape, Status,
+};
 
 pub(crate) use etag::{parse_version, version_text};
 pub(crate) use local::{Local, collections};
@@ -127,6 +129,15 @@ pub(crate) trait Target: Send + Sync {
 
     /// Applies a bundle that is in a file here.
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape>;
+
+    /// What there is to say about the store, the worst first.
+    fn doctor(&self) -> Result<Vec<FindingShape>>;
+
+    /// Drops a collection from the store.
+    ///
+    /// Errors: `UnknownCollection`; `InvalidInput` if writes would be lost that no peer was given,
+    /// and `force` does not say that they may be.
+    fn leave(&self, collection: &str, force: bool) -> Result<()>;
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;

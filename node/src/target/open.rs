@@ -58,6 +58,14 @@ impl Opening {
         }
     }
 
+    /// The store's directory, for commands that work on its files.
+    pub(crate) fn directory(&self) -> Result<&Path> {
+        match self.url {
+            None => Ok(&self.data),
+            Some(_) => Err(not_through_url()),
+        }
+    }
+
     /// The store itself, for commands that a running node can't do for another.
     pub(crate) fn open_store(&self, wanted: Wanted) -> Result<Store> {
         self.open_store_with(Store::options(), wanted)
@@ -67,12 +75,13 @@ impl Opening {
     pub(crate) fn open_store_with(&self, options: Options, wanted: Wanted) -> Result<Store> {
         match self.url {
             None => open_store(&self.data, options, wanted),
-            Some(_) => Err(Error::new(
-                ErrorKind::InvalidInput,
-                "this command works on a data directory, not through --url",
-            )),
+            Some(_) => Err(not_through_url()),
         }
     }
+}
+
+fn not_through_url() -> Error {
+    Error::new(ErrorKind::InvalidInput, "this command works on a data directory, not through --url")
 }
 
 /// The node that runs on the store in `data`, if one answers there with that store's key.

@@ -22,8 +22,8 @@ use ureq::{Agent, Body};
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
 use crate::shape::{
-    AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, Health,
-    Page, State, Status,
+    AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, FindingShape,
+    Findings, Health, Leaving, Page, State, Status,
 };
 
 /// How long a node may take to accept a connection.
@@ -230,6 +230,16 @@ impl Target for Remote {
 
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         Remote::bundle_apply(self, file, options)
+    }
+
+    fn doctor(&self) -> Result<Vec<FindingShape>> {
+        self.get::<Findings>("/doctor").map(|found| found.findings)
+    }
+
+    fn leave(&self, collection: &str, force: bool) -> Result<()> {
+        check_collection(collection)?;
+        let path = format!("/collections/{collection}/leave");
+        self.post(&path, &Leaving { force }).map(drop)
     }
 
     fn is_shared(&self) -> bool {

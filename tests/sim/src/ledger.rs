@@ -329,7 +329,7 @@ impl Ledger {
     /// Reads everything that a store shows.
     pub(crate) fn check_whole(&mut self, at: usize, store: &Store) -> Checked {
         let err = |err: littoral::Error| format!("of store {at}: {err}");
-        store.verify().map_err(err)?;
+        store.check_rows().map_err(err)?;
         for name in COLLECTIONS {
             let now = seen(&store.held(name).0);
             let book = self.books.get_mut(name).expect("a known collection");

@@ -162,7 +162,7 @@ async fn converge(nodes: &[Node], documents: u64) {
     }
     for node in nodes {
         assert_eq!(node.store.collection("notes").unwrap().len(), documents);
-        node.store.verify().unwrap();
+        node.store.check_rows().unwrap();
     }
 }
 

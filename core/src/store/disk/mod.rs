@@ -12,6 +12,7 @@
 //!
 //! It does not know what the files mean.
 
+mod look;
 mod mem;
 mod real;
 mod redb_file;
@@ -20,6 +21,7 @@ use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 
+pub use look::LookDisk;
 pub use mem::MemDisk;
 pub use real::RealDisk;
 pub use redb_file::{Freeze, RedbFile, Written};

@@ -14,12 +14,19 @@ use super::{Disk, File};
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     root: PathBuf,
+    read_only: bool,
 }
 
 impl RealDisk {
     /// The files below `root`, which [`Disk::create_dir`] of `""` makes if it is missing.
     pub fn new(root: PathBuf) -> RealDisk {
-        RealDisk { root }
+        RealDisk { root, read_only: false }
+    }
+
+    /// The same, opening files for reading alone: for whoever looks at a store that it must not
+    /// change, or may not.
+    pub fn read_only(root: PathBuf) -> RealDisk {
+        RealDisk { root, read_only: true }
     }
 
     /// The directory itself.
@@ -38,7 +45,8 @@ impl RealDisk {
 impl Disk for RealDisk {
     fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(create).truncate(false);
+        let write = !self.read_only;
+        options.read(true).write(write).create(create && write).truncate(false);
         Ok(Arc::new(RealFile(options.open(self.path(name))?)))
     }
 

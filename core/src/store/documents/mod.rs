@@ -111,6 +111,17 @@ fn runs_prefix(number: u32, id: &str) -> Vec<u8> {
     [&number.to_be_bytes()[..], &id_len, id.as_bytes()].concat()
 }
 
+/// Whether a value of the table of documents is the head of a large one.
+pub(super) fn is_head(value: &[u8]) -> bool {
+    value.first().is_some_and(|flags| flags & IN_RUNS != 0)
+}
+
+/// The id of the document that a run belongs to, by the run's key.
+pub(super) fn id_of_run(key: &[u8]) -> Option<&str> {
+    let (len, rest) = key.get(4..)?.split_first_chunk::<2>()?;
+    std::str::from_utf8(rest.get(..usize::from(u16::from_be_bytes(*len)))?).ok()
+}
+
 /// The document with this id, whole; `None` if nothing of it is there.
 pub(super) fn read(
     read: &ReadTransaction,

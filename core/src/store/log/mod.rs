@@ -53,6 +53,7 @@ mod batch;
 mod reader;
 mod recover;
 mod segment;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -66,6 +67,7 @@ use crate::txn::peek_dot;
 pub use reader::LogReader;
 use reader::Shared;
 use segment::Segment;
+pub(super) use survey::{Bounds, Fault, FaultKind, Found, Survey};
 
 /// The active segment is extended by this many zeros at a time.
 ///

@@ -56,6 +56,11 @@ impl LogReader {
         Position(waited.expect(NO_PANIC).0.durable)
     }
 
+    /// The disk that the log lies on.
+    pub(in crate::store) fn disk(&self) -> Arc<dyn Disk> {
+        self.shared.disk.clone()
+    }
+
     /// The first position still held.
     pub fn start(&self) -> Position {
         Position(self.shared.start())
