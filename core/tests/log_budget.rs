@@ -307,6 +307,29 @@ fn a_follower_of_a_store_that_was_empty_misses_nothing_that_was_pruned() {
 }
 
 #[test]
+fn a_position_survives_a_crash_that_loses_what_was_shown() {
+    let a = Replica::new(0);
+    write(&a, NOTES, 1);
+    let deferred = |n: i64| a.store.write_deferred(|txn| txn.set(NOTES, "n", "d", n)).unwrap();
+    (0..9).for_each(deferred);
+    assert!(a.store.position() < a.store.stats().unwrap().position, "some of it may be lost");
+    let mut changes = a.store.changes(None);
+    changes.restart();
+    let from = [a.store.position(), a.store.changes(None).position(), changes.position()];
+    let again = a.after_power_cut(None);
+    (10..48i64).for_each(|n| again.notes().set("n", "d", n).unwrap());
+    for from in from {
+        let mut changes = again.store.changes(Some(from));
+        let told = std::iter::from_fn(|| changes.next(Duration::ZERO).unwrap());
+        assert_eq!(told.count(), 38, "what was lost is not told of, all that came after is");
+    }
+    // What was not durable when it was asked for is told when it is.
+    a.store.flush().unwrap();
+    let told = a.store.changes(Some(from[0])).next(Duration::ZERO).unwrap();
+    assert!(told.is_some_and(|change| change.dot.seq > 1));
+}
+
+#[test]
 fn a_follower_that_is_ahead_of_a_restored_store_is_told() {
     let a = Replica::new(0);
     write(&a, NOTES, 1);

@@ -57,10 +57,11 @@ impl Store {
         Changes { store: self.clone(), position, ready: VecDeque::new() }
     }
 
-    /// The position of this moment: changes from here on are those that are yet to come. Never
-    /// the default position.
+    /// The position of this moment: changes from here on are those that are yet to come, and
+    /// those that are shown and not durable yet, which may be lost. Never the default position.
     pub fn position(&self) -> Position {
-        self.inner.read_heads().applied.max(BEGINNING)
+        let applied = self.inner.read_heads().applied;
+        applied.min(self.inner.reader.durable()).max(BEGINNING)
     }
 }
 
