@@ -9,7 +9,7 @@ import math
 import sys
 from xml.sax.saxutils import escape
 
-WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 860, 150, 46, 70, 20, 62
+WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 860, 150, 46, 70, 20, 78
 MIB = 1 << 20
 PANELS = [
     ("log_bytes", "Log on disk, MiB", MIB),
