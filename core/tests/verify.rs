@@ -73,7 +73,7 @@ fn edit(replica: &Replica, rng: &mut Rng) {
 }
 
 #[test]
-fn a_store_is_sound_after_varied_edits_prunes_joins_renewals_and_crashes() {
+fn a_store_is_sound_after_varied_edits_prunes_joins_forks_and_crashes() {
     each_seed("verify", 6, |seed| {
         let mut rng = Rng::new(seed);
         let budget = LogBudget { bytes: 6 << 10, ..LogBudget::UNLIMITED };

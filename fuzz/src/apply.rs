@@ -68,10 +68,8 @@ impl Authors {
                     *birth = (*birth).clamp(1, own);
                     let before = after.map_or(own - 1, |after| after.seq);
                     let time = after.map_or_else(Timestamp::default, |after| after.time);
-                    *after = (*birth < own).then(|| Addition {
-                        seq: before.clamp(*birth, own - 1),
-                        time,
-                    });
+                    *after = (*birth < own)
+                        .then(|| Addition { seq: before.clamp(*birth, own - 1), time });
                     true
                 }
                 Op::Continue { .. } => false,

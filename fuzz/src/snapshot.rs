@@ -7,8 +7,8 @@ use littoral::Field;
 use littoral::crdt::{Body, Cell, Layout, LtHash, Row, join as algebra};
 use littoral::id::{Dot, Hash, Origin, Seq};
 use littoral::limits::MAX_SEQ;
-use littoral::txn::{Branches, Proof};
 use littoral::txn::snapshot::{Newest, Staged, ViewHead, pack, unpack};
+use littoral::txn::{Branches, Proof};
 
 use super::formats::{show, show_any};
 use super::input::Input;

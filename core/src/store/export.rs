@@ -2,8 +2,8 @@
 //!
 //! Of each collection a mark is kept, the number of the newest own transaction that was or may
 //! have been handed to anyone. It is durable before that happens. After a restored backup it
-//! tells what only this store can hold: own transactions above the mark, and only those, may be
-//! signed again under another number (DESIGN, rule 10); and the log keeps them however long.
+//! tells what peers may know: they are told of nothing above it, so that who holds something else
+//! there shows it; and the log keeps own transactions above it however long.
 //!
 //! A mark is a record of the log (see [`super::log`]), and so costs no sync of its own while a
 //! collection is being read: the batch that appends an own transaction appends its mark, too,

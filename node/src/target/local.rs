@@ -13,8 +13,7 @@ use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
 use crate::shape::{
     AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
-    FindingShape,
-    Status,
+    FindingShape, Status,
 };
 
 /// Changes given at once, at most.

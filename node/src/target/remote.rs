@@ -22,8 +22,8 @@ use ureq::{Agent, Body};
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
 use crate::shape::{
-    AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure, FindingShape,
-    Findings, Health, Leaving, Page, State, Status,
+    AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
+    FindingShape, Findings, Health, Leaving, Page, State, Status,
 };
 
 /// How long a node may take to accept a connection.

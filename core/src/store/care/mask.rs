@@ -263,8 +263,7 @@ impl Mask {
             }
             Op::Add { key, birth, total, by, after } => {
                 let key = self.key_bytes(key);
-                let after =
-                    after.map(|after| Addition { time: self.time(after.time), ..after });
+                let after = after.map(|after| Addition { time: self.time(after.time), ..after });
                 Op::Add { key, birth: *birth, total: *total, by: *by, after }
             }
             Op::Continue { .. } => op.clone(),

@@ -348,8 +348,7 @@ impl Rescue<'_> {
             }
             let Ok(signed) = Signed::verify(record.bytes.clone(), scope) else { return Ok(()) };
             let dot = signed.txn.dot;
-            if !self.lives.counts(&record)
-                || reach.seq(&record.collection, &dot.origin) >= dot.seq
+            if !self.lives.counts(&record) || reach.seq(&record.collection, &dot.origin) >= dot.seq
             {
                 return Ok(());
             }
