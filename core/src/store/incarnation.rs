@@ -185,10 +185,7 @@ fn apart(dot: &Dot) -> Error {
 }
 
 fn log_too_short(collection: &str) -> Error {
-    Error::new(
-        ErrorKind::Forked,
-        format!(
-            "another store writes under this node's key in '{collection}', and the log no longer holds what it takes to sign again what was not sent: see `littoral doctor`"
-        ),
-    )
+    Error::corrupt(format!(
+        "the log lacks a transaction of collection '{collection}' that the state says it holds"
+    ))
 }
