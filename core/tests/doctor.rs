@@ -79,17 +79,25 @@ fn a_fork_is_explained_with_both_hashes() {
     let copy = options(&a, 0).moved(true).open_on(Arc::new(disk)).unwrap();
     a.notes().set("n", "title", "of one").unwrap();
     copy.collection(NOTES).unwrap().set("n", "title", "of the other").unwrap();
+    copy.collection(NOTES).unwrap().set("n", "title", "of the other, again").unwrap();
+    a.notes().set("n", "title", "of one, again").unwrap();
     pull(&p, &a);
     common::pull_in(&q.store, &copy, NOTES);
     assert_eq!(found(1, &p), []);
     let theirs = common::stream(&q.store, NOTES, &Default::default());
     let (_, bytes) = theirs.last().unwrap();
+    let (_, first) = &theirs[0];
+    // Alone, the second one of the copy's can't be traced; and it was never there.
+    p.store.apply_remote(NOTES, vec![first.clone()]).unwrap();
     p.store.apply_remote(NOTES, vec![bytes.clone()]).unwrap_err();
     let findings = found(1, &p);
     assert_finds(&findings, "fork", Level::Warning, &a.store.node_id().to_string());
     let words: Vec<&str> = findings[0].what.split(' ').collect();
     let hashes = words.iter().filter(|w| w.len() == 32 && w.chars().all(|c| c.is_ascii_hexdigit()));
     assert_eq!(hashes.count(), 2, "{}", findings[0].what);
+    // Traced, it needs nobody.
+    p.store.apply_remote(NOTES, theirs.into_iter().map(|(_, bytes)| bytes).collect()).unwrap();
+    assert_finds(&found(1, &p), "branches", Level::Note, "both went on");
 }
 
 #[test]

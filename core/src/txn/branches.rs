@@ -94,6 +94,9 @@ pub trait Held {
     fn hash_at(&self, dot: &Dot) -> Result<Option<ShortHash>>;
 }
 
+/// Gives the cells of a document at a key.
+pub type CellsOf<'a> = dyn FnMut(&str, &[u8]) -> Result<Vec<Cell>> + 'a;
+
 /// Where a transaction belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -356,7 +359,7 @@ impl Branches {
         txn: &Txn,
         dot: Dot,
         held: &impl Held,
-        cells: &mut dyn FnMut(&str, &[u8]) -> Result<Vec<Cell>>,
+        cells: &mut CellsOf<'_>,
     ) -> Result<Translated> {
         let mut deps: BTreeMap<Origin, Dep> = BTreeMap::new();
         let mut seen = BTreeMap::new();

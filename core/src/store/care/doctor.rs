@@ -4,7 +4,7 @@
 //! upon: it explains states that are legal and puzzling. What of the disk and of links it can't
 //! know here, the node adds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,9 +16,8 @@ use super::look::{Look, RESCUE, guarded};
 use super::rows::{Subject, bounds};
 use crate::clock::Timestamp;
 use crate::error::{ErrorKind, Result};
-use crate::id::Origin;
-use crate::limits::MAX_CLOCK_LEAD_MS;
-use crate::limits::{DEAD_SPACE_BYTES, LOG_SEGMENT_BYTES};
+use crate::id::{Origin, Seq};
+use crate::limits::{DEAD_SPACE_BYTES, LOG_SEGMENT_BYTES, MAX_CLOCK_LEAD_MS};
 use crate::store::budget::{Budgets, LogBudget};
 use crate::store::disk::Disk;
 use crate::store::heads::{CollectionHead, Heads};
@@ -232,6 +231,17 @@ impl Doctor<'_> {
     }
 
     fn forks(&mut self, head: &CollectionHead) -> Result<()> {
+        let points: BTreeSet<(Origin, Seq)> =
+            head.branches.iter().map(|branch| (branch.root, branch.base)).collect();
+        for (root, base) in points {
+            self.tell(
+                Level::Note,
+                "branches",
+                &head.name,
+                format!("the history of {root} ({}) has forked after its number {base}: its store was copied or rolled back, and both went on; what both wrote is kept, each side as a branch", root.node),
+                "there is nothing to do; if two machines run with one key, give one of them a store of its own",
+            );
+        }
         let table = self.subject.read.open_table(tables::FORKS).map_err(db)?;
         let (start, end) = bounds(head.number);
         for entry in table.range(&start[..]..&end[..]).map_err(db)? {
@@ -241,6 +251,10 @@ impl Doctor<'_> {
             };
             let origin = self.subject.heads.origins.get(tables::u32_of(origin)?)?;
             let seq = tables::u64_of(seq)?;
+            if head.branches.iter().any(|one| one.root == origin && one.base + 1 == seq) {
+                // Both sides are kept.
+                continue;
+            }
             let (ours, theirs) = value.value().split_at(value.value().len().min(16));
             let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
             self.findings.push(Finding::new(
@@ -248,7 +262,7 @@ impl Doctor<'_> {
                 "fork",
                 head.name.clone(),
                 format!("{origin} ({}) has signed two transactions as its number {seq}: {} is held here, {} elsewhere: its store was copied or rolled back, and the collection does not sync between those who hold one and those who hold the other", origin.node, hex(ours), hex(theirs)),
-                "decide which side is to stay; on the other, `littoral export` what is only there, `littoral leave` the collection, and sync again",
+                "the logs of the two no longer reach back to where they part, or they have not met since; if it stays so, decide which side is to stay; on the other, `littoral export` what is only there, `littoral leave` the collection, and sync again",
             ));
         }
         Ok(())
