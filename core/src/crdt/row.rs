@@ -5,7 +5,7 @@
 //! Invariants: cells are sorted by key, then dot; no two share both; a row's bytes are
 //! canonical but for the numbers that stand for origins. A row knows nothing of its id,
 //! of other documents or of where it is stored. A large document is stored as several rows, the
-//! runs of its [`layout`](super::layout), which have these bytes each.
+//! runs of its [`layout`], which have these bytes each.
 //!
 //! Bytes of a row:
 //!
