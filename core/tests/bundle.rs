@@ -362,12 +362,12 @@ fn a_restored_store_takes_a_new_name_when_a_bundle_brings_its_own_history_back()
     assert_eq!(field(&b, "n", "hits"), Some(Field::Counter(111)), "nothing lost, nothing twice");
     assert_eq!(field(&b, "n", "offline"), Some(Field::from(true)));
     assert_eq!(field(&a, "n", "sent"), Some(Field::from(true)));
-    assert_eq!(common::vector(&b.store, NOTES).len(), 2, "two names of one node");
+    assert_eq!(common::vector(&b.store, NOTES).len(), 3, "what both share, and two branches");
     assert_same(&[&a.after_power_cut(None), &b]);
 }
 
 #[test]
-fn a_fork_stops_its_collection_and_no_other() {
+fn a_bundle_of_a_forked_history_brings_the_other_branch() {
     let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
     a.notes().set("n", "x", "common").unwrap();
     let copy = image(&a);
@@ -376,16 +376,18 @@ fn a_fork_stops_its_collection_and_no_other() {
     copy.store.collection("plans").unwrap().set("p", "x", 1i64).unwrap();
     apply(&b.store, &bundle(&a.store, None)).unwrap();
     apply(&c.store, &bundle(&copy.store, None)).unwrap();
-    let refused = apply(&b.store, &bundle(&c.store, None)).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Forked, "{refused}");
-    assert_eq!(field(&b, "n", "x"), Some(Field::from("a")));
-    assert_eq!(b.store.collections(), [NOTES, "plans"]);
-    // Known from the receiver's file, it is told before anything is written.
-    let mut options = BundleOptions { since: Some(have(&b.store)), ..BundleOptions::default() };
-    let refused = try_bundle(&c.store, &options).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Forked, "{refused}");
-    options.collections = only(&["plans"]);
-    try_bundle(&c.store, &options).unwrap();
+    // For one that is known to hold the other side, and for anyone.
+    for since in [Some(have(&b.store)), None] {
+        let one = b.after_power_cut(None);
+        apply(&one.store, &bundle(&c.store, since)).unwrap();
+        assert_eq!(one.notes().conflicts().unwrap().len(), 1, "both are kept");
+        let two = Replica::new(3);
+        apply(&two.store, &bundle(&one.store, None)).unwrap();
+        assert_same(&[&one, &two]);
+        let three = c.after_power_cut(None);
+        apply(&three.store, &bundle(&one.store, Some(have(&three.store)))).unwrap();
+        assert_same(&[&one, &three]);
+    }
 }
 
 // ---- for whom

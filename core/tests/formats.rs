@@ -381,7 +381,7 @@ fn contexts_of_hashes_are_on_the_pages() {
     // Of no use to anybody but the node itself.
     let own = ["littoral v1 stateless reset", "littoral v1 connection ids"];
     let contexts = |text: &str| -> BTreeSet<String> {
-        text.match_indices("\"littoral v")
+        text.match_indices("\"littoral v1 ")
             .map(|(at, _)| text[at + 1..].split('"').next().unwrap().to_owned())
             .collect()
     };

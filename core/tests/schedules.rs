@@ -7,6 +7,7 @@ use common::{NOTES, Replica, assert_same, fields, meet, pull, pull_one, snapshot
 use littoral::clock::Timestamp;
 use littoral::crdt::{Addition, DocOps, Op, key};
 use littoral::id::{Dot, Hash, Origin, Seq, Vector};
+use littoral::limits::MAX_SEQ;
 use littoral::txn::edit::Version;
 use littoral::txn::{NetworkId, NodeKey, Scope, Signed, Txn};
 use littoral::{ErrorKind, Field, Fields, Options, Path, Value};
@@ -504,8 +505,8 @@ fn numbers_at_their_ends_are_refused_or_counted_and_never_panic() {
     let add = |birth, total, by, after| Op::Add { key: hits.clone(), birth, total, by, after };
     let txns = [
         forge(&m, 1, Hash::default(), vec![add(1, i128::MAX, i64::MAX, None)]),
-        forge(&m, u64::MAX, Hash([1; 32]), vec![add(1, i128::MIN, i64::MIN, after(1))]),
-        forge(&m, u64::MAX, Hash([1; 32]), vec![add(u64::MAX, 1, 1, None)]),
+        forge(&m, MAX_SEQ, Hash([1; 32]), vec![add(1, i128::MIN, i64::MIN, after(1))]),
+        forge(&m, MAX_SEQ, Hash([1; 32]), vec![add(MAX_SEQ, 1, 1, None)]),
     ];
     let [first, rest @ ..] = txns;
     let second =

@@ -111,20 +111,18 @@ impl BundleCollection {
         }
     }
 
-    fn transaction(&mut self, signed: &Signed) -> Result<()> {
+    fn transaction(&mut self, signed: &Signed) {
         let (dot, ms) = (signed.txn.dot, signed.txn.time.millis());
         self.transactions += 1;
         self.documents += signed.txn.docs.len() as u64;
         self.bytes += signed.bytes.len() as u64;
         let (oldest, newest) = self.times_ms.unwrap_or((ms, ms));
         self.times_ms = Some((oldest.min(ms), newest.max(ms)));
-        let fresh = Authored { first: dot.seq, last: dot.seq - 1 };
+        // Where a history has forked, both sides are here, one after the other.
+        let fresh = Authored { first: dot.seq, last: dot.seq };
         let authored = self.authors.entry(dot.origin).or_insert(fresh);
-        if dot.seq != authored.last + 1 {
-            return Err(malformed("its transactions are not in order"));
-        }
-        authored.last = dot.seq;
-        Ok(())
+        (authored.first, authored.last) =
+            (authored.first.min(dot.seq), authored.last.max(dot.seq));
     }
 }
 
@@ -163,10 +161,11 @@ impl Tally {
             Part::Txns(txns) => {
                 for bytes in txns {
                     let scope = Scope { network: *network, collection: &one.name };
-                    one.transaction(&match self.verifies {
+                    let signed = match self.verifies {
                         true => Signed::verify(bytes.clone(), scope)?,
                         false => Signed::trusted(bytes.clone(), scope)?,
-                    })?;
+                    };
+                    one.transaction(&signed);
                 }
             }
             Part::Documents(documents) => {

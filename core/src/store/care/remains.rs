@@ -20,6 +20,7 @@ use crate::store::documents;
 use crate::store::heads::Origins;
 use crate::store::peers::{self, TrustedPeer};
 use crate::store::tables::{self, Definition, HeadRow, VectorRow, db};
+use crate::txn::Branches;
 
 /// A key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
@@ -43,6 +44,8 @@ pub(super) struct Collection {
     pub(super) number: u32,
     pub(super) head: Option<HeadRow>,
     pub(super) vector: BTreeMap<Origin, VectorRow>,
+    /// How forked origins are named.
+    pub(super) branches: Branches,
 }
 
 type Each<'a> = &'a mut dyn FnMut(Vec<u8>, Vec<u8>) -> Result<()>;
@@ -85,15 +88,19 @@ impl Remains {
         for (name, number) in self.all(tables::COLLECTIONS) {
             let name = String::from_utf8(name).ok().filter(|name| check_collection(name).is_ok());
             if let (Some(name), Ok(number)) = (name, tables::u32_of(&number)) {
-                let (head, vector) = (None, BTreeMap::new());
-                self.collections.insert(name, Collection { number, head, vector });
+                let (head, vector, branches) = (None, BTreeMap::new(), Branches::default());
+                self.collections.insert(name, Collection { number, head, vector, branches });
             }
         }
         let (heads, vectors) = (self.all(tables::HEADS), self.all(tables::VECTORS));
+        let branches = self.all(tables::BRANCHES);
         for collection in self.collections.values_mut() {
             let number = collection.number.to_be_bytes();
             let head = heads.iter().find(|(key, _)| *key == number);
             collection.head = head.and_then(|(_, value)| HeadRow::decode(value).ok());
+            let named = branches.iter().find(|(key, _)| *key == number);
+            let named = named.and_then(|(_, value)| Branches::decode(value, None).ok());
+            collection.branches = named.unwrap_or_default();
             for (key, value) in vectors.iter().filter(|(key, _)| key.starts_with(&number)) {
                 let origin = tables::u32_of(&key[4..]).ok().and_then(|n| self.origins.get(&n));
                 if let (Some(origin), Ok(row)) = (origin, VectorRow::decode(value)) {

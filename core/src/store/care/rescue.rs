@@ -36,14 +36,14 @@ use super::remains::{Collection, Remains};
 use super::salvage::{LeftOut, Reach, Salvage};
 use crate::crdt::Row;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Origin, Seq};
+use crate::id::{Dot, Hash, Origin, Seq};
 use crate::limits::SYNC_BATCH_BYTES;
 use crate::store::disk::Disk;
 use crate::store::log::{Bounds, Found, Survey};
 use crate::store::open;
 use crate::store::{Options, Store};
 use crate::txn::snapshot::{Newest, Staged, ViewHead, pack};
-use crate::txn::{Branches, NetworkId, NodeKey, Scope, Signed};
+use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 pub use super::rescued::{How, Rescued, RescuedCollection};
 
@@ -265,15 +265,14 @@ impl Rescue<'_> {
         let Some(head) = &left.head else { return Ok(false) };
         let scope = Scope { network: self.network, collection: name };
         let mut view = ViewHead {
-            // The proofs of branches are not for their names here: such a state is not joined.
-            branches: Branches::default(),
+            branches: left.branches.clone(),
             vector: BTreeMap::new(),
             cells: head.cells.digest(),
             documents: head.documents,
         };
         for (origin, row) in &left.vector {
-            let dot = Dot { origin: *origin, seq: row.seq };
-            match row.proof.check(&dot, scope) {
+            let dot = left.branches.signed(&Dot { origin: *origin, seq: row.seq });
+            match dot.map_or(Ok(Hash::default()), |dot| row.proof.check(&dot, scope)) {
                 Ok(hash) if hash == row.hash => {}
                 _ => return Ok(false),
             }
