@@ -351,6 +351,9 @@ def operation(reader, origin, seen, number, author, needs, count):
         place, slot = key_of(reader.bytes())
         birth, total, by = reader.uint(), reader.int(), reader.int()
         want(slot == COUNTER and 1 <= birth <= number and -(1 << 63) <= by < 1 << 63, "an add")
+        if birth < number:
+            after, _ = reader.uint(), reader.int()
+            want(birth <= after < number, "an add after another one")
         return f"add {place} {by:+d}, {total} since {birth}"
     want(kind == 3, f"an operation {kind}")
     place, slot = key_of(reader.bytes())

@@ -379,7 +379,7 @@ fn counters_that_a_peer_may_have_are_left_out_and_told() {
 }
 
 #[test]
-fn a_history_with_snapshots_renewals_and_leavings_is_rescued() {
+fn a_history_with_snapshots_forks_and_leavings_is_rescued() {
     each_seed("rescue past", 5, |seed| {
         let mut rng = Rng::new(seed);
         let small = Small { segment_bytes: 3 << 10, budget: LogBudget::UNLIMITED };

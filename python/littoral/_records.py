@@ -142,7 +142,6 @@ class Verified:
     """What was found, the worst first."""
 
 
-
 class Digests(NamedTuple):
     """Two digests of a collection, in hexadecimal."""
 

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use littoral::id::{Dot, Head, Origin, Seq, Vector};
 use littoral::store::disk::MemDisk;
 use littoral::txn::{NetworkId, Scope, Signed, peek_dot};
-use littoral::{Document, Store};
+use littoral::{Document, ErrorKind, Store};
 
 use crate::oracle::{History, Reading, Seen, Shown, covers};
 use crate::spy;
@@ -328,7 +328,10 @@ impl Ledger {
 
     /// Reads everything that a store shows.
     pub(crate) fn check_whole(&mut self, at: usize, store: &Store) -> Checked {
-        let err = |err: littoral::Error| format!("of store {at}: {err}");
+        let err = |err: littoral::Error| match err.kind() {
+            ErrorKind::Io | ErrorKind::Internal => format!("{UNREADABLE}store {at}: {err}"),
+            _ => format!("of store {at}: {err}"),
+        };
         store.check_rows().map_err(err)?;
         for name in COLLECTIONS {
             let now = seen(&store.held(name).0);

@@ -224,7 +224,7 @@ impl World {
 
     /// After a fault of its disk a store may be unreadable until it is opened again; all of it
     /// is compared then. Whether it is.
-    fn excuse(&self, at: usize, checked: Checked) -> Checked<bool> {
+    pub(crate) fn excuse(&self, at: usize, checked: Checked) -> Checked<bool> {
         match checked {
             Err(what) if what.starts_with(UNREADABLE) && self.machines[at].has_excuse() => Ok(true),
             checked => checked.map(|()| false).map_err(|what| format!("store {at}: {what}")),

@@ -121,8 +121,7 @@ impl BundleCollection {
         // Where a history has forked, both sides are here, one after the other.
         let fresh = Authored { first: dot.seq, last: dot.seq };
         let authored = self.authors.entry(dot.origin).or_insert(fresh);
-        (authored.first, authored.last) =
-            (authored.first.min(dot.seq), authored.last.max(dot.seq));
+        (authored.first, authored.last) = (authored.first.min(dot.seq), authored.last.max(dot.seq));
     }
 }
 

@@ -53,7 +53,8 @@ impl Check<'_> {
     fn entry(&mut self, origin: Origin, row: &VectorRow) {
         let scope = Scope { network: self.subject.network, collection: &self.head.name };
         let dot = Dot { origin, seq: row.seq };
-        match row.proof.check(&dot, scope) {
+        let signed = self.head.branches.signed(&dot).unwrap_or(dot);
+        match row.proof.check(&signed, scope) {
             Ok(hash) if hash == row.hash => {}
             _ => self.find(
                 "vector-proof",
