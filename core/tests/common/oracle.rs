@@ -24,6 +24,8 @@ pub(crate) type Rank = (Timestamp, Origin, Seq);
 /// A transaction and everything its author had seen.
 pub(crate) struct Past {
     pub(crate) txn: Txn,
+    /// What its author has named so far.
+    named: Seen,
     pub(crate) seen: Seen,
 }
 
@@ -50,19 +52,31 @@ impl History {
     pub(crate) fn note(&mut self, txn: Txn) {
         let own = txn.dot.origin;
         let before = Dot { origin: own, seq: txn.dot.seq - 1 };
-        let mut seen = self.txns.get(&before).map(|past| past.seen.clone()).unwrap_or_default();
+        let past = self.txns.get(&before);
+        let mut named = past.map(|past| past.named.clone()).unwrap_or_default();
+        let mut seen = past.map(|past| past.seen.clone()).unwrap_or_default();
         if before.seq > 0 {
+            named.insert(own, before.seq);
             seen.insert(own, before.seq);
         }
         for dep in &txn.deps {
-            let newest = seen.entry(dep.origin).or_default();
+            let newest = named.entry(dep.origin).or_default();
             assert!(*newest < dep.seq, "{} names {} again: deps are differences", txn.dot, dep.seq);
             *newest = dep.seq;
+            let newest = seen.entry(dep.origin).or_default();
+            *newest = (*newest).max(dep.seq);
+            // What that one had seen is seen as well. A history that goes on under a new name
+            // names the old one, and nothing before it.
+            let dot = Dot { origin: dep.origin, seq: dep.seq };
+            for (origin, seq) in self.txns.get(&dot).into_iter().flat_map(|past| &past.seen) {
+                let newest = seen.entry(*origin).or_default();
+                *newest = (*newest).max(*seq);
+            }
         }
         for doc in &txn.docs {
             self.touching.entry(doc.id.clone()).or_default().insert(txn.dot);
         }
-        self.txns.insert(txn.dot, Past { txn, seen });
+        self.txns.insert(txn.dot, Past { txn, named, seen });
     }
 
     /// Forgets a transaction that was lost before anybody but its author had seen it.

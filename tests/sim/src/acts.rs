@@ -6,6 +6,8 @@
 use littoral::store::Collections;
 use littoral::{NodeId, Store};
 
+use std::collections::BTreeSet;
+
 use crate::chance::Chance;
 use crate::edits;
 use crate::follower::Follower;
@@ -47,10 +49,16 @@ pub(crate) enum Act {
     Budget,
     /// Only some collections are exchanged from now on, with somebody or with everybody.
     Want,
+    /// A disk is kept as it is.
+    Keep,
+    /// A machine gets the disk that it had.
+    RollBack,
+    /// A machine is copied.
+    Copy,
 }
 
 impl Act {
-    pub(crate) const ALL: [Act; 20] = [
+    pub(crate) const ALL: [Act; 23] = [
         Act::Write,
         Act::Flush,
         Act::Leave,
@@ -71,6 +79,9 @@ impl Act {
         Act::Prune,
         Act::Budget,
         Act::Want,
+        Act::Keep,
+        Act::RollBack,
+        Act::Copy,
     ];
 
     /// How often it happens, beside 20 for writing, if its seed is fond of it a little.
@@ -80,6 +91,11 @@ impl Act {
             Act::Crash | Act::Doom | Act::Fault | Act::Cut | Act::Double => 2,
             _ => 1,
         }
+    }
+
+    /// Whether it makes another life of a store.
+    pub(crate) fn copies(self) -> bool {
+        matches!(self, Act::Keep | Act::RollBack | Act::Copy)
     }
 
     /// Whether it makes a disk fail or lose power.
@@ -147,7 +163,7 @@ impl World {
             Act::Double => {
                 let other = chance.below(self.machines.len());
                 let up = [at, other].iter().all(|at| self.machines[*at].store.is_some());
-                match at != other && up {
+                match up && self.may_meet(at, other) {
                     true => self.connect(at, other),
                     false => Ok(()),
                 }
@@ -161,6 +177,12 @@ impl World {
             Act::Prune => self.prune(at),
             Act::Budget => self.set_budget(at, &mut chance),
             Act::Want => self.want_some(at, &mut chance),
+            Act::Keep => {
+                self.keep_image(at, &mut chance);
+                Ok(())
+            }
+            Act::RollBack => self.roll_back(&mut chance),
+            Act::Copy => self.copy_machine(at, &mut chance),
         }
     }
 
@@ -224,6 +246,7 @@ impl World {
         let left = store.leave(name);
         self.say(&format!("{at} left {name}: {left:?}"));
         self.machines[at].follower.iter_mut().for_each(Follower::drop_all);
+        self.machines[at].may_have_left |= left.is_err();
         self.touch(at);
         match left {
             Ok(_) => {
@@ -283,7 +306,7 @@ impl World {
     fn set_budget(&mut self, at: usize, chance: &mut Chance) -> Checked {
         let Some(store) = self.machines[at].up() else { return Ok(()) };
         let (name, sound) = (*chance.pick(&COLLECTIONS), self.machines[at].is_sound());
-        let budget = chance.percent(80).then(|| budget(chance));
+        let budget = chance.percent(80).then(|| budget(chance, self.plan.copies));
         let set = store.set_log_budget(name, budget);
         self.say(&format!("{at} has another budget for {name}: {set:?}"));
         self.touch(at);
@@ -397,25 +420,35 @@ impl World {
 
     /// A replica leaves for good, with what only it held. Two stay.
     fn gone(&mut self, at: usize) -> Checked {
-        let here = self.machines.iter().filter(|machine| !machine.gone).count();
-        if here <= 2 {
+        // Two that can meet stay.
+        let stay = self.present().into_iter().filter(|other| *other != at);
+        let stay: BTreeSet<NodeId> = stay.map(|at| self.machines[at].id()).collect();
+        if stay.len() < 2 {
             return Ok(());
         }
         self.go_down(at, Down::CutAllLost)?;
         self.say(&format!("{at} never comes back"));
         self.machines[at].gone = true;
+        self.forget_under_way(at);
         Ok(())
     }
 
     fn inspect(&mut self, at: usize) -> Checked {
         let Some(store) = self.machines[at].up() else { return Ok(()) };
         let disk = self.machines[at].disk.clone();
-        disk.spared(|| self.ledger.check_whole(at, &store))?;
+        let checked = disk.spared(|| self.ledger.check_whole(at, &store));
+        if self.excuse(at, checked)? {
+            return Ok(());
+        }
         for name in COLLECTIONS {
             // Reads may fail with the disk; they are never wrong, and never panic.
             let digests = store.digests(name);
             let excused = digests.is_ok() || self.may_fail(at);
             ensure!(excused, "store {at} could not be read: {:?}", digests.map_err(|e| e.kind()));
+            if self.ledger.has_lives(&store.node_id()) && !self.plan.forks {
+                // What is read here would be handed out, to nobody who could object.
+                continue;
+            }
             let page = store.log_start(name, &Default::default());
             match page.and_then(|from| store.log_read(name, from, 1 << 10)) {
                 // Who reads the log gives it to a peer.

@@ -11,7 +11,7 @@ use littoral::limits::{
 use littoral::replica::{self, Replica};
 use littoral::sync::ask::Answer;
 use littoral::sync::door::{
-    Event as News, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
+    Event as News, Input, Offence, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
 };
 use littoral::sync::message::{CloseCode, Control, Tail};
 use littoral::txn::snapshot::{Newest, ViewHead};
@@ -94,7 +94,10 @@ impl World {
         match &applied {
             Ok(()) => self.acknowledge(at)?,
             Err(err) => ensure!(
-                err.kind() == ErrorKind::MissingDependency || !sound || self.may_fail(at),
+                err.kind() == ErrorKind::MissingDependency
+                    || self.may_refuse(err.kind())
+                    || !sound
+                    || self.may_fail(at),
                 "store {at} could not apply: {err}"
             ),
         }
@@ -128,6 +131,7 @@ impl World {
                 self.joins += 1;
                 self.acknowledge(at)?;
             }
+            StepOutcome::Refused(Offence::Forked, _) if self.may_refuse(ErrorKind::Forked) => {}
             StepOutcome::Refused(..) => {
                 return Err(format!("store {at} refused a snapshot: {outcome:?}"));
             }
@@ -255,9 +259,18 @@ impl World {
             }
             Output::Event(news) => {
                 self.say(&format!("link {number} at {at}: {news:?}"));
-                let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });
-                ensure!(!bad, "store {at}: {news:?}");
-                Ok(())
+                match news {
+                    News::Diverged { .. } => Err(format!("store {at}: {news:?}")),
+                    News::Halted { collection, offence, by_peer, why } => {
+                        let offence = (offence, &why[..]);
+                        self.check_halt(number, &collection, offence, by_peer)?;
+                        self.end(number, e).into_iter().for_each(|end| {
+                            end.halted.insert(collection.clone());
+                        });
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
             }
             Output::Close { code, reason, by_peer } => {
                 self.say(&format!("link {number} closed at {at}: {code:?}: {reason}"));
@@ -311,7 +324,10 @@ impl World {
                         self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
-                    Control::Hello(_) => self.acknowledge(at)?,
+                    // To say what it holds of one collection, it makes durable what it holds.
+                    Control::Hello(hello) if !hello.collections.is_empty() => {
+                        self.acknowledge(at)?;
+                    }
                     _ => {}
                 }
                 continue;
@@ -356,7 +372,7 @@ impl World {
         let entry = |(origin, newest): (&Origin, &Newest)| {
             (*origin, Head { seq: newest.seq, hash: newest.hash.short() })
         };
-        self.ledger.told(at, collection, &head.vector.iter().map(entry).collect())
+        self.ledger.showed(at, collection, &head.vector.iter().map(entry).collect())
     }
 }
 

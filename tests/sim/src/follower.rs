@@ -80,7 +80,8 @@ impl Follower {
             }
         }
         let end = changes.position();
-        let all = drained && end >= store.position();
+        // All that is shown is durable, too.
+        let all = drained && end >= store.stats().map_err(unreadable)?.position;
         let until = if all { store.position() } else { end };
         self.check_told(disk, network, &told, until)?;
         self.position = end;

@@ -1,27 +1,30 @@
 //! The ledger: everything that was ever written, what each store owes, and the checks.
 //!
 //! It knows stores only by what they show, what they put on the wire, and the bytes of their
-//! logs; what they ought to show, it works out from the history alone (`oracle`).
+//! logs; what they ought to show, it works out from the history alone (`book`, `oracle`).
 //!
 //! What it holds a store to, after every event that touched it:
-//! 1. a dot stands for one transaction for ever, and each has the hash that vectors tell;
+//! 1. a dot stands for one transaction for ever, and each has the hash that vectors tell; only
+//!    where a store was copied or rolled back may its node have used a dot twice, and then each
+//!    store stays on the line that it holds;
 //! 2. the vector is exact: all that it covers was written, all shown is of what it covers;
 //! 3. the vector is causally closed, and a transaction depends on what its author had seen;
 //! 4. each document shows what the oracle says, so transactions are there whole;
 //! 5. a write over several collections is there in all of them or in none, at its author;
 //! 6. the state is a function of the vector;
-//! 7. what was acknowledged, or went to a peer, is there for ever.
+//! 7. what was acknowledged, or went to a peer, is there for ever, under its own name or, if
+//!    nobody was ever given it, word for word under another one (`renewal`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
-use littoral::id::{Dot, Head, Origin, Seq, Vector};
+use littoral::id::{Dot, Hash, NodeId, Origin, Vector};
 use littoral::store::disk::MemDisk;
 use littoral::txn::{NetworkId, Scope, Signed, peek_dot};
-use littoral::{Document, Store};
+use littoral::{Document, ErrorKind, Store};
 
-use crate::oracle::{History, Reading, Seen, Shown, covers};
-use crate::spy;
+use crate::book::Book;
+use crate::oracle::{Seen, Shown};
+use crate::spy::{self, Logged};
 use crate::{Checked, ensure};
 
 /// The collections of every schedule.
@@ -31,62 +34,91 @@ pub(crate) const COLLECTIONS: [&str; 2] = ["notes", "plans"];
 pub(crate) const UNREADABLE: &str = "unreadable: ";
 
 type Dots = Vec<(&'static str, Dot)>;
-type Logged = BTreeSet<(&'static str, Dot)>;
-type Touched = (String, Vec<(Origin, Seq)>);
+type InLog = BTreeSet<(&'static str, Dot, [u8; 32])>;
 
 /// Everything that was ever written, and what each store owes.
 pub(crate) struct Ledger {
     network: NetworkId,
-    books: BTreeMap<&'static str, Book>,
-    accounts: Vec<Account>,
+    pub(crate) books: BTreeMap<&'static str, Book>,
+    pub(crate) accounts: Vec<Account>,
+    /// Those of images of disks.
+    kept: Vec<Account>,
+    /// How many lives each node may have: one, and one for each image of a store of it.
+    lives: BTreeMap<NodeId, usize>,
+    /// How often something was handed out that had not been before.
+    pub(crate) handed_out: u64,
+    /// How often transactions were signed again.
+    pub(crate) renewals: u64,
     /// How often a document was compared with the oracle.
     pub(crate) compared: u64,
 }
 
-/// One collection.
-#[derive(Default)]
-struct Book {
-    history: History,
-    signed: BTreeMap<Dot, Entry>,
-    /// The digest of cells that goes with a vector.
-    states: BTreeMap<[u8; 32], [u8; 32]>,
-    /// What the oracle said, by document and by what of the transactions that touch it is known.
-    shown: BTreeMap<Touched, Rc<Option<Shown>>>,
-}
-
-struct Entry {
-    bytes: Vec<u8>,
-    head: Head,
-}
-
 /// One store.
-#[derive(Default)]
-struct Account {
+#[derive(Default, Clone)]
+pub(crate) struct Account {
     /// Up to where its log was read.
     logged: u64,
     /// What it held when it was last looked at.
-    held: BTreeMap<&'static str, Vector>,
+    pub(crate) held: BTreeMap<&'static str, Vector>,
     /// What it has to hold, whatever happens.
-    owes: BTreeMap<&'static str, Seen>,
+    pub(crate) owes: BTreeMap<&'static str, Vector>,
     /// The writes over several collections that may be lost together.
-    groups: Vec<Dots>,
+    pub(crate) groups: Vec<Dots>,
     /// The collections that a write with an unknown outcome touches.
     limbo: Option<BTreeSet<&'static str>>,
     /// The collections that it has ever left.
     has_left: BTreeSet<&'static str>,
     /// The collection that it may have left or not.
     leaving: Option<&'static str>,
+    /// The names under which its log has transactions that were signed again.
+    pub(crate) renewed: BTreeSet<(&'static str, Origin)>,
 }
 
 impl Ledger {
     pub(crate) fn new(network: NetworkId) -> Ledger {
         let books = COLLECTIONS.map(|name| (name, Book::default())).into();
-        Ledger { network, books, accounts: Vec::new(), compared: 0 }
+        Ledger {
+            network,
+            books,
+            accounts: Vec::new(),
+            kept: Vec::new(),
+            lives: BTreeMap::new(),
+            handed_out: 0,
+            renewals: 0,
+            compared: 0,
+        }
     }
 
     /// Opens the account of a new store, the next by number.
-    pub(crate) fn open_account(&mut self) {
+    pub(crate) fn open_account(&mut self, node: NodeId) {
         self.accounts.push(Account::default());
+        self.lives.insert(node, 1);
+    }
+
+    /// Keeps the account of a store, as its disk is kept. Gives its number.
+    pub(crate) fn keep(&mut self, at: usize, node: NodeId) -> usize {
+        *self.lives.entry(node).or_default() += 1;
+        self.kept.push(self.accounts[at].clone());
+        self.kept.len() - 1
+    }
+
+    /// The store has become what it was when this account was kept; or, if it is new, is a copy.
+    pub(crate) fn put_back(&mut self, at: usize, kept: usize) {
+        let account = self.kept[kept].clone();
+        match self.accounts.get_mut(at) {
+            Some(there) => *there = account,
+            None => self.accounts.push(account),
+        }
+    }
+
+    /// Whether a store of a node was ever kept, and so may have been copied or rolled back.
+    pub(crate) fn has_lives(&self, node: &NodeId) -> bool {
+        self.lives.get(node).is_some_and(|lives| *lives > 1)
+    }
+
+    /// Whether any store may have been copied or rolled back.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.lives.values().any(|lives| *lives > 1)
     }
 
     /// The network that all stores belong to.
@@ -96,7 +128,7 @@ impl Ledger {
 
     /// Transactions in the history.
     pub(crate) fn transactions(&self) -> usize {
-        self.books.values().map(|book| book.signed.len()).sum()
+        self.books.values().map(Book::len).sum()
     }
 
     /// Whether a store has left a collection, ever.
@@ -119,9 +151,8 @@ impl Ledger {
     /// Everything that the store holds now has been acknowledged as durable.
     pub(crate) fn acknowledged(&mut self, at: usize, store: &Store) {
         for name in COLLECTIONS {
-            let held = seen(&store.held(name).0);
             let account = &mut self.accounts[at];
-            join(account.owes.entry(name).or_default(), &held);
+            join(account.owes.entry(name).or_default(), &store.held(name).0);
             account.groups.clear();
         }
     }
@@ -129,14 +160,20 @@ impl Ledger {
     /// The store gave a peer this transaction.
     pub(crate) fn sent(&mut self, at: usize, name: &str, dot: Dot, bytes: &[u8]) -> Checked {
         let name = known(name)?;
-        let entry = self.books[name].signed.get(&dot);
-        ensure!(
-            entry.is_some_and(|entry| entry.bytes == bytes),
-            "store {at} sent {name} {dot}, which is unknown"
-        );
+        let book = self.books.get_mut(name).expect("a known collection");
+        let entry = book.at(&dot).iter().find(|entry| entry.bytes == bytes);
+        let hash =
+            entry.ok_or_else(|| format!("store {at} sent {name} {dot}, which is unknown"))?;
+        let hash = hash.hash;
+        self.handed_out += u64::from(book.let_go(&dot, hash));
         let account = &mut self.accounts[at];
-        match account.held.get(name).is_some_and(|held| held.covers(&dot)) {
-            true => join(account.owes.entry(name).or_default(), &[(dot.origin, dot.seq)].into()),
+        let held = account.held.get(name).cloned().unwrap_or_default();
+        match held.covers(&dot) {
+            true => {
+                ensure!(book.holds(&held, &dot, hash), "store {at} sent {dot} of another line");
+                let head = littoral::id::Head { seq: dot.seq, hash: hash.short() };
+                account.owes.entry(name).or_default().advance(dot.origin, head);
+            }
             // A tail that began before may go on with what the log still has.
             false => ensure!(account.has_left.contains(name), "store {at} sent {dot}: not held"),
         }
@@ -146,7 +183,23 @@ impl Ledger {
     /// The store told a peer that it holds this.
     pub(crate) fn told(&mut self, at: usize, name: &str, vector: &Vector) -> Checked {
         let name = known(name)?;
-        join(self.accounts[at].owes.entry(name).or_default(), &seen(vector));
+        join(self.accounts[at].owes.entry(name).or_default(), vector);
+        Ok(())
+    }
+
+    /// The store shows a peer all that it holds.
+    pub(crate) fn showed(&mut self, at: usize, name: &str, vector: &Vector) -> Checked {
+        self.told(at, name, vector)?;
+        let book = self.books.get_mut(known(name)?).expect("a known collection");
+        let lines = book.lines(vector).map_err(|what| format!("a view of {name}: {what}"))?;
+        for (origin, head) in vector.iter() {
+            for seq in 1..=head.seq {
+                let dot = Dot { origin: *origin, seq };
+                if let Some(hash) = book.entry(&lines, &dot).map(|entry| entry.hash) {
+                    self.handed_out += u64::from(book.let_go(&dot, hash));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -175,15 +228,8 @@ impl Ledger {
         self.accounts[at].logged = 0;
         let (found, logged) = self.read_log(at, store, disk)?;
         for name in COLLECTIONS {
-            let held = store.held(name).0;
-            let account = &self.accounts[at];
-            for (origin, seq) in account.owes.get(name).into_iter().flatten() {
-                ensure!(
-                    held.seq(origin) >= *seq,
-                    "lost: {name} {origin}:{seq} was acknowledged or sent, now there is {}",
-                    held.seq(origin)
-                );
-            }
+            self.settle_renewal(at, name, store)?;
+            self.check_owed(at, name, store)?;
             self.forget_lost(at, name, store, &logged);
         }
         let held = |name: &str, dot: &Dot| store.held(name).0.covers(dot);
@@ -205,26 +251,53 @@ impl Ledger {
         self.check_whole(at, store)
     }
 
+    /// What was acknowledged or sent is there.
+    fn check_owed(&self, at: usize, name: &str, store: &Store) -> Checked {
+        let (held, book) = (store.held(name).0, &self.books[name]);
+        let lines = book.lines(&held).map_err(|what| format!("{name}: {what}"))?;
+        for (origin, owed) in self.accounts[at].owes.get(name).into_iter().flat_map(Vector::iter) {
+            let dot = Dot { origin: *origin, seq: owed.seq };
+            ensure!(
+                held.covers(&dot) && book.head(&lines, &dot) == Some(*owed),
+                "lost: {name} {dot} was acknowledged or sent, now there is {}",
+                held.seq(origin)
+            );
+        }
+        Ok(())
+    }
+
     /// What was lost before anybody but its author had seen it has never been: its author may
     /// give the same names again.
-    fn forget_lost(&mut self, at: usize, name: &'static str, store: &Store, logged: &Logged) {
+    fn forget_lost(&mut self, at: usize, name: &'static str, store: &Store, logged: &InLog) {
         let held = store.held(name).0;
         let before = self.accounts[at].held.remove(name).unwrap_or_default();
-        let book = self.books.get_mut(name).expect("a known collection");
-        let elsewhere = |dot: &Dot| {
-            let holds = |account: &Account| account.held.get(name).is_some_and(|v| v.covers(dot));
-            self.accounts.iter().any(holds)
-        };
         let own = before.iter().filter(|(origin, _)| origin.node == store.node_id());
         for (origin, head) in own {
             for seq in held.seq(origin) + 1..=head.seq {
-                let dot = Dot { origin: *origin, seq };
-                if !logged.contains(&(name, dot)) && !elsewhere(&dot) {
-                    book.signed.remove(&dot);
-                    book.history.forget(&dot);
-                    book.shown.clear();
-                }
+                self.forget_unless_held(name, &Dot { origin: *origin, seq }, &before, logged);
             }
+        }
+    }
+
+    /// Forgets what was held at this dot before, unless a store, an image or the log still holds
+    /// it, or somebody was given it.
+    fn forget_unless_held(
+        &mut self,
+        name: &'static str,
+        dot: &Dot,
+        before: &Vector,
+        logged: &InLog,
+    ) {
+        let book = self.books.get_mut(name).expect("a known collection");
+        let lines = book.lines(before).unwrap_or_default();
+        let Some(entry) = book.entry(&lines, dot) else { return };
+        let (hash, let_go) = (entry.hash, entry.let_go);
+        let holds = |account: &Account| {
+            account.held.get(name).is_some_and(|held| book.holds(held, dot, hash))
+        };
+        let elsewhere = self.accounts.iter().chain(&self.kept).any(holds);
+        if !let_go && !elsewhere && !logged.contains(&(name, *dot, hash.0)) {
+            book.forget(dot, hash);
         }
     }
 
@@ -235,9 +308,10 @@ impl Ledger {
             self.accounts[at].groups.push(new.clone());
         }
         for dot in &new {
-            self.check_deps(at, dot)?;
+            self.check_deps(at, dot, store)?;
         }
         for name in COLLECTIONS {
+            self.settle_renewal(at, name, store)?;
             self.check_collection(at, name, store)?;
         }
         Ok(())
@@ -245,46 +319,63 @@ impl Ledger {
 
     /// Reads on in a store's log. Gives its own transactions that are new, and all there are.
     /// What a failed write left behind is looked at when the store is open again.
-    fn read_log(&mut self, at: usize, store: &Store, disk: &MemDisk) -> Checked<(Dots, Logged)> {
+    fn read_log(&mut self, at: usize, store: &Store, disk: &MemDisk) -> Checked<(Dots, InLog)> {
         let failed = store.stats().map_err(|err| err.to_string())?.failure.is_some();
         let account = &mut self.accounts[at];
         let (records, end) = spy::read(disk, account.logged);
+        let mut marks = Vec::new();
         if !failed {
             account.logged = end;
         }
-        let (mut new, mut all) = (Dots::new(), Logged::new());
-        for record in records.into_iter().filter(|record| record.kind == spy::TXN) {
+        for record in &records {
+            let Some((incarnation, seq)) = record.mark() else { continue };
+            let (name, origin) =
+                (known(&record.collection)?, Origin { node: store.node_id(), incarnation });
+            marks.push((name, Dot { origin, seq }));
+        }
+        let (mut new, mut all) = (Dots::new(), InLog::new());
+        for record in records.into_iter().filter(Logged::is_transaction) {
             let name = known(&record.collection)?;
-            let book = self.books.get_mut(name).expect("a known collection");
             let dot = peek_dot(&record.bytes).map_err(|err| err.to_string())?;
             if failed && !store.held(name).0.covers(&dot) {
                 continue;
             }
-            all.insert((name, dot));
-            match book.signed.get(&dot) {
-                Some(entry) => {
-                    ensure!(entry.bytes == record.bytes, "{name} {dot} names two transactions");
-                    continue;
-                }
-                None => {
-                    let own = dot.origin.node == store.node_id();
-                    ensure!(own, "{name} {dot} comes from nowhere");
-                }
+            let renewed = record.kind == spy::RENEWED;
+            if renewed {
+                self.accounts[at].renewed.insert((name, dot.origin));
             }
+            let book = self.books.get_mut(name).expect("a known collection");
+            let entries = book.at(&dot);
+            if let Some(entry) = entries.iter().find(|entry| entry.bytes == record.bytes) {
+                all.insert((name, dot, entry.hash.0));
+                continue;
+            }
+            let own = dot.origin.node == store.node_id();
+            ensure!(own, "{name} {dot} comes from nowhere");
+            let lives = self.lives.get(&dot.origin.node).is_some_and(|lives| *lives > 1);
+            ensure!(lives || entries.is_empty(), "{name} {dot} names two transactions");
             let scope = Scope { network: self.network, collection: name };
             let signed = Signed::verify(record.bytes, scope).map_err(|err| err.to_string())?;
-            let head = Head { seq: dot.seq, hash: signed.hash.short() };
-            book.history.note(signed.txn);
-            book.signed.insert(dot, Entry { bytes: signed.bytes, head });
-            new.push((name, dot));
+            all.insert((name, dot, signed.hash.0));
+            book.note(signed, renewed).map_err(|what| format!("{name}: {what}"))?;
+            if !renewed {
+                new.push((name, dot));
+            }
+        }
+        for (name, upto) in marks {
+            let book = self.books.get_mut(name).expect("a known collection");
+            self.handed_out += u64::from(book.mark(&store.held(name).0, &upto));
         }
         Ok((new, all))
     }
 
     /// A transaction depends on exactly what its author held.
-    fn check_deps(&self, at: usize, (name, dot): &(&'static str, Dot)) -> Checked {
+    fn check_deps(&mut self, at: usize, new: &(&'static str, Dot), store: &Store) -> Checked {
+        let (name, dot) = new;
         let before = self.accounts[at].held.get(name).map(seen).unwrap_or_default();
-        let past = &self.books[name].history.txns[dot].seen;
+        let book = self.books.get_mut(name).expect("a known collection");
+        let lines = book.lines(&store.held(name).0).map_err(|what| format!("{name}: {what}"))?;
+        let past = &book.view(&lines).past(dot)?.seen;
         ensure!(*past == before, "{name} {dot} depends on {past:?}; there was {before:?}");
         Ok(())
     }
@@ -292,34 +383,33 @@ impl Ledger {
     fn check_collection(&mut self, at: usize, name: &'static str, store: &Store) -> Checked {
         let (vector, cells) = store.held(name);
         let before = self.accounts[at].held.insert(name, vector.clone()).unwrap_or_default();
-        let digest = vector.digest().0;
         let book = self.books.get_mut(name).expect("a known collection");
-        let state = *book.states.entry(digest).or_insert(cells.0);
-        ensure!(state == cells.0, "{name}: two states at one vector");
+        ensure!(book.is_state(&vector, cells), "{name}: two states at one vector");
         if before == vector {
             return Ok(());
         }
+        let lines = book.lines(&vector).map_err(|what| format!("{name}: {what}"))?;
+        for (origin, head) in before.iter() {
+            let dot = Dot { origin: *origin, seq: head.seq };
+            let there = vector.covers(&dot) && book.head(&lines, &dot) == Some(*head);
+            ensure!(there, "{name}: the vector went back at {dot}, or to another line");
+        }
         let now = seen(&vector);
+        let view = book.view(&lines);
         let mut documents = BTreeSet::new();
         for (origin, head) in vector.iter() {
-            ensure!(head.seq >= before.seq(origin), "{name}: the vector went back at {origin}");
             for seq in before.seq(origin) + 1..=head.seq {
                 let dot = Dot { origin: *origin, seq };
-                let Some(entry) = book.signed.get(&dot) else {
-                    return Err(format!("{name} covers {dot}, which nobody wrote"));
-                };
-                ensure!(seq < head.seq || entry.head == *head, "{name}: the hash of {dot}");
-                let past = &book.history.txns[&dot];
+                let past = view.past(&dot).map_err(|what| format!("{name}: {what}"))?;
                 let closed = past.seen.iter().all(|(o, s)| now.get(o).is_some_and(|n| n >= s));
                 ensure!(closed, "{name} shows {dot} without all that it had seen");
                 documents.extend(past.txn.docs.iter().map(|doc| doc.id.clone()));
             }
         }
-        ensure!(vector.covers_all(&before), "{name}: the vector lost an origin");
         let collection = store.collection(name).map_err(|err| err.to_string())?;
         for id in documents {
             let document = collection.get(&id).map_err(|err| format!("{UNREADABLE}{err}"))?;
-            let expected = book.expect(&id, &now);
+            let expected = view.expect(&id, &now);
             self.compared += 1;
             compare(name, &id, document.as_ref(), expected.as_ref().as_ref())?;
         }
@@ -328,12 +418,18 @@ impl Ledger {
 
     /// Reads everything that a store shows.
     pub(crate) fn check_whole(&mut self, at: usize, store: &Store) -> Checked {
-        let err = |err: littoral::Error| format!("of store {at}: {err}");
+        let err = |err: littoral::Error| match err.kind() {
+            ErrorKind::Io | ErrorKind::Internal => format!("{UNREADABLE}store {at}: {err}"),
+            _ => format!("of store {at}: {err}"),
+        };
         store.verify().map_err(err)?;
         for name in COLLECTIONS {
-            let now = seen(&store.held(name).0);
+            let vector = store.held(name).0;
+            let now = seen(&vector);
             let book = self.books.get_mut(name).expect("a known collection");
-            ensure!(book.history.is_causally_closed(&now), "{name} is not causally closed");
+            let lines = book.lines(&vector).map_err(|what| format!("{name}: {what}"))?;
+            let view = book.view(&lines);
+            ensure!(view.history.is_causally_closed(&now), "{name} is not causally closed");
             let collection = store.collection(name).map_err(err)?;
             let mut shown: BTreeMap<String, Document> = BTreeMap::new();
             for document in collection.scan(&Default::default()).map_err(err)? {
@@ -344,9 +440,9 @@ impl Ledger {
             let conflicts: BTreeSet<String> =
                 collection.conflicts().map_err(err)?.into_iter().map(|c| c.id).collect();
             let ids: BTreeSet<String> =
-                book.history.touching.keys().chain(shown.keys()).cloned().collect();
+                view.history.touching.keys().chain(shown.keys()).cloned().collect();
             for id in ids {
-                let expected = book.expect(&id, &now);
+                let expected = view.expect(&id, &now);
                 compare(name, &id, shown.get(&id), expected.as_ref().as_ref())?;
                 let conflict = expected.as_ref().as_ref().is_some_and(|s| !s.conflicts.is_empty());
                 ensure!(conflict == conflicts.contains(&id), "{name} {id}: listed as a conflict");
@@ -354,18 +450,21 @@ impl Ledger {
         }
         Ok(())
     }
-}
 
-impl Book {
-    fn expect(&mut self, id: &str, now: &Seen) -> Rc<Option<Shown>> {
-        let mut known: BTreeMap<Origin, Seq> = BTreeMap::new();
-        let touching = self.history.touching.get(id).into_iter().flatten();
-        for dot in touching.filter(|dot| covers(now, dot)) {
-            known.insert(dot.origin, dot.seq);
-        }
-        let key = (id.to_owned(), known.into_iter().collect());
-        let view = || Rc::new(self.history.view_of(id, now, Reading::Stated));
-        Rc::clone(self.shown.entry(key).or_insert_with(view))
+    /// Whether an image holds a transaction.
+    pub(crate) fn is_kept(&self, name: &str, dot: &Dot, hash: Hash) -> bool {
+        let book = &self.books[name];
+        let held = self.kept.iter().filter_map(|account| account.held.get(name));
+        held.into_iter().any(|held| book.holds(held, dot, hash))
+    }
+
+    /// Whether one of these stores holds a transaction.
+    pub(crate) fn is_held(&self, name: &str, dot: &Dot, hash: Hash, among: &[usize]) -> bool {
+        let book = &self.books[name];
+        let holds = |account: &Account| {
+            account.held.get(name).is_some_and(|held| book.holds(held, dot, hash))
+        };
+        among.iter().any(|at| holds(&self.accounts[*at]))
     }
 }
 
@@ -384,16 +483,13 @@ fn compare(name: &str, id: &str, document: Option<&Document>, expected: Option<&
     Ok(())
 }
 
-fn known(name: &str) -> Checked<&'static str> {
+pub(crate) fn known(name: &str) -> Checked<&'static str> {
     let found = COLLECTIONS.into_iter().find(|known| *known == name);
     found.ok_or_else(|| format!("the collection {name} comes from nowhere"))
 }
 
-fn join(all: &mut Seen, more: &Seen) {
-    for (origin, seq) in more {
-        let newest = all.entry(*origin).or_default();
-        *newest = (*newest).max(*seq);
-    }
+fn join(all: &mut Vector, more: &Vector) {
+    more.iter().for_each(|(origin, head)| all.advance(*origin, *head));
 }
 
 fn seen(vector: &Vector) -> Seen {

@@ -15,17 +15,21 @@
 //! | `machine` | a store, its disk, its clock |
 //! | `driver` | what sessions want, carried out; what leaves a store, witnessed |
 //! | `link` | two sessions and the bytes under way between them |
-//! | `ledger`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
+//! | `images`, `forks` | stores that are copied and rolled back, and what is expected of them |
+//! | `ledger`, `book`, `renewal`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
 //! | `follower` | an app that follows a store's changes |
 //! | `finale` | convergence |
 #![forbid(unsafe_code)]
 
 mod acts;
+mod book;
 mod chance;
 mod driver;
 mod edits;
 mod finale;
 mod follower;
+mod forks;
+mod images;
 mod ledger;
 mod link;
 mod machine;
@@ -33,6 +37,7 @@ mod machine;
 #[allow(dead_code, reason = "the core's own tests use the rest")]
 mod oracle;
 mod plan;
+mod renewal;
 mod spy;
 mod trace;
 mod world;
@@ -88,6 +93,12 @@ pub struct Report {
     pub joins: u64,
     /// How often an app looked what had changed.
     pub followed: u64,
+    /// How often a store was copied or rolled back.
+    pub copies: u64,
+    /// How often own transactions were signed again.
+    pub renewals: u64,
+    /// Collections that ended apart, in two lines or more.
+    pub forked: u64,
     /// How often a document was compared with the oracle.
     pub compared: u64,
 }

@@ -37,6 +37,8 @@ pub(crate) struct End {
     pub(crate) heard: u64,
     /// What each of our streams carries.
     pub(crate) carries: BTreeMap<StreamId, String>,
+    /// Collections that this link has ended.
+    pub(crate) halted: BTreeSet<String>,
     /// What its machine wants of the other.
     wanted: Wanted,
     /// The link is cut: what is sent goes nowhere.
@@ -114,6 +116,7 @@ impl End {
             tick_at: None,
             heard,
             carries: BTreeMap::new(),
+            halted: BTreeSet::new(),
             wanted,
             severed: false,
             parting: false,
@@ -164,6 +167,15 @@ impl End {
         self.wires.retain(|stream, _| *stream == StreamId::Control);
         self.stops.clear();
         self.parting = true;
+    }
+
+    /// What is under way, for a report.
+    pub(crate) fn under_way(&self) -> String {
+        let wires = self.wires.iter().map(|(stream, wire)| {
+            format!("{stream:?}: {} bytes, {}, {}", wire.bytes.len(), wire.finish, wire.reset)
+        });
+        let wires: Vec<String> = wires.collect();
+        format!("{wires:?}, {} stops, {} works", self.stops.len(), self.works.len())
     }
 
     /// Takes something to do: the first of any collection.

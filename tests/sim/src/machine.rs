@@ -37,6 +37,10 @@ pub(crate) struct Machine {
     pub(crate) apply_ms: u64,
     /// Whether it has ever wanted less than everything.
     pub(crate) choosy: bool,
+    /// Another life of its store was first to hand out a number that it may have used.
+    pub(crate) late: bool,
+    /// Whether leaving a collection has failed, with an unknown outcome.
+    pub(crate) may_have_left: bool,
     /// The app that follows its changes.
     pub(crate) follower: Option<Follower>,
 }
@@ -100,7 +104,21 @@ impl Machine {
             restarting: false,
             apply_ms: 20,
             choosy: false,
+            late: false,
+            may_have_left: false,
             follower: None,
+        }
+    }
+
+    /// A machine with a copy of this one's disk, and its key.
+    pub(crate) fn twin(&self, number: usize, plan: &Plan, disk: MemDisk) -> Machine {
+        let wall = self.wall.0.load(Ordering::Relaxed);
+        Machine {
+            disk,
+            key: self.key.clone(),
+            wall: Arc::new(Wall(AtomicU64::new(wall))),
+            skew_ms: self.skew_ms,
+            ..Machine::new(number, plan)
         }
     }
 

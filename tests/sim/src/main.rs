@@ -122,6 +122,9 @@ struct Total {
     starts: u64,
     joins: u64,
     followed: u64,
+    copies: u64,
+    renewals: u64,
+    forked: u64,
     compared: u64,
     digest: Option<[u8; 32]>,
 }
@@ -135,6 +138,9 @@ impl Total {
         self.starts += report.starts;
         self.joins += report.joins;
         self.followed += report.followed;
+        self.copies += report.copies;
+        self.renewals += report.renewals;
+        self.forked += report.forked;
         self.compared += report.compared;
         self.digest = Some(report.digest);
     }
@@ -144,6 +150,7 @@ impl Total {
         println!(
             "{} schedules kept every promise ({:.0} a second): {} acts, {} events, {} transactions, \
              {} starts of a store, {} snapshots joined, changes followed {} times, \
+             {} stores copied, rolled back or gone, {} renewals, {} collections forked, \
              {} documents compared",
             self.schedules,
             self.schedules as f64 / seconds,
@@ -153,6 +160,9 @@ impl Total {
             self.starts,
             self.joins,
             self.followed,
+            self.copies,
+            self.renewals,
+            self.forked,
             self.compared
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {

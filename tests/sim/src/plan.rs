@@ -49,16 +49,25 @@ pub(crate) struct Plan {
     pub(crate) long_percent: usize,
     /// How many times of a hundred an app looks what has changed.
     pub(crate) follow_percent: usize,
+    /// Whether stores that are copied or rolled back meet whomever they like.
+    pub(crate) forks: bool,
+    /// Whether stores are copied or rolled back.
+    pub(crate) copies: bool,
 }
 
 impl Plan {
     pub(crate) fn new(settings: &Settings) -> Plan {
         let chance = &mut Chance::new(settings.seed, PLAN_STREAM);
+        // Where stores are copied, logs keep everything: two lines of a history are told apart only
+        // as far back as logs go, and what was pruned can't be signed again.
+        let copies = chance.percent(40);
+        let forks = chance.percent(30);
         let weights = Act::ALL.map(|act| {
             let often = [0, 0, 1, 3][chance.below(4)];
             match act {
                 Act::Write => 20,
                 _ if settings.calm && act.breaks() => 0,
+                _ if !copies && act.copies() => 0,
                 _ => often * act.weight(),
             }
         });
@@ -78,10 +87,12 @@ impl Plan {
             stale_puts: chance.percent(50),
             layout: layout(chance),
             segment_bytes: *chance.pick(&[1 << 10, 1 << 10, 2 << 10, 16 << 10]),
-            budget: budget(chance),
+            budget: budget(chance, copies),
             trusting: chance.percent(50),
             long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
             follow_percent: *chance.pick(&[0, 3, 20, 100]),
+            copies,
+            forks,
         }
     }
 
@@ -102,9 +113,12 @@ fn layout(chance: &mut Chance) -> Layout {
     }
 }
 
-/// Mostly so little that who was away needs a snapshot.
-pub(crate) fn budget(chance: &mut Chance) -> LogBudget {
+/// Mostly so little that who was away needs a snapshot; or everything.
+pub(crate) fn budget(chance: &mut Chance, everything: bool) -> LogBudget {
     let bytes = *chance.pick(&[0, 1 << 10, 3 << 10, 10 << 10, u64::MAX]);
     let age_ms = *chance.pick(&[5_000, u64::MAX, u64::MAX]);
-    LogBudget { bytes, age_ms }
+    match everything {
+        true => LogBudget { bytes: u64::MAX, age_ms: u64::MAX },
+        false => LogBudget { bytes, age_ms },
+    }
 }

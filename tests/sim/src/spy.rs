@@ -13,6 +13,10 @@ const BATCH_MAGIC: [u8; 4] = [0xb7, 0x4c, 0x4f, 0x47];
 pub(crate) const TXN: u8 = 1;
 /// The state changed without transactions: a snapshot was joined, or a collection left.
 pub(crate) const BARRIER: u8 = 2;
+/// Up to where own transactions may have been handed out.
+pub(crate) const MARK: u8 = 3;
+/// An own transaction, signed again under another name.
+pub(crate) const RENEWED: u8 = 4;
 
 /// A record of the log.
 pub(crate) struct Logged {
@@ -20,6 +24,18 @@ pub(crate) struct Logged {
     pub(crate) kind: u8,
     pub(crate) collection: String,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Logged {
+    /// The incarnation and the number that an export mark names.
+    pub(crate) fn mark(&self) -> Option<(u32, u64)> {
+        let (incarnation, seq) = self.bytes.split_first_chunk().filter(|_| self.kind == MARK)?;
+        Some((u32::from_be_bytes(*incarnation), u64::from_be_bytes(seq.try_into().ok()?)))
+    }
+
+    pub(crate) fn is_transaction(&self) -> bool {
+        matches!(self.kind, TXN | RENEWED)
+    }
 }
 
 /// Where the log begins.

@@ -15,6 +15,7 @@ use littoral::txn::NetworkId;
 use crate::chance::Chance;
 use crate::edits::Readings;
 use crate::follower::Follower;
+use crate::images::Image;
 use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
@@ -77,6 +78,11 @@ pub(crate) struct World {
     starts: u64,
     pub(crate) joins: u64,
     changes_followed: u64,
+    pub(crate) images: Vec<Image>,
+    pub(crate) copies: u64,
+    pub(crate) forked: u64,
+    /// How much had been handed out when it was last looked who may meet.
+    pub(crate) seen_handed_out: u64,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -104,6 +110,10 @@ impl World {
             starts: 0,
             joins: 0,
             changes_followed: 0,
+            images: Vec::new(),
+            copies: 0,
+            forked: 0,
+            seen_handed_out: 0,
             peace: false,
         }
     }
@@ -128,6 +138,9 @@ impl World {
             starts: self.starts,
             joins: self.joins,
             followed: self.changes_followed,
+            copies: self.copies,
+            renewals: self.ledger.renewals,
+            forked: self.forked,
             compared: self.ledger.compared,
         }
     }
@@ -219,12 +232,12 @@ impl World {
             }
             self.spread_word(at);
         }
-        Ok(())
+        self.keep_apart()
     }
 
     /// After a fault of its disk a store may be unreadable until it is opened again; all of it
     /// is compared then. Whether it is.
-    fn excuse(&self, at: usize, checked: Checked) -> Checked<bool> {
+    pub(crate) fn excuse(&self, at: usize, checked: Checked) -> Checked<bool> {
         match checked {
             Err(what) if what.starts_with(UNREADABLE) && self.machines[at].has_excuse() => Ok(true),
             checked => checked.map(|()| false).map_err(|what| format!("store {at}: {what}")),
@@ -273,18 +286,33 @@ impl World {
         let at = self.machines.len();
         self.say(&format!("{at} joins"));
         self.machines.push(Machine::new(at, &self.plan));
-        self.ledger.open_account();
+        self.ledger.open_account(self.machines[at].id());
         self.boot(at)?;
         if let Some(store) = self.machines[at].up().filter(|_| self.plan.trusting) {
             let peer = self.machines[at.saturating_sub(1)].id();
             store.trust(peer).map_err(|err| format!("store {at} could not trust: {err}"))?;
         }
-        for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
+        self.meet_others(at);
+        Ok(())
+    }
+
+    /// A new machine keeps up links with some others.
+    pub(crate) fn meet_others(&mut self, at: usize) {
+        for other in self.present().into_iter().filter(|other| *other != at).collect::<Vec<_>>() {
             if self.chance.percent(self.plan.link_percent) {
                 self.want(other, at);
             }
         }
-        Ok(())
+    }
+
+    /// Nothing that this machine has sent arrives any more.
+    pub(crate) fn forget_under_way(&mut self, at: usize) {
+        for number in self.link_numbers() {
+            if self.links.get(&number).is_some_and(|link| link.machines.contains(&at)) {
+                self.lose(number, 0);
+                self.lose(number, 1);
+            }
+        }
     }
 
     /// Goes down if it is up, and comes up.
@@ -328,7 +356,7 @@ impl World {
         Ok(())
     }
 
-    fn boot(&mut self, at: usize) -> Checked {
+    pub(crate) fn boot(&mut self, at: usize) -> Checked {
         self.machines[at].set_clock(self.now_ms);
         let before = self.machines[at].disk.struck();
         let opened = self.machines[at].start();
@@ -350,7 +378,11 @@ impl World {
         let disk = self.machines[at].disk.clone();
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
-        self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
+        let machine = &mut self.machines[at];
+        let follower = machine.follower.get_or_insert_with(|| Follower::new(&store));
+        if std::mem::take(&mut machine.may_have_left) {
+            follower.drop_all();
+        }
         self.say(&format!("{at} is up"));
         Ok(())
     }
@@ -372,7 +404,8 @@ impl World {
 
     pub(crate) fn want(&mut self, a: usize, b: usize) {
         let pair = (a.min(b), a.max(b));
-        if a != b && self.wanted.insert(pair) {
+        let same = self.machines[a].id() == self.machines[b].id();
+        if !same && self.wanted.insert(pair) {
             self.schedule(0, Event::Dial(pair.0, pair.1));
         }
     }
@@ -410,7 +443,7 @@ impl World {
         }
         let blocked = self.blocked.contains(&(a, b)) || self.blocked.contains(&(b, a));
         let up = [a, b].map(|at| self.machines[at].store.is_some());
-        if blocked || up != [true, true] {
+        if blocked || up != [true, true] || !self.may_meet(a, b) {
             let delay = self.chance.between(200, 3_000);
             self.schedule(delay, Event::Dial(a, b));
             return Ok(());
@@ -525,7 +558,13 @@ impl World {
         for (number, link) in &self.links {
             for (machine, end) in link.machines.iter().zip(&link.ends) {
                 let Some(end) = end else { continue };
+                if end.has_mail() || !end.works.is_empty() {
+                    said += &format!("; link {number} from {machine}: {}", end.under_way());
+                }
                 for (name, p) in end.session.progress() {
+                    if end.halted.contains(&name) {
+                        continue;
+                    }
                     if !(p.caught_up && p.peer_caught_up && end.session.is_idle()) {
                         said += &format!("; link {number} at {machine}: {name} {p:?}");
                     }
@@ -543,7 +582,9 @@ impl World {
                     && !end.hearing_due
                     && end.works.is_empty()
                     && end.session.is_idle()
-                    && end.session.progress().values().all(|p| p.caught_up && p.peer_caught_up)
+                    && end.session.progress().iter().all(|(name, p)| {
+                        end.halted.contains(name) || p.caught_up && p.peer_caught_up
+                    })
             })
         };
         self.links.values().flat_map(|link| &link.ends).all(still)
