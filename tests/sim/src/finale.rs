@@ -39,11 +39,11 @@ impl World {
         }
         self.look()?;
         self.connect_all();
-        self.settle()?;
         if write_first {
+            self.wait_for_all()?;
             self.epilogue()?;
-            self.settle()?;
         }
+        self.settle()?;
         // What was written deferred goes to peers when it is durable.
         for at in self.present() {
             self.flush(at)?;
@@ -68,9 +68,7 @@ impl World {
     /// everybody wants everything.
     fn compare_what_is_wanted(&mut self) -> Checked {
         self.look()?;
-        while !self.all_are_up() {
-            ensure!(self.happen()?, "nothing more happens");
-        }
+        self.wait_for_all()?;
         // What was left comes back with the next hello only.
         if !self.ledger.has_anyone_left() {
             self.connect_all();
@@ -119,6 +117,13 @@ impl World {
 
     fn all_are_up(&self) -> bool {
         self.present().iter().all(|at| self.machines[*at].is_sound())
+    }
+
+    fn wait_for_all(&mut self) -> Checked {
+        while !self.all_are_up() {
+            ensure!(self.happen()?, "nothing more happens");
+        }
+        Ok(())
     }
 
     /// Until nothing is under way.
