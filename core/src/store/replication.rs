@@ -211,7 +211,8 @@ impl Store {
     pub fn log_start(&self, collection: &str, have: &Vector) -> Result<Position> {
         let read = self.inner.database()?.begin_read().map_err(db)?;
         let heads = self.inner.read_heads();
-        let Some(head) = heads.named(collection) else { return Ok(self.inner.reader.durable()) };
+        // Not where the log is durable: its first transaction may be there and not yet be applied.
+        let Some(head) = heads.named(collection) else { return Ok(heads.applied) };
         let index = read.open_table(tables::TRANSACTIONS).map_err(db)?;
         let mut start = heads.applied;
         let lacking = head.vector.iter().filter(|(origin, row)| have.seq(origin) < row.seq);
@@ -372,4 +373,33 @@ fn within(items: &[Item], limit: usize) -> usize {
         bytes <= limit
     };
     items.iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::{NewRecord, RecordKind};
+    use super::*;
+    use crate::store::disk::MemDisk;
+    use crate::{Field, Fields, Options};
+
+    /// Between its sync and its publication, a batch is in the log and not in the heads.
+    #[test]
+    fn what_is_durable_and_not_yet_applied_is_not_passed_over() {
+        let options = Options::new().key(NodeKey::from_seed([1; 32]));
+        let store = options.open_on(Arc::new(MemDisk::new())).unwrap();
+        let notes = store.collection("notes").unwrap();
+        notes.put("n", &Fields::from([("x".to_owned(), Field::from("y"))])).unwrap();
+        let position = {
+            let mut committer = lock(&store.inner.committer);
+            let committer = committer.as_mut().unwrap();
+            let record = NewRecord { kind: RecordKind::Txn, collection: "new", bytes: b"first" };
+            let appended = committer.append(&[record]).unwrap();
+            committer.sync().unwrap();
+            appended.positions[0].0
+        };
+        assert!(store.inner.reader.durable() > position);
+        assert!(store.log_start("new", &Vector::new()).unwrap() <= position);
+        let (_, _, held_through) = store.summary("new").unwrap();
+        assert!(held_through <= position);
+    }
 }
