@@ -266,7 +266,7 @@ impl Inner {
     fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Done>>, Vec<Item>)> {
         let database = self.database()?;
         let heads = self.read_heads();
-        let mut admission = Admission::new(&heads, self.node, &database);
+        let mut admission = Admission::new(&heads, self.node, self.roster(), &database);
         let mut admitted = Vec::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {

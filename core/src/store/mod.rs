@@ -32,6 +32,7 @@ mod pins;
 mod place;
 mod prune;
 mod replication;
+mod roster;
 mod segments;
 mod snapshot;
 mod space;
@@ -51,6 +52,7 @@ use redb::Database;
 use crate::clock::{HybridClock, WallClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, check_collection};
+use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
@@ -106,6 +108,8 @@ pub(crate) struct Inner {
     incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
+    /// Changed only with the committer held.
+    roster: RwLock<Option<Arc<Roster>>>,
     readers: Mutex<export::Readers>,
     budgets: Mutex<budget::Budgets>,
     pins: Arc<Mutex<pins::Pins>>,

@@ -395,6 +395,7 @@ fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<
     if docs.is_empty() {
         return Ok(None);
     }
+    inner.check_may_write(collection)?;
     let txn = Txn { dot: open.dot, prev: open.prev, time, deps: open.deps, docs };
     let scope = Scope { network: inner.network, collection };
     let signed = Signed::sign(txn, scope, &inner.key)?;

@@ -35,7 +35,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::id::{Position, Vector};
+use crate::id::{Hash, Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
     MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
@@ -55,9 +55,11 @@ use super::{Lease, Source, Summary};
 
 mod forks;
 mod hello;
+mod roster;
 mod snapshots;
 
 use forks::Forks;
+use roster::RosterTalk;
 
 /// One link between two replicas, seen from one side.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub struct Session {
     hello_by_ms: u64,
     greeted: BTreeMap<String, Summary>,
     peer_wants: Wanted,
+    roster: RosterTalk,
     control: Framer,
     streams: Streams,
     lanes: BTreeMap<String, Lane>,
@@ -123,6 +126,7 @@ impl Session {
             hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
             greeted: BTreeMap::new(),
             peer_wants: None,
+            roster: RosterTalk::default(),
             control: Framer::new(MAX_CONTROL_BYTES),
             streams: Streams::default(),
             lanes: BTreeMap::new(),
@@ -191,7 +195,10 @@ impl Session {
     pub fn is_idle(&self) -> bool {
         let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
         let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined();
-        settled && self.state == State::Ready && self.lanes.values().all(idle)
+        settled
+            && self.is_roster_settled()
+            && self.state == State::Ready
+            && self.lanes.values().all(idle)
     }
 
     /// Whether the link is over.
@@ -215,6 +222,7 @@ impl Session {
             Input::Committed => self.committed(source)?,
             Input::Applied { ticket, outcome } => self.applied(ticket, outcome, source)?,
             Input::Stepped { ticket, outcome } => self.stepped(ticket, outcome, source)?,
+            Input::Heard { outcome } => self.heard(outcome)?,
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
@@ -254,6 +262,11 @@ impl Session {
             (_, Control::Branches { collection, branches }) => {
                 self.told_branches(&collection, branches, source)?;
             }
+            (_, Control::Roster { founder, digest }) => {
+                self.told_roster(founder, digest, source)?
+            }
+            (_, Control::Known { hashes }) => self.send_statements(&hashes, source)?,
+            (_, Control::Statements { statements }) => self.hear_statements(statements)?,
             (_, Control::Halt { collection, offence, reason }) => {
                 self.refused(&collection, offence, reason)?;
             }
@@ -491,6 +504,15 @@ impl Session {
                     self.missing(&name, source)?;
                 }
             }
+            Outcome::Forbidden(why) => {
+                let current = self.lane(&name)?.tail.refused(ticket);
+                if !self.peer_may_write(&name) {
+                    return self.refuse(&name, Offence::Forbidden, why);
+                }
+                if current {
+                    self.missing(&name, source)?;
+                }
+            }
             Outcome::Refused(Offence::Forked, why) => {
                 if self.lane(&name)?.tail.refused(ticket) {
                     self.forked(&name, format!("transaction refused: {why}"), source)?;
@@ -509,7 +531,7 @@ impl Session {
     /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
     /// what we hold, if that is news.
     fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let held = source.summary(name)?.vector.digest();
+        let held = held(name, source)?;
         let now_ms = self.now_ms;
         let lane = self.lane(name)?;
         let verdict = lane.tail.missing(held, now_ms);
@@ -530,7 +552,7 @@ impl Session {
         if !lane.tail.is_due(now_ms) {
             return Ok(());
         }
-        let held = source.summary(name)?.vector.digest();
+        let held = held(name, source)?;
         match lane.tail.retry(held) {
             true => self.ask(name, source),
             false => Ok(()),
@@ -541,7 +563,7 @@ impl Session {
     fn ask(&mut self, name: &str, source: &dyn Source) -> Outcomes {
         self.tell_branches(name, source)?;
         // What counts as news is what we hold; what the peer is told of it may be less.
-        let held = source.summary(name)?.vector.digest();
+        let held = held(name, source)?;
         let told = source.vector(name)?;
         let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
@@ -599,6 +621,7 @@ impl Session {
         if self.state != State::Ready {
             return Ok(());
         }
+        self.roster_changed(source)?;
         self.discover(source)?;
         let names: Vec<String> = self.lanes.keys().cloned().collect();
         for name in names {
@@ -812,6 +835,17 @@ impl Lane {
             caught_up: self.tail.is_caught_up(),
         }
     }
+}
+
+/// A digest of what decides which transactions can be applied: what is held, and the roster.
+fn held(name: &str, source: &dyn Source) -> Outcomes<Hash> {
+    let vector = source.summary(name)?.vector.digest();
+    Ok(match source.roster() {
+        None => vector,
+        Some((_, roster)) => {
+            Hash(blake3::derive_key("littoral held", &[vector.0, roster.0].concat()))
+        }
+    })
 }
 
 fn digests(summary: &Summary) -> Digests {

@@ -232,6 +232,40 @@ impl Roster {
         Ok(true)
     }
 
+    /// How many grants there are.
+    pub fn grants(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// Whether a grant by `issuer` would count wherever it changes anything.
+    pub fn check_may_grant(&self, issuer: &NodeId, member: &NodeId, rights: &Rights) -> Result<()> {
+        let names = self.named.iter().chain(rights.named.keys()).map(String::as_str);
+        for scope in names.map(Some).chain([None]) {
+            let by = self.standing_now(issuer, scope);
+            let of = self.standing_now(member, scope);
+            if of.right == rights.of(scope) {
+                continue;
+            }
+            let place =
+                scope.map_or("everywhere".to_owned(), |name| format!("in collection {name}"));
+            let why = match (by.right, of.right) {
+                _ if *member == self.scope.founder => {
+                    "the founder of a roster is an admin for good".to_owned()
+                }
+                (Right::Admin, Right::Admin) if of.level <= by.level && issuer != member => {
+                    format!("that node is an admin {place}, beside or above this one")
+                }
+                (Right::Admin, _) => continue,
+                (right, _) => format!("this node's right {place} is '{}'", right.word()),
+            };
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("the right can't be changed: {why}"),
+            ));
+        }
+        Ok(())
+    }
+
     /// What a node may do in a collection.
     pub fn right(&self, node: &NodeId, collection: &str) -> Right {
         self.standing_now(node, Some(collection)).right
