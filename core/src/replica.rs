@@ -117,7 +117,7 @@ impl Source for Store {
     }
 
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
-        self.log_read(collection, from, max_bytes).map(page)
+        self.log_read_valid(collection, from, max_bytes).map(page)
     }
 
     fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {

@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 
 use common::link::{Link, sync};
-use common::{NOTES, Replica, Small, assert_same, carry, key, pull, vector};
-use littoral::id::NodeId;
+use common::{NOTES, Replica, Rng, Small, assert_same, carry, key, pull, vector};
+use littoral::id::{NodeId, Vector};
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
 use littoral::sync::message::CloseCode;
@@ -77,7 +77,7 @@ fn members_write_and_readers_read() {
     assert_eq!(all[2].store.founder(), Some(id(0)));
 }
 
-/// What was written before its author belonged to the roster, or by a program that asks nobody.
+/// What was written before its author belonged to the roster.
 #[test]
 fn what_a_reader_wrote_is_taken_by_nobody() {
     let all = everywhere(&[Right::Write, Right::Read]);
@@ -85,12 +85,15 @@ fn what_a_reader_wrote_is_taken_by_nobody() {
     rogue.notes().set("n", "x", "mine").unwrap();
     rogue.store.join_roster(id(0)).unwrap();
     for other in &all[..2] {
-        let halted = meet(&rogue.store, &other.store);
-        let why = vec![(NOTES.to_owned(), Offence::Forbidden)];
-        assert_eq!(halted, [why.clone(), why], "both sides hear why");
+        assert_eq!(meet(&rogue.store, &other.store), [vec![], vec![]]);
         assert_eq!(holds(other, &rogue), 0);
     }
-    // Nor by way of a file.
+    let own = rogue.store.not_valid();
+    assert_eq!(own.len(), 1, "it is told so: {own:?}");
+    // Nor by way of a file, nor from a program that does not ask what is valid.
+    let (_, txn) = common::stream(&rogue.store, NOTES, &Vector::new()).remove(0);
+    let refused = all[1].store.apply_remote(NOTES, vec![txn]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
     let file = carry::bundle(&rogue.store, None);
     let refused = carry::apply(&all[1].store, &file).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Forbidden);
@@ -137,6 +140,25 @@ fn what_an_honest_writer_built_on_before_it_heard_is_taken_by_all() {
         assert!(link.closed().is_some());
         assert_eq!(holds(other, m), 3);
     }
+}
+
+/// A reader that holds what no writer vouches for sends on what is valid, and is not held up.
+#[test]
+fn a_reader_relays_what_is_valid_past_what_is_not() {
+    let all = everywhere(&[Right::Write, Right::Read, Right::Write]);
+    let [a, b, reader, m] = &all[..] else { unreachable!() };
+    write(m, 1);
+    sync(&m.store, &reader.store);
+    write(b, 1);
+    sync(&b.store, &reader.store);
+    a.store.revoke(id(3)).unwrap();
+    assert_eq!(meet(&a.store, &reader.store), [vec![], vec![]]);
+    assert_eq!((holds(a, m), holds(a, b)), (0, 1));
+    assert_eq!(reader.store.not_valid().len(), 1);
+    // It is granted again: what was passed over comes.
+    a.store.grant(id(3), "m", Rights::everywhere(Right::Write)).unwrap();
+    meet(&a.store, &reader.store);
+    assert_same(&[a, reader]);
 }
 
 #[test]
@@ -248,4 +270,90 @@ fn only_an_admin_changes_rights_and_the_error_says_so() {
     let none = Options::new().key(key(7)).open_on(Arc::new(littoral::store::disk::MemDisk::new()));
     let no_roster = none.unwrap().grant(id(1), "", Rights::default()).unwrap_err();
     assert_eq!(no_roster.kind(), ErrorKind::InvalidInput);
+}
+
+/// Two meet once, for so many bytes at most; rights may end that early.
+fn meet_for(a: &Store, b: &Store, bytes: Option<usize>) {
+    let mut link = Link::new(a, b);
+    link.cut = bytes;
+    link.run(|_| ());
+    if let Some((code, why)) = link.closed() {
+        assert_eq!(code, CloseCode::Rights, "{why}");
+    }
+}
+
+fn change_rights(all: &[Replica], rng: &mut Rng) {
+    let (by, of) = (rng.below(2), 2 + rng.below(3) as u8);
+    let right = *rng.pick(&[Right::None, Right::Read, Right::Write, Right::Write, Right::Write]);
+    let rights = match rng.chance(30) {
+        true => Rights { elsewhere: Right::Read, ..Rights::only(right, [NOTES]) },
+        false => Rights::everywhere(right),
+    };
+    if let Err(err) = all[by].store.grant(id(of), "changed", rights) {
+        assert_eq!(err.kind(), ErrorKind::Forbidden, "it has not heard that it may: {err}");
+    }
+}
+
+/// Honest stores whose rights come and go while they write, meet, lose power and are cut off:
+/// whoever may write ends with the same, and the others with the same and what is known to be
+/// theirs alone.
+#[test]
+fn stores_agree_while_rights_come_and_go() {
+    common::each_seed("stores_agree_while_rights_come_and_go", 40, |seed| {
+        let mut rng = Rng::new(seed);
+        let small = Small {
+            segment_bytes: 2 << 10,
+            budget: LogBudget { bytes: 4 << 10, age_ms: u64::MAX },
+        };
+        let new = |n| match seed % 2 {
+            0 => Replica::new(n),
+            _ => Replica::small(n, small),
+        };
+        let mut all: Vec<Replica> = (0..5).map(new).collect();
+        all[0].store.found_roster("zero").unwrap();
+        for (member, right) in (1..5).zip([Right::Admin, Right::Write, Right::Write, Right::Read]) {
+            all[0].store.grant(id(member), "", Rights::everywhere(right)).unwrap();
+            all[usize::from(member)].store.join_roster(id(0)).unwrap();
+        }
+        for _ in 0..60 {
+            let (at, other) = (rng.below(5), rng.below(5));
+            match rng.below(12) {
+                0 => change_rights(&all, &mut rng),
+                1 => all[at] = all[at].after_power_cut(Some(rng.next())),
+                2..=5 if all[at].store.right(&id(at as u8), NOTES) >= Right::Write => {
+                    let doc = format!("n{}", rng.below(6));
+                    all[at].notes().set(&doc, "x", rng.below(1000) as i64).unwrap();
+                    all[at].notes().add(&doc, "tags", rng.below(5) as i64).unwrap();
+                }
+                _ if at != other => {
+                    let cut = rng.chance(30).then(|| rng.below(6000));
+                    meet_for(&all[at].store, &all[other].store, cut);
+                }
+                _ => {}
+            }
+        }
+        for _ in 0..4 {
+            for at in 0..5 {
+                (0..at).for_each(|other| meet_for(&all[at].store, &all[other].store, None));
+            }
+        }
+        // Who was revoked may not have heard, and write on for itself.
+        let may = |one: &&Replica, right| all[0].store.right(&one.store.node_id(), NOTES) >= right;
+        let writers: Vec<&Replica> = all.iter().filter(|one| may(one, Right::Write)).collect();
+        assert!(writers.iter().all(|one| one.store.not_valid().is_empty()));
+        assert_same(&writers);
+        let held = vector(&writers[0].store, NOTES);
+        for reader in all.iter().filter(|one| may(one, Right::Read)) {
+            assert_eq!(reader.store.roster_digest(), writers[0].store.roster_digest());
+            let own = reader.store.not_valid();
+            if own.is_empty() {
+                assert_same(&[writers[0], reader]);
+            }
+            for (origin, head) in vector(&reader.store, NOTES).iter() {
+                let beyond = own.iter().find(|(_, of, ..)| of == origin);
+                let valid = beyond.map_or(head.seq, |(_, _, valid, _)| *valid);
+                assert_eq!(valid, held.seq(origin), "of {origin}");
+            }
+        }
+    });
 }

@@ -23,7 +23,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, Head, NodeId};
+use crate::id::{Hash, Head, NodeId, Origin, Seq};
 use crate::txn::NetworkId;
 use crate::txn::roster::{
     Grant, Member, Right, Rights, Roster, RosterScope, Says, Statement, Vouch,
@@ -276,6 +276,24 @@ impl Store {
                 ),
             )),
         }
+    }
+
+    /// The transactions that are here and that others do not take, as far as the roster is known
+    /// here: their authors may not write, and nobody who may vouches for them. Of each
+    /// collection: whose, up to which they are valid, and up to which they are here.
+    pub fn not_valid(&self) -> Vec<(String, Origin, Seq, Seq)> {
+        let Some(roster) = self.inner.roster() else { return Vec::new() };
+        let heads = self.inner.read_heads();
+        let mut found = Vec::new();
+        for head in heads.iter() {
+            for (origin, row) in &head.vector {
+                let valid = roster.valid_through(&head.name, origin);
+                if valid < row.seq {
+                    found.push((head.name.clone(), *origin, valid, row.seq));
+                }
+            }
+        }
+        found
     }
 
     /// The founder and the digest of the roster, if there is one.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Outcomes, Session, State, check_count, digests, failure, held};
+use super::{Outcomes, Session, State, check_count, digests, failure};
 use crate::id::Vector;
 use crate::sync::door::{Config, Event, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
@@ -105,7 +105,8 @@ impl Session {
             None => source.start(name, &nothing)?,
         };
         lane.out.follow(vector, position);
-        lane.tail.follow(held(name, source)?);
+        let held = self.held(name, source)?;
+        self.lane(name)?.tail.follow(held);
         self.ready.insert(name.to_owned());
         self.named_alike(name, source)?;
         self.event(Event::Synced { collection: name.to_owned() });

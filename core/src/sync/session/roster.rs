@@ -74,7 +74,7 @@ impl Session {
         digest: Hash,
         source: &dyn Source,
     ) -> Outcomes {
-        self.roster.heard = Some(digest);
+        let before = self.roster.heard.replace(digest);
         let (us, peer) = (self.config.us.short(), self.config.peer.short());
         match source.roster() {
             None => Err(failure(
@@ -88,10 +88,14 @@ impl Session {
                 CloseCode::Network,
                 format!("nodes {peer} and {us} belong to different rosters"),
             )),
-            Some((_, ours)) if ours == digest => Ok(()),
-            Some(_) => {
-                self.say(&Control::Known { hashes: source.statements_held() });
-                Ok(())
+            Some((_, ours)) => {
+                if ours != digest {
+                    self.say(&Control::Known { hashes: source.statements_held() });
+                }
+                match before.is_some_and(|before| before != digest) {
+                    true => self.ask_again(source),
+                    false => Ok(()),
+                }
             }
         }
     }
@@ -159,6 +163,23 @@ impl Session {
                 format!("the rights of node {} have changed", self.config.peer.short()),
             )),
         }
+    }
+
+    /// The peer knows more: what it passed over because it was not valid may be so now.
+    fn ask_again(&mut self, source: &dyn Source) -> Outcomes {
+        let asked = |lane: &&mut super::Lane| !lane.tail.is_halted() && !lane.tail.is_unasked();
+        let names = self.lanes.iter_mut().filter(|(_, lane)| asked(lane));
+        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+        names.iter().try_for_each(|name| self.ask(name, source))
+    }
+
+    /// A digest of what decides which transactions of the peer can be applied: what is held, and
+    /// what both know of the roster.
+    pub(super) fn held(&self, name: &str, source: &dyn Source) -> Outcomes<Hash> {
+        let vector = source.summary(name)?.vector.digest();
+        let Some((_, ours)) = source.roster() else { return Ok(vector) };
+        let theirs = self.roster.heard.unwrap_or_default();
+        Ok(Hash(blake3::derive_key("littoral held", &[vector.0, ours.0, theirs.0].concat())))
     }
 
     fn no_member(&self) -> super::Failure {

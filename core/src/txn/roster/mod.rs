@@ -240,7 +240,15 @@ impl Roster {
     /// Whether a grant by `issuer` would count wherever it changes anything.
     pub fn check_may_grant(&self, issuer: &NodeId, member: &NodeId, rights: &Rights) -> Result<()> {
         let names = self.named.iter().chain(rights.named.keys()).map(String::as_str);
-        for scope in names.map(Some).chain([None]) {
+        let scopes = names.map(Some).chain([None]);
+        let is_admin = |scope| self.standing_now(issuer, scope).right == Right::Admin;
+        if !scopes.clone().any(is_admin) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "the right can't be changed: this node is no admin, as far as it has heard",
+            ));
+        }
+        for scope in scopes {
             let by = self.standing_now(issuer, scope);
             let of = self.standing_now(member, scope);
             if of.right == rights.of(scope) {

@@ -245,13 +245,13 @@ pub(super) fn run(seed: u64) {
     // An honest writer's own is everywhere; and what a revoked one writes now is nowhere.
     for mut liar in liars {
         liar.hear(&first.roster);
-        let before = first.held.get(&liar.node).copied().unwrap_or(0);
+        let before = liar.held.get(&liar.node).copied().unwrap_or(0);
         (0..3).for_each(|_| liar.write());
         for site in &mut sites {
             let allowed = right(&site.roster, liar.node) >= Right::Write;
             site.pull(&liar.log);
             let held = site.held.get(&liar.node).copied().unwrap_or(0);
-            assert!(allowed || held == before, "{} took what {} wrote", site.node, liar.node);
+            assert!(allowed || held <= before, "{} took what {} wrote", site.node, liar.node);
         }
     }
 }
