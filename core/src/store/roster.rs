@@ -18,7 +18,7 @@
 use std::cell::RefCell;
 use std::sync::{Arc, PoisonError};
 
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::tables::{self, db};
 use super::{Inner, Store};
@@ -35,7 +35,20 @@ const VOUCH: u8 = 1;
 /// Reads the roster of a store, if it has one.
 pub(super) fn load(database: &Database, network: NetworkId) -> Result<Option<Arc<Roster>>> {
     let read = database.begin_read().map_err(db)?;
-    let Some(founder) = tables::read(&read, tables::META, tables::META_FOUNDER)? else {
+    Ok(read_all(&read, network, Statement::trusted)?.map(Arc::new))
+}
+
+/// The same, for who does not trust what is kept: signatures are checked, too.
+pub(super) fn check(read: &ReadTransaction, network: NetworkId) -> Result<Option<Roster>> {
+    read_all(read, network, Statement::verify)
+}
+
+fn read_all(
+    read: &ReadTransaction,
+    network: NetworkId,
+    read_one: impl Fn(Vec<u8>, RosterScope) -> Result<Statement>,
+) -> Result<Option<Roster>> {
+    let Some(founder) = tables::read(read, tables::META, tables::META_FOUNDER)? else {
         return Ok(None);
     };
     let founder =
@@ -45,11 +58,11 @@ pub(super) fn load(database: &Database, network: NetworkId) -> Result<Option<Arc
     let table = read.open_table(tables::ROSTER).map_err(db)?;
     for row in table.iter().map_err(db)? {
         let (_, bytes) = row.map_err(db)?;
-        let statement = Statement::trusted(bytes.value().to_vec(), scope);
+        let statement = read_one(bytes.value().to_vec(), scope);
         let added = statement.and_then(|statement| roster.add(statement));
         added.map_err(|err| Error::corrupt(format!("the roster: {}", err.message())))?;
     }
-    Ok(Some(Arc::new(roster)))
+    Ok(Some(roster))
 }
 
 fn key_of(statement: &Statement, number: usize) -> Vec<u8> {
