@@ -32,7 +32,7 @@ fn controls() -> Vec<Control> {
         },
         Control::Shared { collection: notes(), last: dot(2, 7) },
         Control::Branches { collection: notes(), branches: vec![1, 2, 3] },
-        Control::Roster { founder: node(1), digest: Hash([6; 32]) },
+        Control::Roster { founder: super::store::node(1), digest: Hash([6; 32]) },
         Control::Known { hashes: Vec::new() },
         Control::Known { hashes: vec![Hash([6; 32]), Hash([7; 32])] },
         Control::Statements { statements: vec![vec![1, 2, 3], Vec::new()] },
