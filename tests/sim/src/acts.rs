@@ -234,6 +234,7 @@ impl World {
                 ensure!(!sound || self.may_fail(at), "store {at} could not leave: {err}");
                 if sound {
                     self.ledger.may_have_left(at, name);
+                    self.machines[at].leaving = true;
                 }
                 Ok(())
             }

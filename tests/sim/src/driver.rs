@@ -312,7 +312,10 @@ impl World {
                         self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
-                    Control::Hello(_) => self.acknowledge(at)?,
+                    // What it tells of is durable; a hello may tell of nothing.
+                    Control::Hello(hello) if !hello.collections.is_empty() => {
+                        self.acknowledge(at)?;
+                    }
                     _ => {}
                 }
                 continue;

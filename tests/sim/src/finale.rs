@@ -36,11 +36,11 @@ impl World {
         }
         self.look()?;
         self.connect_all();
-        self.settle()?;
         if write_first {
+            self.wait_for_all()?;
             self.epilogue()?;
-            self.settle()?;
         }
+        self.settle()?;
         // What was written deferred goes to peers when it is durable.
         for at in self.present() {
             self.flush(at)?;
@@ -65,14 +65,16 @@ impl World {
     /// everybody wants everything.
     fn compare_what_is_wanted(&mut self) -> Checked {
         self.look()?;
-        self.connect_all();
-        self.settle()?;
-        for at in self.present() {
-            self.flush(at)?;
-        }
-        self.look()?;
-        self.settle()?;
+        self.wait_for_all()?;
+        // What was left comes back with the next hello only.
         if !self.ledger.has_anyone_left() {
+            self.connect_all();
+            self.settle()?;
+            for at in self.present() {
+                self.flush(at)?;
+            }
+            self.look()?;
+            self.settle()?;
             for link in self.links.values() {
                 for name in COLLECTIONS.into_iter().filter(|name| link.wants(name)) {
                     let [a, b] = link.machines.map(|at| self.vector(at, name));
@@ -105,15 +107,24 @@ impl World {
         }
     }
 
+    fn all_are_up(&self) -> bool {
+        self.present().iter().all(|at| self.machines[*at].is_sound())
+    }
+
+    fn wait_for_all(&mut self) -> Checked {
+        while !self.all_are_up() {
+            ensure!(self.happen()?, "nothing more happens");
+        }
+        Ok(())
+    }
+
     /// Until nothing is under way.
     fn settle(&mut self) -> Checked {
         let until = self.now_ms + PATIENCE_MS;
-        let all_up =
-            |world: &World| world.present().iter().all(|at| world.machines[*at].is_sound());
         for round in 0.. {
             // Looking costs more than an event.
             let look = round % 8 == 0 || self.next_at().is_none();
-            if look && self.is_quiet() && all_up(self) {
+            if look && self.is_quiet() && self.all_are_up() {
                 break;
             }
             ensure!(

@@ -137,9 +137,11 @@ impl Follower {
     }
 
     fn read(&mut self, store: &Store) -> Checked {
-        for (name, id) in std::mem::take(&mut self.unread) {
+        // What can't be read now is to be read later.
+        while let Some((name, id)) = self.unread.first().cloned() {
             let document = store.collection(name).and_then(|collection| collection.get(&id));
             let document = document.map_err(unreadable)?;
+            self.unread.pop_first();
             let Some(known) = &mut self.known else { continue };
             match document {
                 Some(document) => known.insert((name, id), shown_of(&document)),

@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) apply_ms: u64,
     /// Whether it has ever wanted less than everything.
     pub(crate) choosy: bool,
+    /// Whether it may have left a collection or not, which shows when it is opened again.
+    pub(crate) leaving: bool,
     /// The app that follows its changes.
     pub(crate) follower: Option<Follower>,
 }
@@ -100,6 +102,7 @@ impl Machine {
             restarting: false,
             apply_ms: 20,
             choosy: false,
+            leaving: false,
             follower: None,
         }
     }

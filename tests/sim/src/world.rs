@@ -350,7 +350,11 @@ impl World {
         let disk = self.machines[at].disk.clone();
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
-        self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
+        let left = std::mem::take(&mut self.machines[at].leaving);
+        let follower = self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
+        if left {
+            follower.drop_all();
+        }
         self.say(&format!("{at} is up"));
         Ok(())
     }
