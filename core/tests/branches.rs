@@ -269,6 +269,31 @@ fn a_newcomer_and_one_far_behind_join_a_snapshot_of_a_forked_history() {
     agree(&[&a, &clone, &hub, &behind, &newcomer, &witness]);
 }
 
+#[test]
+fn who_leaves_a_forked_collection_goes_on_with_it_over_the_same_link() {
+    let [a, clone, b, c] = forked(
+        |a| a.notes().set("n", "x", "common").unwrap(),
+        |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+        |clone| clone.notes().set("n", "of_clone", 1i64).unwrap(),
+    );
+    meet(&[&a, &clone, &b, &c]);
+    for leaves in [&b, &c] {
+        let mut link = Link::new(&b.store, &c.store);
+        link.settle();
+        assert!(leaves.store.leave(NOTES).unwrap());
+        link.settle();
+        b.notes().set("n", "after", 1i64).unwrap();
+        c.notes().set("n", "after", 2i64).unwrap();
+        link.settle();
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]]);
+        assert_eq!(link.closed(), None);
+        drop(link);
+        meet(&[&b, &c]);
+        agree(&[&b, &c]);
+        assert_eq!(field(&leaves, "n", "of_a"), Some(Field::from(1i64)));
+    }
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.
