@@ -294,6 +294,28 @@ fn who_leaves_a_forked_collection_goes_on_with_it_over_the_same_link() {
     }
 }
 
+#[test]
+fn who_has_only_heard_of_a_fork_holds_what_others_hold_at_that_vector() {
+    let (a, b, c, witness) = (Replica::new(0), Replica::new(1), Replica::new(2), Replica::new(3));
+    a.notes().increment("n", "hits", 10).unwrap();
+    pull(&b, &a);
+    b.notes().unset("n", "hits").unwrap();
+    pull(&witness, &b);
+    let clone = clone_of(&a);
+    a.notes().set("n", "of_a", 1i64).unwrap();
+    clone.notes().set("n", "of_clone", 1i64).unwrap();
+    let d = Replica::new(4);
+    pull(&c, &a);
+    pull(&d, &clone);
+    meet(&[&c, &d]);
+    // The names came, and then the link was cut.
+    assert!(b.store.learn_branches(NOTES, &c.store.branches(NOTES)).unwrap());
+    assert_same(&[&b, &witness]);
+    assert_eq!(sync(&b.store, &witness.store), [vec![], vec![]]);
+    meet(&[&a, &clone, &b, &c, &d, &witness]);
+    agree(&[&a, &clone, &b, &c, &d, &witness]);
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.
