@@ -1,10 +1,14 @@
 //! Forks: what may come of stores that were copied.
 //!
 //! Both sides of a fork are kept everywhere, so a link goes on over it, and at the end all hold the
-//! same. There is one exception, and it is held to what the documentation says of it: who holds
-//! one side of a fork and has in its log no longer all that it holds from the fork on can't give
-//! it another name. Then a link between it and one who holds the other side ends the collection,
-//! and says so. Who leaves the collection and takes it anew is healed.
+//! same. Where logs are whole that is all. Where they are short, a link may end a collection, and
+//! says so, and it is checked that it had to:
+//! - who holds one side of a fork and has in its log no longer all that it holds from the fork on
+//!   can't give it another name;
+//! - whom a snapshot would give what contradicts, or may contradict, what it holds refuses it.
+//!
+//! Who leaves the collection and takes it anew is healed. And one thing is known to be wrong, and
+//! ends the schedule: see [`World::check_join`].
 
 use littoral::id::Vector;
 use littoral::sync::door::Offence;
@@ -28,6 +32,21 @@ impl World {
         let logged = self.logged(at, name);
         let short = |side| book.from(held, side).iter().any(|hash| !logged.contains(hash));
         book.sides(held).iter().any(short)
+    }
+
+    /// Whether two hold different sides of a fork. Who begins to take in a snapshot of one, and
+    /// meanwhile hears of the other from somebody else, refuses the snapshot; another link names
+    /// them.
+    fn is_apart(&self, [a, b]: [usize; 2], name: &str) -> bool {
+        let Some(book) = self.ledger.books.get(name) else { return false };
+        let held = |at: usize| self.ledger.accounts[at].held.get(name).cloned().unwrap_or_default();
+        let [a, b] = [held(a), held(b)];
+        let sides = book.sides(&a);
+        sides.iter().any(|side| {
+            let others = book.sides(&b);
+            let others = others.iter().filter(|other| book.dot(other) == book.dot(side));
+            others.into_iter().any(|other| other != side)
+        })
     }
 
     /// Whether one of two holds transactions of the other one's key that the other one lacks, and
@@ -89,7 +108,10 @@ impl World {
         // Whoever says it first knows; what the other one holds may have changed on the way.
         let [a, b] = machines;
         let beyond = || machines.iter().any(|at| self.is_beyond_log(*at, name));
-        let unsure = || why.starts_with("snapshot refused") && self.is_unsure([a, b], name);
+        let unsure = || {
+            let apart = self.is_apart([a, b], name) || self.is_unsure([a, b], name);
+            why.starts_with("snapshot refused") && apart
+        };
         ensure!(
             by_peer || beyond() || unsure(),
             "link {number} of {machines:?} ended {name}, which can be named: {why}"
@@ -108,6 +130,13 @@ impl World {
     /// Whoever is apart from the first leaves the collection, and takes it anew.
     pub(crate) fn heal(&mut self) -> Checked<bool> {
         let halted = self.halted();
+        if !halted.is_empty() {
+            // What is under way from others must not come after the leaving.
+            for link in self.link_numbers() {
+                self.lose(link, 0);
+                self.lose(link, 1);
+            }
+        }
         for name in &halted {
             for at in self.present().into_iter().skip(1) {
                 let Some(store) = self.machines[at].up() else { continue };
@@ -122,7 +151,6 @@ impl World {
         }
         if !halted.is_empty() {
             self.healed += 1;
-            self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
             self.look()?;
             self.settle()?;
         }
