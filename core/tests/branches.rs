@@ -269,6 +269,53 @@ fn a_newcomer_and_one_far_behind_join_a_snapshot_of_a_forked_history() {
     agree(&[&a, &clone, &hub, &behind, &newcomer, &witness]);
 }
 
+#[test]
+fn who_leaves_a_forked_collection_goes_on_with_it_over_the_same_link() {
+    let [a, clone, b, c] = forked(
+        |a| a.notes().set("n", "x", "common").unwrap(),
+        |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+        |clone| clone.notes().set("n", "of_clone", 1i64).unwrap(),
+    );
+    meet(&[&a, &clone, &b, &c]);
+    for leaves in [&b, &c] {
+        let mut link = Link::new(&b.store, &c.store);
+        link.settle();
+        assert!(leaves.store.leave(NOTES).unwrap());
+        link.settle();
+        b.notes().set("n", "after", 1i64).unwrap();
+        c.notes().set("n", "after", 2i64).unwrap();
+        link.settle();
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]]);
+        assert_eq!(link.closed(), None);
+        drop(link);
+        meet(&[&b, &c]);
+        agree(&[&b, &c]);
+        assert_eq!(field(&leaves, "n", "of_a"), Some(Field::from(1i64)));
+    }
+}
+
+#[test]
+fn who_has_only_heard_of_a_fork_holds_what_others_hold_at_that_vector() {
+    let (a, b, c, witness) = (Replica::new(0), Replica::new(1), Replica::new(2), Replica::new(3));
+    a.notes().increment("n", "hits", 10).unwrap();
+    pull(&b, &a);
+    b.notes().unset("n", "hits").unwrap();
+    pull(&witness, &b);
+    let clone = clone_of(&a);
+    a.notes().set("n", "of_a", 1i64).unwrap();
+    clone.notes().set("n", "of_clone", 1i64).unwrap();
+    let d = Replica::new(4);
+    pull(&c, &a);
+    pull(&d, &clone);
+    meet(&[&c, &d]);
+    // The names came, and then the link was cut.
+    assert!(b.store.learn_branches(NOTES, &c.store.branches(NOTES)).unwrap());
+    assert_same(&[&b, &witness]);
+    assert_eq!(sync(&b.store, &witness.store), [vec![], vec![]]);
+    meet(&[&a, &clone, &b, &c, &d, &witness]);
+    agree(&[&a, &clone, &b, &c, &d, &witness]);
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.

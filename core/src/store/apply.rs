@@ -436,15 +436,18 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.changes.collections.get(collection).expect("opened before it is changed").number
     }
 
-    /// Settled counter rows of an origin that ends at a fork go as soon as all of it is here:
-    /// nobody adds to them again.
+    /// Settled counter rows of an origin that ends at a fork go as soon as all of it is here and
+    /// something after the fork: nobody adds to them again. That a fork is known of is not
+    /// enough: another replica with the same vector may not know, and the cells are the same.
     pub(super) fn drop_ended(&mut self, collection: &str, number: u32) -> Result<()> {
         let branches = self.head(collection).branches.clone();
         let ended = branches.iter().map(|branch| branch.parent).collect::<BTreeSet<Origin>>();
         for origin in ended {
             let newest = self.vector_row(collection, &origin).map_or(0, |row| row.seq);
             let Some(origin_number) = self.heads_number(&origin) else { continue };
-            if branches.cut(&origin) != Some(newest) {
+            let begun =
+                branches.children(&origin).any(|(c, _)| self.vector_row(collection, c).is_some());
+            if branches.cut(&origin) != Some(newest) || !begun {
                 continue;
             }
             for (id, rows) in self.settled_of(number, origin, origin_number)? {

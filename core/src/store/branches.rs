@@ -88,7 +88,11 @@ impl Store {
     /// [`InvalidTransaction`](ErrorKind::InvalidTransaction) if a proof is wrong.
     pub fn learn_branches(&self, collection: &str, told: &[u8]) -> Result<bool> {
         let scope = Scope { network: self.inner.network, collection };
-        let told = Branches::decode(told, Some(scope))?;
+        // A peer that has left the collection since it named some names none.
+        let told = match told {
+            [] => Branches::default(),
+            told => Branches::decode(told, Some(scope))?,
+        };
         self.inner.learn(collection, &told)?;
         let heads = self.inner.read_heads();
         let known = heads.named(collection).map_or(Branches::none(), |head| &head.branches);

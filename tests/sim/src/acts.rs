@@ -3,6 +3,8 @@
 //! Each act draws from a stream of chance of its own, so that leaving one out does not
 //! change what the others do.
 
+use std::collections::BTreeSet;
+
 use littoral::store::Collections;
 use littoral::{NodeId, Store};
 
@@ -147,7 +149,7 @@ impl World {
             Act::Double => {
                 let other = chance.below(self.machines.len());
                 let up = [at, other].iter().all(|at| self.machines[*at].store.is_some());
-                match at != other && up {
+                match self.can_meet(at, other) && up {
                     true => self.connect(at, other),
                     false => Ok(()),
                 }
@@ -159,6 +161,7 @@ impl World {
             },
             Act::Inspect => self.inspect(at),
             Act::Prune => self.prune(at),
+            Act::Budget if self.plan.whole_logs => Ok(()),
             Act::Budget => self.set_budget(at, &mut chance),
             Act::Want => self.want_some(at, &mut chance),
         }
@@ -234,6 +237,7 @@ impl World {
                 ensure!(!sound || self.may_fail(at), "store {at} could not leave: {err}");
                 if sound {
                     self.ledger.may_have_left(at, name);
+                    self.machines[at].leaving = true;
                 }
                 Ok(())
             }
@@ -397,8 +401,10 @@ impl World {
 
     /// A replica leaves for good, with what only it held. Two stay.
     fn gone(&mut self, at: usize) -> Checked {
-        let here = self.machines.iter().filter(|machine| !machine.gone).count();
-        if here <= 2 {
+        // Two that can meet stay.
+        let stay = self.present().into_iter().filter(|other| *other != at);
+        let stay: BTreeSet<NodeId> = stay.map(|at| self.machines[at].id()).collect();
+        if stay.len() < 2 {
             return Ok(());
         }
         self.go_down(at, Down::CutAllLost)?;
@@ -423,8 +429,8 @@ impl World {
             match page.and_then(|from| store.log_read(name, from, 1 << 10)) {
                 // Who reads the log gives it to a peer.
                 Ok(page) => {
-                    for (dot, bytes, _) in page.records {
-                        self.ledger.sent(at, name, dot, &bytes)?;
+                    for (_, bytes, _) in page.records {
+                        self.ledger.sent(at, name, &bytes)?;
                     }
                 }
                 Err(err) => {

@@ -4,14 +4,14 @@
 //! ask for outside of them, and tells them of commits. And it is the witness: whatever a
 //! store lets go, the ledger hears of.
 
-use littoral::id::{Head, Origin};
+use littoral::id::{Head, Origin, Vector};
 use littoral::limits::{
     GOODBYE_TIMEOUT_MS, SYNC_LINK_WINDOW_BYTES, SYNC_UNAPPLIED_BYTES, SYNC_WINDOW_BYTES,
 };
 use littoral::replica::{self, Replica};
 use littoral::sync::ask::Answer;
 use littoral::sync::door::{
-    Event as News, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
+    Event as News, Input, Offence, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
 };
 use littoral::sync::message::{CloseCode, Control, Tail};
 use littoral::txn::snapshot::{Newest, ViewHead};
@@ -94,7 +94,10 @@ impl World {
         match &applied {
             Ok(()) => self.acknowledge(at)?,
             Err(err) => ensure!(
-                err.kind() == ErrorKind::MissingDependency || !sound || self.may_fail(at),
+                err.kind() == ErrorKind::MissingDependency
+                    || (err.kind() == ErrorKind::Forked && self.ledger.has_copies())
+                    || !sound
+                    || self.may_fail(at),
                 "store {at} could not apply: {err}"
             ),
         }
@@ -118,6 +121,10 @@ impl World {
             SnapshotStep::Discard => "discards".to_owned(),
             SnapshotStep::Learn { .. } => "names forked origins as in".to_owned(),
         };
+        let view = match &step {
+            SnapshotStep::Join { head } => Some(head.clone()),
+            _ => None,
+        };
         let outcome = replica::step_outcome(store.step(collection, peer, step));
         self.say(&format!(
             "{at} {what} a snapshot of {collection} from link {number}: {}",
@@ -127,8 +134,13 @@ impl World {
         match &outcome {
             StepOutcome::Joined => {
                 self.joins += 1;
+                if let Some(view) = view {
+                    self.check_join(at, collection, &newest(&view))?;
+                }
                 self.acknowledge(at)?;
             }
+            // The link ends the collection then, if it may.
+            StepOutcome::Refused(Offence::Forked, _) if self.ledger.has_copies() => {}
             StepOutcome::Refused(..) => {
                 return Err(format!("store {at} refused a snapshot: {outcome:?}"));
             }
@@ -257,9 +269,15 @@ impl World {
             }
             Output::Event(news) => {
                 self.say(&format!("link {number} at {at}: {news:?}"));
-                let bad = matches!(news, News::Diverged { .. } | News::Halted { .. });
-                ensure!(!bad, "store {at}: {news:?}");
-                Ok(())
+                match news {
+                    News::Diverged { .. } => Err(format!("store {at}: {news:?}")),
+                    News::Halted { collection, offence, why, by_peer } => {
+                        self.check_halt(number, &collection, (offence, &why), by_peer)?;
+                        self.end(number, e).map(|end| end.halted.insert(collection));
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                }
             }
             Output::Close { code, reason, by_peer } => {
                 self.say(&format!("link {number} closed at {at}: {code:?}: {reason}"));
@@ -313,7 +331,10 @@ impl World {
                         self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
-                    Control::Hello(_) => self.acknowledge(at)?,
+                    // What it tells of is durable; a hello may tell of nothing.
+                    Control::Hello(hello) if !hello.collections.is_empty() => {
+                        self.acknowledge(at)?;
+                    }
                     _ => {}
                 }
                 continue;
@@ -327,7 +348,7 @@ impl World {
                 }
                 Ok(Tail::Txns { txns, .. }) => {
                     for txn in txns {
-                        self.ledger.sent(at, &carried, txn.dot, &txn.bytes)?;
+                        self.ledger.sent(at, &carried, &txn.bytes)?;
                     }
                 }
                 Ok(_) => {}
@@ -355,11 +376,16 @@ impl World {
         let scope = Scope { network: NetworkId::named("default"), collection };
         let head = ViewHead::verify(head, scope, &self.machines[at].id());
         let head = head.map_err(|err| format!("store {at} serves a broken view: {err}"))?;
-        let entry = |(origin, newest): (&Origin, &Newest)| {
-            (*origin, Head { seq: newest.seq, hash: newest.hash.short() })
-        };
-        self.ledger.told(at, collection, &head.vector.iter().map(entry).collect())
+        self.ledger.told(at, collection, &newest(&head))
     }
+}
+
+/// What a view holds.
+fn newest(view: &ViewHead) -> Vector {
+    let entry = |(origin, newest): (&Origin, &Newest)| {
+        (*origin, Head { seq: newest.seq, hash: newest.hash.short() })
+    };
+    view.vector.iter().map(entry).collect()
 }
 
 /// The frames that these bytes are.

@@ -1,6 +1,7 @@
 //! The finale: faults cease, everyone who is still there meets, and all must be the same.
 
 use crate::ledger::COLLECTIONS;
+use crate::link::End;
 use crate::machine::Down;
 use crate::world::{Event, World};
 use crate::{Checked, ensure};
@@ -14,6 +15,7 @@ impl World {
         self.say("peace");
         self.peace = true;
         (self.plan.chunk_bytes, self.plan.delay_ms) = (1 << 20, 30);
+        self.images.clear();
         self.unblock_all();
         for at in self.present() {
             self.machines[at].disk.fail_no_more();
@@ -28,7 +30,7 @@ impl World {
         }
         let mut write_first = false;
         if self.ledger.has_anyone_left() {
-            // What was left comes back with the next hello, or when something new is written.
+            // What was left comes back with the next hello, now or after something new was written.
             match self.chance.percent(50) {
                 true => self.link_numbers().into_iter().for_each(|link| self.lose(link, 0)),
                 false => write_first = true,
@@ -36,10 +38,16 @@ impl World {
         }
         self.look()?;
         self.connect_all();
-        self.settle()?;
         if write_first {
+            self.wait_for_all()?;
             self.epilogue()?;
-            self.settle()?;
+            self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
+        }
+        self.settle()?;
+        for _ in 0..4 {
+            if !self.heal()? {
+                break;
+            }
         }
         // What was written deferred goes to peers when it is durable.
         for at in self.present() {
@@ -65,16 +73,22 @@ impl World {
     /// everybody wants everything.
     fn compare_what_is_wanted(&mut self) -> Checked {
         self.look()?;
-        self.connect_all();
-        self.settle()?;
-        for at in self.present() {
-            self.flush(at)?;
-        }
-        self.look()?;
-        self.settle()?;
+        self.wait_for_all()?;
+        // What was left comes back with the next hello only.
         if !self.ledger.has_anyone_left() {
+            self.connect_all();
+            self.settle()?;
+            for at in self.present() {
+                self.flush(at)?;
+            }
+            self.look()?;
+            self.settle()?;
             for link in self.links.values() {
-                for name in COLLECTIONS.into_iter().filter(|name| link.wants(name)) {
+                let goes_on = |name: &&str| {
+                    let halted = |end: &End| end.halted.contains(*name);
+                    link.wants(name) && !link.ends.iter().flatten().any(halted)
+                };
+                for name in COLLECTIONS.into_iter().filter(goes_on) {
                     let [a, b] = link.machines.map(|at| self.vector(at, name));
                     ensure!(a == b, "{name} of {:?}: {a:?} and {b:?}", link.machines);
                 }
@@ -95,7 +109,8 @@ impl World {
     /// Adds links until all can hear of each other: in a line, a star, or all with all.
     fn connect_all(&mut self) {
         let present = self.present();
-        let shape = self.chance.below(3);
+        // Whoever has a double can't meet it.
+        let shape = if self.ledger.has_copies() { 2 } else { self.chance.below(3) };
         for (index, at) in present.iter().enumerate().skip(1) {
             match shape {
                 0 => self.want(present[index - 1], *at),
@@ -105,15 +120,24 @@ impl World {
         }
     }
 
+    fn all_are_up(&self) -> bool {
+        self.present().iter().all(|at| self.machines[*at].is_sound())
+    }
+
+    fn wait_for_all(&mut self) -> Checked {
+        while !self.all_are_up() {
+            ensure!(self.happen()?, "nothing more happens");
+        }
+        Ok(())
+    }
+
     /// Until nothing is under way.
-    fn settle(&mut self) -> Checked {
+    pub(crate) fn settle(&mut self) -> Checked {
         let until = self.now_ms + PATIENCE_MS;
-        let all_up =
-            |world: &World| world.present().iter().all(|at| world.machines[*at].is_sound());
         for round in 0.. {
             // Looking costs more than an event.
             let look = round % 8 == 0 || self.next_at().is_none();
-            if look && self.is_quiet() && all_up(self) {
+            if look && self.is_quiet() && self.all_are_up() {
                 break;
             }
             ensure!(
@@ -147,6 +171,8 @@ impl World {
             let store = self.machines[*at].up().ok_or_else(|| format!("{at} is down"))?;
             self.ledger.check_whole(*at, &store).map_err(|what| format!("store {at}: {what}"))?;
         }
+        let halted = self.halted();
+        ensure!(halted.is_empty(), "{halted:?} are still apart");
         for name in COLLECTIONS {
             let first = self.vector(present[0], name);
             let digests = self.machines[present[0]].up().map(|store| store.digests(name));

@@ -33,6 +33,9 @@ pub(crate) struct Follower {
     position: Position,
     /// What it has read; `None` if it has to read everything anew.
     known: Option<Documents>,
+    /// How many branches of forked origins there were: new names may change which of two values of
+    /// one moment comes first, and nobody is told of that.
+    branches: usize,
     /// What it was told of and has not read. It reads when it has heard everything: what is shown
     /// before that may be deferred, and be lost without a word.
     unread: BTreeSet<(&'static str, String)>,
@@ -41,7 +44,12 @@ pub(crate) struct Follower {
 impl Follower {
     /// One that begins with what a store shows and writes from now on.
     pub(crate) fn new(store: &Store) -> Follower {
-        Follower { position: store.changes(None).position(), known: None, unread: BTreeSet::new() }
+        Follower {
+            position: store.changes(None).position(),
+            known: None,
+            branches: 0,
+            unread: BTreeSet::new(),
+        }
     }
 
     /// The app has dropped a collection, or may have: it has no use for what it knew.
@@ -90,6 +98,10 @@ impl Follower {
             let name = name.ok_or_else(|| format!("the change feed told of {collection}"))?;
             self.unread.insert((name, id.clone()));
         }
+        let branches = COLLECTIONS.iter().map(|name| store.branch_count(name)).sum();
+        if std::mem::replace(&mut self.branches, branches) != branches {
+            self.known = None;
+        }
         if all {
             self.read(store)?;
             self.compare(store)?;
@@ -137,9 +149,11 @@ impl Follower {
     }
 
     fn read(&mut self, store: &Store) -> Checked {
-        for (name, id) in std::mem::take(&mut self.unread) {
+        // What can't be read now is to be read later.
+        while let Some((name, id)) = self.unread.first().cloned() {
             let document = store.collection(name).and_then(|collection| collection.get(&id));
             let document = document.map_err(unreadable)?;
+            self.unread.pop_first();
             let Some(known) = &mut self.known else { continue };
             match document {
                 Some(document) => known.insert((name, id), shown_of(&document)),

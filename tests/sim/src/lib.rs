@@ -12,20 +12,25 @@
 //! | `world` | the events, in the order of virtual time |
 //! | `acts` | what is done to stores, disks, clocks and the network |
 //! | `edits` | what writers write |
+//! | `images` | disks that are kept, put back and copied |
 //! | `machine` | a store, its disk, its clock |
 //! | `driver` | what sessions want, carried out; what leaves a store, witnessed |
 //! | `link` | two sessions and the bytes under way between them |
-//! | `ledger`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
+//! | `ledger`, `book`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
+//! | `forks` | what may come of stores that were copied |
 //! | `follower` | an app that follows a store's changes |
 //! | `finale` | convergence |
 #![forbid(unsafe_code)]
 
 mod acts;
+mod book;
 mod chance;
 mod driver;
 mod edits;
 mod finale;
 mod follower;
+mod forks;
+mod images;
 mod ledger;
 mod link;
 mod machine;
@@ -90,6 +95,20 @@ pub struct Report {
     pub followed: u64,
     /// How often a document was compared with the oracle.
     pub compared: u64,
+    /// How often a store was rolled back.
+    pub rolled_back: u64,
+    /// How often a store was copied.
+    pub copied: u64,
+    /// Sides of forks that somebody holds at the end.
+    pub forks: u64,
+    /// How often a link ended a collection because a fork could not be named.
+    pub halts: u64,
+    /// How often such a collection was taken anew.
+    pub healed: u64,
+    /// Whether it ended early: a snapshot was joined over a fork beyond the logs.
+    pub mixed: bool,
+    /// Whether logs kept everything.
+    pub whole_logs: bool,
 }
 
 /// A promise that was broken.
@@ -125,6 +144,10 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let what = match ran {
         Ok(Ok(())) => return Ok(world.report()),
+        // A schedule that can't go on, for a reason that is known: it counts as one.
+        Ok(Err(what)) if what.starts_with(forks::MIXED) => {
+            return Ok(Report { mixed: true, ..world.report() });
+        }
         Ok(Err(what)) => what,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

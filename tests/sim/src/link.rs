@@ -39,6 +39,8 @@ pub(crate) struct End {
     pub(crate) carries: BTreeMap<StreamId, String>,
     /// What its machine wants of the other.
     wanted: Wanted,
+    /// Collections in which nothing goes on here, because of a fork.
+    pub(crate) halted: BTreeSet<String>,
     /// The link is cut: what is sent goes nowhere.
     severed: bool,
     /// It has said goodbye: only its control stream is still under way.
@@ -115,6 +117,7 @@ impl End {
             heard,
             carries: BTreeMap::new(),
             wanted,
+            halted: BTreeSet::new(),
             severed: false,
             parting: false,
         }

@@ -37,6 +37,10 @@ pub(crate) struct Machine {
     pub(crate) apply_ms: u64,
     /// Whether it has ever wanted less than everything.
     pub(crate) choosy: bool,
+    /// Whether it may have left a collection or not, which shows when it is opened again.
+    pub(crate) leaving: bool,
+    /// Whether its owner says, the next time it is opened, that it was moved and not copied.
+    pub(crate) moved: bool,
     /// The app that follows its changes.
     pub(crate) follower: Option<Follower>,
 }
@@ -100,8 +104,17 @@ impl Machine {
             restarting: false,
             apply_ms: 20,
             choosy: false,
+            leaving: false,
+            moved: false,
             follower: None,
         }
+    }
+
+    /// A machine with a copy of this one's disk, and its key.
+    pub(crate) fn twin(&self, number: usize, plan: &Plan, disk: MemDisk) -> Machine {
+        let wall = Arc::new(Wall(AtomicU64::new(self.wall.now_ms())));
+        let (key, skew_ms) = (self.key.clone(), self.skew_ms);
+        Machine { disk, key, wall, skew_ms, ..Machine::new(number, plan) }
     }
 
     pub(crate) fn id(&self) -> NodeId {
@@ -139,7 +152,9 @@ impl Machine {
     pub(crate) fn start(&mut self) -> Result<()> {
         let options = self.options.clone();
         let options = options.key(self.key.clone()).wall_clock(self.wall.clone());
+        let options = options.moved(self.moved);
         let store = options.open_on(Arc::new(self.disk.clone()))?;
+        self.moved = false;
         self.commits = Arc::default();
         let commits = Arc::clone(&self.commits);
         self.subscription = Some(store.on_commit(move || {

@@ -123,6 +123,16 @@ struct Total {
     joins: u64,
     followed: u64,
     compared: u64,
+    with_copies: u64,
+    rolled_back: u64,
+    copied: u64,
+    with_forks: u64,
+    forks: u64,
+    with_halts: u64,
+    halts: u64,
+    healed: u64,
+    mixed: u64,
+    with_whole_logs: u64,
     digest: Option<[u8; 32]>,
 }
 
@@ -136,6 +146,17 @@ impl Total {
         self.joins += report.joins;
         self.followed += report.followed;
         self.compared += report.compared;
+        self.with_copies += u64::from(report.rolled_back + report.copied > 0);
+        self.rolled_back += report.rolled_back;
+        self.copied += report.copied;
+        self.with_forks += u64::from(report.forks > 0);
+        self.forks += report.forks;
+        self.with_halts += u64::from(report.halts > 0);
+        self.halts += report.halts;
+        self.healed += report.healed;
+        self.mixed += u64::from(report.mixed);
+        let copies = report.rolled_back + report.copied > 0;
+        self.with_whole_logs += u64::from(report.whole_logs && copies);
         self.digest = Some(report.digest);
     }
 
@@ -154,6 +175,20 @@ impl Total {
             self.joins,
             self.followed,
             self.compared
+        );
+        println!(
+            "with copies {}, {} of them with whole logs: {} stores rolled back, {} copied; with forks {}: {} sides; \
+             {} with collections that a link ended, {} times, {} healed; {} ended early, mixed beyond the logs",
+            self.with_copies,
+            self.with_whole_logs,
+            self.rolled_back,
+            self.copied,
+            self.with_forks,
+            self.forks,
+            self.with_halts,
+            self.halts,
+            self.healed,
+            self.mixed
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

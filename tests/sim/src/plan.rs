@@ -14,6 +14,11 @@ use crate::chance::Chance;
 
 /// The stream of chance that the plan and the network draw from; acts have one each.
 const PLAN_STREAM: u64 = 1;
+/// The stream that decides of copies. One of its own: schedules without copies are what they were.
+const COPY_STREAM: u64 = 17;
+
+/// A log that is never pruned.
+const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
 
 /// What a seed decides.
 pub(crate) struct Plan {
@@ -49,6 +54,11 @@ pub(crate) struct Plan {
     pub(crate) long_percent: usize,
     /// How many times of a hundred an app looks what has changed.
     pub(crate) follow_percent: usize,
+    /// Before how many acts of a hundred something is kept, rolled back or copied: in most
+    /// schedules none.
+    pub(crate) copy_percent: usize,
+    /// Whether logs keep everything, whatever budgets say: then any fork can be named.
+    pub(crate) whole_logs: bool,
 }
 
 impl Plan {
@@ -62,6 +72,9 @@ impl Plan {
                 _ => often * act.weight(),
             }
         });
+        let copies = &mut Chance::new(settings.seed, COPY_STREAM);
+        let copy_percent = *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]);
+        let whole_logs = copy_percent > 0 && copies.percent(60);
         let (replicas, steps) = (2 + chance.below(4), 20 + chance.below(140));
         Plan {
             seed: settings.seed,
@@ -78,11 +91,21 @@ impl Plan {
             stale_puts: chance.percent(50),
             layout: layout(chance),
             segment_bytes: *chance.pick(&[1 << 10, 1 << 10, 2 << 10, 16 << 10]),
-            budget: budget(chance),
+            budget: match budget(chance) {
+                _ if whole_logs => WHOLE,
+                budget => budget,
+            },
             trusting: chance.percent(50),
             long_percent: *chance.pick(&[0, 0, 0, 0, 0, 0, 0, 3]),
             follow_percent: *chance.pick(&[0, 3, 20, 100]),
+            copy_percent,
+            whole_logs,
         }
+    }
+
+    /// The chance of what is copied before the act with this number.
+    pub(crate) fn copies_of(&self, step: usize) -> Chance {
+        Chance::new(self.seed, 1_000_000 + step as u64)
     }
 
     /// The chance of the act with this number: whether others are left out changes nothing.

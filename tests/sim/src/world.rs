@@ -15,6 +15,7 @@ use littoral::txn::NetworkId;
 use crate::chance::Chance;
 use crate::edits::Readings;
 use crate::follower::Follower;
+use crate::images::Image;
 use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
@@ -62,6 +63,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) machines: Vec<Machine>,
     pub(crate) readings: Readings,
+    pub(crate) images: Vec<Image>,
     pub(crate) links: BTreeMap<u64, Link>,
     next_link: u64,
     /// Pairs that keep up a link.
@@ -77,6 +79,11 @@ pub(crate) struct World {
     starts: u64,
     pub(crate) joins: u64,
     changes_followed: u64,
+    pub(crate) rolled_back: u64,
+    pub(crate) copied: u64,
+    /// Collections that links have ended, and how often one was healed.
+    pub(crate) halts: u64,
+    pub(crate) healed: u64,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -92,6 +99,7 @@ impl World {
             ledger: Ledger::new(NetworkId::named("default")),
             machines: Vec::new(),
             readings: Readings::new(),
+            images: Vec::new(),
             links: BTreeMap::new(),
             next_link: 0,
             wanted: BTreeSet::new(),
@@ -104,6 +112,10 @@ impl World {
             starts: 0,
             joins: 0,
             changes_followed: 0,
+            rolled_back: 0,
+            copied: 0,
+            halts: 0,
+            healed: 0,
             peace: false,
         }
     }
@@ -129,6 +141,13 @@ impl World {
             joins: self.joins,
             followed: self.changes_followed,
             compared: self.ledger.compared,
+            rolled_back: self.rolled_back,
+            copied: self.copied,
+            forks: self.ledger.forks(),
+            halts: self.halts,
+            healed: self.healed,
+            mixed: false,
+            whole_logs: self.plan.whole_logs,
         }
     }
 
@@ -173,6 +192,7 @@ impl World {
             Event::Act(number) => {
                 self.step = number + 1;
                 if !self.plan.skip.contains(&number) {
+                    self.perhaps_copy(number)?;
                     self.act(number)?;
                 }
                 let pause = self.plan.chance_of(number).between(0, self.plan.pause_ms);
@@ -263,8 +283,7 @@ impl World {
         if self.excuse(at, checked)? {
             self.touch(at);
         }
-        self.ledger.acknowledged(at, &store);
-        Ok(())
+        self.ledger.acknowledged(at, &store).map_err(|what| format!("store {at}: {what}"))
     }
 
     // ---- machines
@@ -279,12 +298,22 @@ impl World {
             let peer = self.machines[at.saturating_sub(1)].id();
             store.trust(peer).map_err(|err| format!("store {at} could not trust: {err}"))?;
         }
+        self.meet_others(at);
+        Ok(())
+    }
+
+    /// A new machine keeps up links with some others.
+    pub(crate) fn meet_others(&mut self, at: usize) {
         for other in (0..at).filter(|other| !self.machines[*other].gone).collect::<Vec<_>>() {
             if self.chance.percent(self.plan.link_percent) {
                 self.want(other, at);
             }
         }
-        Ok(())
+    }
+
+    /// Whether two machines can have a link: nobody has one with whoever has its key.
+    pub(crate) fn can_meet(&self, a: usize, b: usize) -> bool {
+        self.machines[a].id() != self.machines[b].id()
     }
 
     /// Goes down if it is up, and comes up.
@@ -309,7 +338,7 @@ impl World {
             let store = self.machines[at].up().ok_or("it is up")?;
             let held = [store.clone()];
             match self.machines[at].stop(down) {
-                Ok(()) => self.ledger.acknowledged(at, &held[0]),
+                Ok(()) => self.ledger.acknowledged(at, &held[0])?,
                 Err(err) => ensure!(
                     self.machines[at].disk.struck() > struck,
                     "closing failed on a sound disk: {err}"
@@ -328,7 +357,7 @@ impl World {
         Ok(())
     }
 
-    fn boot(&mut self, at: usize) -> Checked {
+    pub(crate) fn boot(&mut self, at: usize) -> Checked {
         self.machines[at].set_clock(self.now_ms);
         let before = self.machines[at].disk.struck();
         let opened = self.machines[at].start();
@@ -350,7 +379,11 @@ impl World {
         let disk = self.machines[at].disk.clone();
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
-        self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
+        let left = std::mem::take(&mut self.machines[at].leaving);
+        let follower = self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
+        if left {
+            follower.drop_all();
+        }
         self.say(&format!("{at} is up"));
         Ok(())
     }
@@ -372,7 +405,7 @@ impl World {
 
     pub(crate) fn want(&mut self, a: usize, b: usize) {
         let pair = (a.min(b), a.max(b));
-        if a != b && self.wanted.insert(pair) {
+        if self.can_meet(a, b) && self.wanted.insert(pair) {
             self.schedule(0, Event::Dial(pair.0, pair.1));
         }
     }
@@ -526,7 +559,9 @@ impl World {
             for (machine, end) in link.machines.iter().zip(&link.ends) {
                 let Some(end) = end else { continue };
                 for (name, p) in end.session.progress() {
-                    if !(p.caught_up && p.peer_caught_up && end.session.is_idle()) {
+                    if !end.halted.contains(&name)
+                        && !(p.caught_up && p.peer_caught_up && end.session.is_idle())
+                    {
                         said += &format!("; link {number} at {machine}: {name} {p:?}");
                     }
                 }
@@ -543,7 +578,9 @@ impl World {
                     && !end.hearing_due
                     && end.works.is_empty()
                     && end.session.is_idle()
-                    && end.session.progress().values().all(|p| p.caught_up && p.peer_caught_up)
+                    && end.session.progress().iter().all(|(name, p)| {
+                        end.halted.contains(name) || p.caught_up && p.peer_caught_up
+                    })
             })
         };
         self.links.values().flat_map(|link| &link.ends).all(still)

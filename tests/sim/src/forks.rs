@@ -1,0 +1,159 @@
+//! Forks: what may come of stores that were copied.
+//!
+//! Both sides of a fork are kept everywhere, so a link goes on over it, and at the end all hold the
+//! same. Where logs are whole that is all. Where they are short, a link may end a collection, and
+//! says so, and it is checked that it had to:
+//! - who holds one side of a fork and has in its log no longer all that it holds from the fork on
+//!   can't give it another name;
+//! - whom a snapshot would give what contradicts, or may contradict, what it holds refuses it.
+//!
+//! Who leaves the collection and takes it anew is healed. And one thing is known to be wrong, and
+//! ends the schedule: see [`World::check_join`].
+
+use littoral::id::Vector;
+use littoral::sync::door::Offence;
+use littoral::txn::peek_dot;
+
+use crate::ledger::COLLECTIONS;
+use crate::spy;
+use crate::world::World;
+
+use crate::{Checked, ensure};
+
+/// How the complaint of a check begins if a snapshot was joined over a fork beyond logs.
+pub(crate) const MIXED: &str = "mixed beyond the logs: ";
+
+impl World {
+    /// Whether a store holds one side of a fork, and lacks in its log some of what it holds from
+    /// there on.
+    fn is_beyond_log(&self, at: usize, name: &str) -> bool {
+        let Some(book) = self.ledger.books.get(name) else { return false };
+        let Some(held) = self.ledger.accounts[at].held.get(name) else { return false };
+        let logged = self.logged(at, name);
+        let short = |side| book.from(held, side).iter().any(|hash| !logged.contains(hash));
+        book.sides(held).iter().any(short)
+    }
+
+    /// Whether two hold different sides of a fork. Who begins to take in a snapshot of one, and
+    /// meanwhile hears of the other from somebody else, refuses the snapshot; another link names
+    /// them.
+    fn is_apart(&self, [a, b]: [usize; 2], name: &str) -> bool {
+        let Some(book) = self.ledger.books.get(name) else { return false };
+        let held = |at: usize| self.ledger.accounts[at].held.get(name).cloned().unwrap_or_default();
+        let [a, b] = [held(a), held(b)];
+        let sides = book.sides(&a);
+        sides.iter().any(|side| {
+            let others = book.sides(&b);
+            let others = others.iter().filter(|other| book.dot(other) == book.dot(side));
+            others.into_iter().any(|other| other != side)
+        })
+    }
+
+    /// Whether one of two holds transactions of the other one's key that the other one lacks, and
+    /// has not in its log all that it holds of that key. It can only give them in a snapshot, of
+    /// which the other, if it has written something that it did not send, can't tell whether that
+    /// is in it.
+    fn is_unsure(&self, [a, b]: [usize; 2], name: &str) -> bool {
+        let Some(book) = self.ledger.books.get(name) else { return false };
+        let held = |at: usize| self.ledger.accounts[at].held.get(name).cloned().unwrap_or_default();
+        [(a, b), (b, a)].into_iter().any(|(author, holder)| {
+            let of_author = book.of_node(&held(holder), &self.machines[author].id());
+            let logged = self.logged(holder, name);
+            let all = book.above(&of_author, &Default::default());
+            !book.above(&of_author, &held(author)).is_empty()
+                && all.iter().any(|hash| !logged.contains(hash))
+        })
+    }
+
+    /// What the log of a store has of a collection.
+    fn logged(&self, at: usize, name: &str) -> Vec<littoral::id::ShortHash> {
+        let disk = &self.machines[at].disk;
+        let records = disk.spared(|| spy::read(disk, spy::start(disk)).0);
+        let txns = records.into_iter().filter(|record| record.kind == spy::TXN);
+        let of_it = txns.filter(|record| record.collection == name);
+        let find = |record: spy::Logged| {
+            let dot = peek_dot(&record.bytes).ok()?;
+            self.ledger.books[name].find(&dot, &record.bytes)
+        };
+        of_it.filter_map(find).collect()
+    }
+
+    /// A snapshot was joined: under the names in it, the store has held the same. Who serves a
+    /// snapshot because its log is short may not know that the other holds another side of a fork;
+    /// then the two get mixed. That is known, and the schedule is over.
+    pub(crate) fn check_join(&self, at: usize, name: &str, view: &Vector) -> Checked {
+        let Some(book) = self.ledger.books.get(name) else { return Ok(()) };
+        let mixed = book.mixed(self.ledger.accounts[at].vectors.get(name), view)?;
+        let Some(dot) = mixed else { return Ok(()) };
+        match self.plan.whole_logs {
+            true => Err(format!("store {at} joined a view of {name} with another {dot}")),
+            false => Err(format!("{MIXED}store {at} joined a view of {name} with another {dot}")),
+        }
+    }
+
+    /// A link has ended a collection: there must be a fork that can't be named.
+    pub(crate) fn check_halt(
+        &mut self,
+        number: u64,
+        name: &str,
+        (offence, why): (Offence, &str),
+        by_peer: bool,
+    ) -> Checked {
+        let Some(link) = self.links.get(&number) else { return Ok(()) };
+        let machines = link.machines;
+        ensure!(
+            offence == Offence::Forked && self.ledger.has_copies() && !self.plan.whole_logs,
+            "link {number} of {machines:?} ended {name}: {offence:?}: {why}"
+        );
+        // Whoever says it first knows; what the other one holds may have changed on the way.
+        let [a, b] = machines;
+        let beyond = || machines.iter().any(|at| self.is_beyond_log(*at, name));
+        let unsure = || {
+            let apart = self.is_apart([a, b], name) || self.is_unsure([a, b], name);
+            why.starts_with("snapshot refused") && apart
+        };
+        ensure!(
+            by_peer || beyond() || unsure(),
+            "link {number} of {machines:?} ended {name}, which can be named: {why}"
+        );
+        self.halts += u64::from(!by_peer);
+        Ok(())
+    }
+
+    /// Collections that some link has ended.
+    pub(crate) fn halted(&self) -> Vec<&'static str> {
+        let ends = || self.links.values().flat_map(|link| link.ends.iter().flatten());
+        let is_halted = |name: &&str| ends().any(|end| end.halted.contains(*name));
+        COLLECTIONS.into_iter().filter(is_halted).collect()
+    }
+
+    /// Whoever is apart from the first leaves the collection, and takes it anew.
+    pub(crate) fn heal(&mut self) -> Checked<bool> {
+        let halted = self.halted();
+        if !halted.is_empty() {
+            // What is under way from others must not come after the leaving.
+            for link in self.link_numbers() {
+                self.lose(link, 0);
+                self.lose(link, 1);
+            }
+        }
+        for name in &halted {
+            for at in self.present().into_iter().skip(1) {
+                let Some(store) = self.machines[at].up() else { continue };
+                let left = store.leave(name);
+                self.say(&format!("{at} left {name} to take it anew: {left:?}"));
+                left.map_err(|err| format!("store {at} could not leave {name}: {err}"))?;
+                self.machines[at].follower.iter_mut().for_each(|follower| follower.drop_all());
+                self.touch(at);
+                self.ledger.left(at, name)?;
+                self.acknowledge(at)?;
+            }
+        }
+        if !halted.is_empty() {
+            self.healed += 1;
+            self.look()?;
+            self.settle()?;
+        }
+        Ok(!halted.is_empty())
+    }
+}
