@@ -71,8 +71,11 @@ impl Collection {
     /// The document with this id, if there is one.
     pub fn get(&self, id: &str) -> Result<Option<Document>> {
         check_id(id)?;
-        let row = self.store.inner.current_row(&self.name, id)?;
-        Ok(row.and_then(|row| Document::of(&self.name, id, row)))
+        let inner = &self.store.inner;
+        match inner.view(&self.name)? {
+            Some((number, read)) => documents::get(&read, &inner.origins(), &self.name, number, id),
+            None => Ok(None),
+        }
     }
 
     /// One field of a document, if both exist. Of a large document only what the field needs is
@@ -229,13 +232,6 @@ impl Inner {
         self.read_heads().origins.clone()
     }
 
-    fn current_row(&self, collection: &str, id: &str) -> Result<Option<Row>> {
-        match self.view(collection)? {
-            Some((number, read)) => self.read_row(&read, number, id),
-            None => Ok(None),
-        }
-    }
-
     /// The number of a collection and a read transaction, of one moment.
     pub(super) fn view(&self, collection: &str) -> Result<Option<(u32, ReadTransaction)>> {
         let database = self.database()?;
@@ -297,11 +293,7 @@ impl Scan {
             if !stored.flags().shown {
                 continue;
             }
-            let document = stored.id().and_then(|id| {
-                let row = documents.row(&stored)?;
-                Ok(Document::of(&self.collection, id, row))
-            });
-            if let Some(document) = document.transpose() {
+            if let Some(document) = documents.document(&self.collection, &stored).transpose() {
                 return Some(document);
             }
         }

@@ -39,7 +39,7 @@ use crate::crdt::{Addition, DocOps, Op, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash, check_id};
 use crate::limits::{MAX_SEQ, MAX_TXN_BYTES, MAX_TXN_OPS, MAX_VALUE_BYTES};
-use crate::value::codec::decode as decode_value;
+use crate::value::codec::check_bytes;
 use crate::wire::{Reader, put_bytes, put_int, put_uint};
 
 const VERSION: u8 = 1;
@@ -332,7 +332,7 @@ fn put(reader: &mut Reader<'_>) -> Result<Op> {
         return Err(reader.bad("a value over the limit"));
     }
     match key::check(&key)? {
-        Slot::Register => drop(decode_value(&value)?),
+        Slot::Register => drop(check_bytes(&value)?),
         Slot::Unknown => {}
         Slot::Counter => return Err(reader.bad("a put on a counter")),
         _ if !value.is_empty() => return Err(reader.bad("a marker or element with a value")),

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{OwnedAccessGuard, OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable};
 
+use super::document::Document;
 use super::heads::Origins;
 use super::stats::RowCounts;
 use super::tables::{self, db};
@@ -139,6 +140,27 @@ pub(super) fn read(
             let runs = read.open_table(tables::RUNS).map_err(db)?;
             cells_between(&runs, origins, number, id, &[], None, &Meter::default())
                 .map(|cells| Some(Row::of_cells(cells)))
+        }
+    }
+}
+
+/// The document with this id as it is handed out; `None` if it shows nothing.
+pub(super) fn get(
+    read: &ReadTransaction,
+    origins: &Arc<Origins>,
+    collection: &Arc<str>,
+    number: u32,
+    id: &str,
+) -> Result<Option<Document>> {
+    let documents = read.open_table(tables::DOCUMENTS).map_err(db)?;
+    let Some(bytes) = documents.get(&tables::document_key(number, id)[..]).map_err(db)? else {
+        return Ok(None);
+    };
+    match is_head(bytes.value()) {
+        false => Document::of_stored(collection, id, bytes.value(), origins),
+        true => {
+            let row = self::read(read, origins, number, id)?;
+            Ok(row.and_then(|row| Document::of(collection, id, row)))
         }
     }
 }
@@ -292,6 +314,21 @@ impl Documents {
         let number = tables::u32_of(&stored.key.value()[..4])?;
         let (id, meter) = (stored.id()?, Meter::default());
         cells_between(&self.runs, &self.origins, number, id, &[], None, &meter).map(Row::of_cells)
+    }
+
+    /// The document that [`Documents::step`] gave, if it shows anything.
+    pub(super) fn document(
+        &self,
+        collection: &Arc<str>,
+        stored: &Stored,
+    ) -> Result<Option<Document>> {
+        match stored.head()? {
+            None => {
+                let bytes = stored.head.value();
+                Document::of_stored(collection, stored.id()?, bytes, &self.origins)
+            }
+            Some(_) => Ok(Document::of(collection, stored.id()?, self.row(stored)?)),
+        }
     }
 
     /// The runs of a large document that [`Documents::step`] gave: their keys and their cells.
