@@ -31,6 +31,24 @@ pub fn encode_checked(value: &Value, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The canonical bytes of `value`, if it may be stored at a place of this depth.
+pub(crate) fn encode_at(value: &Value, depth: usize) -> Option<Vec<u8>> {
+    check(value, &Path::root(), depth).ok()?;
+    let mut bytes = Vec::with_capacity(likely_len(value));
+    encode(value, &mut bytes);
+    (bytes.len() <= MAX_VALUE_BYTES).then_some(bytes)
+}
+
+/// What the bytes of most values fit into.
+fn likely_len(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() + 5,
+        Value::Bytes(bytes) => bytes.len() + 5,
+        Value::Null | Value::Bool(_) => 1,
+        _ => 9,
+    }
+}
+
 fn check(value: &Value, path: &Path, depth: usize) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::limit(format!(
