@@ -221,14 +221,15 @@ impl Inner {
 
     /// The number of a collection and the documents as they are now, of one moment. Readers
     /// share what one of them has opened, until the next commit.
-    fn reader_of(&self, collection: &str) -> Result<Option<(u32, Reader)>> {
-        let database = self.database()?;
+    fn reader_of(&self, collection: &str) -> Result<Option<(u32, Arc<Reader>)>> {
         let heads = self.read_heads();
-        let Some(head) = heads.named(collection) else { return Ok(None) };
+        let Some(head) = heads.named(collection) else {
+            return self.database().map(|_| None);
+        };
         if let Some(reader) = heads.reader.get() {
             return Ok(Some((head.number, reader.clone())));
         }
-        let read = database.begin_read().map_err(db)?;
+        let read = self.database()?.begin_read().map_err(db)?;
         let reader = Reader::open(&read, heads.origins.clone(), heads.meter.clone())?;
         Ok(Some((head.number, heads.reader.get_or_init(|| reader).clone())))
     }

@@ -30,7 +30,7 @@ pub(super) struct Heads {
     pub(super) layout: Layout,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
     /// so that redb can use again what that replaces.
-    pub(super) reader: OnceLock<Reader>,
+    pub(super) reader: OnceLock<Arc<Reader>>,
     /// Counts the rows of documents that are read and written.
     pub(super) meter: Arc<Meter>,
 }

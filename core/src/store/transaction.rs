@@ -37,7 +37,7 @@ const FRAME_BYTES: usize = 256;
 /// it back. Only one is open at a time in a store; others wait, sync does not.
 pub struct Transaction {
     store: Store,
-    documents: Reader,
+    documents: Arc<Reader>,
     pending: Vec<Item>,
     generation: u64,
     time: Timestamp,

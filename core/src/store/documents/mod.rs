@@ -333,10 +333,9 @@ impl Iterator for Documents {
 }
 
 /// The tables of documents as they are at one moment, open for reading.
-#[derive(Clone)]
 pub(super) struct Reader {
-    documents: Arc<ReadTable>,
-    runs: Arc<ReadTable>,
+    documents: ReadTable,
+    runs: ReadTable,
     /// As they were then, or later.
     pub(super) origins: Arc<Origins>,
     meter: Arc<Meter>,
@@ -347,10 +346,10 @@ impl Reader {
         read: &ReadTransaction,
         origins: Arc<Origins>,
         meter: Arc<Meter>,
-    ) -> Result<Reader> {
-        let documents = Arc::new(read.open_table(tables::DOCUMENTS).map_err(db)?);
-        let runs = Arc::new(read.open_table(tables::RUNS).map_err(db)?);
-        Ok(Reader { documents, runs, origins, meter })
+    ) -> Result<Arc<Reader>> {
+        let documents = read.open_table(tables::DOCUMENTS).map_err(db)?;
+        let runs = read.open_table(tables::RUNS).map_err(db)?;
+        Ok(Arc::new(Reader { documents, runs, origins, meter }))
     }
 
     /// The document with this id as it is handed out; `None` if it shows nothing.
@@ -365,13 +364,13 @@ impl Reader {
         if Head::decode(bytes.value())?.is_none() {
             return Document::of_stored(collection, id, bytes.value(), &self.origins);
         }
-        let (runs, meter) = (&*self.runs, Meter::default());
-        let cells = cells_between(runs, &self.origins, number, id, &[], None, &meter)?;
+        let meter = Meter::default();
+        let cells = cells_between(&self.runs, &self.origins, number, id, &[], None, &meter)?;
         Ok(Document::of(collection, id, Row::of_cells(cells)))
     }
 
     /// Opens a document to be read in parts. It need not be there.
-    pub(super) fn parts(&self, number: u32, id: &str) -> Result<Read> {
+    pub(super) fn parts(self: &Arc<Self>, number: u32, id: &str) -> Result<Read> {
         let bytes = self.documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
         let Some(bytes) = bytes else { return Ok(Read::Whole(Row::default())) };
         self.meter.note_read();
@@ -396,14 +395,14 @@ pub(super) enum Read {
 
 /// A large document, to be read in parts.
 pub(super) struct Parts {
-    reader: Reader,
+    reader: Arc<Reader>,
     number: u32,
     id: String,
 }
 
 impl Source for Parts {
     fn between(&self, from: &[u8], to: Option<&[u8]>) -> Result<Vec<Cell>> {
-        let Reader { runs, origins, meter, .. } = &self.reader;
-        cells_between(&**runs, origins, self.number, &self.id, from, to, meter)
+        let Reader { runs, origins, meter, .. } = &*self.reader;
+        cells_between(runs, origins, self.number, &self.id, from, to, meter)
     }
 }
