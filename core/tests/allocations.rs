@@ -37,7 +37,7 @@ fn note(n: u64) -> (String, Fields) {
     let fields = [
         ("title", Field::from(format!("a title of {n}"))),
         ("body", Field::from("of some length, so that it does not look like a number".to_owned())),
-        ("done", Field::from(n % 2 == 0)),
+        ("done", Field::from(n.is_multiple_of(2))),
         ("priority", Field::from(n)),
         ("tags", Field::set(tags.iter().map(String::as_str))),
     ];
