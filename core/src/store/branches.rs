@@ -495,14 +495,14 @@ impl Parting {
             settled_by.into_iter().map(|(dot, upto)| (self.dot(dot), upto)).collect();
         let key = cell.key.clone();
         if cell.stamp.dot.origin != self.parent {
-            out.push(Cell { key, stamp, body: Body::Counter(counter) });
+            out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
         } else if self.is_beyond(&cell.stamp.dot) {
             let counter = self.beyond(counter);
-            out.push(Cell { key, stamp, body: Body::Counter(counter) });
+            out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
         } else if counter.seq <= self.end {
             // Settled rows of an origin that has ended go.
             if !counter.is_settled() {
-                out.push(Cell { key, stamp, body: Body::Counter(counter) });
+                out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
             }
         } else {
             self.split(id, cell, counter, out)?;
@@ -537,7 +537,7 @@ impl Parting {
             continues: row.continues,
         };
         if !zeroed_beyond && !before.is_settled() {
-            out.push(Cell { body: Body::Counter(before), ..cell.clone() });
+            out.push(Cell { body: Body::Counter(Box::new(before)), ..cell.clone() });
         }
         let total = row.total.saturating_add(earlier).saturating_sub(first.before);
         let base = row.base.saturating_add(earlier).saturating_sub(first.before);
@@ -547,7 +547,8 @@ impl Parting {
             true => CounterRow { base, ..rest },
             false => CounterRow { settled_seq: 0, base: 0, settled_by: BTreeMap::new(), ..rest },
         };
-        out.push(Cell { key: cell.key.clone(), stamp: first.stamp, body: Body::Counter(rest) });
+        let body = Body::Counter(Box::new(rest));
+        out.push(Cell { key: cell.key.clone(), stamp: first.stamp, body });
         Ok(())
     }
 }

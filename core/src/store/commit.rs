@@ -388,6 +388,8 @@ impl Inner {
 
     pub(super) fn begin_write(&self, durable: bool) -> Result<WriteTransaction> {
         let mut txn = self.database()?.begin_write().map_err(db)?;
+        // An idle reader would keep pages from being used again.
+        drop(self.write_heads());
         match durable {
             true => {
                 txn.set_two_phase_commit(true);

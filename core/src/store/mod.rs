@@ -214,8 +214,12 @@ impl Inner {
         self.heads.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For changing them, which goes with a commit: whoever reads from now on opens the documents
+    /// anew.
     fn write_heads(&self) -> RwLockWriteGuard<'_, Heads> {
-        self.heads.write().unwrap_or_else(PoisonError::into_inner)
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        heads.reader.take();
+        heads
     }
 
     fn database(&self) -> Result<Arc<Database>> {
@@ -261,6 +265,7 @@ impl Inner {
     fn close(&self) -> Result<()> {
         let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.write_heads());
         drop(database);
         drop(commit::lock(&self.lock).take());
         self.announce();

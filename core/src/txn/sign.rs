@@ -129,7 +129,7 @@ impl Signed {
     pub fn sign(txn: Txn, scope: Scope<'_>, key: &NodeKey) -> Result<Signed> {
         debug_assert_eq!(txn.dot.origin.node, key.id());
         let mut bytes = codec::encode(&txn)?;
-        codec::decode(&bytes).map_err(|err| {
+        codec::check(&bytes).map_err(|err| {
             let what = format!("the transaction would not be readable ({err}); please report it");
             Error::new(ErrorKind::Internal, what)
         })?;
