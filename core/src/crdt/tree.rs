@@ -2,7 +2,7 @@
 //!
 //! Where nothing is in conflict there is nothing to choose: each place holds one kind, each
 //! register one value. So the fields follow from one pass over the cells in the order of keys, and
-//! nobody needs the stamps. Says the same as [`view`](super::view) (a test holds that), which
+//! nobody needs the stamps. Says the same as [`view`] (a test holds that), which
 //! knows how to choose. Knows nothing of bytes of rows.
 
 use std::collections::BTreeSet;
