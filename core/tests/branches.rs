@@ -290,7 +290,7 @@ fn who_leaves_a_forked_collection_goes_on_with_it_over_the_same_link() {
         drop(link);
         meet(&[&b, &c]);
         agree(&[&b, &c]);
-        assert_eq!(field(&leaves, "n", "of_a"), Some(Field::from(1i64)));
+        assert_eq!(field(leaves, "n", "of_a"), Some(Field::from(1i64)));
     }
 }
 
