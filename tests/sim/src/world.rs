@@ -559,8 +559,8 @@ impl World {
             for (machine, end) in link.machines.iter().zip(&link.ends) {
                 let Some(end) = end else { continue };
                 for (name, p) in end.session.progress() {
-                    let done = p.caught_up && p.peer_caught_up && end.session.is_idle();
-                    if !done && !end.halted.contains(&name) {
+                    let still = p.caught_up && p.peer_caught_up && end.session.is_idle();
+                    if !still && !end.halted.contains(&name) {
                         said += &format!("; link {number} at {machine}: {name} {p:?}");
                     }
                 }
