@@ -156,6 +156,10 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
         }
     };
     let (step, last) = (world.steps_done(), world.last_lines());
+    let what = match world.plan.whole_logs {
+        true => format!("with whole logs: {what}"),
+        false => what,
+    };
     // What a panic left of a store may not survive being closed.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(world)));
     Err(Failure { seed: settings.seed, step, what, last })
