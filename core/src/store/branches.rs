@@ -325,7 +325,8 @@ impl Inner {
             None => None,
         };
         tracing::warn!(collection, origin = %parent, after = end, "a history has forked: both sides are kept");
-        let write = Parted { head: head.as_ref(), branches, parting, rest, newest };
+        let root = told[0].root;
+        let write = Parted { head: head.as_ref(), root, branches, parting, rest, newest };
         self.write_parted(committer, collection, write).map_err(|err| self.poison(&err))?;
         Ok(true)
     }
@@ -369,6 +370,8 @@ impl Inner {
         parted: Parted<'_>,
     ) -> Result<()> {
         committer.sync()?;
+        let own = self.present_origin(collection)? == parted.root;
+        let anew = own.then(|| self.unused_incarnation());
         // The commit lock is held: this is what the transaction below begins with.
         let read = self.database()?.begin_read().map_err(db)?;
         let txn = self.begin_write(true)?;
@@ -394,9 +397,11 @@ impl Inner {
             };
             waist.rename(collection, parting, at_end, parted.newest)?;
             self.rename_cells(&mut waist, &read, collection, number, parting)?;
-            if head.own_origin(self.node) == rest.root {
-                waist.take_incarnation(collection, self.unused_incarnation())?;
-            }
+        }
+        // Also if this store has written nothing after the fork: what it writes next would be
+        // one more side.
+        if let Some(incarnation) = anew {
+            waist.take_incarnation(collection, incarnation)?;
         }
         waist.set_branches(collection, branches);
         waist.drop_ended(collection, number)?;
@@ -436,6 +441,7 @@ impl Inner {
 /// What parting at a fork writes.
 struct Parted<'a> {
     head: Option<&'a CollectionHead>,
+    root: Origin,
     branches: Branches,
     parting: Option<Parting>,
     rest: Option<Branch>,
