@@ -124,7 +124,8 @@ impl Inner {
         self.mark_through(collection, Seq::MAX)
     }
 
-    fn mark_through(&self, collection: &str, newest: Seq) -> Result<()> {
+    /// The same, of those up to a number.
+    pub(super) fn mark_through(&self, collection: &str, newest: Seq) -> Result<()> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;

@@ -40,7 +40,7 @@ impl Inner {
             let own = head.vector.get(&present).map_or(0, |row| row.seq);
             (present, head.row.exported.min(own), own)
         };
-        let mut continued = false;
+        let (mut continued, mut left) = (false, 0);
         {
             let database = self.database()?;
             let heads = self.read_heads();
@@ -56,12 +56,16 @@ impl Inner {
                         return Err(apart(&dot));
                     }
                     continued = true;
+                } else if dot.origin == present && held.is_some() {
+                    left = dot.seq;
                 }
             }
         }
         match continued {
             true => self.retreat(collection),
-            false => Ok(()),
+            // A copy of this store has sent them: to be told of less would mean to be sent the
+            // same view again and again.
+            false => self.mark_through(collection, left),
         }
     }
 
