@@ -316,6 +316,31 @@ fn who_has_only_heard_of_a_fork_holds_what_others_hold_at_that_vector() {
     agree(&[&a, &clone, &b, &c, &d, &witness]);
 }
 
+#[test]
+fn who_was_rolled_back_to_where_its_history_forked_goes_on_under_another_name() {
+    for common in [0, 1, 2] {
+        let a = Replica::new(0);
+        (0..common).for_each(|n| a.notes().set("n", "x", i64::from(n)).unwrap());
+        let [clone, backup] = [clone_of(&a), clone_of(&a)];
+        a.notes().set("n", "of_a", 1i64).unwrap();
+        clone.notes().set("n", "of_clone", 1i64).unwrap();
+        let [b, c] = [1, 2].map(Replica::new);
+        pull(&b, &a);
+        pull(&c, &clone);
+        meet(&[&b, &c]);
+        // Restored; it hears of both sides by name, and writes before it has either of them.
+        let a = backup;
+        assert!(a.store.learn_branches(NOTES, &b.store.branches(NOTES)).unwrap());
+        a.notes().set("n", "again", 1i64).unwrap();
+        meet(&[&a, &clone, &b, &c]);
+        agree(&[&a, &clone, &b, &c]);
+        assert_eq!(b.store.branch_count(NOTES), 2, "nothing forks again");
+        for name in ["of_a", "of_clone", "again"] {
+            assert_eq!(field(&c, "n", name), Some(Field::from(1i64)), "{common} {name}");
+        }
+    }
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.

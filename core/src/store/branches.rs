@@ -394,9 +394,14 @@ impl Inner {
             };
             waist.rename(collection, parting, at_end, parted.newest)?;
             self.rename_cells(&mut waist, &read, collection, number, parting)?;
-            if head.own_origin(self.node) == rest.root {
-                waist.take_incarnation(collection, self.unused_incarnation())?;
-            }
+        }
+        // Nobody goes on under a name that has ended, also who holds nothing beyond the fork.
+        let ended = match parted.head {
+            Some(head) => branches.cut(&head.own_origin(self.node)).is_some(),
+            None => branches.iter().any(|branch| branch.root.node == self.node),
+        };
+        if ended {
+            waist.take_incarnation(collection, self.unused_incarnation())?;
         }
         waist.set_branches(collection, branches);
         waist.drop_ended(collection, number)?;
