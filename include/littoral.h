@@ -356,6 +356,12 @@ typedef struct lit_change_t {
  */
 #define LIT_ERR_FORKED (-22)
 
+/**
+ * A right is missing: this node, or the author of what it was given, may not do that there.
+ * Nothing was changed.
+ */
+#define LIT_ERR_FORBIDDEN (-23)
+
 /** The peer is not known, or it refused us. */
 #define LIT_ERR_REFUSED (-30)
 

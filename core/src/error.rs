@@ -49,6 +49,9 @@ pub enum ErrorKind {
     /// Two different transactions have one name: a copy of a store wrote beside it, or it was
     /// rolled back. Nothing of the second one was applied.
     Forked = 22,
+    /// A right is missing: this node, or the author of what it was given, may not do that there.
+    /// Nothing was changed.
+    Forbidden = 23,
     /// The peer is not known, or it refused us.
     Refused = 30,
     /// The network failed: address, connection, handshake.

@@ -51,6 +51,16 @@ pub const MAX_BRANCHES: usize = 4096;
 pub const MAX_BRANCHES_OF_ORIGIN: usize = 64;
 /// Hashes of an origin's newest transactions that a peer is told to find where two histories part.
 pub const MAX_FORK_HASHES: usize = 16 << 10;
+/// Grants that a roster holds: each time that the rights of a member are changed is one.
+pub const MAX_GRANTS: usize = 16_384;
+/// Vouches that a roster holds: about one for each origin of a member that may not write any more.
+pub const MAX_VOUCHES: usize = 65_536;
+/// Collections that one grant names.
+pub const MAX_GRANT_COLLECTIONS: usize = 1024;
+/// Longest name of a member, in bytes.
+pub const MAX_MEMBER_NAME_BYTES: usize = 128;
+/// Longest statement of a roster, in bytes.
+pub const MAX_STATEMENT_BYTES: usize = 256 << 10;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.
 pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
 /// Bytes that a collection with nothing unacknowledged may send although the link's window

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
-use crate::sync::door::{Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
+use crate::sync::door::{HearOutcome, Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
+use crate::txn::roster::Rights;
 use crate::txn::snapshot::{Span, SpanDigest, ViewHead};
 use crate::txn::{NetworkId, NodeKey, Scope};
 
@@ -37,6 +38,9 @@ pub trait Replica: Source + Send + Sync {
 
     /// Applies transactions of a peer in this order, and returns when they are durable. Blocks.
     fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()>;
+
+    /// Keeps statements of a peer's roster, and returns when they are durable. Blocks.
+    fn hear(&self, statements: Vec<Vec<u8>>) -> Result<()>;
 
     /// Takes a step with a snapshot of `peer`. Blocks.
     fn step(&self, collection: &str, peer: &NodeId, step: SnapshotStep) -> Result<StepOutcome>;
@@ -88,6 +92,22 @@ impl Source for Store {
         Store::contradictions(self, collection, theirs)
     }
 
+    fn roster(&self) -> Option<(NodeId, Hash)> {
+        self.roster_digest()
+    }
+
+    fn statements_held(&self) -> Vec<Hash> {
+        Store::statements_held(self)
+    }
+
+    fn statements_beyond(&self, known: &[Hash]) -> Vec<Vec<u8>> {
+        Store::statements_beyond(self, known)
+    }
+
+    fn rights(&self, node: &NodeId) -> Option<Rights> {
+        Store::rights(self, node)
+    }
+
     fn floor(&self, collection: &str) -> Result<Vector> {
         Store::floor(self, collection)
     }
@@ -97,7 +117,7 @@ impl Source for Store {
     }
 
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
-        self.log_read(collection, from, max_bytes).map(page)
+        self.log_read_valid(collection, from, max_bytes).map(page)
     }
 
     fn read_others(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
@@ -197,9 +217,14 @@ impl Replica for Store {
         self.apply_remote(collection, txns).map(drop)
     }
 
+    fn hear(&self, statements: Vec<Vec<u8>>) -> Result<()> {
+        self.add_statements(statements).map(drop)
+    }
+
     fn step(&self, collection: &str, peer: &NodeId, step: SnapshotStep) -> Result<StepOutcome> {
         Ok(match step {
             SnapshotStep::Begin { head } => {
+                self.check_may_serve(peer, collection)?;
                 let scope = Scope { network: Store::network(self), collection };
                 let head = ViewHead::verify(&head, scope, peer)?;
                 if !self.learn_view(collection, &head)? {
@@ -241,6 +266,7 @@ pub fn outcome(applied: Result<()>) -> Outcome {
         Ok(()) => Outcome::Applied,
         Err(error) => match error.kind() {
             ErrorKind::MissingDependency => Outcome::MissingDependency,
+            ErrorKind::Forbidden => Outcome::Forbidden(describe(&error)),
             ErrorKind::InvalidTransaction => Outcome::Refused(Offence::Invalid, describe(&error)),
             ErrorKind::Forked => Outcome::Refused(Offence::Forked, describe(&error)),
             ErrorKind::FormatTooNew => Outcome::Refused(Offence::TooNew, describe(&error)),
@@ -252,11 +278,26 @@ pub fn outcome(applied: Result<()>) -> Outcome {
 /// What came of [`Replica::step`], in the words of a session.
 pub fn step_outcome(step: Result<StepOutcome>) -> StepOutcome {
     step.unwrap_or_else(|error| match error.kind() {
+        ErrorKind::Forbidden => StepOutcome::Refused(Offence::Forbidden, describe(&error)),
         ErrorKind::InvalidTransaction => StepOutcome::Refused(Offence::Invalid, describe(&error)),
         ErrorKind::Forked => StepOutcome::Refused(Offence::Forked, describe(&error)),
         ErrorKind::FormatTooNew => StepOutcome::Refused(Offence::TooNew, describe(&error)),
         _ => StepOutcome::StoreFailed(describe(&error)),
     })
+}
+
+/// What came of [`Replica::hear`], in the words of a session.
+pub fn hear_outcome(heard: Result<()>) -> HearOutcome {
+    match heard {
+        Ok(()) => HearOutcome::Kept,
+        Err(error) => match error.kind() {
+            ErrorKind::InvalidTransaction
+            | ErrorKind::MissingDependency
+            | ErrorKind::FormatTooNew
+            | ErrorKind::LimitExceeded => HearOutcome::Refused(describe(&error)),
+            _ => HearOutcome::StoreFailed(describe(&error)),
+        },
+    }
 }
 
 fn describe(error: &Error) -> String {

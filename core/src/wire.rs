@@ -72,7 +72,15 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
+    #[inline]
     pub(crate) fn uint(&mut self) -> Result<u64> {
+        // Nearly all numbers are small.
+        if let Some((&byte, rest)) = self.rest.split_first()
+            && byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(byte));
+        }
         u64::try_from(self.varint(64)?).map_err(|_| self.bad("a number is too large"))
     }
 

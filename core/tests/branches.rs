@@ -97,6 +97,35 @@ fn s7_both_branches_of_a_cloned_machine_are_kept_everywhere() {
     agree(&[&newcomer, &b]);
 }
 
+/// A third clone, which has written nothing since, hears that the other two have forked.
+#[test]
+fn a_clone_that_holds_just_what_the_branches_share_goes_on_under_another_name() {
+    for by_log in [true, false] {
+        let (a, b, c) = (Replica::new(0), Replica::new(1), Replica::new(2));
+        a.notes().set("n", "x", "common").unwrap();
+        let (clone, idle) = (clone_of(&a), clone_of(&a));
+        a.notes().set("n", "of_a", 1i64).unwrap();
+        clone.notes().set("n", "of_clone", 1i64).unwrap();
+        pull(&b, &a);
+        pull(&c, &clone);
+        meet(&[&b, &c]);
+        assert_eq!(b.store.branch_count(NOTES), 2);
+        match by_log {
+            true => meet(&[&idle, &b]),
+            false => {
+                idle.store.learn_branches(NOTES, &b.store.branches(NOTES)).unwrap();
+            }
+        }
+        idle.notes().set("n", "of_idle", 1i64).unwrap();
+        meet(&[&idle, &b, &c, &a, &clone]);
+        agree(&[&idle, &b, &c, &a, &clone]);
+        assert_eq!(b.store.branch_count(NOTES), 2, "what it wrote is no third side");
+        for name in ["of_a", "of_clone", "of_idle"] {
+            assert_eq!(field(&b, "n", name), Some(Field::from(1i64)));
+        }
+    }
+}
+
 #[test]
 fn histories_of_any_length_part_where_they_fork() {
     for (common, of_a, of_clone) in

@@ -16,6 +16,7 @@ use littoral::limits::*;
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::sync::message::{Control, PROTOCOL_VERSION};
 use littoral::txn::edit::{Draft, Version};
+use littoral::txn::roster::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
 use littoral::txn::snapshot::{Newest, SpanHasher, ViewHead, pack, unpack};
 use littoral::txn::{Branches, NetworkId, Proof, Scope};
 use littoral::value::{Path, Value};
@@ -80,6 +81,30 @@ fn golden_a_version_has_these_bytes_and_is_read_again() {
     golden("version.hex", &hex(version.as_bytes()));
     let base = littoral::txn::edit::Base::from_version(&version).unwrap();
     assert!(base.is_current(&sample()));
+}
+
+#[test]
+fn golden_statements_of_a_roster_have_these_bytes() {
+    let roster = RosterScope { network: NetworkId::named("default"), founder: common::key(0).id() };
+    let grant = Grant {
+        after: [Hash([3; 32]), Hash([5; 32])].into(),
+        time_ms: common::NOON,
+        member: common::key(1).id(),
+        name: "phone".to_owned(),
+        rights: Rights { elsewhere: Right::Read, ..Rights::only(Right::Write, [NOTES, "plans"]) },
+    };
+    let head = Head { seq: 300, hash: ShortHash([7; 16]) };
+    let vouch = Vouch { collection: NOTES.to_owned(), origin: origin(2), head };
+    for (name, says) in [("grant.hex", Says::Grant(grant)), ("vouch.hex", Says::Vouch(vouch))] {
+        let statement = Statement::sign(says, roster, &common::key(0)).unwrap();
+        golden(name, &hex(&statement.bytes));
+        assert_eq!(Statement::verify(statement.bytes.clone(), roster).unwrap(), statement);
+        let mut newer = statement.bytes.clone();
+        newer[0] = 2;
+        let refused = Statement::verify(newer, roster).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FormatTooNew);
+        assert!(refused.message().contains("upgrade"), "{refused}");
+    }
 }
 
 fn scope() -> Scope<'static> {
@@ -352,7 +377,8 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         SYNC_SMALL_BYTES MAX_LINK_STREAMS MAX_SNAPSHOT_LIST MAX_SNAPSHOT_QUESTIONS
         SNAPSHOT_ANSWER_BYTES MAX_SNAPSHOT_DOCUMENT_BYTES MAX_SNAPSHOT_CELLS_BYTES
         SNAPSHOT_IDLE_MS MAX_REASON_BYTES HELLO_TIMEOUT_MS LOG_SEGMENT_BYTES MAX_LOG_BATCH_BYTES
-        MAX_VERSION_LEAVES MAX_BRANCHES MAX_FORK_HASHES
+        MAX_VERSION_LEAVES MAX_BRANCHES MAX_FORK_HASHES MAX_GRANTS MAX_VOUCHES MAX_GRANT_COLLECTIONS
+        MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES
     };
     let mut named = BTreeSet::new();
     for text in [page("FORMAT.md"), page("PROTOCOL.md")] {

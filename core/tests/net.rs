@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use littoral::net::{Direction, Link, LinkState, LinkStatus, Network, NetworkOptions, PeerAddress};
 use littoral::txn::NodeKey;
+use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Field, Fields, Store};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -302,6 +303,47 @@ fn a_node_distrusted_is_cut_and_does_not_come_back() {
     a.put("x", 1);
     assert!(b.network.links().is_empty());
     assert_eq!(b.get("x"), None);
+}
+
+/// A roster over real links: who joins hears of it, and who is revoked is cut and told why.
+#[test]
+fn a_revoked_member_is_cut_by_whoever_hears_of_it() {
+    let (hub, writer, reader) = (Node::new(), Node::new(), Node::new());
+    hub.put("h", 1);
+    hub.store.found_roster("hub").unwrap();
+    hub.store
+        .grant(writer.store.node_id(), "writer", Rights::only(Right::Write, ["notes"]))
+        .unwrap();
+    hub.store.grant(reader.store.node_id(), "reader", Rights::everywhere(Right::Read)).unwrap();
+    for member in [&writer, &reader] {
+        member.store.join_roster(hub.store.node_id()).unwrap();
+        member.store.trust(hub.store.node_id()).unwrap();
+    }
+    writer.network.connect(hub.address.clone()).unwrap();
+    reader.network.connect(hub.address.clone()).unwrap();
+    until("the writer has heard that it may write", || {
+        writer.store.right(&writer.store.node_id(), "notes") == Right::Write
+    });
+    writer.put("w", 2);
+    converge(&[&hub.store, &writer.store, &reader.store]);
+    let refused = reader.store.collection("notes").unwrap().set("r", "v", 3i64).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
+
+    hub.store.revoke(writer.store.node_id()).unwrap();
+    until("the writer is cut and knows why", || {
+        let links = writer.link_to(&hub);
+        let why = links.iter().filter_map(|link| link.last_error.as_deref());
+        let cut = links.iter().all(|link| link.state != LinkState::Connected);
+        cut && why.clone().any(|why| why.contains("member") || why.contains("trust"))
+    });
+    until("the reader has heard of it", || {
+        reader.store.right(&writer.store.node_id(), "notes") == Right::None
+    });
+    assert!(!reader.store.is_trusted(&writer.store.node_id()));
+    assert_eq!(reader.get("w"), Some(2), "the hub vouches for what it held");
+    hub.put("h2", 4);
+    converge(&[&hub.store, &reader.store]);
+    assert_eq!(writer.get("h2"), None);
 }
 
 #[test]

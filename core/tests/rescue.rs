@@ -10,6 +10,7 @@ use common::link::Link;
 use common::{NOTES, Replica, Rng, Small, each_seed, fields, join, key, meet, pull, snapshot};
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{How, LogBudget, RescueOptions, Rescued, VerifyOptions};
+use littoral::txn::roster::{Right, Rights};
 use littoral::{Field, Fields, Options, Store};
 
 fn options(seed: u8) -> Options {
@@ -433,4 +434,25 @@ fn a_history_with_snapshots_forks_and_leavings_is_rescued() {
         Link::new(&store, &b.store).settle();
         assert_eq!(shown(&store), shown(&b.store));
     });
+}
+
+/// Whoever belongs to a roster still does, and takes from its peers what it took before.
+#[test]
+fn the_roster_is_taken_over() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.notes().set("n", "by", "a").unwrap();
+    a.store.found_roster("a").unwrap();
+    a.store.grant(key(1).id(), "b", Rights::everywhere(Right::Write)).unwrap();
+    b.store.join_roster(key(0).id()).unwrap();
+    Link::new(&a.store, &b.store).settle();
+    b.notes().set("m", "by", "b").unwrap();
+    Link::new(&a.store, &b.store).settle();
+    a.store.revoke(key(1).id()).unwrap();
+    a.store.close().unwrap();
+    let (store, _, told) = rescue(0, &a.disk, &RescueOptions::default());
+    assert_eq!(told.roster, Some(true));
+    assert_eq!(store.members().unwrap().len(), 2);
+    assert_eq!(store.right(&key(1).id(), NOTES), Right::None);
+    assert!(store.not_valid().is_empty(), "it vouches for what it held");
+    assert_eq!(shown(&store).len(), 2);
 }

@@ -329,6 +329,14 @@ fn damage_to_vectors_and_indexes_is_named() {
         }),
         ("state-heads", |disk| remove_row(disk, "origins", any)),
         ("table", |disk| {
+            plant(disk, "meta", |table| {
+                table.insert(&b"founder"[..], &key(0).id().as_bytes()[..]).unwrap();
+            });
+            plant(disk, "roster", |table| {
+                table.insert(&[0, 0, 0, 0, 0][..], &[1; 200][..]).unwrap();
+            });
+        }),
+        ("table", |disk| {
             plant(disk, "documents", |table| {
                 table.insert(&[0, 0, 0, 9, b'x'][..], &[0, 0, 0][..]).unwrap();
             });

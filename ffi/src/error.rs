@@ -60,6 +60,9 @@ pub const LIT_ERR_MISSING_DEPENDENCY: lit_status_t = -21;
 /// Two different transactions have one name: a copy of a store wrote beside it, or it was
 /// rolled back. Nothing of the second one was applied.
 pub const LIT_ERR_FORKED: lit_status_t = -22;
+/// A right is missing: this node, or the author of what it was given, may not do that there.
+/// Nothing was changed.
+pub const LIT_ERR_FORBIDDEN: lit_status_t = -23;
 /// The peer is not known, or it refused us.
 pub const LIT_ERR_REFUSED: lit_status_t = -30;
 /// The network failed: address, connection, handshake.
@@ -122,6 +125,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
         LIT_ERR_INVALID_TRANSACTION => c"LIT_ERR_INVALID_TRANSACTION",
         LIT_ERR_MISSING_DEPENDENCY => c"LIT_ERR_MISSING_DEPENDENCY",
         LIT_ERR_FORKED => c"LIT_ERR_FORKED",
+        LIT_ERR_FORBIDDEN => c"LIT_ERR_FORBIDDEN",
         LIT_ERR_REFUSED => c"LIT_ERR_REFUSED",
         LIT_ERR_NETWORK => c"LIT_ERR_NETWORK",
         LIT_ERR_PROTOCOL => c"LIT_ERR_PROTOCOL",
@@ -276,6 +280,7 @@ mod tests {
             InvalidTransaction,
             MissingDependency,
             Forked,
+            Forbidden,
             Refused,
             Network,
             Protocol,

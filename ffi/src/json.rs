@@ -172,6 +172,7 @@ fn link_collection(status: &CollectionStatus) -> Value {
         Trouble::Diverged => "diverged",
         Trouble::Halted(Offence::Forked) => "forked",
         Trouble::Halted(Offence::TooNew) => "too_new",
+        Trouble::Halted(Offence::Forbidden) => "forbidden",
         Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer_behind",

@@ -16,6 +16,7 @@ mod log;
 mod message;
 mod ram;
 mod recorded;
+mod roster;
 pub mod seeds;
 mod session;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use apply::{apply, recover};
 pub use formats::{row, state, transaction, value, version};
 pub use log::log;
 pub use message::message;
+pub use roster::statement;
 pub use session::session;
 pub use snapshot::{document, head, join};
 pub use text::{json, text};
@@ -35,7 +37,7 @@ pub use text::{json, text};
 pub type Target = (&'static str, fn(&[u8]), usize);
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("transaction", transaction, 1000),
     ("message", message, 2000),
     ("session", session, 100),
@@ -51,4 +53,5 @@ pub const TARGETS: [Target; 15] = [
     ("text", text, 2000),
     ("version", version, 1000),
     ("state", state, 2000),
+    ("statement", statement, 1000),
 ];

@@ -246,6 +246,7 @@ impl Recording {
                 Output::Apply { ticket, collection, txns } => {
                     at.applies.push_back((ticket, collection, txns));
                 }
+                Output::Hear { .. } => panic!("statements, and there is no roster"),
                 Output::Snapshot { ticket, collection, step } => {
                     at.steps.push_back((ticket, collection, step));
                 }

@@ -169,6 +169,7 @@ fn outcome(choice: u8) -> Outcome {
         0..=3 => Outcome::Applied,
         4 | 5 => Outcome::MissingDependency,
         6 => Outcome::Refused(Offence::Invalid, "why".to_owned()),
+        7 if choice < 128 => Outcome::Forbidden("why".to_owned()),
         _ => Outcome::StoreFailed("why".to_owned()),
     }
 }

@@ -54,6 +54,7 @@ const KINDS: &[Row] = &[
     Row(ErrorKind::InvalidTransaction, "invalid-transaction", 422, EXIT_FAILED),
     Row(ErrorKind::MissingDependency, "missing-dependency", 409, EXIT_FAILED),
     Row(ErrorKind::Forked, "forked", 409, EXIT_FAILED),
+    Row(ErrorKind::Forbidden, "forbidden", 403, EXIT_FAILED),
     Row(ErrorKind::Refused, "refused", 403, EXIT_NETWORK),
     Row(ErrorKind::Network, "network", 502, EXIT_NETWORK),
     Row(ErrorKind::Protocol, "protocol", 502, EXIT_NETWORK),

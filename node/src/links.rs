@@ -129,6 +129,9 @@ fn trouble(trouble: Trouble) -> String {
             "too new: one side does not know what the other writes here; upgrade Littoral on it"
                 .to_owned()
         }
+        Trouble::Halted(Offence::Forbidden) => {
+            "forbidden: one side holds transactions of a node that may not write here".to_owned()
+        }
         Trouble::Halted(_) => {
             "halted: a transaction of one side is invalid; its log says which".to_owned()
         }

@@ -112,6 +112,10 @@ class HistoryForkedError(Error):
     """
 
 
+class ForbiddenError(Error):
+    """A right is missing: this node, or an author, may not do that there."""
+
+
 class NetworkError(Error, ConnectionError):
     """The network failed: address, connection, handshake."""
 

@@ -79,6 +79,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidTransaction => "InvalidTransactionError",
         ErrorKind::MissingDependency => "MissingDependencyError",
         ErrorKind::Forked => "HistoryForkedError",
+        ErrorKind::Forbidden => "ForbiddenError",
         ErrorKind::Refused => "RefusedError",
         ErrorKind::Network => "NetworkError",
         ErrorKind::Protocol => "ProtocolError",

@@ -186,6 +186,7 @@ fn trouble_name(trouble: Trouble) -> &'static str {
         Trouble::Diverged => "diverged",
         Trouble::Halted(Offence::Forked) => "forked",
         Trouble::Halted(Offence::TooNew) => "too new",
+        Trouble::Halted(Offence::Forbidden) => "forbidden",
         Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer behind",

@@ -191,6 +191,7 @@ impl<'a> Link<'a> {
                 Output::Apply { ticket, collection, txns } => {
                     self.work.push_back((end, Work::Apply(ticket, collection, txns)));
                 }
+                Output::Hear { .. } => panic!("statements, and there is no roster"),
                 Output::Snapshot { ticket, collection, step } => {
                     self.work.push_back((end, Work::Step(ticket, collection, step)));
                 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use super::cell::{self, Cell, Settled};
+use super::cell::{self, Body, Cell, Settled};
 use super::op::{Op, Stamp};
 use super::places::Kinds;
 use crate::id::{Dot, Origin, Seq};
@@ -102,8 +102,12 @@ pub struct Changed {
 impl<'a> Batch<'a> {
     /// The operations of the transaction at `stamp`.
     pub fn of_ops(ops: &'a [Op], stamp: &Stamp) -> Batch<'a> {
-        let mut batch =
-            Batch { stamp: *stamp, points: Vec::new(), clears: BTreeMap::new(), seen: None };
+        let mut batch = Batch {
+            stamp: *stamp,
+            points: Vec::with_capacity(ops.len()),
+            clears: BTreeMap::new(),
+            seen: None,
+        };
         for op in ops {
             match op {
                 Op::Put { key, .. }
@@ -164,7 +168,11 @@ impl<'a> Batch<'a> {
     ) -> Vec<Cell> {
         let mut out = Vec::with_capacity(cells.len() + self.points.len().min(cells.len() + 8));
         let mut rest = cells.into_iter();
-        let mut at = from.to_vec();
+        if rest.as_slice().is_empty() && changed.is_none() {
+            self.apply_alone(from, to, effects, &mut out);
+            return out;
+        }
+        let (mut at, mut group) = (from.to_vec(), Vec::new());
         while let Some(next) = self.next(&at).filter(|next| to.is_none_or(|to| *next < to)) {
             let untouched = rest.as_slice().partition_point(|cell| &cell.key[..] < next);
             let first = self.points.partition_point(|point| point.key() < next);
@@ -177,7 +185,7 @@ impl<'a> Batch<'a> {
             at.extend_from_slice(key);
             let key = &at[..];
             let len = rest.as_slice().iter().take_while(|cell| cell.key == key).count();
-            let mut group: Vec<Cell> = rest.by_ref().take(len).collect();
+            group.extend(rest.by_ref().take(len));
             let before = changed.is_some().then(|| Kinds::of(key, &group));
             if self.apply_group(key, &mut group, first, effects)
                 && let (Some(changed), Some(before)) = (&mut changed, before)
@@ -190,6 +198,38 @@ impl<'a> Batch<'a> {
         }
         out.extend(rest);
         out
+    }
+
+    /// Applies what lies between the keys `from` and `to` where a document has nothing: clears do
+    /// nothing there.
+    fn apply_alone(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        effects: &mut Effects,
+        out: &mut Vec<Cell>,
+    ) {
+        let mut at = self.points.partition_point(|point| point.key() < from);
+        let mut group = Vec::new();
+        while let Some(point) = self.points.get(at) {
+            let key = point.key();
+            if to.is_some_and(|to| key >= to) {
+                return;
+            }
+            let same = self.points[at..].iter().take_while(|point| point.key() == key).count();
+            match point {
+                Point::Op(key, Op::Put { value, .. }) if same == 1 => out.push(Cell {
+                    key: key.to_vec(),
+                    stamp: self.stamp,
+                    body: Body::Put(value.clone()),
+                }),
+                _ => {
+                    self.apply_group(key, &mut group, at, effects);
+                    out.append(&mut group);
+                }
+            }
+            at += same;
+        }
     }
 
     /// Applies what touches `key` to the cells there. Gives whether anything does.

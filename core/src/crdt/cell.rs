@@ -27,8 +27,8 @@ pub struct Cell {
 pub enum Body {
     /// The canonical bytes of a register's value; empty for markers and elements.
     Put(Vec<u8>),
-    /// A counter row.
-    Counter(CounterRow),
+    /// A counter row; boxed, since most cells are puts and should be small.
+    Counter(Box<CounterRow>),
 }
 
 /// What one origin added to a counter since the row's birth, and what of that was zeroed.
@@ -157,7 +157,7 @@ fn add(
                 continues,
             };
             let stamp = Stamp { dot: born, time: stamp.time };
-            cells.insert(at, Cell { key: key.to_vec(), stamp, body: Body::Counter(row) });
+            cells.insert(at, Cell { key: key.to_vec(), stamp, body: Body::Counter(Box::new(row)) });
         }
     }
 }

@@ -65,7 +65,7 @@ fn place(cell: &Cell) -> (&[u8], Dot) {
 fn join_cells(a: &Cell, b: &Cell) -> Cell {
     match (&a.body, &b.body) {
         (Body::Counter(x), Body::Counter(y)) => {
-            Cell { body: Body::Counter(join_counters(x, y)), ..a.clone() }
+            Cell { body: Body::Counter(Box::new(join_counters(x, y))), ..a.clone() }
         }
         // One transaction puts one value at one place.
         _ => a.clone(),
@@ -106,7 +106,7 @@ fn check_cell(cell: &Cell, covers: &impl Fn(&Dot) -> bool) -> Result<()> {
         (Body::Put(value), _) if value.len() > MAX_VALUE_BYTES => {
             Err(bad("a value over the limit"))
         }
-        (Body::Put(value), Slot::Register) => codec::decode(value).map(drop),
+        (Body::Put(value), Slot::Register) => codec::check_bytes(value).map(drop),
         (Body::Put(_), Slot::Unknown) => Ok(()),
         (Body::Put(value), _) if value.is_empty() => Ok(()),
         (Body::Put(_), _) => Err(bad("a marker or element with a value")),

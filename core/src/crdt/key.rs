@@ -184,7 +184,7 @@ pub fn check(key: &[u8]) -> Result<Slot> {
 }
 
 fn check_element(value: &[u8]) -> Result<()> {
-    match value.len() <= MAX_VALUE_BYTES && codec::decode(value)?.is_scalar() {
+    match value.len() <= MAX_VALUE_BYTES && codec::check_bytes(value)? {
         true => Ok(()),
         false => Err(bad("an element that is too large or not a scalar")),
     }

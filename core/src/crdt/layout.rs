@@ -11,7 +11,7 @@
 //! on the local numbers of origins. Cells whose keys agree in their first
 //! [`RUN_KEY_BYTES`] stay in one run, so that the key of a run has a bound.
 
-use super::cell::{Body, Cell};
+use super::cell::{Body, Cell, CounterRow};
 
 /// The bytes of a cell's key that take part in the layout.
 pub const RUN_KEY_BYTES: usize = 1024;
@@ -36,16 +36,20 @@ pub(super) const SETTLING_BYTES: u64 = 64;
 
 /// What a cell counts in the layout.
 pub fn size(cell: &Cell) -> u64 {
-    size_at(cell.key.len(), &cell.body)
+    match &cell.body {
+        Body::Put(value) => size_of_put(cell.key.len(), value.len()),
+        Body::Counter(row) => size_of_counter(cell.key.len(), row),
+    }
 }
 
-/// What a cell with a key of this length and this body counts.
-pub(super) fn size_at(key_len: usize, body: &Body) -> u64 {
-    let body = match body {
-        Body::Put(value) => value.len(),
-        Body::Counter(row) => (1 + row.settled_by.len()) * SETTLING_BYTES as usize,
-    };
-    (16 + key_len + body) as u64
+/// What a put counts, by the lengths of its key and its value.
+pub(super) fn size_of_put(key_len: usize, value_len: usize) -> u64 {
+    (16 + key_len + value_len) as u64
+}
+
+/// What a counter row counts, by the length of its key.
+pub(super) fn size_of_counter(key_len: usize, row: &CounterRow) -> u64 {
+    (16 + key_len) as u64 + (1 + row.settled_by.len() as u64) * SETTLING_BYTES
 }
 
 /// What cells count in the layout, together.

@@ -6,7 +6,15 @@
 //! multiset with the same digest is a lattice problem; of a XOF of 256 bits folded by
 //! XOR it would be linear algebra.
 
+use std::sync::LazyLock;
+
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+
 use crate::id::Hash;
+
+/// Worked out once, since it takes as long as hashing an element.
+static ELEMENT: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("littoral v1 lthash"));
 
 const LANES: usize = 1024;
 
@@ -35,7 +43,7 @@ impl LtHash {
 
     fn mix(&mut self, element: &Hash, op: impl Fn(u16, u16) -> u16) {
         let mut expanded = [0; Self::BYTES];
-        blake3::Hasher::new_derive_key("littoral v1 lthash")
+        blake3::Hasher::new_from_context_key(&ELEMENT)
             .update(&element.0)
             .finalize_xof()
             .fill(&mut expanded);

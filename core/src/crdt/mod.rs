@@ -15,6 +15,7 @@ pub mod places;
 mod row;
 #[cfg(test)]
 mod tests;
+mod tree;
 pub mod view;
 mod window;
 
@@ -23,5 +24,5 @@ pub use cell::{Body, Cell, CounterRow, Settled};
 pub use layout::Layout;
 pub use lthash::LtHash;
 pub use op::{Addition, Continued, DocOps, Op, Stamp};
-pub use row::{Flags, Row};
+pub use row::{Flags, Row, shown};
 pub use window::{Ranges, Source, Window};

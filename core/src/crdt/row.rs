@@ -18,19 +18,27 @@
 //! | body of a counter row | seq, time (8), total, settled seq, base, count of settlings; each: number of an origin, seq, settled seq; then `00`, or `01`, birth, sum before of the row it goes on from |
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
 use super::batch::{Batch, Effects};
 use super::cell::{Body, Cell, CounterRow, Settled};
 use super::key::{self, Slot};
 use super::layout;
 use super::op::{Continued, Op, Stamp};
+use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Origin, Seq};
+use crate::value::Fields;
 use crate::wire::{Reader, put_bytes, put_int, put_uint};
 
 const SHOWN: u8 = 1;
 const IN_CONFLICT: u8 = 2;
+
+/// What digests of rows are derived from; worked out once.
+static CONTENT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("littoral v1 row"));
 
 /// The cells of one document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -176,7 +184,7 @@ impl Row {
             out.extend_from_slice(&stamp.time.to_bits().to_be_bytes());
         }
         encode(cells, &stamps, &mut out, |origin, out| out.extend(origin.to_bytes()));
-        Hash(blake3::derive_key("littoral v1 row", &out))
+        Hash(*blake3::Hasher::new_from_context_key(&CONTENT).update(&out).finalize().as_bytes())
     }
 
     /// Reads what [`Row::encode`] wrote. Malformed bytes are corruption.
@@ -274,12 +282,41 @@ struct Part<'a> {
 
 /// Memory is taken for what was read: a count is only a hint, up to this.
 const LIKELY_CELLS: usize = 256;
+const LIKELY_KEY_BYTES: usize = 64;
 
 fn decode(
-    mut reader: Reader<'_>,
+    reader: Reader<'_>,
     part: &Part<'_>,
     origin_of: impl Fn(u32) -> Option<Origin>,
 ) -> Result<Vec<Cell>> {
+    let mut cells: Vec<Cell> = Vec::new();
+    walk(reader, part, origin_of, |left, key, _, stamp, body| {
+        if cells.capacity() == 0 && part.to.is_none() {
+            cells.reserve(left.min(LIKELY_CELLS));
+        }
+        let body = match body {
+            RawBody::Put(value) => Body::Put(value.to_vec()),
+            RawBody::Counter(row) => Body::Counter(row),
+        };
+        cells.push(Cell { key: key.to_vec(), stamp: *stamp, body });
+    })?;
+    Ok(cells)
+}
+
+/// What a cell holds, where it lies.
+enum RawBody<'a> {
+    Put(&'a [u8]),
+    Counter(Box<CounterRow>),
+}
+
+/// Reads the cells of a part, and checks all that it passes. Calls `take` with how many cells are
+/// left, this one included, and the cell.
+fn walk<'a>(
+    mut reader: Reader<'a>,
+    part: &Part<'_>,
+    origin_of: impl Fn(u32) -> Option<Origin>,
+    mut take: impl FnMut(usize, &[u8], Slot, &Stamp, RawBody<'a>),
+) -> Result<()> {
     let Part { from, to, most } = *part;
     let origin = |reader: &mut Reader<'_>| -> Result<Origin> {
         let number = reader.uint()?;
@@ -298,39 +335,52 @@ fn decode(
         stamps.push(Stamp { dot, time: timestamp(&mut reader)? });
     }
     let count = reader.count()?;
-    let hint = if to.is_none() { count.min(LIKELY_CELLS) } else { 0 };
-    let mut cells: Vec<Cell> = Vec::with_capacity(hint);
-    let (mut key, mut total): (Vec<u8>, u64) = (Vec::new(), 0);
-    for _ in 0..count {
+    let (mut key, mut total): (Vec<u8>, u64) = (Vec::with_capacity(LIKELY_KEY_BYTES), 0);
+    for left in (1..=count).rev() {
         next_key(&mut reader, &mut key)?;
         if to.is_some_and(|to| &key[..] >= to) {
-            return Ok(cells);
+            return Ok(());
         }
         let slot = key::check(&key)?;
         let number = reader.uint()? as usize;
         let stamp =
-            *stamps.get(number).ok_or_else(|| reader.bad("it names a stamp that is not there"))?;
+            stamps.get(number).ok_or_else(|| reader.bad("it names a stamp that is not there"))?;
         let wanted = &key[..] >= from;
-        let body = match slot {
+        let (body, size) = match slot {
             Slot::Counter => {
                 let room = most.saturating_sub(total);
-                Body::Counter(counter_row(&mut reader, room, &origin)?)
+                let row = counter_row(&mut reader, room, &origin)?;
+                let size = layout::size_of_counter(key.len(), &row);
+                (RawBody::Counter(Box::new(row)), size)
             }
             _ => {
                 let value = reader.bytes()?;
-                Body::Put(if wanted { value.to_vec() } else { Vec::new() })
+                (RawBody::Put(value), layout::size_of_put(key.len(), value.len()))
             }
         };
         if wanted {
-            total += layout::size_at(key.len(), &body);
+            total += size;
             if total > most {
                 return Err(reader.bad("its cells are larger than is allowed"));
             }
-            cells.push(Cell { key: key.clone(), stamp, body });
+            take(left, &key, slot, stamp, body);
         }
     }
-    reader.end()?;
-    Ok(cells)
+    reader.end()
+}
+
+/// The document that the bytes of a row show which is in no conflict: what
+/// [`view::fields`](super::view::fields) gives for its cells, without making these. `None` if it
+/// shows none. The bytes are checked as when they are decoded.
+pub fn shown(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Option<Fields>> {
+    let mut tree = Tree::default();
+    let part = Part { from: &[], to: None, most: u64::MAX };
+    walk(Reader::new(bytes, "row"), &part, origin_of, |_, key, slot, _, body| match body {
+        RawBody::Put(value) => tree.put(key, slot, value),
+        RawBody::Counter(row) => tree.count(key, &row),
+    })
+    .map_err(|err| Error::corrupt(err.message()))?;
+    Ok(tree.finish())
 }
 
 /// Turns the key before into the next one.

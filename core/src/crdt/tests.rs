@@ -5,6 +5,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::id::{Dot, NodeId, Origin};
 use crate::value::{Field, Path, Value, codec};
+use proptest::prelude::*;
 
 fn origin(n: u8) -> Origin {
     Origin { node: NodeId::from_bytes([n; 32]), incarnation: 0 }
@@ -100,4 +101,54 @@ fn unknown_slots_are_kept_and_not_shown() {
     assert_eq!(view::fields(&row), None);
     assert_eq!(view::flags(&row), Flags::default());
     assert_eq!(Row::decode(&encode(&row), |number| Some(origin(number as u8))).unwrap(), row);
+}
+
+/// Cells of a few places, of two authors: often in conflict, often not.
+fn some_cells() -> impl Strategy<Value = Vec<Cell>> {
+    let path = prop::sample::select(vec!["a", "b", "m/x", "m/y", "m/n/z", "m"]);
+    let cell = (path, 0u8..8, 1u8..3, 1u64..4).prop_map(|(path, kind, author, seq)| {
+        let prefix = key::prefix(&Path::parse_pointer(&format!("/{path}")).unwrap());
+        let value = |value: &Value| {
+            let mut bytes = Vec::new();
+            codec::encode(value, &mut bytes);
+            bytes
+        };
+        let row = |total, settled_seq| CounterRow {
+            seq,
+            time: Timestamp::default(),
+            total,
+            settled_seq,
+            base: 0,
+            settled_by: Default::default(),
+            continues: None,
+        };
+        let (key, body) = match kind {
+            0 => (key::slot(&prefix, Slot::Register), Body::Put(value(&Value::from("one")))),
+            1 => (key::slot(&prefix, Slot::Register), Body::Put(value(&Value::from(2)))),
+            2 => (key::slot(&prefix, Slot::MapMarker), Body::Put(Vec::new())),
+            3 => (key::slot(&prefix, Slot::SetMarker), Body::Put(Vec::new())),
+            4 => (key::element(&prefix, &value(&Value::from(seq))), Body::Put(Vec::new())),
+            5 => (
+                key::slot(&prefix, Slot::Counter),
+                Body::Counter(Box::new(row(i128::from(i64::MAX), 0))),
+            ),
+            6 => (key::slot(&prefix, Slot::Counter), Body::Counter(Box::new(row(5, seq)))),
+            _ => (key::slot(&prefix, Slot::Unknown), Body::Put(Vec::new())),
+        };
+        Cell { key, stamp: stamp(author, seq), body }
+    });
+    prop::collection::vec(cell, 0..7)
+}
+
+proptest! {
+    #[test]
+    fn what_is_shown_without_conflicts_is_told_from_the_bytes(cells in some_cells()) {
+        let row = Row::from_cells(cells);
+        let flags = view::flags(&row);
+        if !flags.in_conflict {
+            let fields = shown(&encode(&row), |number| Some(origin(number as u8))).unwrap();
+            prop_assert_eq!(fields.is_some(), flags.shown);
+            prop_assert_eq!(fields, view::fields(&row));
+        }
+    }
 }

@@ -231,8 +231,18 @@ fn counter(cells: &[&Cell]) -> Option<Shown> {
             Body::Put(_) => 0,
         })
         .fold(0i128, i128::saturating_add);
-    let sum = sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
-    Some(Shown { field: Field::Counter(sum), rank })
+    Some(Shown { field: self::sum(sum), rank })
+}
+
+/// A counter of this sum.
+pub(super) fn sum(sum: i128) -> Field {
+    Field::Counter(sum.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+}
+
+/// The value of a register. Values are checked before they enter a row; one that can't be read
+/// is damage of the disk. Readers see its bytes, and verifying tells.
+pub(super) fn value(bytes: &[u8]) -> Value {
+    codec::decode(bytes).unwrap_or_else(|_| Value::Bytes(bytes.to_vec()))
 }
 
 /// One candidate for each distinct value, under its highest put.
@@ -246,12 +256,7 @@ fn registers(cells: &[&Cell]) -> Vec<Shown> {
     }
     values
         .into_iter()
-        .map(|(value, rank)| {
-            // Values are checked before they enter a row; one that can't be read is damage of
-            // the disk. Readers see its bytes, and verifying tells.
-            let value = codec::decode(value).unwrap_or_else(|_| Value::Bytes(value.to_vec()));
-            Shown { field: Field::Value(value), rank }
-        })
+        .map(|(value, rank)| Shown { field: Field::Value(self::value(value)), rank })
         .collect()
 }
 

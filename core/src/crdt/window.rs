@@ -33,6 +33,7 @@ pub struct Ranges(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
 pub struct Window {
     groups: BTreeMap<Vec<u8>, Vec<Cell>>,
     held: Ranges,
+    /// Where more can be read; `None` if all is held.
     source: Option<Box<dyn Source + Send + Sync>>,
     /// The groups that changed since they were read, as they were.
     original: BTreeMap<Vec<u8>, Vec<Cell>>,
@@ -109,9 +110,13 @@ impl Window {
             #[cfg(test)]
             sees_all: false,
         };
-        window.held.insert(&[], None);
         window.take_in(row.into_cells());
         window
+    }
+
+    /// Whether the document is held whole and has nothing.
+    pub fn is_empty(&self) -> bool {
+        self.source.is_none() && self.groups.is_empty()
     }
 
     /// Nothing yet of the document at `source`.
@@ -139,10 +144,14 @@ impl Window {
 
     // ---- what is held
 
+    fn holds(&self, from: &[u8], to: Option<&[u8]>) -> bool {
+        self.source.is_none() || self.held.contains(from, to)
+    }
+
     /// Reads the cells from `from` on and before `to`, as far as that was not done.
     fn hold(&mut self, from: &[u8], to: Option<&[u8]>, scope: &mut Ranges) -> Result<()> {
         scope.insert(from, to);
-        if self.held.contains(from, to) {
+        if self.holds(from, to) {
             return Ok(());
         }
         let source = self.source.as_ref().expect("a window without source holds all");
@@ -220,7 +229,7 @@ impl Window {
         from: &[u8],
         to: Option<&[u8]>,
     ) -> impl Iterator<Item = &'a Cell> + use<'a> {
-        assert!(self.held.contains(from, to), "what is looked at was not read");
+        assert!(self.holds(from, to), "what is looked at was not read");
         let to = to.map_or(Bound::Unbounded, Bound::Excluded);
         self.groups.range::<[u8], _>((Bound::Included(from), to)).flat_map(|(_, group)| group)
     }
@@ -290,7 +299,7 @@ impl Window {
             | Op::Settle { key, .. } => {
                 if key.starts_with(within) {
                     let end = [key, &[0][..]].concat();
-                    assert!(self.held.contains(key, Some(&end)), "what is changed was not read");
+                    assert!(self.holds(key, Some(&end)), "what is changed was not read");
                     self.change(key, |group| drop(cell::apply(group, op, stamp)));
                 }
             }

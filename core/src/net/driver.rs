@@ -32,7 +32,7 @@ use crate::id::NodeId;
 use crate::limits::{GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, READ_QUEUE_CHUNKS};
 use crate::replica::{self, Replica};
 use crate::sync::door::{
-    Config, Event, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
+    Config, Event, HearOutcome, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
 };
 use crate::sync::message::CloseCode;
 use crate::sync::session::Session;
@@ -86,6 +86,7 @@ enum TaskEnd {
     Wrote(StreamId, Written),
     Applied(u64, Outcome),
     Stepped(u64, StepOutcome),
+    Heard(HearOutcome),
     Over,
 }
 
@@ -229,6 +230,7 @@ impl Driver {
             Signal::Task(Ok(TaskEnd::Stepped(ticket, outcome))) => {
                 self.handle(Input::Stepped { ticket, outcome });
             }
+            Signal::Task(Ok(TaskEnd::Heard(outcome))) => self.handle(Input::Heard { outcome }),
             Signal::Task(Ok(TaskEnd::Over)) => {}
             Signal::Task(Err(error)) => self.task_failed(error),
             Signal::Committed => {
@@ -318,6 +320,7 @@ impl Driver {
             Output::Reset { stream } => drop(self.writers.remove(&stream)),
             Output::StopReading { stream } => drop(self.readers.remove(&stream)),
             Output::Apply { ticket, collection, txns } => self.apply(ticket, collection, txns),
+            Output::Hear { statements } => self.keep(statements),
             Output::Snapshot { ticket, collection, step } => self.step(ticket, collection, step),
             Output::Event(event) => self.event(&event),
             Output::Close { code, reason, by_peer } => {
@@ -352,6 +355,13 @@ impl Driver {
         blocking::beside(&mut self.tasks, move || {
             let outcome = replica::outcome(replica.apply(&collection, txns));
             TaskEnd::Applied(ticket, outcome)
+        });
+    }
+
+    fn keep(&mut self, statements: Vec<Vec<u8>>) {
+        let replica = Arc::clone(&self.site.replica);
+        blocking::beside(&mut self.tasks, move || {
+            TaskEnd::Heard(replica::hear_outcome(replica.hear(statements)))
         });
     }
 

@@ -147,9 +147,14 @@ impl Replica for Fake {
         match outcome {
             Outcome::Applied => Ok(()),
             Outcome::MissingDependency => Err(Error::new(ErrorKind::MissingDependency, "missing")),
+            Outcome::Forbidden(why) => Err(Error::new(ErrorKind::Forbidden, why)),
             Outcome::Refused(_, why) => Err(Error::bad_txn(why)),
             Outcome::StoreFailed(why) => Err(Error::corrupt(why)),
         }
+    }
+
+    fn hear(&self, _: Vec<Vec<u8>>) -> Result<()> {
+        Ok(())
     }
 
     fn flush(&self) -> Result<()> {

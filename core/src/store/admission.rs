@@ -14,6 +14,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
@@ -22,12 +23,14 @@ use super::tables::{self, IndexRow, db};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
 use crate::txn::branches::{self, Held, Place};
+use crate::txn::roster::Roster;
 use crate::txn::{Branches, Signed, Txn};
 
 /// Which transactions may enter the log next: what is applied, and what this batch has admitted.
 pub(super) struct Admission<'a> {
     heads: &'a Heads,
     own: NodeId,
+    roster: Option<Arc<Roster>>,
     index: Index<'a>,
     /// Of each origin, the hashes of what was admitted: neighbours, the newest last.
     admitted: BTreeMap<(String, Origin), (Seq, Vec<Hash>)>,
@@ -76,9 +79,14 @@ pub(super) struct Index<'a> {
 
 impl<'a> Admission<'a> {
     /// `database` is where the heads are at.
-    pub(super) fn new(heads: &'a Heads, own: NodeId, database: &'a Database) -> Admission<'a> {
+    pub(super) fn new(
+        heads: &'a Heads,
+        own: NodeId,
+        roster: Option<Arc<Roster>>,
+        database: &'a Database,
+    ) -> Admission<'a> {
         let (admitted, seen) = (BTreeMap::new(), BTreeMap::new());
-        Admission { heads, own, index: Index::new(database), admitted, seen }
+        Admission { heads, own, roster, index: Index::new(database), admitted, seen }
     }
 
     /// Admits `signed`; `false` if it is here already. Whatever stops it, nothing is admitted.
@@ -100,9 +108,13 @@ impl<'a> Admission<'a> {
             Place::Next(_) if own => return Err(Stop::Disowned),
             Place::Next(dot) => dot,
             Place::Fork { instead: at, .. } | Place::Apart(at) => {
+                self.check_valid(collection, &signed.txn.dot)?;
                 return Err(self.fork(collection, signed, place, &at)?);
             }
         };
+        if from == From::Elsewhere {
+            self.check_valid(collection, &dot)?;
+        }
         let (txn, seen, named) = match branches.is_empty() {
             true => (None, BTreeMap::new(), branches::named(&signed.txn)),
             false => {
@@ -123,6 +135,22 @@ impl<'a> Admission<'a> {
         let key = (collection.to_owned(), dot.origin);
         self.admitted.entry(key).or_insert((dot.seq, Vec::new())).1.push(signed.hash);
         Ok(true)
+    }
+
+    /// Whether the author of a transaction may write, or somebody who may vouches for it.
+    fn check_valid(&self, collection: &str, dot: &Dot) -> Result<(), Error> {
+        let Some(roster) = &self.roster else { return Ok(()) };
+        match roster.valid_through(collection, &dot.origin) >= dot.seq {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Forbidden,
+                format!(
+                    "node {} may not write in collection {collection}, and nobody who may has \
+                     vouched for its transaction {dot}",
+                    dot.origin.node
+                ),
+            )),
+        }
     }
 
     /// What to say of a transaction that contradicts what is held at `at`.

@@ -374,10 +374,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         row.documents -= u64::from(before.shown);
         row.conflicts += u64::from(after.in_conflict);
         row.conflicts -= u64::from(before.in_conflict);
-        let key = tables::document_key(number, id);
+        let key = || tables::document_key(number, id);
         match (before.in_conflict, after.in_conflict) {
-            (false, true) => set(&mut self.tables.conflicts, &key, &[])?,
-            (true, false) => unset(&mut self.tables.conflicts, &key)?,
+            (false, true) => set(&mut self.tables.conflicts, &key(), &[])?,
+            (true, false) => unset(&mut self.tables.conflicts, &key())?,
             _ => {}
         }
         self.note_settled(number, id, &effects.settled)?;

@@ -325,7 +325,8 @@ impl Inner {
             None => None,
         };
         tracing::warn!(collection, origin = %parent, after = end, "a history has forked: both sides are kept");
-        let write = Parted { head: head.as_ref(), branches, parting, rest, newest };
+        let root = told[0].root;
+        let write = Parted { head: head.as_ref(), root, branches, parting, rest, newest };
         self.write_parted(committer, collection, write).map_err(|err| self.poison(&err))?;
         Ok(true)
     }
@@ -369,6 +370,8 @@ impl Inner {
         parted: Parted<'_>,
     ) -> Result<()> {
         committer.sync()?;
+        let own = self.present_origin(collection)? == parted.root;
+        let anew = own.then(|| self.unused_incarnation());
         // The commit lock is held: this is what the transaction below begins with.
         let read = self.database()?.begin_read().map_err(db)?;
         let txn = self.begin_write(true)?;
@@ -395,13 +398,10 @@ impl Inner {
             waist.rename(collection, parting, at_end, parted.newest)?;
             self.rename_cells(&mut waist, &read, collection, number, parting)?;
         }
-        // Nobody goes on under a name that has ended, also who holds nothing beyond the fork.
-        let ended = match parted.head {
-            Some(head) => branches.cut(&head.own_origin(self.node)).is_some(),
-            None => branches.iter().any(|branch| branch.root.node == self.node),
-        };
-        if ended {
-            waist.take_incarnation(collection, self.unused_incarnation())?;
+        // Also if this store has written nothing after the fork: what it writes next would be
+        // one more side.
+        if let Some(incarnation) = anew {
+            waist.take_incarnation(collection, incarnation)?;
         }
         waist.set_branches(collection, branches);
         waist.drop_ended(collection, number)?;
@@ -441,6 +441,7 @@ impl Inner {
 /// What parting at a fork writes.
 struct Parted<'a> {
     head: Option<&'a CollectionHead>,
+    root: Origin,
     branches: Branches,
     parting: Option<Parting>,
     rest: Option<Branch>,
@@ -500,14 +501,14 @@ impl Parting {
             settled_by.into_iter().map(|(dot, upto)| (self.dot(dot), upto)).collect();
         let key = cell.key.clone();
         if cell.stamp.dot.origin != self.parent {
-            out.push(Cell { key, stamp, body: Body::Counter(counter) });
+            out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
         } else if self.is_beyond(&cell.stamp.dot) {
             let counter = self.beyond(counter);
-            out.push(Cell { key, stamp, body: Body::Counter(counter) });
+            out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
         } else if counter.seq <= self.end {
             // Settled rows of an origin that has ended go.
             if !counter.is_settled() {
-                out.push(Cell { key, stamp, body: Body::Counter(counter) });
+                out.push(Cell { key, stamp, body: Body::Counter(Box::new(counter)) });
             }
         } else {
             self.split(id, cell, counter, out)?;
@@ -542,7 +543,7 @@ impl Parting {
             continues: row.continues,
         };
         if !zeroed_beyond && !before.is_settled() {
-            out.push(Cell { body: Body::Counter(before), ..cell.clone() });
+            out.push(Cell { body: Body::Counter(Box::new(before)), ..cell.clone() });
         }
         let total = row.total.saturating_add(earlier).saturating_sub(first.before);
         let base = row.base.saturating_add(earlier).saturating_sub(first.before);
@@ -552,7 +553,8 @@ impl Parting {
             true => CounterRow { base, ..rest },
             false => CounterRow { settled_seq: 0, base: 0, settled_by: BTreeMap::new(), ..rest },
         };
-        out.push(Cell { key: cell.key.clone(), stamp: first.stamp, body: Body::Counter(rest) });
+        let body = Body::Counter(Box::new(rest));
+        out.push(Cell { key: cell.key.clone(), stamp: first.stamp, body });
         Ok(())
     }
 }

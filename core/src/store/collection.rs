@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::document::{self, Conflict, Content, Document};
-use super::documents::{self, Documents, Parts, Read};
+use super::documents::{self, Documents, Read, Reader};
 use super::heads::Origins;
 use super::tables::{self, db};
 use super::{Inner, Store};
@@ -71,8 +71,10 @@ impl Collection {
     /// The document with this id, if there is one.
     pub fn get(&self, id: &str) -> Result<Option<Document>> {
         check_id(id)?;
-        let row = self.store.inner.current_row(&self.name, id)?;
-        Ok(row.and_then(|row| Document::of(&self.name, id, row)))
+        match self.store.inner.reader_of(&self.name)? {
+            Some((number, reader)) => reader.get(&self.name, number, id),
+            None => Ok(None),
+        }
     }
 
     /// One field of a document, if both exist. Of a large document only what the field needs is
@@ -95,9 +97,10 @@ impl Collection {
 
     fn window(&self, id: &str) -> Result<Option<Window>> {
         check_id(id)?;
-        let inner = &self.store.inner;
-        let Some((number, read)) = inner.view(&self.name)? else { return Ok(None) };
-        Ok(Some(match inner.parts(&read, number, id)? {
+        let Some((number, reader)) = self.store.inner.reader_of(&self.name)? else {
+            return Ok(None);
+        };
+        Ok(Some(match reader.parts(number, id)? {
             Read::Whole(row) => Window::whole(row),
             Read::Parts(parts) => Window::over(Box::new(parts)),
         }))
@@ -216,24 +219,24 @@ impl Inner {
         documents::read(read, &self.origins(), number, id)
     }
 
-    /// A document in a read transaction, to be read in parts.
-    pub(super) fn parts(&self, read: &ReadTransaction, number: u32, id: &str) -> Result<Read> {
+    /// The number of a collection and the documents as they are now, of one moment. Readers
+    /// share what one of them has opened, until the next commit.
+    fn reader_of(&self, collection: &str) -> Result<Option<(u32, Arc<Reader>)>> {
         let heads = self.read_heads();
-        let (origins, meter) = (heads.origins.clone(), heads.meter.clone());
-        drop(heads);
-        Parts::open(read, origins, meter, number, id)
+        let Some(head) = heads.named(collection) else {
+            return self.database().map(|_| None);
+        };
+        if let Some(reader) = heads.reader.get() {
+            return Ok(Some((head.number, reader.clone())));
+        }
+        let read = self.database()?.begin_read().map_err(db)?;
+        let reader = Reader::open(&read, heads.origins.clone(), heads.meter.clone())?;
+        Ok(Some((head.number, heads.reader.get_or_init(|| reader).clone())))
     }
 
     /// Origins are numbered before a row that names them is visible, and numbers never change.
     pub(super) fn origins(&self) -> Arc<Origins> {
         self.read_heads().origins.clone()
-    }
-
-    fn current_row(&self, collection: &str, id: &str) -> Result<Option<Row>> {
-        match self.view(collection)? {
-            Some((number, read)) => self.read_row(&read, number, id),
-            None => Ok(None),
-        }
     }
 
     /// The number of a collection and a read transaction, of one moment.
@@ -297,11 +300,7 @@ impl Scan {
             if !stored.flags().shown {
                 continue;
             }
-            let document = stored.id().and_then(|id| {
-                let row = documents.row(&stored)?;
-                Ok(Document::of(&self.collection, id, row))
-            });
-            if let Some(document) = document.transpose() {
+            if let Some(document) = documents.document(&self.collection, &stored).transpose() {
                 return Some(document);
             }
         }

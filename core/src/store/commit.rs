@@ -266,7 +266,7 @@ impl Inner {
     fn admit(&self, jobs: &[Job]) -> Result<(Vec<Result<Done>>, Vec<Item>)> {
         let database = self.database()?;
         let heads = self.read_heads();
-        let mut admission = Admission::new(&heads, self.node, &database);
+        let mut admission = Admission::new(&heads, self.node, self.roster(), &database);
         let mut admitted = Vec::new();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -388,6 +388,8 @@ impl Inner {
 
     pub(super) fn begin_write(&self, durable: bool) -> Result<WriteTransaction> {
         let mut txn = self.database()?.begin_write().map_err(db)?;
+        // An idle reader would keep pages from being used again.
+        drop(self.write_heads());
         match durable {
             true => {
                 txn.set_two_phase_commit(true);

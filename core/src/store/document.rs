@@ -1,10 +1,12 @@
 //! Documents and conflicts as they are handed out, and what can be put.
 
+use std::borrow::Cow;
 use std::ops::Index;
 use std::sync::Arc;
 
+use super::heads::Origins;
 use crate::clock::Timestamp;
-use crate::crdt::{Row, view};
+use crate::crdt::{self, Flags, Row, view};
 use crate::error::Result;
 use crate::id::Dot;
 use crate::txn::edit::{Base, Version};
@@ -21,20 +23,68 @@ pub struct Document {
     collection: Option<Arc<str>>,
     id: String,
     fields: Fields,
-    row: Row,
+    seen: Seen,
 }
+
+/// What a document's reader has seen: its row, read only when somebody asks for it.
+#[derive(Debug, Clone)]
+enum Seen {
+    Row(Row),
+    Stored { bytes: Box<[u8]>, origins: Arc<Origins> },
+}
+
+impl Seen {
+    fn row(&self) -> Cow<'_, Row> {
+        match self {
+            Seen::Row(row) => Cow::Borrowed(row),
+            Seen::Stored { bytes, origins } => Cow::Owned(
+                Row::decode(bytes, |number| origins.find(number))
+                    .expect("the same bytes were read when the document was"),
+            ),
+        }
+    }
+}
+
+impl PartialEq for Seen {
+    fn eq(&self, other: &Seen) -> bool {
+        self.row() == other.row()
+    }
+}
+
+impl Eq for Seen {}
 
 impl Document {
     /// The document that `row` shows, if it shows one.
     pub(super) fn of(collection: &Arc<str>, id: &str, row: Row) -> Option<Document> {
         let fields = view::fields(&row)?;
-        Some(Document { collection: Some(collection.clone()), id: id.to_owned(), fields, row })
+        let (collection, seen) = (Some(collection.clone()), Seen::Row(row));
+        Some(Document { collection, id: id.to_owned(), fields, seen })
+    }
+
+    /// The document that a stored row shows, if it shows one.
+    pub(super) fn of_stored(
+        collection: &Arc<str>,
+        id: &str,
+        bytes: &[u8],
+        origins: &Arc<Origins>,
+    ) -> Result<Option<Document>> {
+        if Flags::of(Some(bytes)).in_conflict {
+            let row = Row::decode(bytes, |number| origins.find(number))?;
+            return Ok(Document::of(collection, id, row));
+        }
+        let fields = crdt::shown(bytes, |number| origins.find(number))?;
+        Ok(fields.map(|fields| Document {
+            collection: Some(collection.clone()),
+            id: id.to_owned(),
+            fields,
+            seen: Seen::Stored { bytes: bytes.into(), origins: origins.clone() },
+        }))
     }
 
     /// A document that is not there: putting it begins one.
     pub fn absent(id: &str) -> Document {
-        let (fields, row) = (Fields::new(), Row::default());
-        Document { collection: None, id: id.to_owned(), fields, row }
+        let (fields, seen) = (Fields::new(), Seen::Row(Row::default()));
+        Document { collection: None, id: id.to_owned(), fields, seen }
     }
 
     /// Its id.
@@ -64,12 +114,12 @@ impl Document {
 
     /// What its reader has seen, as opaque bytes for those who can't hand back the document.
     pub fn version(&self) -> Version {
-        Version::of(&self.row)
+        Version::of(&self.seen.row())
     }
 
     /// Its fields that are in conflict.
     pub fn conflicts(&self) -> Vec<Conflict> {
-        conflicts("", &self.id, &self.row)
+        conflicts("", &self.id, &self.seen.row())
     }
 }
 
@@ -110,7 +160,7 @@ impl Content for &Document {
     fn base(&self, collection: &str, id: &str) -> Result<Option<Base>> {
         let here =
             self.collection.as_deref().is_none_or(|name| name == collection && self.id == id);
-        Ok(here.then(|| Base::of(&self.row)))
+        Ok(here.then(|| Base::of(&self.seen.row())))
     }
 }
 

@@ -5,11 +5,11 @@
 //! [`commit`](super::commit)), so that whoever reads both under its lock sees one moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::documents::Meter;
+use super::documents::{Meter, Reader};
 use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
@@ -28,6 +28,9 @@ pub(super) struct Heads {
     pub(super) joining: BTreeSet<String>,
     /// How documents are laid into rows.
     pub(super) layout: Layout,
+    /// The documents of the last commit, once somebody has read any. It goes with the next one,
+    /// so that redb can use again what that replaces.
+    pub(super) reader: OnceLock<Arc<Reader>>,
     /// Counts the rows of documents that are read and written.
     pub(super) meter: Arc<Meter>,
 }

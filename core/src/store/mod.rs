@@ -32,6 +32,7 @@ mod pins;
 mod place;
 mod prune;
 mod replication;
+mod roster;
 mod segments;
 mod snapshot;
 mod space;
@@ -51,6 +52,7 @@ use redb::Database;
 use crate::clock::{HybridClock, WallClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, check_collection};
+use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use budget::LogBudget;
@@ -106,6 +108,8 @@ pub(crate) struct Inner {
     incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     gate: Arc<Gate>,
     pending: Mutex<Pending>,
+    /// Changed only with the committer held.
+    roster: RwLock<Option<Arc<Roster>>>,
     readers: Mutex<export::Readers>,
     budgets: Mutex<budget::Budgets>,
     pins: Arc<Mutex<pins::Pins>>,
@@ -210,8 +214,12 @@ impl Inner {
         self.heads.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For changing them, which goes with a commit: whoever reads from now on opens the documents
+    /// anew.
     fn write_heads(&self) -> RwLockWriteGuard<'_, Heads> {
-        self.heads.write().unwrap_or_else(PoisonError::into_inner)
+        let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
+        heads.reader.take();
+        heads
     }
 
     fn database(&self) -> Result<Arc<Database>> {
@@ -257,6 +265,7 @@ impl Inner {
     fn close(&self) -> Result<()> {
         let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.write_heads());
         drop(database);
         drop(commit::lock(&self.lock).take());
         self.announce();

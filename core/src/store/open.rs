@@ -23,6 +23,7 @@ use super::heads::Heads;
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
 use super::replication::Listeners;
+use super::roster;
 use super::segments::Segments;
 use super::tables::{self, Tables, db};
 use super::{Inner, Store};
@@ -269,6 +270,7 @@ impl Options {
         let now_ms = self.wall.now_ms();
         let mut segments = Segments::load(&database)?;
         segments.catch_up(&log.reader(), &heads, node, now_ms)?;
+        let roster = roster::load(&database, network)?;
         let budgets = Budgets::load(&database, self.log_budget)?;
         let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
@@ -286,6 +288,7 @@ impl Options {
             incarnations: self.incarnations,
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
+            roster: RwLock::new(roster),
             readers: Mutex::default(),
             budgets: Mutex::new(budgets),
             pins: Arc::default(),
@@ -299,6 +302,8 @@ impl Options {
             leased: Arc::default(),
             lock: Mutex::new(lock),
         };
+        // It may have heard of a revocation and not have come to that.
+        inner.vouch()?;
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -428,7 +433,7 @@ pub(super) fn replay(
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
-        let mut admission = Admission::new(&heads, node, database);
+        let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
             match record.kind {
                 RecordKind::Txn => replay_record(&mut admission, &mut waist, record, network)?,

@@ -155,8 +155,12 @@ impl Store {
         })
     }
 
-    /// Whether the links of a peer are accepted.
+    /// Whether the links of a peer are accepted: with a roster, those of its members; while
+    /// nothing is known of the roster, or without one, those of the peers that were named.
     pub fn is_trusted(&self, peer: &NodeId) -> bool {
+        if let Some(roster) = self.inner.roster().filter(|roster| roster.grants() > 0) {
+            return roster.is_member(peer);
+        }
         self.stored_peer(peer).is_ok_and(|row| row.is_some())
     }
 

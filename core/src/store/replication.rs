@@ -16,6 +16,7 @@ use super::{Inner, Store};
 use crate::error::{ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, Origin, Position, Vector};
 use crate::limits::COMMIT_BATCH_BYTES;
+use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 /// Some transactions of a collection, in log order.
@@ -242,7 +243,23 @@ impl Store {
         Ok(page)
     }
 
-    /// As [`Store::log_read`], without what this node writes under its present name.
+    /// As [`Store::log_read`], without what is not valid as far as the roster is known here: who
+    /// reads would not take it.
+    pub fn log_read_valid(
+        &self,
+        collection: &str,
+        from: Position,
+        max_bytes: usize,
+    ) -> Result<LogPage> {
+        let roster = self.inner.roster();
+        let page = self.read_page(collection, from, max_bytes, |dot| {
+            is_valid(roster.as_deref(), collection, dot)
+        })?;
+        self.export(collection, &page.records)?;
+        Ok(page)
+    }
+
+    /// As [`Store::log_read_valid`], without what this node writes under its present name.
     pub fn log_read_others(
         &self,
         collection: &str,
@@ -250,7 +267,10 @@ impl Store {
         max_bytes: usize,
     ) -> Result<LogPage> {
         let present = self.inner.present_origin(collection)?;
-        self.read_page(collection, from, max_bytes, |dot| dot.origin != present)
+        let roster = self.inner.roster();
+        self.read_page(collection, from, max_bytes, |dot| {
+            dot.origin != present && is_valid(roster.as_deref(), collection, dot)
+        })
     }
 
     fn read_page(
@@ -363,6 +383,10 @@ impl Store {
     pub fn is_own(&self, origin: &Origin) -> bool {
         origin.node == self.inner.node
     }
+}
+
+fn is_valid(roster: Option<&Roster>, collection: &str, dot: &Dot) -> bool {
+    roster.is_none_or(|roster| roster.valid_through(collection, &dot.origin) >= dot.seq)
 }
 
 /// How many of `items` go together within `limit` bytes: at least one.

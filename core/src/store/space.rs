@@ -73,6 +73,7 @@ impl Inner {
     fn compact(&self) -> Result<()> {
         self.stop_committing().inspect_err(|_| self.freeze.set())?;
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.write_heads());
         let database = database.ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"));
         let mut database = Arc::try_unwrap(database?).map_err(|_| in_use())?;
         while database.compact().map_err(|err| match err {

@@ -24,6 +24,7 @@
 //! | budgets | name of a collection | bytes 8, age in ms 8 |
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
+//! | roster | see [`roster`](super::roster) | a statement |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -54,11 +55,12 @@ pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
 pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
+pub(super) const ROSTER: Definition = TableDefinition::new("roster");
 pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 19] = [
+pub(super) const ALL: [Definition; 20] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -76,6 +78,7 @@ pub(super) const ALL: [Definition; 19] = [
     BUDGETS,
     LEFT,
     PEERS,
+    ROSTER,
     JOINS,
     STAGED,
 ];
@@ -96,6 +99,8 @@ pub(super) const META_INCARNATION: &[u8] = b"incarnation";
 pub(super) const META_PLACE: &[u8] = b"place";
 /// When the store was last found to be a copy, in milliseconds since 1970, 8 bytes.
 pub(super) const META_COPIED: &[u8] = b"copied";
+/// Who founded the roster, 32 bytes; absent if there is none.
+pub(super) const META_FOUNDER: &[u8] = b"founder";
 pub(super) const META_WANTED: &[u8] = b"wanted";
 
 /// The tables that applying a transaction changes, open in one write transaction.

@@ -5,15 +5,16 @@
 //! number and the hash before it are known; it holds nothing else, and blocks no sync.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::ReadableDatabase;
 
 use super::commit::{Item, lock};
 use super::document::{Content, Document};
-use super::documents::{Parts, Read};
-use super::gate::Entry;
+use super::documents::{Parts, Read, Reader};
+use super::gate;
 use super::heads::CollectionHead;
 use super::{Inner, Store, tables};
 use crate::clock::Timestamp;
@@ -36,12 +37,12 @@ const FRAME_BYTES: usize = 256;
 /// it back. Only one is open at a time in a store; others wait, sync does not.
 pub struct Transaction {
     store: Store,
-    read: ReadTransaction,
+    documents: Arc<Reader>,
     pending: Vec<Item>,
     generation: u64,
     time: Timestamp,
     collections: BTreeMap<String, Open>,
-    _gate: Entry,
+    _gate: gate::Entry,
 }
 
 /// A collection that the transaction touches.
@@ -94,6 +95,7 @@ impl Transaction {
         let gate = inner.gate.enter(patience)?;
         let heads = inner.read_heads();
         let read = inner.database()?.begin_read().map_err(tables::db)?;
+        let documents = Reader::open(&read, heads.origins.clone(), heads.meter.clone())?;
         let (pending, generation): (Vec<Item>, u64) = {
             let pending = lock(&inner.pending);
             (pending.items.iter().cloned().collect(), pending.generation)
@@ -108,7 +110,7 @@ impl Transaction {
             .collect::<Result<_>>()?;
         drop(heads);
         let time = lock(&inner.clock).tick(inner.wall.now_ms());
-        Ok(Transaction { store, read, pending, generation, time, collections, _gate: gate })
+        Ok(Transaction { store, documents, pending, generation, time, collections, _gate: gate })
     }
 
     /// The document with this id, as this transaction leaves it.
@@ -257,8 +259,8 @@ impl Transaction {
     pub fn rollback(self) {}
 
     fn finish(self, durable: bool) -> Result<()> {
-        let Transaction { store, read, pending, generation, time, collections, _gate } = self;
-        drop((read, pending));
+        let Transaction { store, documents, pending, generation, time, collections, _gate } = self;
+        drop((documents, pending));
         let mut items = Vec::new();
         let mut bytes = 0;
         for (name, open) in collections {
@@ -292,22 +294,23 @@ impl Transaction {
             self.collections.insert(collection.to_owned(), open);
         }
         let open = self.collections.get_mut(collection).expect("just inserted");
-        if !open.drafts.contains_key(id) {
-            let stamp = Stamp { dot: open.dot, time: self.time };
-            let queued = queued(&self.pending, collection, id);
-            let draft = match open.number {
-                Some(number) => match self.store.inner.parts(&self.read, number, id)? {
-                    Read::Whole(row) => Draft::new(laid_over(row, queued, id), stamp),
-                    Read::Parts(parts) => {
-                        let id = id.to_owned();
-                        Draft::over(Box::new(View { parts, queued, id }), stamp)
-                    }
-                },
-                None => Draft::new(laid_over(Row::default(), queued, id), stamp),
-            };
-            open.drafts.insert(id.to_owned(), draft);
-        }
-        Ok(open.drafts.get_mut(id).expect("just inserted"))
+        let new = match open.drafts.entry(id.to_owned()) {
+            Entry::Occupied(draft) => return Ok(draft.into_mut()),
+            Entry::Vacant(new) => new,
+        };
+        let stamp = Stamp { dot: open.dot, time: self.time };
+        let queued = queued(&self.pending, collection, id);
+        let draft = match open.number {
+            Some(number) => match self.documents.parts(number, id)? {
+                Read::Whole(row) => Draft::new(laid_over(row, queued, id), stamp),
+                Read::Parts(parts) => {
+                    let id = id.to_owned();
+                    Draft::over(Box::new(View { parts, queued, id }), stamp)
+                }
+            },
+            None => Draft::new(laid_over(Row::default(), queued, id), stamp),
+        };
+        Ok(new.insert(draft))
     }
 }
 
@@ -395,6 +398,7 @@ fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<
     if docs.is_empty() {
         return Ok(None);
     }
+    inner.check_may_write(collection)?;
     let txn = Txn { dot: open.dot, prev: open.prev, time, deps: open.deps, docs };
     let scope = Scope { network: inner.network, collection };
     let signed = Signed::sign(txn, scope, &inner.key)?;

@@ -81,6 +81,11 @@ pub enum Input<'a> {
         /// The outcome.
         outcome: StepOutcome,
     },
+    /// What became of the oldest [`Output::Hear`] that was not answered.
+    Heard {
+        /// The outcome.
+        outcome: HearOutcome,
+    },
     /// Time has passed: see `Session::deadline_ms`.
     Tick,
     /// We want to end the link in an orderly way.
@@ -94,8 +99,22 @@ pub enum Outcome {
     Applied,
     /// A transaction builds on others that are not here; those before it may be applied.
     MissingDependency,
+    /// The author of a transaction may not write there, as far as the roster is known here; those
+    /// before it may be applied. Why, for both sides.
+    Forbidden(String),
     /// A transaction can't be applied, now or later; those before it may be. Why, for both sides.
     Refused(Offence, String),
+    /// Our store could not. Why, for our side only.
+    StoreFailed(String),
+}
+
+/// What became of an [`Output::Hear`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HearOutcome {
+    /// All of them are durably kept, or were before.
+    Kept,
+    /// One of them is not acceptable. Why, for both sides.
+    Refused(String),
     /// Our store could not. Why, for our side only.
     StoreFailed(String),
 }
@@ -161,6 +180,8 @@ pub enum Offence {
     Forked,
     /// A transaction is of a format, or has an operation, that one side does not know.
     TooNew,
+    /// The author of a transaction may not write there, or the peer may not serve a snapshot.
+    Forbidden,
     /// A reason of a newer version.
     Other(u8),
 }
@@ -198,6 +219,11 @@ pub enum Output {
         collection: String,
         /// The transactions, as their authors made them.
         txns: Vec<Vec<u8>>,
+    },
+    /// Keep these statements of the roster, in this order, and say what came of it.
+    Hear {
+        /// As their issuers made them.
+        statements: Vec<Vec<u8>>,
     },
     /// Take a step with a snapshot of the peer's, and say what came of it.
     Snapshot {

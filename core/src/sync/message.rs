@@ -13,11 +13,14 @@
 //! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
-//! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new), bytes reason (UTF-8) |
+//! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new, 4 forbidden), bytes reason (UTF-8) |
 //! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
 //! | 7 | `Differs` | name, 36 origin, u64 seq, uint n, n × 16 hash |
 //! | 8 | `Shared` | name, 36 origin, u64 seq |
 //! | 9 | `Branches` | name, bytes (see [`branches`](crate::txn::branches)) |
+//! | 10 | `Roster` | 32 key of its founder, 32 digest of its statements |
+//! | 11 | `Known` | uint n, n × 32 hash of a statement |
+//! | 12 | `Statements` | uint n ≥ 1, n × bytes (see [`roster`](crate::txn::roster)) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -40,9 +43,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, Head, Origin, Position, ShortHash, Vector, check_collection};
+use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, ShortHash, Vector, check_collection};
 use crate::limits::{
-    MAX_FORK_HASHES, MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES, MAX_VECTOR_ENTRIES,
+    MAX_FORK_HASHES, MAX_GRANTS, MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES,
+    MAX_VECTOR_ENTRIES, MAX_VOUCHES,
 };
 use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
@@ -56,6 +60,9 @@ pub const PROTOCOL_VERSION: u16 = 1;
 
 const HELLO: u8 = 1;
 const HAVE: u8 = 2;
+const ROSTER: u8 = 10;
+const KNOWN: u8 = 11;
+const STATEMENTS: u8 = 12;
 const ACK: u8 = 3;
 const BYE: u8 = 4;
 const HALT: u8 = 5;
@@ -122,6 +129,23 @@ pub enum Control {
         collection: String,
         /// The branches.
         branches: Vec<u8>,
+    },
+    /// The roster that the speaker belongs to, in short; said when it has one, and when that changes.
+    Roster {
+        /// Who founded it.
+        founder: NodeId,
+        /// Digest of its statements.
+        digest: Hash,
+    },
+    /// "These statements are here: send me the others."
+    Known {
+        /// Their hashes.
+        hashes: Vec<Hash>,
+    },
+    /// Statements of the roster, each after those that it follows.
+    Statements {
+        /// As their issuers made them.
+        statements: Vec<Vec<u8>>,
     },
     /// "I don't take this collection from you, nor send it, on this link."
     Halt {
@@ -214,6 +238,8 @@ pub enum CloseCode {
     Limit,
     /// The other ended without a goodbye.
     Gone,
+    /// The rights of one side are not, or no longer, what the link was made for.
+    Rights,
     /// A code of a newer version.
     Other(u8),
 }
@@ -230,6 +256,7 @@ impl CloseCode {
             CloseCode::Timeout => 6,
             CloseCode::Limit => 7,
             CloseCode::Gone => 8,
+            CloseCode::Rights => 9,
             CloseCode::Other(byte) => byte,
         }
     }
@@ -245,6 +272,7 @@ impl CloseCode {
             6 => CloseCode::Timeout,
             7 => CloseCode::Limit,
             8 => CloseCode::Gone,
+            9 => CloseCode::Rights,
             other => CloseCode::Other(other),
         }
     }
@@ -257,6 +285,7 @@ impl Offence {
             Offence::Invalid => 1,
             Offence::Forked => 2,
             Offence::TooNew => 3,
+            Offence::Forbidden => 4,
             Offence::Other(byte) => byte,
         }
     }
@@ -267,6 +296,7 @@ impl Offence {
             1 => Offence::Invalid,
             2 => Offence::Forked,
             3 => Offence::TooNew,
+            4 => Offence::Forbidden,
             other => Offence::Other(other),
         }
     }
@@ -302,6 +332,18 @@ impl Control {
             Control::Branches { collection, branches } => frame(BRANCHES, |out| {
                 put_name(out, collection);
                 put_bytes(out, branches);
+            }),
+            Control::Roster { founder, digest } => frame(ROSTER, |out| {
+                out.extend_from_slice(founder.as_bytes());
+                out.extend_from_slice(&digest.0);
+            }),
+            Control::Known { hashes } => frame(KNOWN, |out| {
+                put_uint(out, hashes.len() as u64);
+                hashes.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+            }),
+            Control::Statements { statements } => frame(STATEMENTS, |out| {
+                put_uint(out, statements.len() as u64);
+                statements.iter().for_each(|statement| put_bytes(out, statement));
             }),
             Control::Halt { collection, offence, reason } => frame(HALT, |out| {
                 put_name(out, collection);
@@ -412,6 +454,12 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         BRANCHES => {
             Control::Branches { collection: read_name(reader)?, branches: reader.bytes()?.to_vec() }
         }
+        ROSTER => Control::Roster {
+            founder: NodeId::from_bytes(reader.array()?),
+            digest: Hash(reader.array()?),
+        },
+        KNOWN => Control::Known { hashes: read_known(reader)? },
+        STATEMENTS => Control::Statements { statements: read_statements(reader)? },
         HALT => Control::Halt {
             collection: read_name(reader)?,
             offence: Offence::from_byte(reader.u8()?),
@@ -437,6 +485,30 @@ fn finish(reader: Reader<'_>, message: &Control) -> Result<()> {
         Control::Hello(hello) if hello.version != PROTOCOL_VERSION => Ok(()),
         _ => reader.end().map_err(protocol),
     }
+}
+
+fn read_known(reader: &mut Reader<'_>) -> Result<Vec<Hash>> {
+    let count = reader.count()?;
+    if count > MAX_GRANTS + MAX_VOUCHES {
+        return Err(reader.bad("more statements than a roster holds"));
+    }
+    let mut hashes: Vec<Hash> = Vec::new();
+    for _ in 0..count {
+        let hash = Hash(reader.array()?);
+        if hashes.last() >= Some(&hash) {
+            return Err(reader.bad("hashes that are not sorted"));
+        }
+        hashes.push(hash);
+    }
+    Ok(hashes)
+}
+
+fn read_statements(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
+    let count = reader.count()?;
+    if count == 0 {
+        return Err(reader.bad("no statement"));
+    }
+    (0..count).map(|_| reader.bytes().map(<[u8]>::to_vec)).collect()
 }
 
 fn read_hello(reader: &mut Reader<'_>) -> Result<Hello> {

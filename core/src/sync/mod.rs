@@ -31,7 +31,8 @@ mod tail_out;
 mod tests;
 
 use crate::error::Result;
-use crate::id::{Dot, Hash, Position, Seq, ShortHash, Vector};
+use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
+use crate::txn::roster::Rights;
 use crate::txn::snapshot::{Span, SpanDigest};
 
 /// What a session may ask of the store. Everything it tells is durable.
@@ -82,6 +83,26 @@ pub trait Source {
         _theirs: &[ShortHash],
     ) -> Result<Option<Seq>> {
         Ok(None)
+    }
+
+    /// The founder of the roster and the digest of its statements, if there is one.
+    fn roster(&self) -> Option<(NodeId, Hash)> {
+        None
+    }
+
+    /// The hashes of all its statements, sorted.
+    fn statements_held(&self) -> Vec<Hash> {
+        Vec::new()
+    }
+
+    /// The statements that are not among `known`, which is sorted, each after those it follows.
+    fn statements_beyond(&self, _known: &[Hash]) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// What a node may do; `None` if there is no roster, or nothing is known of it.
+    fn rights(&self, _node: &NodeId) -> Option<Rights> {
+        None
     }
 
     /// The log holds every transaction of `collection` that is held and above this.

@@ -38,26 +38,29 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
-    MAX_VECTOR_ENTRIES, SYNC_RECEIVE_BYTES,
+    SYNC_RECEIVE_BYTES,
 };
 
-use super::ask::SNAPSHOT;
-use super::door::{Config, Event, Input, Offence, Outcome, Output, Progress, StreamId, Wanted};
+use super::door::{Config, Event, Input, Offence, Output, Progress, StreamId, Wanted};
 use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
-use super::message::{CloseCode, Control, Digests, Tail, Txn};
+use super::message::{CloseCode, Control, Digests};
 use super::snapshot_in::SnapshotIn;
 use super::snapshot_out::SnapshotOut;
 use super::streams::{Carries, Streams};
-use super::tail_in::{Bound, Missing, TailIn, Work};
-use super::tail_out::{Step, TailOut};
+use super::tail_in::TailIn;
+use super::tail_out::TailOut;
 use super::{Lease, Source, Summary};
 
 mod forks;
 mod hello;
+mod receive;
+mod roster;
+mod send;
 mod snapshots;
 
 use forks::Forks;
+use roster::RosterTalk;
 
 /// One link between two replicas, seen from one side.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ pub struct Session {
     hello_by_ms: u64,
     greeted: BTreeMap<String, Summary>,
     peer_wants: Wanted,
+    roster: RosterTalk,
     control: Framer,
     streams: Streams,
     lanes: BTreeMap<String, Lane>,
@@ -123,6 +127,7 @@ impl Session {
             hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
             greeted: BTreeMap::new(),
             peer_wants: None,
+            roster: RosterTalk::default(),
             control: Framer::new(MAX_CONTROL_BYTES),
             streams: Streams::default(),
             lanes: BTreeMap::new(),
@@ -191,7 +196,10 @@ impl Session {
     pub fn is_idle(&self) -> bool {
         let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
         let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined();
-        settled && self.state == State::Ready && self.lanes.values().all(idle)
+        settled
+            && self.is_roster_settled()
+            && self.state == State::Ready
+            && self.lanes.values().all(idle)
     }
 
     /// Whether the link is over.
@@ -215,6 +223,7 @@ impl Session {
             Input::Committed => self.committed(source)?,
             Input::Applied { ticket, outcome } => self.applied(ticket, outcome, source)?,
             Input::Stepped { ticket, outcome } => self.stepped(ticket, outcome, source)?,
+            Input::Heard { outcome } => self.heard(outcome)?,
             Input::Tick => {}
             Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
         }
@@ -254,6 +263,11 @@ impl Session {
             (_, Control::Branches { collection, branches }) => {
                 self.told_branches(&collection, branches, source)?;
             }
+            (_, Control::Roster { founder, digest }) => {
+                self.told_roster(founder, digest, source)?
+            }
+            (_, Control::Known { hashes }) => self.send_statements(&hashes, source)?,
+            (_, Control::Statements { statements }) => self.hear_statements(statements)?,
             (_, Control::Halt { collection, offence, reason }) => {
                 self.refused(&collection, offence, reason)?;
             }
@@ -363,325 +377,6 @@ impl Session {
     fn gone(&mut self) {
         let reason = format!("node {} ended the link", self.config.peer.short());
         self.end(CloseCode::Gone, reason, true);
-    }
-
-    // Tails that we receive.
-
-    fn receive(&mut self, id: u64, bytes: &[u8], source: &dyn Source) -> Outcomes {
-        self.check_room(bytes.len())?;
-        self.streams.push(id, bytes)?;
-        match self.state {
-            State::Ready => self.drain_stream(id, source),
-            _ => Ok(()),
-        }
-    }
-
-    fn finished(&mut self, id: u64, source: &dyn Source) -> Outcomes {
-        self.streams.finish(id);
-        match self.state {
-            State::Ready => self.drain_stream(id, source),
-            _ => Ok(()),
-        }
-    }
-
-    /// Works off the whole frames of a stream, and its end, if it has come.
-    fn drain_stream(&mut self, id: u64, source: &dyn Source) -> Outcomes {
-        while let Some(frame) = self.streams.next_frame(id)? {
-            match self.streams.carries(id).cloned() {
-                None if frame.first() == Some(&SNAPSHOT) => self.bind_snapshot(id, &frame)?,
-                None => match Tail::from_frame(&frame)? {
-                    Tail::Tail { collection } => self.bind(id, &collection)?,
-                    _ => return Err(breach("a stream that does not say what it carries")),
-                },
-                Some(Carries::Tail(name)) => {
-                    self.tail_message(id, &name, Tail::from_frame(&frame)?, source)?;
-                }
-                Some(Carries::Snapshot(name)) => self.answered(id, &name, &frame, source)?,
-            }
-        }
-        if self.streams.is_finished(id) && self.end_stream(id)? > 0 {
-            return Err(breach("a stream ended within a frame"));
-        }
-        Ok(())
-    }
-
-    fn tail_message(
-        &mut self,
-        id: u64,
-        name: &str,
-        message: Tail,
-        source: &dyn Source,
-    ) -> Outcomes {
-        match message {
-            Tail::Tail { .. } => Err(breach("a stream that says twice what it carries")),
-            Tail::Txns { position, txns } => self.txns(name, position, txns, source),
-            Tail::CaughtUp => {
-                self.lane(name)?.tail.push_caught_up();
-                self.work(name, source)
-            }
-            Tail::Behind => {
-                self.lane(name)?.tail.push_behind();
-                self.end_stream(id)?;
-                self.work(name, source)
-            }
-        }
-    }
-
-    fn bind(&mut self, id: u64, name: &str) -> Outcomes {
-        let lane = self.lanes.get_mut(name);
-        let lane = lane.ok_or_else(|| breach("a tail of an unknown collection"))?;
-        match lane.tail.bind(id)? {
-            Bound::Current { replaced } => {
-                self.streams.bind(id, Carries::Tail(name.to_owned()));
-                self.stop(replaced)
-            }
-            Bound::Unwanted => self.stop(Some(id)),
-        }
-    }
-
-    fn txns(
-        &mut self,
-        name: &str,
-        position: Position,
-        txns: Vec<Txn>,
-        source: &dyn Source,
-    ) -> Outcomes {
-        let lane = self.lane(name)?;
-        txns.iter().for_each(|txn| lane.out.heard(txn.dot));
-        lane.tail.push_txns(position, txns)?;
-        self.work(name, source)
-    }
-
-    /// Takes up what a tail has for us, until something has to be applied first.
-    fn work(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        loop {
-            let (ticket, now_ms) = (self.next_ticket, self.now_ms);
-            let Some(work) = self.lane(name)?.tail.next(ticket, now_ms) else { return Ok(()) };
-            let collection = name.to_owned();
-            match work {
-                Work::Apply(txns) => {
-                    self.next_ticket += 1;
-                    self.tickets.insert(ticket, collection.clone());
-                    self.output.push_back(Output::Apply { ticket, collection, txns });
-                }
-                Work::Synced => {
-                    self.shown.insert(collection.clone());
-                    self.event(Event::Synced { collection });
-                    self.not_needed(name, source)?;
-                }
-                Work::Behind => {
-                    self.event(Event::Behind { collection });
-                    self.lane(name)?.joining.want();
-                }
-            }
-        }
-    }
-
-    fn applied(&mut self, ticket: u64, outcome: Outcome, source: &dyn Source) -> Outcomes {
-        let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
-        match outcome {
-            Outcome::Applied => {
-                if let Some(position) = self.lane(&name)?.tail.applied(ticket) {
-                    self.acks.insert(name.clone(), position);
-                }
-            }
-            Outcome::MissingDependency => {
-                let current = self.lane(&name)?.tail.refused(ticket);
-                if current && !self.learn_later(&name)? {
-                    self.missing(&name, source)?;
-                }
-            }
-            Outcome::Refused(Offence::Forked, why) => {
-                if self.lane(&name)?.tail.refused(ticket) {
-                    self.forked(&name, format!("transaction refused: {why}"), source)?;
-                }
-            }
-            Outcome::Refused(offence, why) => {
-                self.lane(&name)?.tail.refused(ticket);
-                return self.refuse(&name, offence, format!("transaction refused: {why}"));
-            }
-            Outcome::StoreFailed(why) => return Err(store_failed(why)),
-        }
-        self.work(&name, source)?;
-        self.retry(&name, source)
-    }
-
-    /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
-    /// what we hold, if that is news.
-    fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let held = source.summary(name)?.vector.digest();
-        let now_ms = self.now_ms;
-        let lane = self.lane(name)?;
-        let verdict = lane.tail.missing(held, now_ms);
-        let dropped = lane.tail.abandon();
-        self.stop(dropped)?;
-        match verdict {
-            Missing::Ask => self.ask(name, source)?,
-            Missing::Later => {}
-            Missing::Stuck => self.event(Event::Stuck { collection: name.to_owned() }),
-        }
-        Ok(())
-    }
-
-    /// Asks again for a collection that waits, if it is time and our vector has changed.
-    fn retry(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        let now_ms = self.now_ms;
-        let lane = self.lane(name)?;
-        if !lane.tail.is_due(now_ms) {
-            return Ok(());
-        }
-        let held = source.summary(name)?.vector.digest();
-        match lane.tail.retry(held) {
-            true => self.ask(name, source),
-            false => Ok(()),
-        }
-    }
-
-    /// Says what we hold, which restarts the peer's tail.
-    fn ask(&mut self, name: &str, source: &dyn Source) -> Outcomes {
-        self.tell_branches(name, source)?;
-        // What counts as news is what we hold; what the peer is told of it may be less.
-        let held = source.summary(name)?.vector.digest();
-        let told = source.vector(name)?;
-        let old = self.lane(name)?.tail.ask(held);
-        self.stop(old)?;
-        self.say_have(name, told)?;
-        self.tell_differences(name, source)
-    }
-
-    fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
-        if vector.len() > MAX_VECTOR_ENTRIES {
-            return Err(failure(
-                CloseCode::Limit,
-                format!(
-                    "collection {name} has {} origins; a link carries {MAX_VECTOR_ENTRIES}",
-                    vector.len()
-                ),
-            ));
-        }
-        self.say(&Control::Have { collection: name.to_owned(), vector });
-        Ok(())
-    }
-
-    /// Reads a stream no more.
-    fn stop(&mut self, id: Option<u64>) -> Outcomes {
-        if let Some(id) = id {
-            self.streams.end(id)?;
-            self.output.push_back(Output::StopReading { stream: StreamId::Tail(id) });
-        }
-        Ok(())
-    }
-
-    /// The peer gives a stream up.
-    fn given_up(&mut self, id: u64) -> Outcomes {
-        if let Some(Carries::Tail(name)) = self.streams.carries(id) {
-            let name = name.clone();
-            self.lane(&name)?.tail.given_up(id);
-        }
-        self.end_stream(id).map(|_| ())
-    }
-
-    /// A stream is over. Returns how many bytes of an unfinished frame were left.
-    fn end_stream(&mut self, id: u64) -> Outcomes<usize> {
-        let (carried, left) = self.streams.end(id)?;
-        let now_ms = self.now_ms;
-        match carried {
-            None => {}
-            Some(Carries::Tail(name)) => self.lane(&name)?.tail.ended(id, now_ms),
-            Some(Carries::Snapshot(name)) => self.snapshot_ended(id, &name)?,
-        }
-        Ok(left)
-    }
-
-    // Tails that we send.
-
-    fn committed(&mut self, source: &dyn Source) -> Outcomes {
-        if self.state != State::Ready {
-            return Ok(());
-        }
-        self.discover(source)?;
-        let names: Vec<String> = self.lanes.keys().cloned().collect();
-        for name in names {
-            self.renamed(&name, source)?;
-        }
-        let open = self.lanes.iter().filter(|(_, lane)| lane.out.is_open());
-        self.ready.extend(open.map(|(name, _)| name.clone()));
-        self.starved.clear();
-        Ok(())
-    }
-
-    /// Announces collections that have come up since hello.
-    fn discover(&mut self, source: &dyn Source) -> Outcomes {
-        for name in source.collections()? {
-            if !self.lanes.contains_key(&name) && self.wants(&name) {
-                check_count(self.lanes.len() + 1)?;
-                self.lanes.insert(name.clone(), Lane::default());
-                self.ask(&name, source)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends one frame of the next lane that has one.
-    fn pump(&mut self, source: &dyn Source) -> Outcomes {
-        while self.output.is_empty() {
-            let Some(name) = self.next_ready() else { return self.answer_next(source) };
-            let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
-            let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
-            let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;
-            self.carry_out(step, &name);
-            self.turn = name;
-        }
-        Ok(())
-    }
-
-    fn next_ready(&self) -> Option<String> {
-        let after = (std::ops::Bound::Excluded(&self.turn), std::ops::Bound::Unbounded);
-        self.ready.range::<String, _>(after).next().or(self.ready.first()).cloned()
-    }
-
-    fn carry_out(&mut self, step: Step, name: &str) {
-        match step {
-            Step::Send { stream, bytes } => self.send(StreamId::Tail(stream), bytes),
-            Step::Drained => {
-                self.ready.remove(name);
-                self.note_caught_up(name);
-            }
-            Step::Full => {
-                self.ready.remove(name);
-                self.starved.insert(name.to_owned());
-            }
-            Step::Behind { stream, bytes } => {
-                self.ready.remove(name);
-                self.send(StreamId::Tail(stream), bytes);
-                self.output.push_back(Output::Finish { stream: StreamId::Tail(stream) });
-                self.event(Event::PeerBehind { collection: name.to_owned() });
-                self.ready.append(&mut self.starved);
-            }
-        }
-    }
-
-    /// The peer reads one of our tails no more: it will ask again.
-    fn stopped(&mut self, id: u64) {
-        let tail = self.lanes.values_mut().find(|lane| lane.out.stream() == Some(id));
-        if tail.is_some_and(|lane| lane.out.stopped(id)) {
-            self.reset(Some(id));
-        }
-    }
-
-    /// Gives up one of our streams, which makes room in the window.
-    fn reset(&mut self, id: Option<u64>) {
-        if let Some(id) = id {
-            self.output.push_back(Output::Reset { stream: StreamId::Tail(id) });
-        }
-        self.ready.append(&mut self.starved);
-    }
-
-    fn note_caught_up(&mut self, name: &str) {
-        let lane = self.lanes.get_mut(name);
-        if lane.is_some_and(|lane| lane.out.newly_caught_up()) {
-            self.event(Event::PeerCaughtUp { collection: name.to_owned() });
-        }
     }
 
     // Lanes, limits, time, the end.

@@ -39,7 +39,7 @@ use crate::crdt::{Addition, DocOps, Op, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Origin, Seq, ShortHash, check_id};
 use crate::limits::{MAX_SEQ, MAX_TXN_BYTES, MAX_TXN_OPS, MAX_VALUE_BYTES};
-use crate::value::codec::decode as decode_value;
+use crate::value::codec::check_bytes;
 use crate::wire::{Reader, put_bytes, put_int, put_uint};
 
 const VERSION: u8 = 1;
@@ -202,6 +202,17 @@ fn dot(reader: &mut Reader<'_>) -> Result<Dot> {
 
 /// Reads what [`encode`] wrote, and checks it.
 pub fn decode(bytes: &[u8]) -> Result<Txn> {
+    read::<true>(bytes)
+}
+
+/// Checks that `bytes` are what [`decode`] accepts.
+pub(super) fn check(bytes: &[u8]) -> Result<()> {
+    read::<false>(bytes).map(drop)
+}
+
+/// Reads and checks a transaction. Without `KEEP` nothing is copied that need not be: what comes
+/// out has no documents.
+fn read<const KEEP: bool>(bytes: &[u8]) -> Result<Txn> {
     if bytes.len() > MAX_TXN_BYTES {
         return Err(Error::bad_txn("a transaction is larger than the limit"));
     }
@@ -220,12 +231,17 @@ pub fn decode(bytes: &[u8]) -> Result<Txn> {
     let deps = deps(&mut reader, &mut origins)?;
     let count = reader.count()?;
     let (mut docs, mut room): (Vec<DocOps>, usize) = (Vec::new(), MAX_TXN_OPS);
+    let mut last: Option<&str> = None;
     for _ in 0..count {
-        let doc = document(&mut reader, &mut origins, &Stamp { dot, time }, &mut room)?;
-        if docs.last().is_some_and(|last| last.id >= doc.id) {
+        let own = Stamp { dot, time };
+        let (id, ops) = document::<KEEP>(&mut reader, &mut origins, &own, &mut room)?;
+        if last.is_some_and(|last| last >= id) {
             return Err(reader.bad("its documents are not sorted and unique"));
         }
-        docs.push(doc);
+        last = Some(id);
+        if KEEP {
+            docs.push(DocOps { id: id.to_owned(), ops });
+        }
     }
     if !origins.all_are_used() {
         return Err(reader.bad("it lists an origin that it does not name"));
@@ -287,32 +303,34 @@ fn deps(reader: &mut Reader<'_>, origins: &mut Named) -> Result<Vec<Dep>> {
     Ok(deps)
 }
 
-fn document(
-    reader: &mut Reader<'_>,
+fn document<'a, const KEEP: bool>(
+    reader: &mut Reader<'a>,
     origins: &mut Named,
     own: &Stamp,
     room: &mut usize,
-) -> Result<DocOps> {
-    let id = reader.str()?.to_owned();
-    check_id(&id).map_err(|err| reader.bad(err.message()))?;
+) -> Result<(&'a str, Vec<Op>)> {
+    let id = reader.str()?;
+    check_id(id).map_err(|err| reader.bad(err.message()))?;
     let count = reader.count()?;
     if count == 0 {
         return Err(reader.bad("a document without operations"));
     }
     // Most documents have few: no room is taken for more than was read.
-    let mut ops = Vec::with_capacity(count.min(4));
+    let mut ops = Vec::with_capacity(if KEEP { count.min(4) } else { 0 });
     for _ in 0..count {
-        let op = op(reader, origins, own)?;
+        let op = op::<KEEP>(reader, origins, own)?;
         let left = room.checked_sub(weight(&op));
         *room = left.ok_or_else(|| reader.bad("more operations than a transaction may have"))?;
-        ops.push(op);
+        if KEEP {
+            ops.push(op);
+        }
     }
-    Ok(DocOps { id, ops })
+    Ok((id, ops))
 }
 
-fn op(reader: &mut Reader<'_>, origins: &mut Named, own: &Stamp) -> Result<Op> {
+fn op<const KEEP: bool>(reader: &mut Reader<'_>, origins: &mut Named, own: &Stamp) -> Result<Op> {
     match reader.u8()? {
-        PUT => put(reader),
+        PUT => put::<KEEP>(reader),
         CLEAR => clear(reader, origins, own.dot.seq),
         ADD => add(reader, own),
         SETTLE => settle(reader, origins, own.dot.seq),
@@ -325,20 +343,21 @@ fn op(reader: &mut Reader<'_>, origins: &mut Named, own: &Stamp) -> Result<Op> {
     }
 }
 
-fn put(reader: &mut Reader<'_>) -> Result<Op> {
-    let key = reader.bytes()?.to_vec();
-    let value = reader.bytes()?.to_vec();
+fn put<const KEEP: bool>(reader: &mut Reader<'_>) -> Result<Op> {
+    let key = reader.bytes()?;
+    let value = reader.bytes()?;
     if value.len() > MAX_VALUE_BYTES {
         return Err(reader.bad("a value over the limit"));
     }
-    match key::check(&key)? {
-        Slot::Register => drop(decode_value(&value)?),
+    match key::check(key)? {
+        Slot::Register => drop(check_bytes(value)?),
         Slot::Unknown => {}
         Slot::Counter => return Err(reader.bad("a put on a counter")),
         _ if !value.is_empty() => return Err(reader.bad("a marker or element with a value")),
         _ => {}
     }
-    Ok(Op::Put { key, value })
+    let kept = |bytes: &[u8]| if KEEP { bytes.to_vec() } else { Vec::new() };
+    Ok(Op::Put { key: kept(key), value: kept(value) })
 }
 
 /// A dot that an operation names: never the transaction itself or a later one of its author.

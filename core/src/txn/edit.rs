@@ -14,6 +14,7 @@
 //! seen of other kinds at its place and on the way there, so that taking something out never
 //! brings up another side.
 
+mod first;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,8 @@ pub use super::version::{Base, Version};
 #[derive(Debug)]
 pub struct Draft {
     now: Window,
+    /// The document was not there, and `ops` make all of it: `now` does not have them yet.
+    behind: bool,
     ops: Vec<Op>,
     stamp: Stamp,
 }
@@ -40,27 +43,37 @@ pub struct Draft {
 impl Draft {
     /// A draft of the document that `row` holds, in the transaction at `stamp`.
     pub fn new(row: Row, stamp: Stamp) -> Draft {
-        Draft { now: Window::whole(row), ops: Vec::new(), stamp }
+        Draft { now: Window::whole(row), behind: false, ops: Vec::new(), stamp }
     }
 
     /// A draft of the document at `source`, of which only what the edits concern is read.
     pub fn over(source: Box<dyn Source + Send + Sync>, stamp: Stamp) -> Draft {
-        Draft { now: Window::over(source), ops: Vec::new(), stamp }
+        Draft { now: Window::over(source), behind: false, ops: Vec::new(), stamp }
+    }
+
+    /// Whoever looks at the document sees what a first put has left of it.
+    fn catch_up(&mut self) {
+        if std::mem::take(&mut self.behind) {
+            self.ops.iter().for_each(|op| self.now.apply(op, &self.stamp, &[]));
+        }
     }
 
     /// The document as the edits so far leave it, whole.
     pub fn row(&mut self) -> Result<Row> {
+        self.catch_up();
         self.now.hold_all()?;
         Ok(self.now.row())
     }
 
     /// The field at `path` as the edits so far leave it.
     pub fn field(&mut self, path: &Path) -> Result<Option<Field>> {
+        self.catch_up();
         self.now.field(path)
     }
 
     /// Whether the set at `path` has an element, as the edits so far leave it.
     pub fn has(&mut self, path: &Path, element: &Value) -> Result<bool> {
+        self.catch_up();
         self.now.has(path, element)
     }
 
@@ -72,6 +85,15 @@ impl Draft {
     /// Replaces the document by `fields`: writes the difference to what `base` had seen, or to
     /// what is there now, and clears only that.
     pub fn put(&mut self, fields: &Fields, base: Option<&Base>) -> Result<()> {
+        let unseen = base.is_none_or(|base| base.is_current(&Row::default()));
+        if unseen && self.ops.is_empty() && self.now.is_empty() {
+            // What can't be put is for the way below to say.
+            if let Some(ops) = first::put(fields, &self.stamp) {
+                (self.ops, self.behind) = (ops, true);
+                return Ok(());
+            }
+        }
+        self.catch_up();
         self.now.hold_all()?;
         let now;
         let base = match base {
@@ -91,6 +113,7 @@ impl Draft {
 
     /// Writes the fields given, map by map, and leaves all others alone.
     pub fn merge(&mut self, fields: &Fields) -> Result<()> {
+        self.catch_up();
         let mut scope = Ranges::default();
         self.hold_fields(&mut Vec::new(), fields, &mut scope)?;
         let base = self.seen(&scope);
@@ -99,6 +122,7 @@ impl Draft {
 
     /// Removes what `base` had seen of the document, or what is there now. Gives whether there was anything.
     pub fn delete(&mut self, base: Option<&Base>) -> Result<bool> {
+        self.catch_up();
         self.now.hold_all()?;
         let now;
         let base = match base {
@@ -213,12 +237,14 @@ impl Draft {
     /// The part of the document that an edit of the field at `path` concerns.
     fn part(&mut self, path: &Path) -> Result<Vec<&Cell>> {
         check_path(path)?;
+        self.catch_up();
         self.now.part_of_field(path)
     }
 
     /// The part of the document that an edit of one element of the set at `path` concerns.
     fn part_of_set(&mut self, path: &Path, element: &Value) -> Result<Vec<&Cell>> {
         check_path(path)?;
+        self.catch_up();
         self.now.part_of_set(path, element)
     }
 
@@ -608,15 +634,27 @@ fn parent_names(path: &Path) -> Result<Vec<String>> {
 
 /// Checks that a cell may lie at `path`.
 fn check_path(path: &Path) -> Result<()> {
-    if path.depth() > MAX_DEPTH {
-        return Err(Error::limit(format!(
-            "the document is nested deeper than {MAX_DEPTH} at '{path}'"
-        )));
-    }
-    match key::prefix(path).len() > MAX_KEY_BYTES {
-        true => Err(Error::limit(format!(
+    match check_place(path.depth(), key::prefix(path).len()) {
+        Ok(()) => Ok(()),
+        Err(Misplaced::TooDeep) => {
+            Err(Error::limit(format!("the document is nested deeper than {MAX_DEPTH} at '{path}'")))
+        }
+        Err(Misplaced::TooLong) => Err(Error::limit(format!(
             "the names on the way to a field have over {MAX_KEY_BYTES} bytes together"
         ))),
-        false => Ok(()),
+    }
+}
+
+/// Why no cell may lie at a place.
+enum Misplaced {
+    TooDeep,
+    TooLong,
+}
+
+fn check_place(depth: usize, prefix_len: usize) -> std::result::Result<(), Misplaced> {
+    match (depth > MAX_DEPTH, prefix_len > MAX_KEY_BYTES) {
+        (true, _) => Err(Misplaced::TooDeep),
+        (_, true) => Err(Misplaced::TooLong),
+        _ => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ pub mod branches;
 pub mod bundle;
 mod codec;
 pub mod edit;
+pub mod roster;
 pub mod sign;
 pub mod snapshot;
 #[cfg(test)]

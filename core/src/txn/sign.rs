@@ -129,7 +129,7 @@ impl Signed {
     pub fn sign(txn: Txn, scope: Scope<'_>, key: &NodeKey) -> Result<Signed> {
         debug_assert_eq!(txn.dot.origin.node, key.id());
         let mut bytes = codec::encode(&txn)?;
-        codec::decode(&bytes).map_err(|err| {
+        codec::check(&bytes).map_err(|err| {
             let what = format!("the transaction would not be readable ({err}); please report it");
             Error::new(ErrorKind::Internal, what)
         })?;
@@ -189,6 +189,38 @@ fn snapshot_hash(head: &[u8], scope: Scope<'_>) -> Hash {
     hasher.update(&[scope.collection.len() as u8]);
     hasher.update(scope.collection.as_bytes());
     hasher.update(head);
+    Hash(*hasher.finalize().as_bytes())
+}
+
+/// Signs a statement of the roster; also gives its hash.
+pub(super) fn sign_statement(
+    body: &[u8],
+    network: NetworkId,
+    key: &NodeKey,
+) -> (Hash, [u8; SIGNATURE_BYTES]) {
+    let hash = statement_hash(body, network);
+    (hash, key.0.sign(&hash.0).to_bytes())
+}
+
+/// Checks what [`sign_statement`] made, and gives the hash.
+pub(super) fn check_statement(
+    body: &[u8],
+    network: NetworkId,
+    issuer: &NodeId,
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<Hash> {
+    let hash = statement_hash(body, network);
+    VerifyingKey::from_bytes(issuer.as_bytes())
+        .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
+        .map_err(|_| Error::bad_txn("the signature of a statement of the roster is wrong"))?;
+    Ok(hash)
+}
+
+/// What a statement is called, and what is signed of it.
+pub(super) fn statement_hash(body: &[u8], network: NetworkId) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("littoral v1 roster");
+    hasher.update(&network.0);
+    hasher.update(body);
     Hash(*hasher.finalize().as_bytes())
 }
 

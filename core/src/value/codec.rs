@@ -31,6 +31,24 @@ pub fn encode_checked(value: &Value, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The canonical bytes of `value`, if it may be stored at a place of this depth.
+pub(crate) fn encode_at(value: &Value, depth: usize) -> Option<Vec<u8>> {
+    check(value, &Path::root(), depth).ok()?;
+    let mut bytes = Vec::with_capacity(likely_len(value));
+    encode(value, &mut bytes);
+    (bytes.len() <= MAX_VALUE_BYTES).then_some(bytes)
+}
+
+/// What the bytes of most values fit into.
+fn likely_len(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len() + 5,
+        Value::Bytes(bytes) => bytes.len() + 5,
+        Value::Null | Value::Bool(_) => 1,
+        _ => 9,
+    }
+}
+
 fn check(value: &Value, path: &Path, depth: usize) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::limit(format!(
@@ -87,8 +105,18 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
 
 /// Decodes exactly one value that fills `bytes`; refuses every encoding but the canonical one.
 pub fn decode(bytes: &[u8]) -> Result<Value> {
+    read_all::<Build>(bytes)
+}
+
+/// Checks that `bytes` are what [`decode`] accepts, without taking memory. Gives whether the
+/// value is a scalar.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<bool> {
+    read_all::<Check>(bytes)
+}
+
+fn read_all<M: Make>(bytes: &[u8]) -> Result<M::Value> {
     let mut reader = Reader { rest: bytes };
-    let value = reader.value(0)?;
+    let value = reader.value::<M>(0)?;
     match reader.rest.is_empty() {
         true => Ok(value),
         false => Err(bad("bytes after the end of a value")),
@@ -97,6 +125,89 @@ pub fn decode(bytes: &[u8]) -> Result<Value> {
 
 fn bad(what: &str) -> Error {
     Error::bad_txn(format!("malformed value: {what}"))
+}
+
+/// What is made of the parts of a value as they are read.
+trait Make {
+    type Value;
+    type Members: Default;
+    fn scalar(value: Value) -> Self::Value;
+    fn text(text: &str) -> Self::Value;
+    fn bytes(bytes: &[u8]) -> Self::Value;
+    fn opaque(kind: i8, bytes: &[u8]) -> Self::Value;
+    fn array(items: impl Iterator<Item = Result<Self::Value>>) -> Result<Self::Value>;
+    fn member(members: &mut Self::Members, name: &str, value: Self::Value);
+    fn object(members: Self::Members) -> Self::Value;
+}
+
+/// The value.
+struct Build;
+
+impl Make for Build {
+    type Value = Value;
+    type Members = BTreeMap<String, Value>;
+
+    fn scalar(value: Value) -> Value {
+        value
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    fn bytes(bytes: &[u8]) -> Value {
+        Value::Bytes(bytes.to_vec())
+    }
+
+    fn opaque(kind: i8, bytes: &[u8]) -> Value {
+        Value::Opaque { kind, bytes: bytes.to_vec() }
+    }
+
+    fn array(items: impl Iterator<Item = Result<Value>>) -> Result<Value> {
+        items.collect::<Result<_>>().map(Value::Array)
+    }
+
+    fn member(members: &mut Self::Members, name: &str, value: Value) {
+        members.insert(name.to_owned(), value);
+    }
+
+    fn object(members: Self::Members) -> Value {
+        Value::Object(members)
+    }
+}
+
+/// Nothing but whether it is a scalar.
+struct Check;
+
+impl Make for Check {
+    type Value = bool;
+    type Members = ();
+
+    fn scalar(_: Value) -> bool {
+        true
+    }
+
+    fn text(_: &str) -> bool {
+        true
+    }
+
+    fn bytes(_: &[u8]) -> bool {
+        true
+    }
+
+    fn opaque(_: i8, _: &[u8]) -> bool {
+        false
+    }
+
+    fn array(mut items: impl Iterator<Item = Result<bool>>) -> Result<bool> {
+        items.try_for_each(|item| item.map(drop)).map(|()| false)
+    }
+
+    fn member((): &mut (), _: &str, _: bool) {}
+
+    fn object((): ()) -> bool {
+        false
+    }
 }
 
 struct Reader<'a> {
@@ -125,11 +236,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value> {
+    fn value<M: Make>(&mut self, depth: usize) -> Result<M::Value> {
         if depth > MAX_DEPTH {
             return Err(bad("nested too deep"));
         }
-        Ok(match Marker::from_u8(self.array::<1>()?[0]) {
+        let scalar = match Marker::from_u8(self.array::<1>()?[0]) {
             Marker::Null => Value::Null,
             Marker::True => Value::Bool(true),
             Marker::False => Value::Bool(false),
@@ -156,79 +267,89 @@ impl<'a> Reader<'a> {
                 }
                 x => Value::Float(x),
             },
-            Marker::FixStr(n) => self.text(u64::from(n))?,
-            Marker::Str8 => self.uint::<1>(31).and_then(|n| self.text(n))?,
-            Marker::Str16 => self.uint::<2>(0xff).and_then(|n| self.text(n))?,
-            Marker::Str32 => self.uint::<4>(0xffff).and_then(|n| self.text(n))?,
+            Marker::FixStr(n) => return self.str(u64::from(n)).map(M::text),
+            Marker::Str8 => return self.uint::<1>(31).and_then(|n| self.str(n)).map(M::text),
+            Marker::Str16 => return self.uint::<2>(0xff).and_then(|n| self.str(n)).map(M::text),
+            Marker::Str32 => return self.uint::<4>(0xffff).and_then(|n| self.str(n)).map(M::text),
             Marker::Bin8 => {
                 let n = usize::from(self.array::<1>()?[0]);
-                Value::Bytes(self.take(n)?.to_vec())
+                return self.take(n).map(M::bytes);
             }
-            Marker::Bin16 => self.uint::<2>(0xff).and_then(|n| self.bytes(n))?,
-            Marker::Bin32 => self.uint::<4>(0xffff).and_then(|n| self.bytes(n))?,
-            Marker::FixArray(n) => self.items(u64::from(n), depth)?,
-            Marker::Array16 => self.uint::<2>(15).and_then(|n| self.items(n, depth))?,
-            Marker::Array32 => self.uint::<4>(0xffff).and_then(|n| self.items(n, depth))?,
-            Marker::FixMap(n) => self.members(u64::from(n), depth)?,
-            Marker::Map16 => self.uint::<2>(15).and_then(|n| self.members(n, depth))?,
-            Marker::Map32 => self.uint::<4>(0xffff).and_then(|n| self.members(n, depth))?,
-            Marker::FixExt1 => self.extension(1)?,
-            Marker::FixExt2 => self.extension(2)?,
-            Marker::FixExt4 => self.extension(4)?,
-            Marker::FixExt8 => self.extension(8)?,
-            Marker::FixExt16 => self.extension(16)?,
+            Marker::Bin16 => {
+                return self.uint::<2>(0xff).and_then(|n| self.take(n as usize)).map(M::bytes);
+            }
+            Marker::Bin32 => {
+                return self.uint::<4>(0xffff).and_then(|n| self.take(n as usize)).map(M::bytes);
+            }
+            Marker::FixArray(n) => return self.items::<M>(u64::from(n), depth),
+            Marker::Array16 => return self.uint::<2>(15).and_then(|n| self.items::<M>(n, depth)),
+            Marker::Array32 => {
+                return self.uint::<4>(0xffff).and_then(|n| self.items::<M>(n, depth));
+            }
+            Marker::FixMap(n) => return self.members::<M>(u64::from(n), depth),
+            Marker::Map16 => return self.uint::<2>(15).and_then(|n| self.members::<M>(n, depth)),
+            Marker::Map32 => {
+                return self.uint::<4>(0xffff).and_then(|n| self.members::<M>(n, depth));
+            }
+            Marker::FixExt1 => return self.extension::<M>(1),
+            Marker::FixExt2 => return self.extension::<M>(2),
+            Marker::FixExt4 => return self.extension::<M>(4),
+            Marker::FixExt8 => return self.extension::<M>(8),
+            Marker::FixExt16 => return self.extension::<M>(16),
             Marker::Ext8 => match u64::from(self.array::<1>()?[0]) {
                 1 | 2 | 4 | 8 | 16 => return Err(bad("a length in a longer form than needed")),
-                n => self.extension(n)?,
+                n => return self.extension::<M>(n),
             },
-            Marker::Ext16 => self.uint::<2>(0xff).and_then(|n| self.extension(n))?,
-            Marker::Ext32 => self.uint::<4>(0xffff).and_then(|n| self.extension(n))?,
+            Marker::Ext16 => return self.uint::<2>(0xff).and_then(|n| self.extension::<M>(n)),
+            Marker::Ext32 => return self.uint::<4>(0xffff).and_then(|n| self.extension::<M>(n)),
             Marker::F32 => return Err(bad("a float of 32 bits")),
             Marker::Reserved => return Err(bad("a reserved marker")),
-        })
+        };
+        Ok(M::scalar(scalar))
     }
 
-    fn str(&mut self, len: u64) -> Result<String> {
-        let bytes = self.take(len as usize)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| bad("text that is not UTF-8"))
+    fn str(&mut self, len: u64) -> Result<&'a str> {
+        std::str::from_utf8(self.take(len as usize)?).map_err(|_| bad("text that is not UTF-8"))
     }
 
-    fn text(&mut self, len: u64) -> Result<Value> {
-        self.str(len).map(Value::Text)
-    }
-
-    fn bytes(&mut self, len: u64) -> Result<Value> {
-        Ok(Value::Bytes(self.take(len as usize)?.to_vec()))
-    }
-
-    fn items(&mut self, count: u64, depth: usize) -> Result<Value> {
+    fn items<M: Make>(&mut self, count: u64, depth: usize) -> Result<M::Value> {
         self.plausible(count)?;
-        (0..count).map(|_| self.value(depth + 1)).collect::<Result<_>>().map(Value::Array)
+        M::array((0..count).map(|_| self.value::<M>(depth + 1)))
     }
 
-    fn members(&mut self, count: u64, depth: usize) -> Result<Value> {
+    fn members<M: Make>(&mut self, count: u64, depth: usize) -> Result<M::Value> {
         self.plausible(count)?;
-        let mut members = BTreeMap::new();
+        let mut members = M::Members::default();
+        let mut last: Option<&'a str> = None;
         for _ in 0..count {
-            let name = match self.value(MAX_DEPTH)? {
-                Value::Text(name) => name,
-                _ => return Err(bad("an object key that is not text")),
-            };
-            if members.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            let name = self.name()?;
+            if last.is_some_and(|last| last >= name) {
                 return Err(bad("object keys that are not sorted and unique"));
             }
-            members.insert(name, self.value(depth + 1)?);
+            last = Some(name);
+            M::member(&mut members, name, self.value::<M>(depth + 1)?);
         }
-        Ok(Value::Object(members))
+        Ok(M::object(members))
     }
 
-    fn extension(&mut self, len: u64) -> Result<Value> {
+    fn name(&mut self) -> Result<&'a str> {
+        let len = match Marker::from_u8(self.array::<1>()?[0]) {
+            Marker::FixStr(n) => u64::from(n),
+            Marker::Str8 => self.uint::<1>(31)?,
+            Marker::Str16 => self.uint::<2>(0xff)?,
+            Marker::Str32 => self.uint::<4>(0xffff)?,
+            _ => return Err(bad("an object key that is not text")),
+        };
+        self.str(len)
+    }
+
+    fn extension<M: Make>(&mut self, len: u64) -> Result<M::Value> {
         let kind = i8::from_be_bytes(self.array()?);
         let bytes = self.take(len as usize)?;
         match (kind, <[u8; 8]>::try_from(bytes)) {
-            (EXT_TIME, Ok(micros)) => Ok(Value::Time(i64::from_be_bytes(micros))),
+            (EXT_TIME, Ok(micros)) => Ok(M::scalar(Value::Time(i64::from_be_bytes(micros)))),
             (EXT_TIME, Err(_)) => Err(bad("a time that has not 8 bytes")),
-            _ => Ok(Value::Opaque { kind, bytes: bytes.to_vec() }),
+            _ => Ok(M::opaque(kind, bytes)),
         }
     }
 
@@ -298,6 +419,22 @@ mod tests {
             if let Ok(value) = decode(&bytes) {
                 prop_assert_eq!(bytes_of(&value), bytes);
             }
+        }
+
+        #[test]
+        fn checking_accepts_what_decoding_does(
+            value in any_value(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = bytes_of(&value);
+            prop_assert_eq!(check_bytes(&bytes).unwrap(), value.is_scalar());
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let decoded = decode(&bytes).map(|value| value.is_scalar());
+            let [checked, decoded] =
+                [check_bytes(&bytes), decoded].map(|is| is.map_err(|err| err.message().to_owned()));
+            prop_assert_eq!(checked, decoded);
         }
     }
 

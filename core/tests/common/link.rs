@@ -34,6 +34,7 @@ struct End<'a> {
 enum Work {
     Apply(u64, String, Vec<Vec<u8>>),
     Step(u64, String, SnapshotStep),
+    Hear(Vec<Vec<u8>>),
 }
 
 impl<'a> Link<'a> {
@@ -137,6 +138,10 @@ impl<'a> Link<'a> {
                 let outcome = replica::outcome(Replica::apply(store, &collection, txns));
                 self.handle(end, Input::Applied { ticket, outcome });
             }
+            Work::Hear(statements) => {
+                let outcome = replica::hear_outcome(Replica::hear(store, statements));
+                self.handle(end, Input::Heard { outcome });
+            }
             Work::Step(ticket, collection, step) => {
                 let peer = self.ends[1 - end].store.node_id();
                 let outcome = replica::step_outcome(Replica::step(store, &collection, &peer, step));
@@ -160,6 +165,7 @@ impl<'a> Link<'a> {
                 Output::Apply { ticket, collection, txns } => {
                     at.work.push_back(Work::Apply(ticket, collection, txns));
                 }
+                Output::Hear { statements } => at.work.push_back(Work::Hear(statements)),
                 Output::Snapshot { ticket, collection, step } => {
                     at.work.push_back(Work::Step(ticket, collection, step));
                 }

@@ -263,6 +263,7 @@ impl World {
             Output::Apply { ticket, collection, txns } => {
                 self.set_to_work(number, e, Work { ticket, collection, task: Task::Apply(txns) })
             }
+            Output::Hear { .. } => Err(format!("store {at}: statements, and there is no roster")),
             Output::Snapshot { ticket, collection, step } => {
                 self.set_to_work(number, e, Work { ticket, collection, task: Task::Step(step) })
             }

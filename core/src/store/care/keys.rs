@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::store::budget::Budgets;
 use crate::store::open::STATE;
 use crate::store::peers;
+use crate::store::roster;
 use crate::store::tables::{self, Definition, db};
 
 /// Tables whose keys begin with the number of a collection.
@@ -46,6 +47,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         part(&format!("the table {name}"), &|wrong| numbers(subject, definition, name, wrong));
     }
     part("the table of peers", &|_| peers::check(subject.read));
+    part("the roster", &|_| roster::check(subject.read, subject.network).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }

@@ -283,7 +283,7 @@ impl Mask {
                     let by = row.settled_by.iter();
                     let settled_by = by.map(|(dot, upto)| (self.dot(*dot), *upto)).collect();
                     let time = self.time(row.time);
-                    Body::Counter(CounterRow { time, settled_by, ..row.clone() })
+                    Body::Counter(Box::new(CounterRow { time, settled_by, ..(**row).clone() }))
                 }
             };
             Cell { key: self.key_bytes(&cell.key), stamp: self.stamp(cell.stamp), body }

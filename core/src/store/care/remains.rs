@@ -19,8 +19,10 @@ use crate::store::budget::{Budgets, LogBudget};
 use crate::store::documents;
 use crate::store::heads::Origins;
 use crate::store::peers::{self, TrustedPeer};
+use crate::store::roster;
 use crate::store::tables::{self, Definition, HeadRow, VectorRow, db};
-use crate::txn::Branches;
+use crate::txn::roster::Roster;
+use crate::txn::{Branches, NetworkId};
 
 /// A key and its value.
 type Entry = (Vec<u8>, Vec<u8>);
@@ -37,6 +39,13 @@ pub(super) struct Remains {
     pub(super) peers: Option<Vec<TrustedPeer>>,
     pub(super) wanted: Option<Collections>,
     pub(super) budgets: BTreeMap<String, LogBudget>,
+}
+
+impl Remains {
+    /// The roster, with all its statements checked.
+    pub(super) fn roster(&self, network: NetworkId) -> Result<Option<Roster>> {
+        guarded(|| roster::check(&self.read, network))
+    }
 }
 
 /// What is left of a collection as a whole.

@@ -142,6 +142,7 @@ impl Options {
         };
         let peers = rescue.settings()?;
         rescue.run()?;
+        let roster = rescue.roster()?;
         let newest_unknown = rescue.gathered.newest_unknown;
         let (collections, left_out) = (rescue.collections, rescue.left_out);
         let (node, same_node) = (store.node_id(), look.key.is_some());
@@ -151,6 +152,7 @@ impl Options {
             node,
             same_node,
             peers,
+            roster,
             collections,
             left_out,
             newest_unknown,
@@ -216,6 +218,18 @@ impl Rescue<'_> {
             self.store.want_of(peer.node, peer.collections.clone())?;
         }
         Ok(remains.peers.as_ref().map(|peers| peers.len() as u64))
+    }
+
+    /// The roster, last: what was taken in before it was, by whatever rights, stays. Gives whether
+    /// there is one; nothing, if that can't be read.
+    fn roster(&self) -> Result<Option<bool>> {
+        let Some(remains) = self.remains else { return Ok(None) };
+        let Ok(roster) = remains.roster(self.network) else { return Ok(None) };
+        let Some(roster) = roster else { return Ok(Some(false)) };
+        self.store.join_roster(roster.scope().founder)?;
+        let statements = roster.statements().map(|statement| statement.bytes.clone());
+        self.store.add_statements(statements.collect())?;
+        Ok(Some(true))
     }
 
     fn run(&mut self) -> Result<()> {

@@ -38,6 +38,8 @@ pub struct Rescued {
     pub same_node: bool,
     /// Peers that the new store trusts, as the damaged one did; none if that can't be read.
     pub peers: Option<u64>,
+    /// Whether the store belongs to a roster, which was taken over; `None` if that can't be read.
+    pub roster: Option<bool>,
     /// By collection.
     pub collections: Vec<RescuedCollection>,
     /// Counters that were not written anew, with what nothing backs of them.
@@ -151,6 +153,13 @@ impl Rescued {
             Some(count) => format!("{count} trusted peers were taken over"),
             None => "which peers were trusted can't be read: name them again".to_owned(),
         });
+        lines.extend(match self.roster {
+            Some(true) => Some("the roster was taken over".to_owned()),
+            Some(false) => None,
+            None => {
+                Some("whether there was a roster can't be read: if so, join it again".to_owned())
+            }
+        });
         lines
     }
 
@@ -194,6 +203,7 @@ impl Rescued {
             "node": self.node.to_string(),
             "same_node": self.same_node,
             "peers": self.peers,
+            "roster": self.roster,
             "collections": collections.collect::<Vec<_>>(),
             "left_out": left_out.collect::<Vec<_>>(),
             "newest_unknown": self.newest_unknown,

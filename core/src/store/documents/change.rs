@@ -177,8 +177,12 @@ impl Writer<'_, '_> {
     }
 
     fn encode(&mut self, cells: &[Cell], flags: Flags) -> Result<Vec<u8>> {
+        let mut numbered = None;
         for origin in Row::origins_of(cells) {
-            self.numbers.number(origin)?;
+            if numbered != Some(origin) {
+                self.numbers.number(origin)?;
+                numbered = Some(origin);
+            }
         }
         let origins = self.numbers.origins();
         let number = |origin: &Origin| origins.number(origin).expect("numbered just before");

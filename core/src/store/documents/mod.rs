@@ -21,13 +21,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{OwnedAccessGuard, OwnedRange, ReadOnlyTable, ReadTransaction, ReadableTable};
 
+use super::document::Document;
 use super::heads::Origins;
 use super::stats::RowCounts;
 use super::tables::{self, db};
 use crate::crdt::layout::run_key;
 use crate::crdt::{Cell, Flags, Row, Source};
 use crate::error::{Error, Result};
-use crate::wire::{Reader, put_uint};
+use crate::wire::{self, put_uint};
 
 pub(super) use change::{Change, Numbers, Writer};
 
@@ -91,7 +92,7 @@ impl Head {
         if bytes.first().is_none_or(|byte| byte & IN_RUNS == 0) {
             return Ok(None);
         }
-        let mut reader = Reader::new(&bytes[1..], "head of a large document");
+        let mut reader = wire::Reader::new(&bytes[1..], "head of a large document");
         let head = || -> Result<Head> {
             let (size, places) = (reader.uint()?, reader.uint()?);
             reader.end()?;
@@ -294,6 +295,21 @@ impl Documents {
         cells_between(&self.runs, &self.origins, number, id, &[], None, &meter).map(Row::of_cells)
     }
 
+    /// The document that [`Documents::step`] gave, if it shows anything.
+    pub(super) fn document(
+        &self,
+        collection: &Arc<str>,
+        stored: &Stored,
+    ) -> Result<Option<Document>> {
+        match stored.head()? {
+            None => {
+                let bytes = stored.head.value();
+                Document::of_stored(collection, stored.id()?, bytes, &self.origins)
+            }
+            Some(_) => Ok(Document::of(collection, stored.id()?, self.row(stored)?)),
+        }
+    }
+
     /// The runs of a large document that [`Documents::step`] gave: their keys and their cells.
     pub(super) fn runs(&self, stored: &Stored) -> Result<Vec<(Vec<u8>, Row)>> {
         let number = tables::u32_of(&stored.key.value()[..4])?;
@@ -316,44 +332,77 @@ impl Iterator for Documents {
     }
 }
 
+/// The tables of documents as they are at one moment, open for reading.
+pub(super) struct Reader {
+    documents: ReadTable,
+    runs: ReadTable,
+    /// As they were then, or later.
+    pub(super) origins: Arc<Origins>,
+    meter: Arc<Meter>,
+}
+
+impl Reader {
+    pub(super) fn open(
+        read: &ReadTransaction,
+        origins: Arc<Origins>,
+        meter: Arc<Meter>,
+    ) -> Result<Arc<Reader>> {
+        let documents = read.open_table(tables::DOCUMENTS).map_err(db)?;
+        let runs = read.open_table(tables::RUNS).map_err(db)?;
+        Ok(Arc::new(Reader { documents, runs, origins, meter }))
+    }
+
+    /// The document with this id as it is handed out; `None` if it shows nothing.
+    pub(super) fn get(
+        &self,
+        collection: &Arc<str>,
+        number: u32,
+        id: &str,
+    ) -> Result<Option<Document>> {
+        let bytes = self.documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        if Head::decode(bytes.value())?.is_none() {
+            return Document::of_stored(collection, id, bytes.value(), &self.origins);
+        }
+        let meter = Meter::default();
+        let cells = cells_between(&self.runs, &self.origins, number, id, &[], None, &meter)?;
+        Ok(Document::of(collection, id, Row::of_cells(cells)))
+    }
+
+    /// Opens a document to be read in parts. It need not be there.
+    pub(super) fn parts(self: &Arc<Self>, number: u32, id: &str) -> Result<Read> {
+        let bytes = self.documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
+        let Some(bytes) = bytes else { return Ok(Read::Whole(Row::default())) };
+        self.meter.note_read();
+        if Head::decode(bytes.value())?.is_none() {
+            return decode(bytes.value(), &self.origins).map(Read::Whole);
+        }
+        Ok(Read::Parts(Parts { reader: self.clone(), number, id: id.to_owned() }))
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
 /// A document that was opened to be read in parts: a small one is whole at once.
 pub(super) enum Read {
     Whole(Row),
     Parts(Parts),
 }
 
-/// A large document in a read transaction, to be read in parts.
+/// A large document, to be read in parts.
 pub(super) struct Parts {
-    runs: ReadTable,
-    origins: Arc<Origins>,
-    meter: Arc<Meter>,
+    reader: Arc<Reader>,
     number: u32,
     id: String,
 }
 
-impl Parts {
-    /// Opens a document, which need not be there.
-    pub(super) fn open(
-        read: &ReadTransaction,
-        origins: Arc<Origins>,
-        meter: Arc<Meter>,
-        number: u32,
-        id: &str,
-    ) -> Result<Read> {
-        let documents = read.open_table(tables::DOCUMENTS).map_err(db)?;
-        let bytes = documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
-        let Some(bytes) = bytes else { return Ok(Read::Whole(Row::default())) };
-        meter.note_read();
-        if Head::decode(bytes.value())?.is_none() {
-            return decode(bytes.value(), &origins).map(Read::Whole);
-        }
-        let runs = read.open_table(tables::RUNS).map_err(db)?;
-        Ok(Read::Parts(Parts { runs, origins, meter, number, id: id.to_owned() }))
-    }
-}
-
 impl Source for Parts {
     fn between(&self, from: &[u8], to: Option<&[u8]>) -> Result<Vec<Cell>> {
-        cells_between(&self.runs, &self.origins, self.number, &self.id, from, to, &self.meter)
+        let Reader { runs, origins, meter, .. } = &*self.reader;
+        cells_between(runs, origins, self.number, &self.id, from, to, meter)
     }
 }

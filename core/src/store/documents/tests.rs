@@ -104,7 +104,7 @@ impl Shelf {
     fn parts(&self, from: &[u8], to: Option<&[u8]>) -> Vec<Cell> {
         let txn = self.database.begin_read().unwrap();
         let (origins, meter) = (Arc::new(self.origins.clone()), Arc::new(Meter::default()));
-        match Parts::open(&txn, origins, meter, 7, ID).unwrap() {
+        match Reader::open(&txn, origins, meter).unwrap().parts(7, ID).unwrap() {
             Read::Parts(parts) => parts.between(from, to).unwrap(),
             Read::Whole(row) => {
                 let within =

@@ -28,6 +28,7 @@ impl Store {
     pub fn join(&self, collection: &str, head: &ViewHead, server: NodeId) -> Result<bool> {
         let joined = self.inner.join(collection, head, server)?;
         if joined {
+            self.inner.vouch()?;
             self.inner.announce();
         }
         Ok(joined)

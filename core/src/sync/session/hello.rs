@@ -11,6 +11,7 @@ use crate::sync::{Source, Summary};
 impl Session {
     pub(super) fn greet(&mut self, source: &dyn Source) -> Outcomes {
         self.state = State::Greeting;
+        self.begin_roster(source)?;
         let mut names = source.collections()?;
         names.retain(|name| self.wants(name));
         check_count(names.len())?;
@@ -21,7 +22,9 @@ impl Session {
         let collections = self.greeted.iter().map(|(n, s)| (n.clone(), digests(s))).collect();
         let Config { network, wanted, .. } = self.config.clone();
         let version = PROTOCOL_VERSION;
+        let wanted = self.wanted_openly(wanted);
         self.say(&Control::Hello(Hello { version, network, collections, wanted }));
+        self.say_roster(source);
         Ok(())
     }
 
@@ -44,7 +47,7 @@ impl Session {
     /// Whether both sides want this collection; before the peer's hello, whether we do.
     pub(super) fn wants(&self, name: &str) -> bool {
         let wants = |wanted: &Wanted| wanted.as_ref().is_none_or(|names| names.contains(name));
-        wants(&self.config.wanted) && wants(&self.peer_wants)
+        wants(&self.config.wanted) && wants(&self.peer_wants) && self.peer_may_read(name)
     }
 
     fn check_hello(&self, hello: &Hello) -> Outcomes {
@@ -102,7 +105,8 @@ impl Session {
             None => source.start(name, &nothing)?,
         };
         lane.out.follow(vector, position);
-        lane.tail.follow(digest);
+        let held = self.held(name, source)?;
+        self.lane(name)?.tail.follow(held);
         self.ready.insert(name.to_owned());
         self.named_alike(name, source)?;
         self.event(Event::Synced { collection: name.to_owned() });

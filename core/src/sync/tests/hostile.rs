@@ -8,9 +8,10 @@ use super::store::{Store, dot, node, txn};
 use super::world::{NETWORK, World};
 use crate::id::{Position, Vector};
 use crate::limits::{MAX_FRAME_BYTES, SYNC_RECEIVE_BYTES, SYNC_UNAPPLIED_BYTES};
-use crate::sync::door::{Config, Event, Input, Outcome, Output, StreamId};
+use crate::sync::door::{Config, Event, Input, Offence, Outcome, Output, StreamId};
 use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tail, Txn};
 use crate::sync::session::Session;
+use crate::txn::roster::{Right, Rights};
 
 /// One session and its store, at the mercy of whoever calls.
 struct Victim {
@@ -23,9 +24,15 @@ struct Victim {
 
 impl Victim {
     fn new() -> Victim {
+        Victim::allowing(None)
+    }
+
+    /// Whose peer may do this, if there is a roster.
+    fn allowing(peer: Option<Rights>) -> Victim {
         let session =
             Session::new(Config { network: NETWORK, us: node(2), peer: node(1), wanted: None }, 0);
-        let (store, closed) = (Store::default(), None);
+        let (mut store, closed) = (Store::default(), None);
+        store.peer = peer;
         let mut victim = Victim { session, store, applies: Vec::new(), events: Vec::new(), closed };
         victim.store.write(2, "notes", b"ours");
         victim
@@ -33,12 +40,15 @@ impl Victim {
 
     /// After both hellos; the peer was asked for `notes`.
     fn ready() -> Victim {
-        let mut victim = Victim::new();
+        Victim::new().greeted()
+    }
+
+    fn greeted(mut self) -> Victim {
         let collections = BTreeMap::new();
         let hello =
             Hello { version: PROTOCOL_VERSION, network: NETWORK, collections, wanted: None };
-        victim.control(&Control::Hello(hello));
-        victim
+        self.control(&Control::Hello(hello));
+        self
     }
 
     /// With a tail of `notes` on stream 0.
@@ -71,6 +81,53 @@ impl Victim {
             }
         }
     }
+}
+
+/// A reader that writes all the same: its collection is halted, and both sides hear why.
+#[test]
+fn what_a_reader_wrote_halts_its_collection_alone() {
+    let reader = Rights::everywhere(Right::Read);
+    let mut victim = Victim::allowing(Some(reader)).greeted();
+    victim.tail(0, &Tail::Tail { collection: "notes".to_owned() });
+    victim.tail(0, &Tail::Txns { position: Position(1), txns: vec![big_txn(1, 8)] });
+    let outcome = Outcome::Forbidden("it may not write".to_owned());
+    victim.input(Input::Applied { ticket: victim.applies[0], outcome });
+    assert!(victim.closed.is_none());
+    let halted = victim.events.iter().find(|event| matches!(event, Event::Halted { .. }));
+    let Some(Event::Halted { offence, why, by_peer, .. }) = halted else { panic!("not halted") };
+    assert_eq!((*offence, why.as_str(), *by_peer), (Offence::Forbidden, "it may not write", false));
+}
+
+/// A writer that relays what is not valid here yet: nothing is wrong, the roster is waited for.
+#[test]
+fn what_a_writer_relays_waits_for_the_roster() {
+    let mut victim = Victim::allowing(Some(Rights::everywhere(Right::Write))).greeted();
+    victim.tail(0, &Tail::Tail { collection: "notes".to_owned() });
+    victim.tail(0, &Tail::Txns { position: Position(1), txns: vec![big_txn(1, 8)] });
+    let outcome = Outcome::Forbidden("not heard of".to_owned());
+    victim.input(Input::Applied { ticket: victim.applies[0], outcome });
+    assert!(victim.closed.is_none());
+    assert!(!victim.events.iter().any(|event| matches!(event, Event::Halted { .. })));
+}
+
+#[test]
+fn rights_that_shrink_end_the_link_and_none_begin_none() {
+    let mut victim = Victim::allowing(Some(Rights::everywhere(Right::Write))).greeted();
+    victim.store.peer = Some(Rights::everywhere(Right::Read));
+    victim.input(Input::Committed);
+    assert_eq!(victim.closed, Some(CloseCode::Rights));
+    let revoked = Victim::allowing(Some(Rights::default())).greeted();
+    assert_eq!(revoked.closed, Some(CloseCode::Rights));
+}
+
+#[test]
+fn statements_to_one_without_a_roster_are_a_breach() {
+    let mut victim = Victim::ready();
+    victim.control(&Control::Statements { statements: vec![vec![1]] });
+    assert_eq!(victim.closed, Some(CloseCode::Protocol));
+    let mut victim = Victim::ready();
+    victim.control(&Control::Roster { founder: node(1), digest: crate::id::Hash([0; 32]) });
+    assert_eq!(victim.closed, Some(CloseCode::Network));
 }
 
 fn big_txn(seq: u64, bytes: usize) -> Txn {

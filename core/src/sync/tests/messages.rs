@@ -32,6 +32,10 @@ fn controls() -> Vec<Control> {
         },
         Control::Shared { collection: notes(), last: dot(2, 7) },
         Control::Branches { collection: notes(), branches: vec![1, 2, 3] },
+        Control::Roster { founder: super::store::node(1), digest: Hash([6; 32]) },
+        Control::Known { hashes: Vec::new() },
+        Control::Known { hashes: vec![Hash([6; 32]), Hash([7; 32])] },
+        Control::Statements { statements: vec![vec![1, 2, 3], Vec::new()] },
         ask(Question::View),
         ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),
         ask(Question::List { span: span("", None) }),
@@ -153,7 +157,7 @@ fn every_shortened_or_lengthened_frame_is_refused() {
 
 #[test]
 fn unknown_types_name_the_version() {
-    for kind in (0..=255).filter(|kind| !(1..=9).contains(kind)) {
+    for kind in (0..=255).filter(|kind| !(1..=12).contains(kind)) {
         let error = Control::from_frame(&[kind]).unwrap_err();
         assert!(error.message().contains("version 1"), "{error}");
     }

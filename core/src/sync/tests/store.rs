@@ -10,6 +10,7 @@ use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, Vector};
 use crate::sync::door::{Offence, Outcome};
 use crate::sync::{Lease, Page, Record, Source, Summary, View};
 use crate::txn::peek_dot;
+use crate::txn::roster::Rights;
 use crate::txn::snapshot::{Span, SpanDigest};
 use crate::wire::{Reader, put_bytes};
 
@@ -66,6 +67,8 @@ pub(super) struct Store {
     log: Vec<(String, Record)>,
     end: u64,
     pub(super) failing: bool,
+    /// What the peer may do; everything, if nothing is said.
+    pub(super) peer: Option<Rights>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -216,6 +219,10 @@ impl Source for Store {
             (head(&dot, ours).hash != theirs.hash).then_some(dot)
         };
         Ok(theirs.iter().filter_map(differs).collect())
+    }
+
+    fn rights(&self, _: &NodeId) -> Option<Rights> {
+        self.peer.clone()
     }
 
     fn floor(&self, collection: &str) -> Result<Vector> {

@@ -303,6 +303,7 @@ impl World {
             }
             // These stores give no lease, so nothing is ever staged.
             Output::Snapshot { .. } => panic!("a step of a snapshot"),
+            Output::Hear { .. } => panic!("statements, and there is no roster"),
             Output::Event(event) => end.events.push(event),
             Output::Close { code, reason, by_peer } => end.closed = Some((code, reason, by_peer)),
         }

@@ -225,3 +225,32 @@ fn a_set_beside_a_counter_is_seen_with_all_its_elements() {
         assert_eq!(whole.into_ops(), part.into_ops(), "{edit:?}");
     }
 }
+
+#[test]
+fn the_first_put_of_a_document_is_what_any_put_is() {
+    for seed in 0..4000 {
+        let mut rng = Rng(seed);
+        let origin = Origin { node: NodeId::from_bytes([1; 32]), incarnation: 0 };
+        let time = Timestamp::from_millis(5);
+        let stamp = Stamp { dot: Dot { origin, seq: 1 + rng.below(3) }, time };
+        let mut fields = rng.fields(0);
+        if rng.below(8) == 0 {
+            fields.insert("bad".to_owned(), Field::Value(Value::Float(f64::NAN)));
+        }
+        if rng.below(8) == 0 {
+            let elements = [Value::Array(Vec::new()), Value::from(1)];
+            fields.insert("odd".to_owned(), Field::Set(elements.into()));
+        }
+        let [mut first, mut any] = [(); 2].map(|()| Draft::new(Row::default(), stamp));
+        let base = Base::of_part(&[] as &[&Cell]);
+        let told = format!("{:?}", any.put_map(&mut Path::root(), &fields, &base, true));
+        assert_eq!(format!("{:?}", first.put(&fields, None)), told, "seed {seed}");
+        assert_eq!(first.ops, any.ops, "seed {seed}");
+        for _ in 0..rng.below(4) {
+            let edit = Edit::any(&mut rng, &Version::default());
+            assert_eq!(edit.run(&mut first), edit.run(&mut any), "seed {seed}, {edit:?}");
+        }
+        assert_eq!(first.row().unwrap(), any.row().unwrap(), "seed {seed}");
+        assert_eq!(first.into_ops(), any.into_ops(), "seed {seed}");
+    }
+}

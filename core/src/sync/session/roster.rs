@@ -1,0 +1,189 @@
+//! The part of a session that speaks of the roster: first so that both sides know the same
+//! statements, and then of what the peer may do.
+//!
+//! Who has a roster says so after its hello, and again when it has changed. Whose differs answers
+//! with what it knows, and gets the rest. What a peer may not read it does not hear of; what it
+//! may do no more ends the link, and the next one begins with what it may.
+//!
+//! Does not know: how rights come about.
+
+use crate::id::{Hash, NodeId};
+use crate::limits::{MAX_STATEMENT_BYTES, SYNC_BATCH_BYTES};
+use crate::sync::Source;
+use crate::sync::door::{HearOutcome, Output, Wanted};
+use crate::sync::failure::{breach, failure, store_failed};
+use crate::sync::message::{CloseCode, Control};
+use crate::txn::roster::{Right, Rights};
+
+use super::{Outcomes, Session};
+
+/// What was said of the roster on this link.
+#[derive(Debug, Default)]
+pub(super) struct RosterTalk {
+    /// The digest that the peer was told last.
+    told: Option<Hash>,
+    /// The digest that the peer told last.
+    heard: Option<Hash>,
+    /// What the peer may do; everything, if there is no roster.
+    peer: Option<Rights>,
+    /// Statements of the peer that are being kept.
+    hearing: usize,
+}
+
+impl Session {
+    pub(super) fn begin_roster(&mut self, source: &dyn Source) -> Outcomes {
+        self.roster.peer = source.rights(&self.config.peer);
+        match &self.roster.peer {
+            Some(rights) if *rights == Rights::default() => Err(self.no_member()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn say_roster(&mut self, source: &dyn Source) {
+        if let Some((founder, digest)) = source.roster()
+            && self.roster.told != Some(digest)
+        {
+            self.roster.told = Some(digest);
+            self.say(&Control::Roster { founder, digest });
+        }
+    }
+
+    /// Whether the peer may hear of a collection.
+    pub(super) fn peer_may_read(&self, name: &str) -> bool {
+        self.peer_right(name) >= Right::Read
+    }
+
+    /// Whether the peer may write in a collection.
+    pub(super) fn peer_may_write(&self, name: &str) -> bool {
+        self.peer_right(name) >= Right::Write
+    }
+
+    fn peer_right(&self, name: &str) -> Right {
+        self.roster.peer.as_ref().map_or(Right::Admin, |rights| rights.of(Some(name)))
+    }
+
+    /// What we want, as the peer is told: no names of what it may not read.
+    pub(super) fn wanted_openly(&self, wanted: Wanted) -> Wanted {
+        wanted.map(|names| names.into_iter().filter(|name| self.peer_may_read(name)).collect())
+    }
+
+    /// The peer says to which roster it belongs.
+    pub(super) fn told_roster(
+        &mut self,
+        founder: NodeId,
+        digest: Hash,
+        source: &dyn Source,
+    ) -> Outcomes {
+        let before = self.roster.heard.replace(digest);
+        let (us, peer) = (self.config.us.short(), self.config.peer.short());
+        match source.roster() {
+            None => Err(failure(
+                CloseCode::Network,
+                format!(
+                    "node {peer} belongs to the roster that node {founder} founded, and node {us} to \
+                     none: it has to join that roster first"
+                ),
+            )),
+            Some((ours, _)) if ours != founder => Err(failure(
+                CloseCode::Network,
+                format!("nodes {peer} and {us} belong to different rosters"),
+            )),
+            Some((_, ours)) => {
+                if ours != digest {
+                    self.say(&Control::Known { hashes: source.statements_held() });
+                }
+                match before.is_some_and(|before| before != digest) {
+                    true => self.ask_again(source),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The peer knows these statements: it gets the others.
+    pub(super) fn send_statements(&mut self, known: &[Hash], source: &dyn Source) -> Outcomes {
+        let mut statements = Vec::new();
+        let mut bytes = 0;
+        for statement in source.statements_beyond(known) {
+            if bytes + statement.len() > SYNC_BATCH_BYTES.max(MAX_STATEMENT_BYTES) {
+                let statements = std::mem::take(&mut statements);
+                self.say(&Control::Statements { statements });
+                bytes = 0;
+            }
+            bytes += statement.len();
+            statements.push(statement);
+        }
+        if !statements.is_empty() {
+            self.say(&Control::Statements { statements });
+        }
+        Ok(())
+    }
+
+    /// Statements of the peer.
+    pub(super) fn hear_statements(&mut self, statements: Vec<Vec<u8>>) -> Outcomes {
+        if self.roster.told.is_none() {
+            return Err(breach("statements of a roster to one who has none"));
+        }
+        self.roster.hearing += 1;
+        self.output.push_back(Output::Hear { statements });
+        Ok(())
+    }
+
+    pub(super) fn heard(&mut self, outcome: HearOutcome) -> Outcomes {
+        self.roster.hearing = self.roster.hearing.saturating_sub(1);
+        match outcome {
+            HearOutcome::Kept => Ok(()),
+            HearOutcome::Refused(why) => Err(breach(why)),
+            HearOutcome::StoreFailed(why) => Err(store_failed(why)),
+        }
+    }
+
+    /// Whether both know the same statements, or one has none to know.
+    pub(super) fn is_roster_settled(&self) -> bool {
+        let same = self.roster.heard.zip(self.roster.told).is_none_or(|(a, b)| a == b);
+        self.roster.hearing == 0 && same
+    }
+
+    /// Something was committed: perhaps the roster has changed.
+    pub(super) fn roster_changed(&mut self, source: &dyn Source) -> Outcomes {
+        self.say_roster(source);
+        let now = source.rights(&self.config.peer);
+        if now == self.roster.peer {
+            return Ok(());
+        }
+        if now.as_ref().is_some_and(|rights| *rights == Rights::default()) {
+            return Err(self.no_member());
+        }
+        let before = std::mem::replace(&mut self.roster.peer, now);
+        match before {
+            // Nothing was known yet: what the peer may read is found below, as what is new is.
+            None if self.lanes.keys().all(|name| self.peer_may_read(name)) => Ok(()),
+            _ => Err(failure(
+                CloseCode::Rights,
+                format!("the rights of node {} have changed", self.config.peer.short()),
+            )),
+        }
+    }
+
+    /// The peer knows more: what it passed over because it was not valid may be so now.
+    fn ask_again(&mut self, source: &dyn Source) -> Outcomes {
+        let asked = |lane: &&mut super::Lane| !lane.tail.is_halted() && !lane.tail.is_unasked();
+        let names = self.lanes.iter_mut().filter(|(_, lane)| asked(lane));
+        let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+        names.iter().try_for_each(|name| self.ask(name, source))
+    }
+
+    /// A digest of what decides which transactions of the peer can be applied: what is held, and
+    /// what both know of the roster.
+    pub(super) fn held(&self, name: &str, source: &dyn Source) -> Outcomes<Hash> {
+        let vector = source.summary(name)?.vector.digest();
+        let Some((_, ours)) = source.roster() else { return Ok(vector) };
+        let theirs = self.roster.heard.unwrap_or_default();
+        Ok(Hash(blake3::derive_key("littoral held", &[vector.0, ours.0, theirs.0].concat())))
+    }
+
+    fn no_member(&self) -> super::Failure {
+        let peer = self.config.peer.short();
+        failure(CloseCode::Rights, format!("node {peer} is not, or no longer, a member"))
+    }
+}

@@ -1,0 +1,343 @@
+//! The roster: who belongs to a network, and what each may do in which collection.
+//!
+//! A roster is a set of [statements](statement) that only grows, so that any two replicas can
+//! join theirs; all it says is a function of that set. Grants form a graph: each names the
+//! newest that its issuer knew. Vouches stand beside it.
+//!
+//! **Who may do what** (`rights`):
+//! 1. The founder is an admin everywhere, for good.
+//! 2. Of the grants that speak of a member, those that count and that no other of them follows
+//!    decide; if there are several, the lowest right does.
+//! 3. A grant counts, for a collection, if by what its issuer knew its issuer was an admin
+//!    there and the member was not an admin beside or above it; and if no admin above the
+//!    issuer has taken that right from it unknown to the grant. The founder is above all;
+//!    whom an admin makes one is below it. So nobody can bring down those who made it an
+//!    admin, nor, after it was brought down, date anything back.
+//!
+//! **Which transactions are valid**: those of an author who may write, and of any other those
+//! that somebody who may write vouches for. Whoever may write vouches for what it holds. So two
+//! replicas that know the same statements take the same transactions, and what an honest writer
+//! took before it heard of a revocation is taken by all. A replica that may only read and holds
+//! more than is vouched for has to fetch its collection anew from a writer.
+//!
+//! Invariants: a statement is admitted only after those it follows; whether it is admitted
+//! depends on nothing but those, so that all replicas come to hold the same set. What is said
+//! depends on no order of arrival.
+//!
+//! Does not know: who is connected, what is held of a collection, where statements are kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Mutex;
+
+use crate::crdt::LtHash;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{Hash, NodeId, Origin, Seq};
+use crate::limits::{MAX_GRANTS, MAX_SEQ, MAX_VOUCHES};
+
+mod rights;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+pub use statement::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+
+/// Who belongs to a network, and what each may do.
+#[derive(Debug)]
+pub struct Roster {
+    scope: RosterScope,
+    /// In an order in which each follows those that it names.
+    grants: Vec<Entry>,
+    numbers: HashMap<Hash, u32>,
+    /// The grants that no other follows.
+    heads: BTreeSet<Hash>,
+    /// The grants that speak of each member.
+    about: BTreeMap<NodeId, Vec<u32>>,
+    /// Collections that a grant names.
+    named: HashSet<String>,
+    vouches: BTreeMap<(String, Origin), BTreeMap<NodeId, Statement>>,
+    vouch_count: usize,
+    digest: LtHash,
+    known: Mutex<rights::Known>,
+}
+
+/// A grant in the roster.
+#[derive(Debug, Clone)]
+struct Entry {
+    statement: Statement,
+    grant: Grant,
+    /// The grants with a lower number that this one does not follow, sorted.
+    unseen: Vec<u32>,
+}
+
+/// A member, and what it may do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its key.
+    pub node: NodeId,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// Who said so last; none of the founder.
+    pub by: Option<NodeId>,
+    /// When that was, by that node's clock, in Unix milliseconds.
+    pub since_ms: u64,
+}
+
+impl Clone for Roster {
+    fn clone(&self) -> Roster {
+        Roster {
+            scope: self.scope,
+            grants: self.grants.clone(),
+            numbers: self.numbers.clone(),
+            heads: self.heads.clone(),
+            about: self.about.clone(),
+            named: self.named.clone(),
+            vouches: self.vouches.clone(),
+            vouch_count: self.vouch_count,
+            digest: self.digest.clone(),
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl Roster {
+    /// A roster in which there is its founder.
+    pub fn new(scope: RosterScope) -> Roster {
+        Roster {
+            scope,
+            grants: Vec::new(),
+            numbers: HashMap::new(),
+            heads: BTreeSet::new(),
+            about: BTreeMap::new(),
+            named: HashSet::new(),
+            vouches: BTreeMap::new(),
+            vouch_count: 0,
+            digest: LtHash::new(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Where its statements hold.
+    pub fn scope(&self) -> RosterScope {
+        self.scope
+    }
+
+    /// Equal if, and only if, the same statements are held.
+    pub fn digest(&self) -> Hash {
+        self.digest.digest()
+    }
+
+    /// The newest grants: what the next one follows.
+    pub fn heads(&self) -> &BTreeSet<Hash> {
+        &self.heads
+    }
+
+    /// All statements, each after those that it follows.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let grants = self.grants.iter().map(|entry| &entry.statement);
+        grants.chain(self.vouches.values().flat_map(BTreeMap::values))
+    }
+
+    /// Takes a statement. Gives whether it is new and says more than was known.
+    ///
+    /// Errors: [`ErrorKind::MissingDependency`] if it follows one that is not here;
+    /// [`ErrorKind::InvalidTransaction`] if its issuer was no member when it said it;
+    /// [`ErrorKind::LimitExceeded`].
+    pub fn add(&mut self, statement: Statement) -> Result<bool> {
+        let added = match &statement.says {
+            Says::Grant(grant) => {
+                let grant = grant.clone();
+                self.add_grant(statement, grant)?
+            }
+            Says::Vouch(vouch) => {
+                let key = (vouch.collection.clone(), vouch.origin);
+                self.add_vouch(statement, key)?
+            }
+        };
+        if added {
+            self.known.get_mut().expect("nobody panics while holding it").forget_present();
+        }
+        Ok(added)
+    }
+
+    fn add_grant(&mut self, statement: Statement, grant: Grant) -> Result<bool> {
+        if self.numbers.contains_key(&statement.hash) {
+            return Ok(false);
+        }
+        if self.grants.len() >= MAX_GRANTS {
+            return Err(Error::limit(format!("a roster holds at most {MAX_GRANTS} grants")));
+        }
+        let mut parents = Vec::with_capacity(grant.after.len());
+        for hash in &grant.after {
+            let number = self.numbers.get(hash).ok_or_else(|| {
+                let what = "a grant follows another that is not here yet";
+                Error::new(ErrorKind::MissingDependency, what)
+            })?;
+            parents.push(*number);
+        }
+        let number = u32::try_from(self.grants.len()).expect("fewer than the limit");
+        let unseen = self.unseen(&parents, number);
+        let seen = |about: &u32| unseen.binary_search(about).is_err();
+        let named = |issuer| self.about.get(issuer).is_some_and(|all| all.iter().any(seen));
+        if statement.issuer != self.scope.founder && !named(&statement.issuer) {
+            return Err(Error::bad_txn("a grant of one who was no member"));
+        }
+        self.numbers.insert(statement.hash, number);
+        self.heads.retain(|hash| !grant.after.contains(hash));
+        self.heads.insert(statement.hash);
+        self.about.entry(grant.member).or_default().push(number);
+        self.named.extend(grant.rights.named.keys().cloned());
+        self.digest.add(&statement.hash);
+        self.grants.push(Entry { statement, grant, unseen });
+        Ok(true)
+    }
+
+    /// Which of the grants before `number` one does not follow that names these.
+    fn unseen(&self, parents: &[u32], number: u32) -> Vec<u32> {
+        let newest = parents.iter().copied().max();
+        let follows = |one: &u32| parents.iter().any(|p| p == one || self.follows(*p, *one));
+        let (older, from) = match newest {
+            Some(newest) => (self.grants[newest as usize].unseen.as_slice(), newest + 1),
+            None => (&[][..], 0),
+        };
+        older.iter().copied().chain(from..number).filter(|one| !follows(one)).collect()
+    }
+
+    /// Whether the grant `one` was known to the issuer of `later`.
+    fn follows(&self, later: u32, one: u32) -> bool {
+        one < later && self.grants[later as usize].unseen.binary_search(&one).is_err()
+    }
+
+    fn add_vouch(&mut self, statement: Statement, key: (String, Origin)) -> Result<bool> {
+        if statement.issuer != self.scope.founder && !self.about.contains_key(&statement.issuer) {
+            return Err(Error::new(
+                ErrorKind::MissingDependency,
+                "a vouch of one who is no member, as far as is known here",
+            ));
+        }
+        let of_origin = self.vouches.entry(key).or_default();
+        let before = of_origin.get(&statement.issuer);
+        if before.is_some_and(|before| weight(before) >= weight(&statement)) {
+            return Ok(false);
+        }
+        if before.is_none() && self.vouch_count >= MAX_VOUCHES {
+            return Err(Error::limit(format!("a roster holds at most {MAX_VOUCHES} vouches")));
+        }
+        self.digest.add(&statement.hash);
+        match of_origin.insert(statement.issuer, statement) {
+            Some(before) => self.digest.remove(&before.hash),
+            None => self.vouch_count += 1,
+        }
+        Ok(true)
+    }
+
+    /// How many grants there are.
+    pub fn grants(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// Whether a grant by `issuer` would count wherever it changes anything.
+    pub fn check_may_grant(&self, issuer: &NodeId, member: &NodeId, rights: &Rights) -> Result<()> {
+        let names = self.named.iter().chain(rights.named.keys()).map(String::as_str);
+        let scopes = names.map(Some).chain([None]);
+        let is_admin = |scope| self.standing_now(issuer, scope).right == Right::Admin;
+        if !scopes.clone().any(is_admin) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "the right can't be changed: this node is no admin, as far as it has heard",
+            ));
+        }
+        for scope in scopes {
+            let by = self.standing_now(issuer, scope);
+            let of = self.standing_now(member, scope);
+            if of.right == rights.of(scope) {
+                continue;
+            }
+            let place =
+                scope.map_or("everywhere".to_owned(), |name| format!("in collection {name}"));
+            let why = match (by.right, of.right) {
+                _ if *member == self.scope.founder => {
+                    "the founder of a roster is an admin for good".to_owned()
+                }
+                (Right::Admin, Right::Admin) if of.level <= by.level && issuer != member => {
+                    format!("that node is an admin {place}, beside or above this one")
+                }
+                (Right::Admin, _) => continue,
+                (right, _) => format!("this node's right {place} is '{}'", right.word()),
+            };
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("the right can't be changed: {why}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a node may do in a collection.
+    pub fn right(&self, node: &NodeId, collection: &str) -> Right {
+        self.standing_now(node, Some(collection)).right
+    }
+
+    /// Whether a node may do anything anywhere.
+    pub fn is_member(&self, node: &NodeId) -> bool {
+        let scopes = self.named.iter().map(|name| Some(name.as_str())).chain([None]);
+        scopes.into_iter().any(|scope| self.standing_now(node, scope).right > Right::None)
+    }
+
+    /// Up to which number transactions of an origin are valid.
+    pub fn valid_through(&self, collection: &str, origin: &Origin) -> Seq {
+        match self.right(&origin.node, collection) >= Right::Write {
+            true => MAX_SEQ,
+            false => self.vouched(collection, origin),
+        }
+    }
+
+    /// Up to which number those who may write vouch for an origin.
+    fn vouched(&self, collection: &str, origin: &Origin) -> Seq {
+        let Some(vouches) = self.vouches.get(&(collection.to_owned(), *origin)) else { return 0 };
+        let counting =
+            vouches.iter().filter(|(issuer, _)| self.right(issuer, collection) >= Right::Write);
+        counting.map(|(_, vouch)| weight(vouch).0).max().unwrap_or(0)
+    }
+
+    /// What is known of a node, also if it may do nothing any more.
+    pub fn member(&self, node: &NodeId) -> Option<Member> {
+        let decides = |number: &&u32| self.decides_anything(**number);
+        let about = self.about.get(node);
+        let newest = about.and_then(|about| about.iter().rev().find(decides).or(about.last()));
+        let newest = newest.map(|number| &self.grants[*number as usize]);
+        if *node == self.scope.founder {
+            let name = newest.map(|entry| entry.grant.name.clone()).unwrap_or_default();
+            let rights = Rights::everywhere(Right::Admin);
+            return Some(Member { node: *node, name, rights, by: None, since_ms: 0 });
+        }
+        let newest = newest?;
+        let elsewhere = self.standing_now(node, None).right;
+        let right = |name: &String| (name.clone(), self.right(node, name));
+        let mut named: Vec<_> = self.named.iter().map(right).collect();
+        named.retain(|(_, right)| *right != elsewhere);
+        Some(Member {
+            node: *node,
+            name: newest.grant.name.clone(),
+            rights: Rights { elsewhere, named: named.into_iter().collect() },
+            by: Some(newest.statement.issuer),
+            since_ms: newest.grant.time_ms,
+        })
+    }
+
+    /// All that the roster speaks of, in the order of their keys, the founder among them.
+    pub fn members(&self) -> Vec<Member> {
+        let mut nodes: BTreeSet<NodeId> = self.about.keys().copied().collect();
+        nodes.insert(self.scope.founder);
+        nodes.iter().filter_map(|node| self.member(node)).collect()
+    }
+}
+
+/// Which of two vouches of one issuer for one origin stands.
+fn weight(statement: &Statement) -> (Seq, Hash) {
+    match &statement.says {
+        Says::Vouch(vouch) => (vouch.head.seq, statement.hash),
+        Says::Grant(_) => (0, statement.hash),
+    }
+}
