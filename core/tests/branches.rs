@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use common::history::by_hashes;
 use common::link::{Link, sync};
 use common::oracle::Reading;
-use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull};
+use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
+use littoral::id::Vector;
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
 use littoral::{Field, Value};
@@ -343,6 +344,34 @@ fn who_has_only_heard_of_a_fork_holds_what_others_hold_at_that_vector() {
     assert_eq!(sync(&b.store, &witness.store), [vec![], vec![]]);
     meet(&[&a, &clone, &b, &c, &d, &witness]);
     agree(&[&a, &clone, &b, &c, &d, &witness]);
+}
+
+#[test]
+fn who_was_rolled_back_to_where_its_history_forked_goes_on_under_another_name() {
+    for shared in [0u64, 1, 2] {
+        let a = Replica::new(0);
+        (0..shared).for_each(|n| a.notes().set("n", "x", n as i64).unwrap());
+        let [clone, backup] = [clone_of(&a), clone_of(&a)];
+        a.notes().set("n", "of_a", 1i64).unwrap();
+        clone.notes().set("n", "of_clone", 1i64).unwrap();
+        let [b, c] = [1, 2].map(Replica::new);
+        pull(&b, &a);
+        pull(&c, &clone);
+        meet(&[&b, &c]);
+        // Restored; it hears of both sides by name, and writes before it has either of them.
+        let a = backup;
+        assert!(a.store.learn_branches(NOTES, &b.store.branches(NOTES)).unwrap());
+        a.notes().set("n", "again", 1i64).unwrap();
+        let (_, written) = stream(&a.store, NOTES, &Vector::new()).pop().unwrap();
+        let had_seen = common::decode(&written).deps.iter().map(|dep| dep.seq).collect::<Vec<_>>();
+        assert_eq!(had_seen, [shared].into_iter().filter(|seq| *seq > 0).collect::<Vec<_>>());
+        meet(&[&a, &clone, &b, &c]);
+        agree(&[&a, &clone, &b, &c]);
+        assert_eq!(b.store.branch_count(NOTES), 2, "nothing forks again");
+        for name in ["of_a", "of_clone", "again"] {
+            assert_eq!(field(&c, "n", name), Some(Field::from(1i64)), "{shared} {name}");
+        }
+    }
 }
 
 // ---- chance

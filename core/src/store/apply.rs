@@ -325,9 +325,18 @@ impl<'txn, 'h> Waist<'txn, 'h> {
 
     /// This node writes under another incarnation from now on.
     pub(super) fn take_incarnation(&mut self, collection: &str, incarnation: u32) -> Result<()> {
-        self.open_collection(collection)?;
+        let number = self.open_collection(collection)?;
         let row = &mut self.head(collection).row;
         (row.incarnation, row.exported) = (incarnation, 0);
+        // What was written under the former names is what the first transaction depends on.
+        let own = self.own;
+        let held = self.heads.named(collection).map(|head| head.vector.keys().copied());
+        let former: Vec<Origin> = held.into_iter().flatten().filter(|o| o.node == own).collect();
+        for origin in former {
+            if let Some(row) = self.vector_row(collection, &origin).filter(|row| row.seq > 0) {
+                self.set_vector_row(collection, number, origin, row)?;
+            }
+        }
         Ok(())
     }
 
