@@ -518,18 +518,7 @@ impl World {
         replica.wall.set(common::NOON + rng.next() % 100_000);
         let mut txn = replica.store.begin().unwrap();
         for _ in 0..1 + rng.below(3) {
-            let id = *rng.pick(&["d0", "d1"]);
-            let by = rng.below(9) as i64 - 3;
-            let edited = match rng.below(9) {
-                0 => txn.set(NOTES, id, "x", by),
-                1 => txn.set(NOTES, id, ("m", "y"), by),
-                2 => txn.add(NOTES, id, "tags", by),
-                3 => txn.remove(NOTES, id, "tags", by).map(drop),
-                4 => txn.unset(NOTES, id, "hits").map(drop),
-                5 if rng.chance(30) => txn.delete(NOTES, id).map(drop),
-                _ => txn.increment(NOTES, id, "hits", by),
-            };
-            edited.unwrap();
+            common::edit(&mut txn, rng);
         }
         match rng.chance(20) {
             true => txn.commit_deferred().unwrap(),

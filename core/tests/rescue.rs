@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use common::link::Link;
-use common::{NOTES, Replica, Rng, Small, each_seed, fields, join, key, meet, pull, snapshot};
+use common::{
+    NOTES, Replica, Rng, Small, each_seed, fields, files, join, key, meet, pull, snapshot,
+};
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{How, LogBudget, RescueOptions, Rescued, VerifyOptions};
 use littoral::txn::roster::{Right, Rights};
@@ -34,22 +36,6 @@ fn rescue(seed: u8, damaged: &MemDisk, how: &RescueOptions) -> (Store, MemDisk, 
         assert!(found.how != How::State || found.documents_before.is_some());
     }
     (store, new, told)
-}
-
-fn files(disk: &MemDisk) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for (dir, names) in
-        [("", disk.list("").unwrap()), ("log/", disk.list("log").unwrap_or_default())]
-    {
-        for name in names {
-            let name = format!("{dir}{name}");
-            let file = disk.open(&name, false).unwrap();
-            let mut bytes = vec![0; file.len().unwrap() as usize];
-            file.read_at(0, &mut bytes).unwrap();
-            files.insert(name, bytes);
-        }
-    }
-    files
 }
 
 fn shown(store: &Store) -> BTreeMap<String, Fields> {

@@ -3,10 +3,9 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{NOTES, Replica, Rng, Small, each_seed, fields, join, key, meet, pull};
+use common::{NOTES, Replica, Rng, Small, each_seed, fields, files, join, key, meet, pull};
 use littoral::store::disk::{Disk, Freeze, MemDisk, RedbFile};
 use littoral::store::{Level, LogBudget, Verified, VerifyOptions};
 use littoral::{ErrorKind, Field, Options, Value};
@@ -15,22 +14,6 @@ use redb::{Database, ReadableTable, TableDefinition};
 type Bytes = &'static [u8];
 /// The code of a finding, and what brings it about.
 type Case = (&'static str, fn(&MemDisk));
-type Files = BTreeMap<String, Vec<u8>>;
-
-fn files(disk: &MemDisk) -> Files {
-    let mut files = Files::new();
-    for (dir, names) in [("", disk.list("").unwrap()), ("log/", disk.list("log").unwrap())] {
-        for name in names {
-            let name = format!("{dir}{name}");
-            let file = disk.open(&name, false).unwrap();
-            let mut bytes = vec![0; file.len().unwrap() as usize];
-            file.read_at(0, &mut bytes).unwrap();
-            files.insert(name, bytes);
-        }
-    }
-    files
-}
-
 /// Verifies what lies on a disk, and holds that nothing of it was changed.
 fn look(seed: u8, disk: &MemDisk) -> Verified {
     let before = files(disk);

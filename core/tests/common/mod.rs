@@ -6,13 +6,14 @@ pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod oracle;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
 use littoral::crdt::Layout;
 use littoral::id::{Dot, Vector};
-use littoral::store::disk::MemDisk;
+use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{LogBudget, Outcome, View};
 use littoral::txn::snapshot::{Span, Staged, ViewHead};
 use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
@@ -333,4 +334,37 @@ pub(crate) fn each_seed(name: &str, usually: u64, schedule: impl Fn(u64)) {
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+/// One edit of one of two documents, of any kind that a fork has to keep apart.
+pub(crate) fn edit(txn: &mut littoral::Transaction, rng: &mut Rng) {
+    let id = *rng.pick(&["d0", "d1"]);
+    let by = rng.below(9) as i64 - 3;
+    let edited = match rng.below(9) {
+        0 => txn.set(NOTES, id, "x", by),
+        1 => txn.set(NOTES, id, ("m", "y"), by),
+        2 => txn.add(NOTES, id, "tags", by),
+        3 => txn.remove(NOTES, id, "tags", by).map(drop),
+        4 => txn.unset(NOTES, id, "hits").map(drop),
+        5 if rng.chance(30) => txn.delete(NOTES, id).map(drop),
+        _ => txn.increment(NOTES, id, "hits", by),
+    };
+    edited.unwrap();
+}
+
+/// All files of a store, with their bytes.
+pub(crate) fn files(disk: &MemDisk) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (dir, names) in
+        [("", disk.list("").unwrap()), ("log/", disk.list("log").unwrap_or_default())]
+    {
+        for name in names {
+            let name = format!("{dir}{name}");
+            let file = disk.open(&name, false).unwrap();
+            let mut bytes = vec![0; file.len().unwrap() as usize];
+            file.read_at(0, &mut bytes).unwrap();
+            files.insert(name, bytes);
+        }
+    }
+    files
 }

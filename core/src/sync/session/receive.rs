@@ -50,7 +50,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn tail_message(
+    fn tail_message(
         &mut self,
         id: u64,
         name: &str,
@@ -72,7 +72,7 @@ impl Session {
         }
     }
 
-    pub(super) fn bind(&mut self, id: u64, name: &str) -> Outcomes {
+    fn bind(&mut self, id: u64, name: &str) -> Outcomes {
         let lane = self.lanes.get_mut(name);
         let lane = lane.ok_or_else(|| breach("a tail of an unknown collection"))?;
         match lane.tail.bind(id)? {
@@ -84,7 +84,7 @@ impl Session {
         }
     }
 
-    pub(super) fn txns(
+    fn txns(
         &mut self,
         name: &str,
         position: Position,
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Takes up what a tail has for us, until something has to be applied first.
-    pub(super) fn work(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+    fn work(&mut self, name: &str, source: &dyn Source) -> Outcomes {
         loop {
             let (ticket, now_ms) = (self.next_ticket, self.now_ms);
             let Some(work) = self.lane(name)?.tail.next(ticket, now_ms) else { return Ok(()) };
@@ -207,7 +207,7 @@ impl Session {
         self.tell_differences(name, source)
     }
 
-    pub(super) fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
+    fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
         if vector.len() > MAX_VECTOR_ENTRIES {
             return Err(failure(
                 CloseCode::Limit,

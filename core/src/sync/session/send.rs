@@ -47,12 +47,12 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn next_ready(&self) -> Option<String> {
+    fn next_ready(&self) -> Option<String> {
         let after = (std::ops::Bound::Excluded(&self.turn), std::ops::Bound::Unbounded);
         self.ready.range::<String, _>(after).next().or(self.ready.first()).cloned()
     }
 
-    pub(super) fn carry_out(&mut self, step: Step, name: &str) {
+    fn carry_out(&mut self, step: Step, name: &str) {
         match step {
             Step::Send { stream, bytes } => self.send(StreamId::Tail(stream), bytes),
             Step::Drained => {
