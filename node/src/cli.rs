@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use littoral::net::PeerAddress;
 use littoral::store::Collections;
+use littoral::txn::roster::Right;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
@@ -76,6 +77,19 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// List who belongs to the network, what each may do, and how its link stands.
+    Peers,
+    /// Found the network's roster: from then on, rights decide who may do what.
+    ///
+    /// This node becomes its founder, and may always do everything. Peers that are trusted now may
+    /// read and write everything, until they are granted something else.
+    FoundRoster(FoundArgs),
+    /// Belong to the roster that another node founded; what it says comes with the first link.
+    JoinRoster(JoinRosterArgs),
+    /// Say what a node may do from now on: none, read, write, or admin.
+    Grant(GrantArgs),
+    /// Take all rights from a node: every node that hears of it ends its links.
+    Revoke(RevokeArgs),
     /// Give back to the disk what is free in the state's file. No node may run on the store.
     Compact(CompactArgs),
     /// Explain the state of the store and its node, and what to do; exit code 1 if there is.
@@ -422,6 +436,57 @@ pub(crate) struct LeaveArgs {
     /// Also if writes are lost that no peer was given.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Of `found-roster`.
+#[derive(Debug, Args)]
+pub(crate) struct FoundArgs {
+    /// What people call this node.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) name: String,
+}
+
+/// Of `join-roster`.
+#[derive(Debug, Args)]
+pub(crate) struct JoinRosterArgs {
+    /// The key of the node that founded the roster, as `littoral peers` shows it there.
+    pub(crate) founder: NodeId,
+}
+
+/// Of `grant`.
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The node: its key, as `littoral id` prints it there; of a member also its name, or how its
+    /// key begins.
+    pub(crate) peer: String,
+    /// What it may do: none, read, write, admin. Each includes those before it.
+    pub(crate) right: GivenRight,
+    /// In these collections, names with commas between, and nothing changes elsewhere. Without
+    /// this, in all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// What people call it; without this, as before.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// A right, by its word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GivenRight(pub(crate) Right);
+
+impl std::str::FromStr for GivenRight {
+    type Err = littoral::Error;
+
+    fn from_str(word: &str) -> littoral::Result<GivenRight> {
+        word.parse().map(GivenRight)
+    }
+}
+
+/// Of `revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The node: its key, its name, or how its key begins.
+    pub(crate) peer: String,
 }
 
 /// Of `verify`.

@@ -13,6 +13,7 @@ mod disk;
 mod http;
 mod kinds;
 mod links;
+mod members;
 mod node;
 mod node_file;
 mod output;

@@ -13,6 +13,7 @@ mod export;
 mod field;
 mod id;
 mod import;
+mod peers;
 mod rescue;
 mod run;
 mod scan;
@@ -51,6 +52,11 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Anonymize(args) => anonymize::anonymize(&context, &args),
         Command::Doctor => return doctor::doctor(&context),
         Command::Leave(args) => doctor::leave(&context, &args),
+        Command::Peers => peers::peers(&context),
+        Command::FoundRoster(args) => peers::found_roster(&context, &args),
+        Command::JoinRoster(args) => peers::join_roster(&context, &args),
+        Command::Grant(args) => peers::grant(&context, &args),
+        Command::Revoke(args) => peers::revoke(&context, &args),
         Command::Rescue(args) => return rescue::rescue(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),

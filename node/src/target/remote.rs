@@ -10,8 +10,9 @@ use std::time::Duration;
 use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::txn::roster::Rights;
 use littoral::value::{field_to_json, parse_fields, value_to_json};
-use littoral::{Error, ErrorKind, Fields, Path, Position, Result, ScanRange};
+use littoral::{Error, ErrorKind, Fields, NodeId, Path, Position, Result, ScanRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
+use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
     FindingShape, Findings, Health, Leaving, Page, State, Status,
@@ -240,6 +242,29 @@ impl Target for Remote {
         check_collection(collection)?;
         let path = format!("/collections/{collection}/leave");
         self.post(&path, &Leaving { force }).map(drop)
+    }
+
+    fn roster(&self) -> Result<RosterShape> {
+        self.get("/roster")
+    }
+
+    fn found_roster(&self, name: &str) -> Result<()> {
+        self.post("/roster", &Founding { name: name.to_owned() }).map(drop)
+    }
+
+    fn join_roster(&self, founder: NodeId) -> Result<()> {
+        self.post("/roster/join", &Joining { founder: founder.to_string() }).map(drop)
+    }
+
+    fn grant(&self, member: NodeId, name: Option<&str>, rights: &Rights) -> Result<()> {
+        let asked = Granting { name: name.map(str::to_owned), rights: words(rights) };
+        let body = Some(json_text(&asked));
+        self.send(Method::PUT, &format!("/roster/{member}"), &[], body, ANSWER_TIMEOUT).map(drop)
+    }
+
+    fn revoke(&self, member: NodeId) -> Result<()> {
+        let path = format!("/roster/{member}");
+        self.send(Method::DELETE, &path, &[], None, ANSWER_TIMEOUT).map(drop)
     }
 
     fn is_shared(&self) -> bool {
