@@ -103,7 +103,7 @@ impl Rights {
     }
 
     /// The same words: `*` first, if it is any.
-    pub fn words(&self) -> impl Iterator<Item = (&str, &'static str)> {
+    pub fn words(&self) -> impl Iterator<Item = (&str, &str)> {
         let elsewhere = Some((EVERYWHERE, self.elsewhere.word()));
         let elsewhere = elsewhere.filter(|_| self.elsewhere > Right::None || self.named.is_empty());
         let named = self.named.iter().map(|(name, right)| (name.as_str(), right.word()));
