@@ -10,6 +10,7 @@ use littoral::txn::roster::Right;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
+use crate::tokens::{Scope, Secret};
 
 /// An edge-replicated document store: edit offline, sync over QUIC, converge.
 ///
@@ -30,6 +31,16 @@ pub(crate) struct Cli {
     /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// The token for that node, as `littoral token create` printed it there.
+    #[arg(
+        long,
+        global = true,
+        env = "LITTORAL_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Secret::from(text))
+    )]
+    pub(crate) token: Option<Secret>,
     /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -118,6 +129,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         step: BundleStep,
     },
+    /// Let programs on other machines ask this node over HTTP.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        step: TokenStep,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -170,12 +187,10 @@ pub(crate) struct RunArgs {
     /// `*` for all.
     #[arg(long, value_name = "NAMES")]
     pub(crate) collections: Option<WantedNames>,
-    /// Where to answer HTTP.
+    /// Where to answer HTTP. Where other machines reach it, every request needs a token (`littoral
+    /// token create`).
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     pub(crate) http: SocketAddr,
-    /// Answer HTTP on an address that others can reach, without any authentication.
-    #[arg(long)]
-    pub(crate) http_unprotected: bool,
     /// How much of the state to keep in memory, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     pub(crate) cache: u32,
@@ -487,6 +502,29 @@ impl std::str::FromStr for GivenRight {
 pub(crate) struct RevokeArgs {
     /// The node: its key, its name, or how its key begins.
     pub(crate) peer: String,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenStep {
+    /// Make a token and print it, this once.
+    Create {
+        /// What it is called.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
+        /// What its holder may do: read, write, or admin (also change the roster, and drop
+        /// collections). Each includes those before it.
+        #[arg(long, value_name = "RIGHT", default_value = "read")]
+        rights: Scope,
+    },
+    /// List the tokens that open something.
+    List,
+    /// Take a token back: it opens nothing any more, from the next request on.
+    Revoke {
+        /// Its id or name.
+        #[arg(value_name = "TOKEN")]
+        called: String,
+    },
 }
 
 /// Of `verify`.

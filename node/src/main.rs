@@ -20,6 +20,7 @@ mod output;
 mod shape;
 mod signals;
 mod target;
+mod tokens;
 mod transfer;
 
 use std::process::ExitCode;

@@ -19,6 +19,7 @@ mod run;
 mod scan;
 mod status;
 mod sync;
+mod token;
 mod verify;
 
 use std::io::Read as _;
@@ -45,7 +46,7 @@ pub(crate) struct Context {
 
 /// Carries out a command. Gives the exit code.
 pub(crate) fn run(cli: Cli) -> Result<u8> {
-    let opening = Opening { data: cli.data, url: cli.url };
+    let opening = Opening { data: cli.data, url: cli.url, token: cli.token };
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
@@ -78,6 +79,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
     };

@@ -49,7 +49,7 @@ use axum::routing::{get, post, put};
 
 use failure::{no_method, no_route};
 
-pub(crate) use guard::check_address;
+pub(crate) use guard::{Exposure, Guard};
 pub(crate) use service::{Facts, Service};
 
 /// The routes over a service.
@@ -84,6 +84,6 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/bundle/apply", post(bundle::apply))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(service.exposure(), guard::admit))
+        .layer(from_fn_with_state(service.guard(), guard::admit))
         .with_state(service)
 }

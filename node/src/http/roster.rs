@@ -1,12 +1,12 @@
 //! Who belongs, and what each may do.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use littoral::NodeId;
 
 use super::body::JsonText;
-use super::failure::Answer;
+use super::failure::{Answer, Named};
 use super::json::Json;
 use super::service::Service;
 use crate::members::{Founding, Granting, Joining, rights};
@@ -43,7 +43,7 @@ pub(super) async fn join(State(service): State<Service>, body: JsonText) -> Answ
 /// `PUT /roster/{key}`
 pub(super) async fn grant(
     State(service): State<Service>,
-    Path(key): Path<String>,
+    Named(key): Named<String>,
     body: JsonText,
 ) -> Answer {
     let node: NodeId = key.parse()?;
@@ -58,7 +58,7 @@ pub(super) async fn grant(
 }
 
 /// `DELETE /roster/{key}`
-pub(super) async fn revoke(State(service): State<Service>, Path(key): Path<String>) -> Answer {
+pub(super) async fn revoke(State(service): State<Service>, Named(key): Named<String>) -> Answer {
     let node: NodeId = key.parse()?;
     service
         .call(move |local| {

@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
@@ -27,6 +27,7 @@ use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
     FindingShape, Findings, Health, Leaving, Page, State, Status,
 };
+use crate::tokens::Secret;
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,11 +43,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 pub(crate) struct Remote {
     pub(super) agent: Agent,
     url: String,
+    token: Option<Secret>,
 }
 
 impl Remote {
     /// The node at `url`: `http://127.0.0.1:8090`; the scheme may be left out.
-    pub(crate) fn connect(url: &str) -> Result<Remote> {
+    pub(crate) fn connect(url: &str, token: Option<Secret>) -> Result<Remote> {
         if url.starts_with("https:") {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -62,7 +64,7 @@ impl Remote {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .build()
             .into();
-        Ok(Remote { agent, url: format!("http://{bare}") })
+        Ok(Remote { agent, url: format!("http://{bare}"), token })
     }
 
     /// Where it is.
@@ -96,7 +98,7 @@ impl Remote {
         body: Option<String>,
         timeout: Duration,
     ) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -108,6 +110,15 @@ impl Remote {
             }
         };
         Answer::read(answer.map_err(lost)?, lost)
+    }
+
+    /// A request that says who asks.
+    pub(super) fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {}", token.reveal())),
+            None => request,
+        }
     }
 
     fn run(
