@@ -24,6 +24,7 @@ mod floor;
 mod gate;
 mod heads;
 mod incarnation;
+mod key_file;
 mod leave;
 pub mod log;
 mod open;

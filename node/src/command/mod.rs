@@ -13,6 +13,7 @@ mod export;
 mod field;
 mod id;
 mod import;
+mod key;
 mod peers;
 mod rescue;
 mod run;
@@ -79,6 +80,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Key { step } => key::key(&context, &step),
         Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
