@@ -374,6 +374,33 @@ fn who_was_rolled_back_to_where_its_history_forked_goes_on_under_another_name() 
     }
 }
 
+/// Its transactions under the former name had seen one side of a fork of somebody else; what it
+/// writes next, before it hears of the fork, names dots of that side.
+#[test]
+fn who_takes_another_name_says_again_what_it_has_seen() {
+    let [a, clone, writer, witness] = forked(
+        |a| a.notes().set("n", "x", "common").unwrap(),
+        |a| (0..2).for_each(|_| a.notes().increment("n", "hits", 5).unwrap()),
+        |clone| (0..2).for_each(|_| clone.notes().increment("n", "hits", 100).unwrap()),
+    );
+    writer.notes().set("m", "x", 1i64).unwrap();
+    let double = clone_of(&writer);
+    double.notes().set("m", "x", 2i64).unwrap();
+    let d = Replica::new(3);
+    pull(&d, &double);
+    // A clone has gone on under its name: it takes another one, and clears what it sees.
+    meet(&[&writer, &d]);
+    writer.notes().delete("n").unwrap();
+    writer.notes().set("n", "y", 1i64).unwrap();
+    meet(&[&writer, &witness]);
+    agree(&[&writer, &witness]);
+    assert_eq!(counter(&witness, "n"), Some(200), "what it had not seen stays");
+    assert_eq!(field(&witness, "n", "x"), None);
+    meet(&[&a, &clone, &writer, &double, &witness, &d]);
+    agree(&[&a, &clone, &writer, &double, &witness, &d]);
+    assert_eq!(counter(&d, "n"), Some(200));
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.
