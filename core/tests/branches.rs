@@ -401,6 +401,36 @@ fn who_takes_another_name_says_again_what_it_has_seen() {
     assert_eq!(counter(&d, "n"), Some(200));
 }
 
+/// One side hears of the fork first from a third one's transaction that builds on the other side,
+/// and the peer that sent it does not know how far it is ahead.
+#[test]
+fn a_fork_that_shows_first_in_a_dependency_is_named_like_any_other() {
+    for steps in 0.. {
+        let [a, clone, b, c] = forked(
+            |a| a.notes().set("n", "x", "common").unwrap(),
+            |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+            |clone| (1..3).for_each(|n| clone.notes().set("n", "of_clone", n).unwrap()),
+        );
+        b.notes().set("n", "of_b", 1i64).unwrap();
+        let between = Replica::new(7);
+        let shared = stream(&c.store, NOTES, &Vector::new()).swap_remove(0);
+        between.store.apply_remote(NOTES, vec![shared.1]).unwrap();
+        let mut link = Link::new(&between.store, &clone.store);
+        let done = (0..steps).any(|_| !link.step(usize::MAX));
+        meet_once(&between, &b);
+        link.settle();
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]], "after {steps} steps");
+        assert_eq!(link.closed(), None);
+        drop(link);
+        agree(&[&between, &clone]);
+        meet(&[&a, &clone, &b, &c, &between]);
+        agree(&[&a, &clone, &b, &c, &between]);
+        if done {
+            break;
+        }
+    }
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.
