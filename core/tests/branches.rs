@@ -431,6 +431,39 @@ fn a_fork_that_shows_first_in_a_dependency_is_named_like_any_other() {
     }
 }
 
+#[test]
+fn who_builds_on_a_history_that_forks_twice_is_understood_whichever_fork_is_known_first() {
+    for order in [[0, 1, 2], [2, 1, 0], [0, 2, 1]] {
+        let a = Replica::new(0);
+        let early = clone_of(&a);
+        a.notes().set("n", "x", 0i64).unwrap();
+        let late = clone_of(&a);
+        let [reader, witness] = [1, 2].map(Replica::new);
+        pull(&reader, &a);
+        reader.notes().set("n", "y", 0i64).unwrap();
+        pull(&witness, &reader);
+        let sides = [(&a, "a"), (&late, "b"), (&early, "c")].map(|(machine, name)| {
+            machine.notes().set("n", name, 1i64).unwrap();
+            let heard = Replica::new(3 + name.as_bytes()[0] - b'a');
+            pull(&heard, machine);
+            heard
+        });
+        order.into_iter().for_each(|side| meet_once(&witness, &sides[side]));
+        assert_eq!(witness.store.branch_count(NOTES), 4);
+        // It has seen one of the sides, and knows of no fork.
+        reader.notes().unset("n", "x").unwrap();
+        meet(&[&witness, &reader]);
+        agree(&[&witness, &reader]);
+        assert_eq!(field(&witness, "n", "x"), None, "{order:?}");
+        let [s0, s1, s2] = &sides;
+        meet(&[&a, &late, &early, s0, s1, s2, &witness, &reader]);
+        agree(&[&a, &late, &early, s0, s1, s2, &witness, &reader]);
+        for name in ["a", "b", "c"] {
+            assert_eq!(field(&reader, "n", name), Some(Field::from(1i64)), "{order:?} {name}");
+        }
+    }
+}
+
 // ---- chance
 
 /// Machines that are cloned while they run, and all go on.
