@@ -9,7 +9,7 @@ use common::history::by_hashes;
 use common::link::{Link, sync};
 use common::oracle::Reading;
 use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
-use littoral::id::Vector;
+use littoral::id::{Head, ShortHash, Vector};
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
 use littoral::{Field, Value};
@@ -50,6 +50,21 @@ fn agree(replicas: &[&Replica]) {
     for replica in replicas {
         replica.store.check_rows().unwrap();
     }
+}
+
+/// A log that is whole has each transaction once, by the name that the vector has for it: else
+/// peers would be sent snapshots instead, and nobody would see it.
+fn sends_all_it_holds(replica: &Replica) {
+    let mut sent = Vector::new();
+    for (dot, _) in stream(&replica.store, NOTES, &Vector::new()) {
+        assert_eq!(dot.seq, sent.seq(&dot.origin) + 1, "{dot}");
+        sent.advance(dot.origin, Head { seq: dot.seq, hash: ShortHash::default() });
+    }
+    let held = common::vector(&replica.store, NOTES);
+    let numbers = |vector: &Vector| {
+        vector.iter().map(|(origin, head)| (*origin, head.seq)).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&sent), numbers(&held));
 }
 
 /// A machine, its clone, and one who heard each of them. What both have sent forks.
@@ -138,6 +153,7 @@ fn histories_of_any_length_part_where_they_fork() {
         meet(&[&b, &c]);
         agree(&[&b, &c]);
         for replica in [&b, &c] {
+            sends_all_it_holds(replica);
             assert_eq!(field(replica, "n", "a"), Some(Field::from(of_a - 1)));
             assert_eq!(field(replica, "n", "b"), Some(Field::from(of_clone - 1)));
             assert_eq!(replica.notes().conflicts().unwrap(), []);
@@ -449,6 +465,8 @@ fn who_builds_on_a_history_that_forks_twice_is_understood_whichever_fork_is_know
             heard
         });
         order.into_iter().for_each(|side| meet_once(&witness, &sides[side]));
+        // What it knows outlives its process.
+        let witness = clone_of(&witness);
         assert_eq!(witness.store.branch_count(NOTES), 4);
         // It has seen one of the sides, and knows of no fork.
         reader.notes().unset("n", "x").unwrap();
