@@ -80,8 +80,11 @@ impl CollectionHead {
     /// ([`branches`](crate::txn::branches)).
     pub(super) fn unnamed(&self, node: NodeId) -> impl Iterator<Item = (Origin, Head)> {
         let begun = self.vector.contains_key(&self.own_origin(node));
-        let rows = self.vector.iter().filter(move |(o, _)| !begun || self.fresh.contains_key(o));
-        rows.map(|(origin, row)| (*origin, Head { seq: row.seq, hash: row.hash.short() }))
+        let fresh = begun.then_some(&self.fresh).into_iter().flatten();
+        let all = (!begun).then_some(&self.vector).into_iter().flatten();
+        let head = |row: &VectorRow| Head { seq: row.seq, hash: row.hash.short() };
+        let all = all.map(move |(origin, row)| (*origin, head(row)));
+        fresh.map(|(origin, head)| (*origin, *head)).chain(all)
     }
 
     /// The vector, as it is compared and sent.
