@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::documents::{Meter, Reader};
+use super::hashes::HashRule;
 use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub(super) struct Heads {
     pub(super) joining: BTreeSet<String>,
     /// How documents are laid into rows.
     pub(super) layout: Layout,
+    /// Of which transactions hashes are kept.
+    pub(super) hashes: HashRule,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
     /// so that redb can use again what that replaces.
     pub(super) reader: OnceLock<Arc<Reader>>,
@@ -222,7 +225,7 @@ fn load_collection(
     for entry in floor.range(&start[..]..&end[..]).map_err(db)? {
         let (key, value) = entry.map_err(db)?;
         let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
-        head.floor.advance(origin, tables::decode_floor(value.value())?);
+        head.floor.advance(origin, tables::decode_floor(value.value())?.0);
     }
     Ok(head)
 }
