@@ -57,8 +57,9 @@ pub const HASHES_DENSE: u64 = 4096;
 pub const HASHES_EVERY: u64 = 1024;
 /// Hashes of newest transactions that a collection keeps of all its origins, about.
 pub const MAX_HASHES: u64 = 1 << 20;
-/// Hashes that come with a view of a collection: 1 MiB.
-pub const MAX_VIEW_HASHES: usize = 65_536;
+/// Hashes that come with a view of a collection, for all its origins together: few enough that a
+/// link which is often cut still brings more than the view's head.
+pub const MAX_VIEW_HASHES: usize = 1_024;
 /// Grants that a roster holds: each time that the rights of a member are changed is one.
 pub const MAX_GRANTS: usize = 16_384;
 /// Vouches that a roster holds: about one for each origin of a member that may not write any more.
