@@ -61,6 +61,10 @@ pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 pub const MAX_MEMBER_NAME_BYTES: usize = 128;
 /// Longest statement of a roster, in bytes.
 pub const MAX_STATEMENT_BYTES: usize = 256 << 10;
+/// Addresses that a ticket names.
+pub const MAX_TICKET_ADDRESSES: usize = 8;
+/// Longest text of a ticket, in characters.
+pub const MAX_TICKET_CHARS: usize = 4096;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.
 pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
 /// Bytes that a collection with nothing unacknowledged may send although the link's window

@@ -48,6 +48,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("version", vec![[&[0][..], &sample_version()].concat(), vec![0], vec![31]]),
         ("state", states()),
         ("statement", super::roster::seeds()),
+        ("ticket", super::ticket::seeds()),
     ])
 }
 

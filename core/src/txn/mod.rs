@@ -4,7 +4,7 @@
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`branches`] names the two sides of a history that has forked.
 //! [`snapshot`] has the bytes of what travels without them, [`bundle`] those of a file that carries
-//! either.
+//! either, [`roster`] who may do what, [`ticket`] the text that lets somebody join.
 
 pub mod branches;
 pub mod bundle;
@@ -15,6 +15,7 @@ pub mod sign;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod version;
 
 use crate::clock::Timestamp;
