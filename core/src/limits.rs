@@ -61,6 +61,12 @@ pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 pub const MAX_MEMBER_NAME_BYTES: usize = 128;
 /// Longest statement of a roster, in bytes.
 pub const MAX_STATEMENT_BYTES: usize = 256 << 10;
+/// Invitations that are remembered, open or not.
+pub const MAX_INVITES: usize = 256;
+/// Nodes that may join with one ticket.
+pub const MAX_INVITE_USES: u32 = 1000;
+/// For how long a ticket may be good: a year.
+pub const MAX_INVITE_MS: u64 = 366 * 86_400_000;
 /// Addresses that a ticket names.
 pub const MAX_TICKET_ADDRESSES: usize = 8;
 /// Longest text of a ticket, in characters.

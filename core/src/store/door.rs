@@ -5,6 +5,7 @@
 
 use super::documents::Head;
 use super::export::Mark;
+use super::invites::{self, read_back_invite};
 use super::peers::read_back_peer;
 use super::place::Place;
 use super::segments::Tally;
@@ -17,7 +18,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 11 {
+    match table % 12 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -34,6 +35,7 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         7 => drop(Mark::decode("notes", bytes).map(|mark| same(&mark.encode(), "mark"))),
         8 => read_back_peer(bytes),
         9 => drop(read_barrier(bytes)),
+        11 => read_back_invite(bytes),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -69,5 +71,6 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (8, b"\x09host:4433\x02\x02\x01a\x01b".to_vec()),
         (9, barrier),
         (10, settled),
+        (11, invites::sample()),
     ]
 }

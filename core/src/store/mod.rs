@@ -24,6 +24,7 @@ mod floor;
 mod gate;
 mod heads;
 mod incarnation;
+mod invites;
 mod leave;
 pub mod log;
 mod open;
@@ -68,6 +69,7 @@ pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
+pub use invites::{Invite, InviteOptions};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
@@ -110,6 +112,8 @@ pub(crate) struct Inner {
     pending: Mutex<Pending>,
     /// Changed only with the committer held.
     roster: RwLock<Option<Arc<Roster>>>,
+    /// Until when somebody may join, by an invitation that is not used up.
+    open_until_ms: Mutex<u64>,
     readers: Mutex<export::Readers>,
     budgets: Mutex<budget::Budgets>,
     pins: Arc<Mutex<pins::Pins>>,

@@ -4,12 +4,14 @@
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`branches`] names the two sides of a history that has forked.
 //! [`snapshot`] has the bytes of what travels without them, [`bundle`] those of a file that carries
-//! either, [`roster`] who may do what, [`ticket`] the text that lets somebody join.
+//! either, [`roster`] who may do what, [`ticket`] the text that lets somebody
+//! join, [`joining`] what is asked and answered then.
 
 pub mod branches;
 pub mod bundle;
 mod codec;
 pub mod edit;
+pub mod joining;
 pub mod roster;
 pub mod sign;
 pub mod snapshot;
