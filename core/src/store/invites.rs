@@ -23,9 +23,13 @@ use super::tables::{self, db};
 use super::{Inner, Store, peers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
-use crate::limits::{MAX_INVITE_MS, MAX_INVITE_USES, MAX_INVITES, MAX_MEMBER_NAME_BYTES};
+use crate::limits::{
+    MAX_INVITE_MS, MAX_INVITE_USES, MAX_INVITES, MAX_MEMBER_NAME_BYTES, WELCOME_STATEMENTS_BYTES,
+};
 use crate::txn::joining::{JoinRefusal, JoinRequest, Welcome};
-use crate::txn::roster::{Grant, Right, Rights, Roster, Says, Statement, put_rights, read_rights};
+use crate::txn::roster::{
+    Grant, Right, Rights, Roster, RosterScope, Says, Statement, put_rights, read_rights,
+};
 use crate::txn::ticket::{InviteId, Ticket, TicketSecret};
 use crate::wire::{Reader, put_bytes, put_uint};
 
@@ -275,7 +279,13 @@ impl Inner {
 
     fn welcome(&self, guest: &NodeId, roster: &Roster) -> Welcome {
         let named = |node: &NodeId| roster.member(node);
+        let bytes: usize = roster.statements().map(|statement| statement.bytes.len()).sum();
+        let statements = roster.statements().map(|statement| statement.bytes.clone());
         Welcome {
+            statements: match bytes <= WELCOME_STATEMENTS_BYTES {
+                true => statements.collect(),
+                false => Vec::new(),
+            },
             founder: roster.scope().founder,
             inviter: named(&self.node).map(|member| member.name).unwrap_or_default(),
             rights: named(guest).map(|member| member.rights).unwrap_or_default(),
@@ -369,7 +379,7 @@ impl Store {
         if !self.trusted()?.is_empty() {
             return Err(Error::invalid(
                 "this store has peers and no roster yet; found one first, which makes those peers \
-                 members that may write everywhere: `littoral invite --found`. They join it with a \
+                 members that may write everywhere: `littoral found-roster`. They join it with a \
                  ticket each, and sync again when they have",
             ));
         }
@@ -433,15 +443,19 @@ impl Store {
         Ok(Ok(self.inner.welcome(guest, &roster)))
     }
 
-    /// Belongs to the roster of whoever invited this node, and keeps where that one is, in one
-    /// commit.
+    /// Belongs to the roster of whoever invited this node and keeps where that one is, in one
+    /// commit; and takes the statements that came with the welcome.
     ///
-    /// Errors: as of [`Store::join_roster`].
+    /// Errors: as of [`Store::join_roster`] and [`Store::add_statements`].
     pub fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()> {
+        let scope = RosterScope { network: self.network(), founder: welcome.founder };
+        for statement in &welcome.statements {
+            Statement::verify(statement.clone(), scope)?;
+        }
         self.inner
             .begin_roster(welcome.founder, |txn| peers::note(txn, &inviter, Some(addresses)))?;
-        self.inner.announce();
-        Ok(())
+        // What is cut off here comes over the first link.
+        self.add_statements(welcome.statements.clone()).map(drop)
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Welcome {
     pub inviter: String,
     /// What the new member may do.
     pub rights: Rights,
+    /// The statements of the roster, each after those it follows, so that the new member knows
+    /// who may do what before it says or hears anything; none if they are too large for this,
+    /// then they come over the first link.
+    pub statements: Vec<Vec<u8>>,
 }
 
 /// Why somebody does not become a member.
