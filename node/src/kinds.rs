@@ -72,8 +72,11 @@ pub(crate) fn code(kind: ErrorKind) -> &'static str {
     row(kind).1
 }
 
-/// The kind of a code; one that this version does not know is internal.
+/// The kind of a code; those of HTTP alone are refusals, and one that this version does not know is internal.
 pub(crate) fn of_code(code: &str) -> ErrorKind {
+    if matches!(code, "unauthorized" | "foreign") {
+        return ErrorKind::Refused;
+    }
     KINDS.iter().find(|row| row.1 == code).map_or(ErrorKind::Internal, |row| row.0)
 }
 

@@ -13,12 +13,14 @@ mod disk;
 mod http;
 mod kinds;
 mod links;
+mod members;
 mod node;
 mod node_file;
 mod output;
 mod shape;
 mod signals;
 mod target;
+mod tokens;
 mod transfer;
 
 use std::process::ExitCode;

@@ -64,6 +64,7 @@ from littoral._records import (
     Finding,
     LinkProgress,
     LinkStatus,
+    Member,
     Stats,
     Verified,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "LinkProgress",
     "LinkStatus",
     "LockedError",
+    "Member",
     "MissingDependencyError",
     "Moment",
     "NestedWriteError",

@@ -454,6 +454,7 @@ impl Store {
         }
         self.inner
             .begin_roster(welcome.founder, |txn| peers::note(txn, &inviter, Some(addresses)))?;
+        self.inner.announce();
         // What is cut off here comes over the first link.
         self.add_statements(welcome.statements.clone()).map(drop)
     }

@@ -10,6 +10,7 @@ use littoral::{Error, ErrorKind, Options, Result, Store};
 
 use super::{Local, Remote, Target};
 use crate::node_file::NodeFile;
+use crate::tokens::Secret;
 
 /// How long to wait for another command to finish with the store.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,13 +33,15 @@ pub(crate) struct Opening {
     pub(crate) data: PathBuf,
     /// The node to talk to instead.
     pub(crate) url: Option<String>,
+    /// What that node asks for.
+    pub(crate) token: Option<Secret>,
 }
 
 impl Opening {
     /// The target.
     pub(crate) fn open(&self, wanted: Wanted) -> Result<Box<dyn Target>> {
-        if let Some(url) = &self.url {
-            return Ok(Box::new(Remote::connect(url)?));
+        if let Some(node) = self.remote()? {
+            return Ok(Box::new(node));
         }
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -56,6 +59,11 @@ impl Opening {
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// The node that --url names, if it does.
+    pub(crate) fn remote(&self) -> Result<Option<Remote>> {
+        self.url.as_ref().map(|url| Remote::connect(url, self.token.clone())).transpose()
     }
 
     /// The store's directory, for commands that work on its files.
@@ -87,7 +95,7 @@ fn not_through_url() -> Error {
 /// The node that runs on the store in `data`, if one answers there with that store's key.
 pub(crate) fn running_node(data: &Path) -> Option<Remote> {
     let file = NodeFile::read(data)?;
-    let node = Remote::connect(&file.http).ok()?;
+    let node = Remote::connect(&file.http, Some(file.token)).ok()?;
     (node.health().ok()?.node == file.key).then_some(node)
 }
 

@@ -79,8 +79,11 @@ impl Sandbox {
     /// A node on `data`, ready.
     pub fn run(&self, data: &str, args: &[&str]) -> Running {
         let fixed = ["--json", "--data", data, "run"];
-        let anywhere = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        let mut command = self.command(&[&fixed[..], &anywhere[..], args].concat());
+        let mut all = [&fixed[..], &["--listen", "127.0.0.1:0"], args].concat();
+        if !args.contains(&"--http") {
+            all.extend(["--http", "127.0.0.1:0"]);
+        }
+        let mut command = self.command(&all);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
