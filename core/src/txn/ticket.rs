@@ -102,6 +102,20 @@ impl fmt::Display for InviteId {
     }
 }
 
+impl FromStr for InviteId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<InviteId> {
+        let bytes = BASE32_NOPAD.decode(text.trim().to_ascii_uppercase().as_bytes()).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(InviteId).ok_or_else(|| {
+            Error::invalid(
+                "the name of an invitation has 52 letters and digits, as `littoral invites --json` \
+                 prints it",
+            )
+        })
+    }
+}
+
 impl fmt::Debug for InviteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.short())
