@@ -210,6 +210,11 @@ typedef struct lit_options_t {
      * Empty is "default". A store keeps its network; opening it for another one is an error.
      */
     struct lit_slice_t network;
+    /**
+     * What the node's key is encrypted with; a new store encrypts its key with it. Empty is
+     * none. LIT_ERR_PASSPHRASE if it is missing or wrong.
+     */
+    struct lit_slice_t passphrase;
 } lit_options_t;
 
 /**
@@ -361,6 +366,9 @@ typedef struct lit_change_t {
  * Nothing was changed.
  */
 #define LIT_ERR_FORBIDDEN (-23)
+
+/** The node's key is encrypted, and the passphrase is missing or wrong. */
+#define LIT_ERR_PASSPHRASE (-24)
 
 /** The peer is not known, or it refused us. */
 #define LIT_ERR_REFUSED (-30)

@@ -9,7 +9,7 @@ use common::history::by_hashes;
 use common::link::{Link, sync};
 use common::oracle::Reading;
 use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
-use littoral::id::Vector;
+use littoral::id::{Head, ShortHash, Vector};
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
 use littoral::{Field, Value};
@@ -50,6 +50,21 @@ fn agree(replicas: &[&Replica]) {
     for replica in replicas {
         replica.store.check_rows().unwrap();
     }
+}
+
+/// A log that is whole has each transaction once, by the name that the vector has for it: else
+/// peers would be sent snapshots instead, and nobody would see it.
+fn sends_all_it_holds(replica: &Replica) {
+    let mut sent = Vector::new();
+    for (dot, _) in stream(&replica.store, NOTES, &Vector::new()) {
+        assert_eq!(dot.seq, sent.seq(&dot.origin) + 1, "{dot}");
+        sent.advance(dot.origin, Head { seq: dot.seq, hash: ShortHash::default() });
+    }
+    let held = common::vector(&replica.store, NOTES);
+    let numbers = |vector: &Vector| {
+        vector.iter().map(|(origin, head)| (*origin, head.seq)).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&sent), numbers(&held));
 }
 
 /// A machine, its clone, and one who heard each of them. What both have sent forks.
@@ -138,6 +153,7 @@ fn histories_of_any_length_part_where_they_fork() {
         meet(&[&b, &c]);
         agree(&[&b, &c]);
         for replica in [&b, &c] {
+            sends_all_it_holds(replica);
             assert_eq!(field(replica, "n", "a"), Some(Field::from(of_a - 1)));
             assert_eq!(field(replica, "n", "b"), Some(Field::from(of_clone - 1)));
             assert_eq!(replica.notes().conflicts().unwrap(), []);
@@ -370,6 +386,98 @@ fn who_was_rolled_back_to_where_its_history_forked_goes_on_under_another_name() 
         assert_eq!(b.store.branch_count(NOTES), 2, "nothing forks again");
         for name in ["of_a", "of_clone", "again"] {
             assert_eq!(field(&c, "n", name), Some(Field::from(1i64)), "{shared} {name}");
+        }
+    }
+}
+
+/// Its transactions under the former name had seen one side of a fork of somebody else; what it
+/// writes next, before it hears of the fork, names dots of that side.
+#[test]
+fn who_takes_another_name_says_again_what_it_has_seen() {
+    let [a, clone, writer, witness] = forked(
+        |a| a.notes().set("n", "x", "common").unwrap(),
+        |a| (0..2).for_each(|_| a.notes().increment("n", "hits", 5).unwrap()),
+        |clone| (0..2).for_each(|_| clone.notes().increment("n", "hits", 100).unwrap()),
+    );
+    writer.notes().set("m", "x", 1i64).unwrap();
+    let double = clone_of(&writer);
+    double.notes().set("m", "x", 2i64).unwrap();
+    let d = Replica::new(3);
+    pull(&d, &double);
+    // A clone has gone on under its name: it takes another one, and clears what it sees.
+    meet(&[&writer, &d]);
+    writer.notes().delete("n").unwrap();
+    writer.notes().set("n", "y", 1i64).unwrap();
+    meet(&[&writer, &witness]);
+    agree(&[&writer, &witness]);
+    assert_eq!(counter(&witness, "n"), Some(200), "what it had not seen stays");
+    assert_eq!(field(&witness, "n", "x"), None);
+    meet(&[&a, &clone, &writer, &double, &witness, &d]);
+    agree(&[&a, &clone, &writer, &double, &witness, &d]);
+    assert_eq!(counter(&d, "n"), Some(200));
+}
+
+/// One side hears of the fork first from a third one's transaction that builds on the other side,
+/// and the peer that sent it does not know how far it is ahead.
+#[test]
+fn a_fork_that_shows_first_in_a_dependency_is_named_like_any_other() {
+    for steps in 0.. {
+        let [a, clone, b, c] = forked(
+            |a| a.notes().set("n", "x", "common").unwrap(),
+            |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+            |clone| (1..3).for_each(|n| clone.notes().set("n", "of_clone", n).unwrap()),
+        );
+        b.notes().set("n", "of_b", 1i64).unwrap();
+        let between = Replica::new(7);
+        let shared = stream(&c.store, NOTES, &Vector::new()).swap_remove(0);
+        between.store.apply_remote(NOTES, vec![shared.1]).unwrap();
+        let mut link = Link::new(&between.store, &clone.store);
+        let done = (0..steps).any(|_| !link.step(usize::MAX));
+        meet_once(&between, &b);
+        link.settle();
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]], "after {steps} steps");
+        assert_eq!(link.closed(), None);
+        drop(link);
+        agree(&[&between, &clone]);
+        meet(&[&a, &clone, &b, &c, &between]);
+        agree(&[&a, &clone, &b, &c, &between]);
+        if done {
+            break;
+        }
+    }
+}
+
+#[test]
+fn who_builds_on_a_history_that_forks_twice_is_understood_whichever_fork_is_known_first() {
+    for order in [[0, 1, 2], [2, 1, 0], [0, 2, 1]] {
+        let a = Replica::new(0);
+        let early = clone_of(&a);
+        a.notes().set("n", "x", 0i64).unwrap();
+        let late = clone_of(&a);
+        let [reader, witness] = [1, 2].map(Replica::new);
+        pull(&reader, &a);
+        reader.notes().set("n", "y", 0i64).unwrap();
+        pull(&witness, &reader);
+        let sides = [(&a, "a"), (&late, "b"), (&early, "c")].map(|(machine, name)| {
+            machine.notes().set("n", name, 1i64).unwrap();
+            let heard = Replica::new(3 + name.as_bytes()[0] - b'a');
+            pull(&heard, machine);
+            heard
+        });
+        order.into_iter().for_each(|side| meet_once(&witness, &sides[side]));
+        // What it knows outlives its process.
+        let witness = clone_of(&witness);
+        assert_eq!(witness.store.branch_count(NOTES), 4);
+        // It has seen one of the sides, and knows of no fork.
+        reader.notes().unset("n", "x").unwrap();
+        meet(&[&witness, &reader]);
+        agree(&[&witness, &reader]);
+        assert_eq!(field(&witness, "n", "x"), None, "{order:?}");
+        let [s0, s1, s2] = &sides;
+        meet(&[&a, &late, &early, s0, s1, s2, &witness, &reader]);
+        agree(&[&a, &late, &early, s0, s1, s2, &witness, &reader]);
+        for name in ["a", "b", "c"] {
+            assert_eq!(field(&reader, "n", name), Some(Field::from(1i64)), "{order:?} {name}");
         }
     }
 }

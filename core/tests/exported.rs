@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::{NOTES, Replica, stream};
+use common::link::Link;
+use common::{NOTES, Replica, Small, stream};
 use littoral::id::Vector;
+use littoral::store::LogBudget;
+use littoral::sync::door::{Event, Input};
 use littoral::{Store, Transaction};
 
 fn exported(store: &Store) -> u64 {
@@ -112,4 +115,33 @@ fn leaving_begins_a_new_count_of_what_was_handed_out() {
     a.notes().set("n", "x", 1i64).unwrap();
     assert_eq!(exported(&a.store), 0);
     assert_eq!(exported(&a.after_power_cut(Some(1)).store), 0);
+}
+
+/// A copy has sent what this store wrote before it was copied, and the log of who got it no longer
+/// reaches back: if that did not count as handed out, the peer would be told of less than it needs
+/// to send a tail, and so the same snapshot again and again.
+#[test]
+fn what_a_copy_of_this_store_has_sent_has_left_and_one_snapshot_is_enough() {
+    for written_since in [0u64, 2] {
+        let a = Replica::new(0);
+        (0..3i64).for_each(|n| a.notes().set("n", "x", n).unwrap());
+        a.store.flush().unwrap();
+        let copy = a.after_power_cut(None);
+        (0..written_since).for_each(|n| a.notes().set("m", "x", n as i64).unwrap());
+        let budget = LogBudget { bytes: 1 << 10, ..LogBudget::default() };
+        let hub = Replica::small(1, Small { segment_bytes: 4 << 10, budget });
+        common::pull(&hub, &copy);
+        (0..200i64).for_each(|n| hub.notes().set("hub", "x", n).unwrap());
+        hub.store.prune().unwrap();
+        let joined = |event: &&Event| matches!(event, Event::Joined { .. });
+        for joins in [1, 0] {
+            let mut link = Link::new(&hub.store, &a.store);
+            (0..2).for_each(|end| link.handle(end, Input::Committed));
+            link.run(|round| assert!(round < 10_000, "the link comes to rest"));
+            assert_eq!(link.closed(), None);
+            assert_eq!(link.events(1).iter().filter(joined).count(), joins);
+        }
+        assert_eq!(exported(&a.store), 3 + written_since);
+        common::assert_same(&[&hub, &a]);
+    }
 }

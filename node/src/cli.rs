@@ -150,6 +150,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         step: BundleStep,
     },
+    /// Keep the store's secret key under a passphrase. No node may run on the store.
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        step: KeyStep,
+    },
     /// Let programs on other machines ask this node over HTTP.
     Token {
         /// What to do.
@@ -620,6 +626,17 @@ impl std::str::FromStr for GivenRight {
 pub(crate) struct RevokeArgs {
     /// The node: its key, its name, or how its key begins.
     pub(crate) peer: String,
+}
+
+/// What to do with the key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyStep {
+    /// Encrypt it, or change its passphrase: asks for the new one, or reads it from a line of
+    /// standard input. The present one is taken from LITTORAL_PASSPHRASE, from the file that
+    /// LITTORAL_PASSPHRASE_FILE names, or asked for.
+    Encrypt,
+    /// Store it in the clear again, readable by its owner only.
+    Decrypt,
 }
 
 /// What to do with tokens.

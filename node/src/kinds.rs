@@ -55,6 +55,7 @@ const KINDS: &[Row] = &[
     Row(ErrorKind::MissingDependency, "missing-dependency", 409, EXIT_FAILED),
     Row(ErrorKind::Forked, "forked", 409, EXIT_FAILED),
     Row(ErrorKind::Forbidden, "forbidden", 403, EXIT_FAILED),
+    Row(ErrorKind::Passphrase, "passphrase", 500, EXIT_STORE),
     Row(ErrorKind::Refused, "refused", 403, EXIT_NETWORK),
     Row(ErrorKind::Network, "network", 502, EXIT_NETWORK),
     Row(ErrorKind::Protocol, "protocol", 502, EXIT_NETWORK),

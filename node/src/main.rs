@@ -19,6 +19,7 @@ mod members;
 mod node;
 mod node_file;
 mod output;
+mod passphrase;
 mod shape;
 mod signals;
 mod target;

@@ -29,6 +29,7 @@ def open(
     create: bool = True,
     network: str | None = None,
     cache_bytes: int | None = None,
+    passphrase: str | None = None,
 ) -> Store:
     """Opens the store in a directory, or makes a new one there."""
 

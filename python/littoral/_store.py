@@ -35,6 +35,7 @@ def open(
     create: bool = True,
     network: str | None = None,
     cache_bytes: int | None = None,
+    passphrase: str | None = None,
 ) -> "Store":
     """Open the store in the directory at ``path``, or make a new one there.
 
@@ -44,13 +45,18 @@ def open(
         network: the name of the network that a new store belongs to; only stores of one
             network sync. A store keeps the network it was made for.
         cache_bytes: how much of the store to keep in memory; 32 MiB if not given.
+        passphrase: what the node's key is encrypted with; a new store encrypts its key with it.
 
     Raises:
         LockedError: it is open already, here or in another process.
         NotAStoreError: something else is in the directory.
+        PassphraseError: the passphrase is missing or wrong.
 
     """
-    return Store(_native.open(path, create=create, network=network, cache_bytes=cache_bytes))
+    opened = _native.open(
+        path, create=create, network=network, cache_bytes=cache_bytes, passphrase=passphrase
+    )
+    return Store(opened)
 
 
 class Store:

@@ -32,13 +32,14 @@ pub(crate) struct Store {
 
 /// Opens the store in a directory, or makes a new one there.
 #[pyfunction]
-#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None))]
+#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None, passphrase=None))]
 pub(crate) fn open(
     py: Python<'_>,
     path: PathBuf,
     create: bool,
     network: Option<&str>,
     cache_bytes: Option<usize>,
+    passphrase: Option<&str>,
 ) -> PyResult<Store> {
     let mut options = Options::new().create(create);
     if let Some(network) = network {
@@ -46,6 +47,9 @@ pub(crate) fn open(
     }
     if let Some(bytes) = cache_bytes {
         options = options.cache_bytes(bytes);
+    }
+    if let Some(passphrase) = passphrase {
+        options = options.passphrase(passphrase);
     }
     let store = detached(py, || options.open(&path))?;
     Ok(Store { open: OpenStore::new(store, path) })

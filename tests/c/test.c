@@ -859,6 +859,23 @@ static void trusting(lit_store_t *store) {
     lit_store_free(peer);
 }
 
+static void passphrase(void) {
+    lit_options_t options;
+    lit_options_init(&options);
+    options.passphrase = S("low tide");
+    char place[4096];
+    snprintf(place, sizeof place, "%s/encrypted", directory);
+    lit_store_t *store = NULL;
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    lit_store_free(store);
+    GIVES(LIT_ERR_PASSPHRASE, lit_store_open(lit_cstr(place), NULL, &store, &err));
+    options.passphrase = S("high tide");
+    GIVES(LIT_ERR_PASSPHRASE, lit_store_open(lit_cstr(place), &options, &store, &err));
+    options.passphrase = S("low tide");
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    lit_store_free(store);
+}
+
 static void roster(void) {
     lit_store_t *founder = open_store("founder"), *member = open_store("member");
     lit_bytes_t key, other, bytes;
@@ -1049,6 +1066,7 @@ int main(int argc, char **argv) {
     null_pointers(store);
     trusting(store);
     roster();
+    passphrase();
     bundles(store);
     eight_threads(store);
     closing_under_everything();

@@ -46,7 +46,7 @@ pub(super) struct CollectionHead {
     pub(super) floor: Vector,
     /// How forked origins are named here.
     pub(super) branches: Arc<Branches>,
-    /// The origins of which we hold more than our own transactions have named.
+    /// The origins of which we hold more than our own transactions have named, under whatever name.
     pub(super) fresh: BTreeMap<Origin, Head>,
 }
 
@@ -72,6 +72,16 @@ impl CollectionHead {
     pub(super) fn exports(&self, node: NodeId) -> (Seq, Seq) {
         let newest = self.vector.get(&self.own_origin(node)).map_or(0, |row| row.seq);
         (newest, self.row.exported)
+    }
+
+    /// What the next own transaction names as seen: all that those under the present name have
+    /// not named. The first under a name follows none, and so names everything: whoever reads it
+    /// can tell from it alone what each name in it means, also where that origin forks
+    /// ([`branches`](crate::txn::branches)).
+    pub(super) fn unnamed(&self, node: NodeId) -> impl Iterator<Item = (Origin, Head)> {
+        let begun = self.vector.contains_key(&self.own_origin(node));
+        let rows = self.vector.iter().filter(move |(o, _)| !begun || self.fresh.contains_key(o));
+        rows.map(|(origin, row)| (*origin, Head { seq: row.seq, hash: row.hash.short() }))
     }
 
     /// The vector, as it is compared and sent.

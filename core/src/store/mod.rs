@@ -25,6 +25,7 @@ mod gate;
 mod heads;
 mod incarnation;
 mod invites;
+mod key_file;
 mod leave;
 pub mod log;
 mod open;

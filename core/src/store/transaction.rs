@@ -20,7 +20,7 @@ use super::{Inner, Store, tables};
 use crate::clock::Timestamp;
 use crate::crdt::{Batch, Cell, DocOps, Effects, Op, Row, Source, Stamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, Origin, Seq, check_collection, check_id};
+use crate::id::{Dot, Hash, NodeId, Origin, Seq, check_collection, check_id};
 use crate::limits::MAX_TXN_BYTES;
 use crate::txn::edit::{Base, Draft, Version};
 use crate::txn::{Dep, Scope, Signed, Txn};
@@ -102,9 +102,9 @@ impl Transaction {
         };
         let collections = heads
             .iter()
-            .filter(|head| !head.fresh.is_empty())
+            .filter(|head| head.unnamed(inner.node).next().is_some())
             .map(|head| {
-                let deps = deps(head, &pending);
+                let deps = deps(head, inner.node, &pending);
                 Ok((head.name.clone(), Open { deps, ..open(&inner, &heads, &head.name)? }))
             })
             .collect::<Result<_>>()?;
@@ -334,7 +334,7 @@ fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Result<
 }
 
 /// What the view has seen and neither our applied nor our queued transactions have named.
-fn deps(head: &CollectionHead, pending: &[Item]) -> Vec<Dep> {
+fn deps(head: &CollectionHead, node: NodeId, pending: &[Item]) -> Vec<Dep> {
     let named = |origin: &Origin, seq: Seq| {
         pending
             .iter()
@@ -342,10 +342,9 @@ fn deps(head: &CollectionHead, pending: &[Item]) -> Vec<Dep> {
             .flat_map(|item| &item.signed.txn.deps)
             .any(|dep| dep.origin == *origin && dep.seq >= seq)
     };
-    head.fresh
-        .iter()
+    head.unnamed(node)
         .filter(|(origin, head)| !named(origin, head.seq))
-        .map(|(origin, head)| Dep { origin: *origin, seq: head.seq, hash: head.hash })
+        .map(|(origin, head)| Dep { origin, seq: head.seq, hash: head.hash })
         .collect()
 }
 

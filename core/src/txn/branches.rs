@@ -11,9 +11,22 @@
 //! - a transaction belongs to the branch whose newest transaction it follows by its hash;
 //! - a dependency names a transaction by its hash;
 //! - a dot that an operation names beyond a fork is of the branch that its author had seen, which
-//!   the author's dependencies say ([`Branches::seen`]). Who knows of both names them apart;
+//!   the author's dependencies say ([`Branches::seen`]);
 //! - a counter row that was begun before the fork is added to by both branches. Each goes on with
 //!   a row of its own ([`Continued`]); who zeroes it in one branch zeroes both parts.
+//!
+//! All honest replicas must come to the same, in whatever order they hear of transactions and of
+//! forks; so nothing may follow from what else a replica holds or knows:
+//!
+//! - the branches of a root form a tree that follows from which of them there are: each goes on
+//!   from the one that holds what is before it. A fork that is found below others that are known
+//!   comes between, in what is kept of authors, too;
+//! - who names something beyond a fork without saying of which branch knew one side only: who
+//!   knows both names them apart. Which one, its own transactions say, from the first under its
+//!   name to this one, each by the difference to the one before. So the first says all that its
+//!   author has seen, also under former names: nobody else's transactions are asked. What is kept
+//!   of an author is only what these say; one that is kept to have seen what it has not goes on
+//!   to say what it sees before it names that.
 //!
 //! Words: the *root* is the origin that signs; an *external* number is the one that is signed.
 //! A branch may fork again; then it is the parent of two others. Pure: what is held is asked of
@@ -249,15 +262,30 @@ impl Branches {
     /// parent was called there.
     pub fn add(&mut self, branch: Branch, remainder: bool) {
         let name = branch.name();
-        if remainder {
-            let later = |other: &&mut Branch| {
-                other.parent == branch.parent
-                    && other.root == branch.root
-                    && other.base > branch.base
-            };
-            self.by_name.values_mut().filter(later).for_each(|other| other.parent = name);
-        }
+        let later = |other: &Branch| {
+            remainder
+                && other.parent == branch.parent
+                && other.root == branch.root
+                && other.base > branch.base
+        };
+        let later = self.by_name.iter().filter(|(_, other)| later(other));
+        let later: Vec<Origin> = later.map(|(other, _)| *other).collect();
+        later.into_iter().for_each(|later| self.put_between(name, later));
         self.by_name.insert(name, branch);
+    }
+
+    /// `later` goes on from `name`, which goes on from where `later` did. Who has seen of the one
+    /// has seen the other.
+    fn put_between(&mut self, name: Origin, later: Origin) {
+        let Some(branch) = self.by_name.get_mut(&later) else { return };
+        let parent = std::mem::replace(&mut branch.parent, name);
+        let took =
+            self.seen.iter().filter(|((_, forked), taken)| *forked == parent && **taken == later);
+        let authors: Vec<Origin> = took.map(|((author, _), _)| *author).collect();
+        for author in authors {
+            self.seen.insert((author, parent), name);
+            self.seen.insert((author, name), later);
+        }
     }
 
     // ---- names

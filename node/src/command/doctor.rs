@@ -35,7 +35,8 @@ fn findings(context: &Context) -> Result<Vec<FindingShape>> {
         return node.doctor();
     }
     let data = context.opening.directory()?;
-    match quietly(|| Options::new().doctor(data)) {
+    let options = context.opening.unlocked(Options::new())?;
+    match quietly(|| options.doctor(data)) {
         Err(err) if err.kind() == ErrorKind::Locked => match running_node(data) {
             Some(node) => node.doctor(),
             None => Err(err),

@@ -15,6 +15,7 @@ mod id;
 mod import;
 mod invite;
 mod join;
+mod key;
 mod peers;
 mod rescue;
 mod run;
@@ -84,6 +85,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Key { step } => key::key(&context, &step),
         Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),

@@ -30,7 +30,15 @@ impl Sandbox {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_littoral"));
         command.args(args).current_dir(self.dir.path());
-        for name in ["LITTORAL_DATA", "LITTORAL_LOG", "VISUAL", "EDITOR"] {
+        for name in [
+            "LITTORAL_DATA",
+            "LITTORAL_LOG",
+            "LITTORAL_PASSPHRASE",
+            "LITTORAL_PASSPHRASE_FILE",
+            "LITTORAL_TOKEN",
+            "VISUAL",
+            "EDITOR",
+        ] {
             command.env_remove(name);
         }
         command

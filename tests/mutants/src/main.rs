@@ -1,7 +1,7 @@
 //! The mutation check: bugs that are easily made are put back, one at a time, and each must be
 //! caught by a test.
 //!
-//! A test that never fails promises nothing. So here are ten bugs (`mutants/`), each of which
+//! A test that never fails promises nothing. So here are bugs (`mutants/`), each of which
 //! would break a promise without a sound; a copy of the sources is built with one of them in it,
 //! and the tests named in its file are run, then schedules of the simulator, until something
 //! fails. First everything is run over the code as it is: what fails there catches nothing.

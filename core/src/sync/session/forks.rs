@@ -156,14 +156,19 @@ impl Session {
         Ok(())
     }
 
-    /// What the peer sent contradicts what is held. If that was not known, it is asked again: one
-    /// of the two sees in the other's vector where.
+    /// What the peer sent contradicts what is held, itself or in what it builds on. One of the two
+    /// sees in the other's vector where, and it may be the one that holds more: so the peer hears
+    /// what is held here, and is asked what it holds. It says so when it is told of names.
     pub(super) fn forked(&mut self, name: &str, why: String, source: &dyn Source) -> Outcomes {
         if self.lose_patience(name)? {
             return self.refuse(name, Offence::Forked, why);
         }
         let dropped = self.lane(name)?.tail.abandon();
         self.stop(dropped)?;
+        self.say(&Control::Branches {
+            collection: name.to_owned(),
+            branches: source.branches(name),
+        });
         self.ask(name, source)
     }
 
