@@ -70,6 +70,32 @@ pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 pub const MAX_MEMBER_NAME_BYTES: usize = 128;
 /// Longest statement of a roster, in bytes.
 pub const MAX_STATEMENT_BYTES: usize = 256 << 10;
+/// Invitations that are remembered, open or not.
+pub const MAX_INVITES: usize = 256;
+/// Nodes that may join with one ticket.
+pub const MAX_INVITE_USES: u32 = 1000;
+/// For how long a ticket may be good: a year.
+pub const MAX_INVITE_MS: u64 = 366 * 86_400_000;
+/// Longest message of a node that wants to join.
+pub const MAX_JOIN_BYTES: usize = 512;
+/// Statements of a roster that come with the answer to it, in bytes.
+pub const WELCOME_STATEMENTS_BYTES: usize = 1 << 20;
+/// Longest such answer: statements and their lengths, and as many rights as a grant names.
+pub const MAX_WELCOME_BYTES: usize = 2 * WELCOME_STATEMENTS_BYTES;
+/// How long joining may take, from the end of the handshake on.
+pub const JOIN_TIMEOUT_MS: u64 = 5_000;
+/// Nodes that may be joining at once.
+pub const MAX_JOINING: usize = 8;
+/// Attempts to join that are heard in quick succession,
+pub const MAX_JOIN_ATTEMPTS: u32 = 32;
+/// and then one each time that so much has passed. A secret has 128 bits.
+pub const JOIN_ATTEMPT_MS: u64 = 250;
+/// Bytes that QUIC holds of a node that is no member, or not known to be one yet.
+pub const STRANGER_WINDOW_BYTES: usize = 64 << 10;
+/// Addresses that a ticket names.
+pub const MAX_TICKET_ADDRESSES: usize = 8;
+/// Longest text of a ticket, in characters.
+pub const MAX_TICKET_CHARS: usize = 4096;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.
 pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
 /// Bytes that a collection with nothing unacknowledged may send although the link's window
@@ -139,6 +165,8 @@ pub const READ_QUEUE_CHUNKS: usize = 64;
 pub const MAX_INCOMING_BYTES: u64 = 64 << 10;
 /// Longest host name of a peer's address, in bytes, as DNS has it.
 pub const MAX_HOST_BYTES: usize = 253;
+/// Places at which one peer may be.
+pub const MAX_PEER_PLACES: usize = 8;
 /// Addresses of one host that are tried.
 pub const MAX_HOST_ADDRESSES: usize = 8;
 /// Nodes refused at the handshake that are remembered by name, the newest.
@@ -224,5 +252,6 @@ const _: () = assert!(140 * MAX_VECTOR_ENTRIES + 1024 <= MAX_FRAME_BYTES);
 const _: () = assert!(MAX_BUNDLE_DOCUMENTS_BYTES <= u32::MAX as usize);
 // What a link remembers of its peer fits into a bundle twice: where it begins and where it ends.
 const _: () = assert!(2 * MAX_LINK_VECTOR_ENTRIES <= MAX_BUNDLE_VECTOR_ENTRIES);
+const _: () = assert!(MAX_TICKET_ADDRESSES <= MAX_PEER_PLACES);
 const _: () = assert!(KEEP_ALIVE_MS * 2 < IDLE_TIMEOUT_MS);
 const _: () = assert!(RECONNECT_MIN_MS <= RECONNECT_MAX_MS);

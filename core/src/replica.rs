@@ -12,6 +12,7 @@ use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
 use crate::sync::door::{HearOutcome, Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
+use crate::txn::joining::{JoinRefusal, JoinRequest, Welcome};
 use crate::txn::roster::Rights;
 use crate::txn::snapshot::{Span, SpanDigest, ViewHead};
 use crate::txn::{NetworkId, NodeKey, Scope};
@@ -44,6 +45,24 @@ pub trait Replica: Source + Send + Sync {
 
     /// Takes a step with a snapshot of `peer`. Blocks.
     fn step(&self, collection: &str, peer: &NodeId, step: SnapshotStep) -> Result<StepOutcome>;
+
+    /// Whether somebody may become a member with a ticket at this time. Does not block.
+    fn has_open_invites(&self) -> bool {
+        false
+    }
+
+    /// Makes a member of a node that has proved its key, if it shows a good secret; durable when
+    /// this returns. Blocks.
+    fn admit(
+        &self,
+        _guest: &NodeId,
+        _request: &JoinRequest,
+    ) -> Result<std::result::Result<Welcome, JoinRefusal>> {
+        Ok(Err(JoinRefusal::Unknown))
+    }
+
+    /// Belongs to the roster of a node that has let us in, and keeps where that is. Blocks.
+    fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()>;
 
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
@@ -250,6 +269,22 @@ impl Replica for Store {
                 StepOutcome::Staged
             }
         })
+    }
+
+    fn has_open_invites(&self) -> bool {
+        Store::has_open_invites(self)
+    }
+
+    fn admit(
+        &self,
+        guest: &NodeId,
+        request: &JoinRequest,
+    ) -> Result<std::result::Result<Welcome, JoinRefusal>> {
+        Store::admit(self, guest, request)
+    }
+
+    fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()> {
+        Store::enter(self, welcome, inviter, addresses)
     }
 
     fn flush(&self) -> Result<()> {

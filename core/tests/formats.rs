@@ -424,6 +424,9 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         SNAPSHOT_IDLE_MS MAX_REASON_BYTES HELLO_TIMEOUT_MS LOG_SEGMENT_BYTES MAX_LOG_BATCH_BYTES
         MAX_VERSION_LEAVES MAX_BRANCHES MAX_FORK_HASHES MAX_GRANTS MAX_VOUCHES MAX_GRANT_COLLECTIONS
         MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES HASHES_DENSE MAX_VIEW_HASHES
+        MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES MAX_TICKET_CHARS MAX_TICKET_ADDRESSES
+        STRANGER_WINDOW_BYTES MAX_JOIN_BYTES MAX_WELCOME_BYTES WELCOME_STATEMENTS_BYTES MAX_JOINING
+        JOIN_TIMEOUT_MS MAX_JOIN_ATTEMPTS JOIN_ATTEMPT_MS
     };
     let mut named = BTreeSet::new();
     for text in [page("FORMAT.md"), page("PROTOCOL.md")] {
@@ -482,7 +485,7 @@ fn tables_of_the_state_are_on_the_page() {
 #[test]
 fn types_of_messages_are_on_the_page() {
     let page = page("PROTOCOL.md");
-    for text in [source("sync/message.rs"), source("sync/ask.rs")] {
+    for text in [source("sync/message.rs"), source("sync/ask.rs"), source("sync/joining.rs")] {
         for line in text.lines().filter(|line| line.contains("const ") && line.contains(": u8 =")) {
             let mut words = line.split("const ").nth(1).unwrap().split([':', '=', ';']);
             let name = words.next().unwrap().to_lowercase().replace('_', "");

@@ -22,6 +22,7 @@ mod session;
 mod snapshot;
 mod stores;
 mod text;
+mod ticket;
 
 pub use apply::{apply, recover};
 pub use formats::{row, state, transaction, value, version};
@@ -31,13 +32,14 @@ pub use roster::statement;
 pub use session::session;
 pub use snapshot::{document, head, join};
 pub use text::{json, text};
+pub use ticket::ticket;
 
 /// A target: its name, its function, and how many mutations of each input of its corpus an
 /// ordinary test run tries. Those that open stores are slow.
 pub type Target = (&'static str, fn(&[u8]), usize);
 
 /// All of them.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("transaction", transaction, 1000),
     ("message", message, 2000),
     ("session", session, 100),
@@ -54,4 +56,5 @@ pub const TARGETS: [Target; 16] = [
     ("version", version, 1000),
     ("state", state, 2000),
     ("statement", statement, 1000),
+    ("ticket", ticket, 2000),
 ];

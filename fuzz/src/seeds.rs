@@ -33,7 +33,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     signed.extend(txns.first().cloned());
     BTreeMap::from([
         ("transaction", signed),
-        ("message", small(&frames)),
+        ("message", [small(&frames), super::message::joining_seeds()].concat()),
         ("session", scripts),
         ("head", vec![head, head_body]),
         ("document", small(&documents)),
@@ -48,6 +48,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("version", vec![[&[0][..], &sample_version()].concat(), vec![0], vec![31]]),
         ("state", states()),
         ("statement", super::roster::seeds()),
+        ("ticket", super::ticket::seeds()),
     ])
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use littoral::limits::MAX_INVITE_USES;
 use littoral::net::PeerAddress;
 use littoral::store::Collections;
 use littoral::txn::roster::Right;
@@ -11,6 +12,13 @@ use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
+
+/// Where `run` accepts links, unless it is told otherwise.
+pub(crate) const LISTEN: &str = "0.0.0.0:4433";
+/// Where it answers HTTP.
+const HTTP: &str = "127.0.0.1:8090";
+/// How much of the state it keeps in memory.
+const CACHE_MIB: u32 = 32;
 
 /// An edge-replicated document store: edit offline, sync over QUIC, converge.
 ///
@@ -88,6 +96,19 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Make a ticket: one line that lets another machine join, with `littoral join`.
+    ///
+    /// Whoever has it may join, until it was used, has expired or is revoked: hand it over as you
+    /// would a key. It goes to standard output alone; on a terminal it is shown as a QR code, too.
+    /// The first ticket founds the network's roster.
+    Invite(InviteArgs),
+    /// List the tickets that were made and who joined with them, or revoke one.
+    Invites(InvitesArgs),
+    /// Join the network of whoever made a ticket: keys, rights, and the first sync.
+    ///
+    /// Makes the store if there is none. Ends when it is in sync; `littoral run` keeps it so, with
+    /// whom it has joined.
+    Join(JoinArgs),
     /// List who belongs to the network, what each may do, and how its link stands.
     Peers,
     /// Found the network's roster: from then on, rights decide who may do what.
@@ -184,7 +205,7 @@ pub(crate) struct VersionArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Where to accept links (UDP). Peers prove their keys; others are turned away.
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4433")]
+    #[arg(long, value_name = "ADDR", default_value = LISTEN)]
     pub(crate) listen: SocketAddr,
     /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
     #[arg(long, value_name = "PEER")]
@@ -195,10 +216,10 @@ pub(crate) struct RunArgs {
     pub(crate) collections: Option<WantedNames>,
     /// Where to answer HTTP. Where other machines reach it, every request needs a token (`littoral
     /// token create`).
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    #[arg(long, value_name = "ADDR", default_value = HTTP)]
     pub(crate) http: SocketAddr,
     /// How much of the state to keep in memory, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    #[arg(long, value_name = "MIB", default_value_t = CACHE_MIB)]
     pub(crate) cache: u32,
     /// History to keep of each collection for peers that were away, in MiB: who was away for
     /// longer is sent a snapshot. Kept in the store; 64 at first.
@@ -207,6 +228,14 @@ pub(crate) struct RunArgs {
     /// And not what is older than this. Kept in the store; 30 at first.
     #[arg(long, value_name = "DAYS")]
     pub(crate) log_days: Option<u32>,
+}
+
+impl RunArgs {
+    /// At these addresses, and else as if nothing was said.
+    pub(crate) fn at(listen: SocketAddr, http: SocketAddr) -> RunArgs {
+        let (peer, collections, log_budget, log_days) = (Vec::new(), None, None, None);
+        RunArgs { listen, peer, collections, http, cache: CACHE_MIB, log_budget, log_days }
+    }
 }
 
 /// Collections to exchange.
@@ -457,6 +486,95 @@ pub(crate) struct LeaveArgs {
     /// Also if writes are lost that no peer was given.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Of `invite`.
+#[derive(Debug, Args)]
+pub(crate) struct InviteArgs {
+    /// In which collections: names with commas between, or `*` for all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "*")]
+    pub(crate) collections: Vec<String>,
+    /// What whoever joins may do there: read, write, admin. Each includes those before it.
+    #[arg(long, value_name = "RIGHT", default_value = "write")]
+    pub(crate) rights: GivenRight,
+    /// For how long the ticket is good: 90s, 30m, 1h, 7d.
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(crate) expires: Lifetime,
+    /// What people call the new member; without this, as it calls itself.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) name: String,
+    /// Let so many nodes join with it.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "reusable")]
+    uses: u32,
+    /// Let any number of nodes join with it (up to 1000).
+    #[arg(long)]
+    reusable: bool,
+    /// Where this node is reached, such as boat.example:4433, instead of where it listens. Repeat
+    /// for more.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Vec<String>,
+    /// Show the QR code wherever the output goes.
+    #[arg(long)]
+    pub(crate) qr: bool,
+}
+
+impl InviteArgs {
+    /// How many may join.
+    pub(crate) fn uses(&self) -> u32 {
+        if self.reusable { MAX_INVITE_USES } else { self.uses }
+    }
+}
+
+/// Seconds, as people write them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetime(pub(crate) u64);
+
+impl std::str::FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Lifetime, String> {
+        let wrong = || format!("'{text}' is no time such as 90s, 30m, 1h or 7d");
+        let unit = text.chars().last().ok_or_else(wrong)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+        count.checked_mul(seconds).map(Lifetime).ok_or_else(wrong)
+    }
+}
+
+/// Of `invites`.
+#[derive(Debug, Args)]
+pub(crate) struct InvitesArgs {
+    /// Let nobody join with this ticket any more: its name, or how that begins.
+    #[arg(long, value_name = "ID")]
+    pub(crate) revoke: Option<String>,
+}
+
+/// Of `join`.
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// The ticket, as `littoral invite` printed it; `-` reads standard input.
+    pub(crate) ticket: String,
+    /// What this node is called, if the ticket does not say; without this, as the machine.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Give up after so many seconds. Who has joined by then has joined.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) timeout: u64,
+    /// Then go on as `littoral run` does.
+    #[arg(long)]
+    pub(crate) run: bool,
+    /// With --run: where to accept links.
+    #[arg(long, value_name = "ADDR", default_value = LISTEN, requires = "run")]
+    pub(crate) listen: SocketAddr,
+    /// With --run: where to answer HTTP.
+    #[arg(long, value_name = "ADDR", default_value = HTTP, requires = "run")]
+    pub(crate) http: SocketAddr,
 }
 
 /// Of `found-roster`.

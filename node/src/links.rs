@@ -5,11 +5,18 @@ use littoral::net::{
     CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
 };
 
-use crate::shape::{FindingShape, LinkCollection, LinkShape, RefusalShape};
+use crate::shape::{FindingShape, JoinsShape, LinkCollection, LinkShape, RefusalShape};
 
 /// All links of a network, in the order in which they came.
 pub(crate) fn shapes(network: &Network) -> Vec<LinkShape> {
     network.links().iter().map(LinkShape::from).collect()
+}
+
+/// What became of those who wanted to join.
+pub(crate) fn joins(network: &Network) -> JoinsShape {
+    let joins = network.joins();
+    let refused = joins.refused.iter().map(|(why, count)| ((*why).to_owned(), *count));
+    JoinsShape { joined: joins.joined, refused: refused.collect() }
 }
 
 /// Nodes that a network turned away, newest first.

@@ -3,6 +3,8 @@
 //! Documents and fields inside are JSON as the core defines it. Fields are added to these
 //! shapes, never renamed; readers ignore what they don't know.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
 use littoral::id::Vector;
@@ -231,6 +233,19 @@ pub(crate) struct Running {
     pub(crate) links: Vec<LinkShape>,
     /// Nodes that were turned away, newest first.
     pub(crate) refused: Vec<RefusalShape>,
+    /// What became of those who showed a ticket.
+    #[serde(default)]
+    pub(crate) joins: JoinsShape,
+}
+
+/// What became of those who wanted to join, since the node was started.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct JoinsShape {
+    /// How many became members.
+    pub(crate) joined: u64,
+    /// How many did not, by why: unknown, expired, used, revoked, former, elsewhere, not-admin,
+    /// broken, busy.
+    pub(crate) refused: BTreeMap<String, u64>,
 }
 
 /// A link to a peer.

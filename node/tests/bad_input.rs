@@ -121,10 +121,3 @@ fn a_node_that_is_not_there_or_none_is_a_network_error() {
     let failure: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(failure["error"]["code"], "network");
 }
-
-#[test]
-fn http_on_an_open_address_needs_a_word() {
-    let here = Sandbox::new();
-    assert!(here.fails(5, &["run", "--http", "0.0.0.0:0"]).contains("authentication"));
-    assert!(!here.path("littoral-data").exists());
-}

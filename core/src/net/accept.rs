@@ -13,8 +13,11 @@ use tokio::time::timeout;
 
 use super::driver::{drive, ending_of};
 use super::ending::Ending;
+use super::joining;
 use super::network::Shared;
-use super::tls;
+use super::tls::{self, Purpose};
+use super::transport;
+use crate::id::NodeId;
 use crate::limits::{HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_UNVALIDATED_HANDSHAKES};
 use crate::sync::message::CloseCode;
 
@@ -44,21 +47,43 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, permit: OwnedSemaphore
         Err(_) => return tracing::debug!(%from, "handshake took too long"),
     };
     drop(permit);
-    host(shared, connection).await;
+    receive(shared, connection).await;
 }
 
-async fn host(shared: Arc<Shared>, connection: Connection) {
-    let taken = tls::peer(&connection).and_then(|peer| {
-        let from = connection.remote_address();
-        let from = std::net::SocketAddr::new(from.ip().to_canonical(), from.port());
-        Shared::take_in(&shared, peer, from.to_string())
-    });
-    let guard = match taken {
-        Ok(guard) => guard,
-        Err(error) => {
-            let ending = Ending::said(CloseCode::Done, error.message().to_owned(), false);
-            return ending.close(&connection);
+/// A node that is not trusted got here because somebody may join: it may do that, and no more.
+async fn receive(shared: Arc<Shared>, connection: Connection) {
+    let peer = match tls::peer(&connection) {
+        Ok(peer) => peer,
+        Err(error) => return turn_away(&connection, CloseCode::Protocol, error.message()),
+    };
+    match (tls::purpose(&connection), shared.trust.is_trusted(&peer)) {
+        (Purpose::Join, true) => joining::host(shared, connection, peer).await,
+        (Purpose::Join, false) if shared.trust.may_join(&peer) => {
+            joining::host(shared, connection, peer).await;
         }
+        (Purpose::Sync, true) => {
+            transport::welcome(&connection);
+            host(shared, connection, peer).await;
+        }
+        (_, false) => {
+            shared.trust.turn_away(&peer);
+            let reason = "the other node does not trust this node's key: trust it there, or join \
+                          with a ticket";
+            turn_away(&connection, CloseCode::Stranger, reason);
+        }
+    }
+}
+
+fn turn_away(connection: &Connection, code: CloseCode, reason: &str) {
+    Ending::said(code, reason.to_owned(), false).close(connection);
+}
+
+async fn host(shared: Arc<Shared>, connection: Connection, peer: NodeId) {
+    let from = connection.remote_address();
+    let from = std::net::SocketAddr::new(from.ip().to_canonical(), from.port());
+    let guard = match Shared::take_in(&shared, peer, from.to_string()) {
+        Ok(guard) => guard,
+        Err(error) => return turn_away(&connection, CloseCode::Done, error.message()),
     };
     let entry = guard.entry();
     let (site, peer) = (Arc::clone(&shared.site), entry.peer);

@@ -1,5 +1,8 @@
 //! Where a peer is, and who it must be: `host:port#KEY`.
 //!
+//! It may be at several places, `host:port,host:port#KEY`: those are tried one after the other,
+//! each with a head start over the next, and the first that answers is taken.
+//!
 //! The host is a name or an IP address, IPv6 in brackets: `[::1]:4433#KEY`. A name is
 //! looked up at each attempt to connect, never once and for all: peers move. The key is
 //! what is trusted; whoever answers at the address without it is not the peer.
@@ -10,7 +13,8 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::id::NodeId;
-use crate::limits::MAX_HOST_BYTES;
+use crate::limits::{MAX_HOST_BYTES, MAX_PEER_PLACES};
+use crate::txn::ticket::Ticket;
 
 /// Where a peer is, and the key that it must prove to hold.
 ///
@@ -27,6 +31,8 @@ use crate::limits::MAX_HOST_BYTES;
 pub struct PeerAddress {
     host: String,
     port: u16,
+    /// Where else it may be.
+    also: Vec<(String, u16)>,
     key: NodeId,
 }
 
@@ -37,16 +43,48 @@ impl PeerAddress {
         check_host(&host)?;
         match port {
             0 => Err(Error::invalid("port 0 can't be connected to; ports are 1 to 65535")),
-            _ => Ok(PeerAddress { host, port, key }),
+            _ => Ok(PeerAddress { host, port, also: Vec::new(), key }),
         }
     }
 
-    /// The host: a name or an IP address, IPv6 without brackets.
+    /// At one more place, to be tried after those before.
+    pub fn or_at(mut self, host: impl Into<String>, port: u16) -> Result<PeerAddress> {
+        let place = PeerAddress::new(host, port, self.key)?;
+        if self.also.len() + 1 >= MAX_PEER_PLACES {
+            return Err(Error::invalid(format!(
+                "a peer's address has at most {MAX_PEER_PLACES} places"
+            )));
+        }
+        self.also.push((place.host, place.port));
+        Ok(self)
+    }
+
+    /// Where a ticket says that its maker is.
+    pub(super) fn of_ticket(ticket: &Ticket) -> Result<PeerAddress> {
+        format!("{}#{}", ticket.addresses.join(","), ticket.inviter).parse()
+    }
+
+    /// All places, in the order in which they are tried: hosts, IPv6 without brackets, and ports.
+    pub fn all(&self) -> impl Iterator<Item = (&str, u16)> {
+        let also = self.also.iter().map(|(host, port)| (host.as_str(), *port));
+        std::iter::once((self.host.as_str(), self.port)).chain(also)
+    }
+
+    /// All places as text, without the key: `host:port,host:port`.
+    pub fn places(&self) -> String {
+        let place = |(host, port): (&str, u16)| match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        self.all().map(place).collect::<Vec<_>>().join(",")
+    }
+
+    /// The host, of several places the first: a name or an IP address, IPv6 without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The UDP port.
+    /// The UDP port, of several places that of the first.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -59,10 +97,7 @@ impl PeerAddress {
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}#{}", self.host, self.port, self.key),
-            false => write!(f, "{}:{}#{}", self.host, self.port, self.key),
-        }
+        write!(f, "{}#{}", self.places(), self.key)
     }
 }
 
@@ -71,20 +106,30 @@ impl FromStr for PeerAddress {
 
     fn from_str(text: &str) -> Result<PeerAddress> {
         let text = text.trim();
-        let (place, key) = text.split_once('#').ok_or_else(|| {
+        let (places, key) = text.split_once('#').ok_or_else(|| {
             Error::invalid(
                 "a peer's address is host:port#KEY; this one has no '#': append the peer's key, \
                  as `littoral id` prints it there",
             )
         })?;
-        let (host, port) = split_place(place)?;
-        let port = port.parse().map_err(|_| {
-            Error::invalid(format!(
-                "a port is a number from 1 to 65535; the one in {place:?} is {port:?}"
-            ))
-        })?;
-        PeerAddress::new(host, port, key.parse()?)
+        let mut places = places.split(',');
+        let (host, port) = read_place(places.next().unwrap_or_default())?;
+        let first = PeerAddress::new(host, port, key.parse()?)?;
+        places.try_fold(first, |address, place| {
+            let (host, port) = read_place(place)?;
+            address.or_at(host, port)
+        })
     }
+}
+
+fn read_place(place: &str) -> Result<(&str, u16)> {
+    let (host, port) = split_place(place)?;
+    let port = port.parse().map_err(|_| {
+        Error::invalid(format!(
+            "a port is a number from 1 to 65535; the one in {place:?} is {port:?}"
+        ))
+    })?;
+    Ok((host, port))
 }
 
 /// Splits `host:port` and `[v6]:port`.
@@ -166,6 +211,23 @@ mod tests {
         ] {
             let error = text.parse::<PeerAddress>().unwrap_err();
             assert!(error.message().contains(remedy), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_peer_may_be_at_several_places() {
+        let text = format!("192.0.2.7:1,[2001:db8::7]:2,boat:3#{}", key());
+        let address: PeerAddress = text.parse().unwrap();
+        assert_eq!(address.to_string(), text);
+        assert_eq!((address.host(), address.port()), ("192.0.2.7", 1));
+        let all: Vec<_> = address.all().collect();
+        assert_eq!(all, [("192.0.2.7", 1), ("2001:db8::7", 2), ("boat", 3)]);
+        for wrong in ["a:1,#", "a:1,b#", ",a:1#", "a:1,b:0#", "a:1, b:2#"] {
+            assert!(format!("{wrong}{}", key()).parse::<PeerAddress>().is_err(), "{wrong}");
+        }
+        for (count, legal) in [(MAX_PEER_PLACES, true), (MAX_PEER_PLACES + 1, false)] {
+            let many = format!("{}#{}", vec!["a:1"; count].join(","), key());
+            assert_eq!(many.parse::<PeerAddress>().is_ok(), legal);
         }
     }
 

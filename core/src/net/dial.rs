@@ -109,44 +109,71 @@ async fn changed(wishes: &mut watch::Receiver<Wish>) {
     let _ = wishes.changed().await;
 }
 
-/// Looks the host up and makes a connection to one of its addresses.
-async fn reach(dial: &Dial) -> Result<Connection, Ending> {
+/// Looks the peer's hosts up and makes a connection to one of their addresses.
+pub(super) async fn reach(dial: &Dial) -> Result<Connection, Ending> {
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-    let reached = timeout(limit, async { race(dial, resolve(&dial.target).await?).await }).await;
+    let reached = timeout(limit, try_places(dial)).await;
     reached.unwrap_or_else(|_| Err(Ending::lost(&quinn::ConnectionError::TimedOut)))
 }
 
-async fn resolve(target: &PeerAddress) -> Result<Vec<SocketAddr>, Ending> {
-    let found = lookup_host((target.host(), target.port())).await.map_err(|error| {
-        Ending::broken(format!("could not look up the host {}: {error}", target.host()))
-    })?;
+/// Tries the places at which a peer may be, as [`race`] does the addresses of one: a name that
+/// can't be looked up now holds up none of the others.
+async fn try_places(dial: &Dial) -> Result<Connection, Ending> {
+    let mut attempts = JoinSet::new();
+    for (number, (host, port)) in (0..).zip(dial.target.all()) {
+        let (host, endpoint, config) =
+            (host.to_owned(), dial.endpoint.clone(), dial.config.clone());
+        attempts.spawn(async move {
+            sleep(HEAD_START * number).await;
+            race(&endpoint, &config, resolve(&host, port).await?).await
+        });
+    }
+    first(attempts).await
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Ending> {
+    let found = lookup_host((host, port))
+        .await
+        .map_err(|error| Ending::broken(format!("could not look up the host {host}: {error}")))?;
     let found: Vec<SocketAddr> = found.take(MAX_HOST_ADDRESSES).collect();
     match found.is_empty() {
-        true => Err(Ending::broken(format!("the host {} has no address", target.host()))),
+        true => Err(Ending::broken(format!("the host {host} has no address"))),
         false => Ok(found),
     }
 }
 
 /// Tries the addresses one after the other, each with a head start over the next; the first
 /// that answers is taken. `localhost` is often two addresses of which one answers.
-async fn race(dial: &Dial, addresses: Vec<SocketAddr>) -> Result<Connection, Ending> {
+async fn race(
+    endpoint: &Endpoint,
+    config: &ClientConfig,
+    addresses: Vec<SocketAddr>,
+) -> Result<Connection, Ending> {
     let mut attempts = JoinSet::new();
-    for (place, address) in (0..).zip(addresses) {
-        let (endpoint, config) = (dial.endpoint.clone(), dial.config.clone());
+    for (number, address) in (0..).zip(addresses) {
+        let (endpoint, config) = (endpoint.clone(), config.clone());
         attempts.spawn(async move {
-            sleep(HEAD_START * place).await;
+            sleep(HEAD_START * number).await;
             shake_hands(&endpoint, config, address).await
         });
     }
-    let mut last = Ending::broken("no address answered");
+    first(attempts).await
+}
+
+/// The first that succeeds. If none does, why: a refusal says more than that nobody was there.
+async fn first(mut attempts: JoinSet<Result<Connection, Ending>>) -> Result<Connection, Ending> {
+    let mut why = Ending::broken("no address answered");
     while let Some(attempt) = attempts.join_next().await {
-        match attempt {
+        let ending = match attempt {
             Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(ending)) => last = ending,
-            Err(error) => last = ending_of(Err(error)),
+            Ok(Err(ending)) => ending,
+            Err(error) => ending_of(Err(error)),
+        };
+        if !why.refused {
+            why = ending;
         }
     }
-    Err(last)
+    Err(why)
 }
 
 async fn shake_hands(

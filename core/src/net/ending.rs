@@ -26,7 +26,10 @@ pub(super) struct Ending {
 impl Ending {
     /// As a session says.
     pub(super) fn said(code: CloseCode, reason: String, by_peer: bool) -> Ending {
-        let refused = matches!(code, CloseCode::Version | CloseCode::Network);
+        let refused = matches!(
+            code,
+            CloseCode::Version | CloseCode::Network | CloseCode::Ticket | CloseCode::Stranger
+        );
         Ending { code, reason, by_peer, refused }
     }
 
@@ -79,7 +82,11 @@ impl Ending {
             }
             _ => return None,
         };
-        Some(Ending::refused(reason, by_peer))
+        let mut ending = Ending::refused(reason, by_peer);
+        if (u64::from(code), by_peer) == (ACCESS_DENIED, true) {
+            ending.code = CloseCode::Stranger;
+        }
+        Some(ending)
     }
 
     /// Closes the connection with what the peer may know. Why our own store failed may name
@@ -101,6 +108,7 @@ mod tests {
     fn another_network_or_version_is_a_refusal_and_a_goodbye_is_not() {
         let refused = |code| Ending::said(code, String::new(), true).refused;
         assert!(refused(CloseCode::Version) && refused(CloseCode::Network));
+        assert!(refused(CloseCode::Ticket) && refused(CloseCode::Stranger));
         assert!(!refused(CloseCode::Done) && !refused(CloseCode::StoreFailed));
     }
 

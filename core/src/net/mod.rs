@@ -10,6 +10,7 @@
 //! | `network` | the network of a store: its public calls, its sockets |
 //! | `links`, `link` | all links and which shall run; one link as others see it |
 //! | `dial`, `accept` | the two ways in which a connection comes up |
+//! | `joining` | connections by which a node becomes a member |
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust` | whom we let in, and whom we turned away |
@@ -24,6 +25,7 @@ mod blocking;
 mod dial;
 mod driver;
 mod ending;
+mod joining;
 mod link;
 mod links;
 mod network;
@@ -38,6 +40,7 @@ mod trust;
 
 pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
+pub use joining::Joins;
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};

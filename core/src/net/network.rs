@@ -20,17 +20,21 @@ use super::address::PeerAddress;
 use super::bell::Bell;
 use super::dial::{Dial, keep_up};
 use super::driver::Site;
+use super::joining::{self, Attempts, Joins};
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
 use super::outside::{Machine, Outside};
 use super::status::{LinkState, LinkStatus};
+use super::tls::Purpose;
 use super::transport;
 use super::trust::{Refusals, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
-use crate::limits::{CLOSE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_LINKS};
+use crate::limits::{CLOSE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_JOINING, MAX_LINKS};
 use crate::replica::{Replica, Watching};
 use crate::store::Store;
+use crate::txn::joining::Welcome;
+use crate::txn::ticket::Ticket;
 
 /// Threads that serve all links of a store. What blocks has threads of its own.
 const WORKERS: usize = 2;
@@ -138,6 +142,23 @@ impl Network {
         self.shared.connect(address)
     }
 
+    /// Becomes a member with a ticket: dials whoever made it, shows the secret, enters the roster,
+    /// and keeps up a link from then on, as [`Network::connect`] does. `name` is what this node is
+    /// called, if the ticket does not say. It tries again until it is answered or `timeout` is
+    /// over; doing it again with the same ticket does no harm.
+    ///
+    /// Errors: [`ErrorKind::Refused`] if the ticket lets nobody in, or not this node;
+    /// [`ErrorKind::InvalidInput`] if the store belongs to another network, or roster;
+    /// [`ErrorKind::Timeout`].
+    pub fn join(&self, ticket: &Ticket, name: &str, timeout: Duration) -> Result<(Welcome, Link)> {
+        self.shared.join(ticket, name, timeout)
+    }
+
+    /// What became of those who wanted to join here.
+    pub fn joins(&self) -> Joins {
+        self.shared.joins().clone()
+    }
+
     /// Accepts links of this node from now on, as long as this network lives.
     pub fn trust(&self, node: NodeId) {
         self.shared.trust.trust(node);
@@ -218,6 +239,10 @@ pub(super) struct Shared {
     pub(super) trust: Arc<Trust>,
     /// Room for handshakes of those who dial us.
     pub(super) handshakes: Arc<Semaphore>,
+    /// Room for those who want to join.
+    pub(super) joining: Arc<Semaphore>,
+    attempts: Mutex<Attempts>,
+    joins: Mutex<Joins>,
     links: Mutex<Links>,
     sockets: Mutex<Sockets>,
     bell: Arc<Bell>,
@@ -237,6 +262,9 @@ impl Shared {
             trust: Arc::new(Trust::new(Arc::clone(&site.replica))),
             site: Arc::new(site),
             handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            joining: Arc::new(Semaphore::new(MAX_JOINING)),
+            attempts: Mutex::new(Attempts::new()),
+            joins: Mutex::default(),
             links: Mutex::default(),
             sockets: Mutex::default(),
             bell: Arc::default(),
@@ -269,7 +297,7 @@ impl Shared {
                 "this is the key of this very node; connect to another node's address",
             ));
         }
-        let config = transport::client(self.site.replica.node_key(), peer)?;
+        let config = transport::client(self.site.replica.node_key(), peer, Purpose::Sync)?;
         let endpoint = self.dialler()?;
         let mut links = self.links();
         if let Some(entry) = links.dialling(&target) {
@@ -290,6 +318,65 @@ impl Shared {
             drop(guard);
         });
         Ok(Link::new(Arc::clone(self), entry))
+    }
+
+    fn join(
+        self: &Arc<Shared>,
+        ticket: &Ticket,
+        name: &str,
+        timeout: Duration,
+    ) -> Result<(Welcome, Link)> {
+        let replica = &self.site.replica;
+        if ticket.network != replica.network() {
+            return Err(Error::invalid(
+                "the store belongs to another network than the ticket; join with a new store",
+            ));
+        }
+        if ticket.inviter == self.site.us {
+            return Err(Error::invalid("this node made the ticket; join with it on another one"));
+        }
+        let request = joining::request(&**replica, ticket, name);
+        let target = PeerAddress::of_ticket(ticket)?;
+        let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
+        let dial = Dial { endpoint: self.dialler()?, config, target: target.clone() };
+        let (done, welcome) = std::sync::mpsc::channel();
+        let shared = Arc::clone(self);
+        let task = self.handle.spawn(async move {
+            let deadline = tokio::time::Instant::now() + timeout;
+            // Nobody listens any more if the network was closed meanwhile.
+            let _ = done.send(joining::join(shared, dial, request, deadline).await);
+        });
+        let welcome = welcome.recv().map_err(|_| {
+            task.abort();
+            Error::new(ErrorKind::Closed, "the network of this store was closed")
+        })??;
+        replica.enter(&welcome, ticket.inviter, &target.places())?;
+        Ok((welcome, self.connect(target)?))
+    }
+
+    /// Whether one more may try to join.
+    pub(super) fn may_try(&self) -> bool {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.take(tokio::time::Instant::now())
+    }
+
+    /// Notes that somebody has joined.
+    pub(super) fn note_joined(&self, guest: &NodeId) {
+        tracing::info!(%guest, "a node joined with a ticket");
+        self.joins().joined += 1;
+    }
+
+    /// Notes why somebody did not join.
+    pub(super) fn note_join(&self, guest: &NodeId, why: &'static str) {
+        tracing::warn!(%guest, why, "a node wanted to join and was refused");
+        *self.joins().refused.entry(why).or_default() += 1;
+        if !self.trust.is_trusted(guest) {
+            self.trust.turn_away(guest);
+        }
+    }
+
+    fn joins(&self) -> MutexGuard<'_, Joins> {
+        self.joins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dialler(&self) -> Result<Endpoint> {

@@ -15,6 +15,7 @@ use crate::replica::{Replica, Watching};
 use crate::sync::door::{Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::message::{CloseCode, Control};
 use crate::sync::{Lease, Page, Source, Summary, View as Served};
+use crate::txn::joining::Welcome;
 use crate::txn::snapshot::{Span, SpanDigest};
 use crate::txn::{NetworkId, NodeKey};
 
@@ -25,6 +26,7 @@ use crate::txn::{NetworkId, NodeKey};
 )]
 #[path = "../sync/tests/store.rs"]
 mod fake;
+mod joining;
 mod virtual_time;
 mod wire;
 
@@ -157,6 +159,10 @@ impl Replica for Fake {
         Ok(())
     }
 
+    fn enter(&self, _: &Welcome, _: NodeId, _: &str) -> Result<()> {
+        Ok(())
+    }
+
     fn flush(&self) -> Result<()> {
         Ok(())
     }
@@ -251,9 +257,13 @@ impl Stranger {
     }
 
     fn dial(&self, address: &PeerAddress) -> Connection {
+        self.dial_for(address, tls::Purpose::Sync)
+    }
+
+    fn dial_for(&self, address: &PeerAddress, purpose: tls::Purpose) -> Connection {
         self.runtime.block_on(async {
             let endpoint = transport::dialler(&outside::Machine).unwrap();
-            let config = transport::client(&self.key, address.key()).unwrap();
+            let config = transport::client(&self.key, address.key(), purpose).unwrap();
             let at: SocketAddr = ([127, 0, 0, 1], address.port()).into();
             endpoint.connect_with(config, at, tls::SERVER_NAME).unwrap().await.unwrap()
         })

@@ -18,6 +18,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use quinn::crypto::rustls::HandshakeData;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
@@ -37,8 +38,25 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::txn::NodeKey;
 
-/// The protocol that both ends must name; a change of the streams' form changes it.
-pub(super) const ALPN: &[u8] = b"littoral/1";
+/// What a connection is for. Both ends name it in the handshake; a change of the form of its
+/// streams changes the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A link.
+    Sync,
+    /// The exchange by which a node joins, and nothing else.
+    Join,
+}
+
+impl Purpose {
+    /// Its name in the handshake.
+    pub(super) const fn alpn(self) -> &'static [u8] {
+        match self {
+            Purpose::Sync => b"littoral/1",
+            Purpose::Join => b"littoral-join/1",
+        }
+    }
+}
 
 /// The name that a client puts where others put the server's: the key decides, not a name.
 pub(super) const SERVER_NAME: &str = "littoral";
@@ -56,7 +74,7 @@ pub(super) fn server_config(key: &NodeKey, admit: Admit) -> Result<ServerConfig>
         .map_err(broken)?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = [Purpose::Sync, Purpose::Join].map(|p| p.alpn().to_vec()).into();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
@@ -64,7 +82,7 @@ pub(super) fn server_config(key: &NodeKey, admit: Admit) -> Result<ServerConfig>
 }
 
 /// For connecting: proves `key`, and accepts `peer` and nobody else.
-pub(super) fn client_config(key: &NodeKey, peer: NodeId) -> Result<ClientConfig> {
+pub(super) fn client_config(key: &NodeKey, peer: NodeId, purpose: Purpose) -> Result<ClientConfig> {
     let provider = provider();
     let resolver = AlwaysResolvesClientRawPublicKeys::new(certified(key, &provider)?);
     let verifier = PinnedServer { peer, provider: Arc::clone(&provider) };
@@ -74,7 +92,7 @@ pub(super) fn client_config(key: &NodeKey, peer: NodeId) -> Result<ClientConfig>
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![purpose.alpn().to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
@@ -88,6 +106,16 @@ pub(super) fn peer(connection: &quinn::Connection) -> Result<NodeId> {
     match keys.as_deref().map(Vec::as_slice) {
         Some([key]) => node_of(key).map_err(broken),
         _ => Err(Error::new(ErrorKind::Network, "the peer has not proved a key")),
+    }
+}
+
+/// What a connection is for, as both ends have agreed.
+pub(super) fn purpose(connection: &quinn::Connection) -> Purpose {
+    let data = connection.handshake_data();
+    let data = data.and_then(|any| any.downcast::<HandshakeData>().ok());
+    match data.and_then(|data| data.protocol) {
+        Some(name) if name == Purpose::Join.alpn() => Purpose::Join,
+        _ => Purpose::Sync,
     }
 }
 
@@ -296,12 +324,12 @@ mod tests {
     fn both_sides_prove_their_keys() {
         let (admit, asked) = gate();
         let server = server_config(&key(2), admit).unwrap();
-        let client = client_config(&key(1), key(2).id()).unwrap();
+        let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let (client, server) = handshake(client, server).unwrap();
         assert!(!client.is_handshaking() && !server.is_handshaking());
         assert_eq!(node_of(&server.peer_certificates().unwrap()[0]).unwrap(), key(1).id());
         assert_eq!(node_of(&client.peer_certificates().unwrap()[0]).unwrap(), key(2).id());
-        assert_eq!(client.alpn_protocol(), Some(ALPN));
+        assert_eq!(client.alpn_protocol(), Some(Purpose::Sync.alpn()));
         assert_eq!(*asked.lock().unwrap(), [key(1).id()]);
     }
 
@@ -309,7 +337,7 @@ mod tests {
     fn an_unknown_key_is_refused_at_the_handshake_and_reported() {
         let (admit, asked) = gate();
         let server = server_config(&key(2), admit).unwrap();
-        let client = client_config(&key(3), key(2).id()).unwrap();
+        let client = client_config(&key(3), key(2).id(), Purpose::Sync).unwrap();
         let error = handshake(client, server).unwrap_err();
         let refused = CertificateError::ApplicationVerificationFailure;
         assert_eq!(error, rustls::Error::InvalidCertificate(refused));
@@ -319,7 +347,7 @@ mod tests {
     #[test]
     fn a_server_with_another_key_is_refused() {
         let server = server_config(&key(4), no_gate()).unwrap();
-        let client = client_config(&key(1), key(2).id()).unwrap();
+        let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let error = handshake(client, server).unwrap_err();
         let refused = CertificateError::ApplicationVerificationFailure;
         assert_eq!(error, rustls::Error::InvalidCertificate(refused));
@@ -329,7 +357,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_proved_is_refused_and_not_reported() {
         let server = server_config(&key(2), no_gate()).unwrap();
-        let mut client = client_config(&key(1), key(2).id()).unwrap();
+        let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let honest = certified(&key(3), &provider()).unwrap();
         let claimed = [PUBLIC_PREFIX.as_slice(), key(1).id().as_bytes()].concat();
         let liar = CertifiedKey::new(vec![CertificateDer::from(claimed)], honest.key.clone());
@@ -350,7 +378,7 @@ mod tests {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        client.alpn_protocols = vec![ALPN.to_vec()];
+        client.alpn_protocols = vec![Purpose::Sync.alpn().to_vec()];
         assert!(handshake(client, server).is_err());
     }
 
@@ -371,7 +399,7 @@ mod tests {
     #[test]
     fn certificates_are_not_spoken() {
         let server = server_config(&key(2), no_gate()).unwrap();
-        let mut client = client_config(&key(1), key(2).id()).unwrap();
+        let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let shown = certified(&key(1), &provider()).unwrap();
         client.client_auth_cert_resolver = Arc::new(AsCertificate(shown));
         assert!(handshake(client, server).is_err());
@@ -381,7 +409,7 @@ mod tests {
     fn another_protocol_is_refused() {
         let (admit, _) = gate();
         let server = server_config(&key(2), admit).unwrap();
-        let mut client = client_config(&key(1), key(2).id()).unwrap();
+        let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         client.alpn_protocols = vec![b"littoral/2".to_vec()];
         assert_eq!(handshake(client, server).unwrap_err(), rustls::Error::NoApplicationProtocol);
     }

@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::crypto::{CryptoError, HmacKey};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+};
 use quinn_proto::HashedConnectionIdGenerator;
 
 use super::outside::Outside;
-use super::tls::{self, Admit};
+use super::tls::{self, Admit, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
     IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_INCOMING_BYTES,
-    MAX_LINK_STREAMS, SYNC_WINDOW_BYTES,
+    MAX_LINK_STREAMS, STRANGER_WINDOW_BYTES, SYNC_WINDOW_BYTES,
 };
 use crate::txn::NodeKey;
 
@@ -42,8 +44,8 @@ pub(super) fn dialler(outside: &dyn Outside) -> Result<Endpoint> {
 }
 
 /// For dialling `peer` and nobody else.
-pub(super) fn client(key: &NodeKey, peer: NodeId) -> Result<ClientConfig> {
-    let tls = tls::client_config(key, peer)?;
+pub(super) fn client(key: &NodeKey, peer: NodeId, purpose: Purpose) -> Result<ClientConfig> {
+    let tls = tls::client_config(key, peer, purpose)?;
     let crypto = QuicClientConfig::try_from(tls).map_err(no_cipher)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
@@ -54,7 +56,7 @@ fn server(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
     let tls = tls::server_config(key, admit)?;
     let crypto = QuicServerConfig::try_from(tls).map_err(no_cipher)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(reserved()));
     config.max_incoming(2 * MAX_HANDSHAKES);
     config.incoming_buffer_size(MAX_INCOMING_BYTES);
     config.incoming_buffer_size_total(2 * MAX_HANDSHAKES as u64 * MAX_INCOMING_BYTES);
@@ -77,6 +79,21 @@ fn transport() -> TransportConfig {
         .datagram_receive_buffer_size(None)
         .enable_segmentation_offload(!cfg!(target_os = "android"));
     config
+}
+
+/// For who has dialled us: enough for one message, until we know who it is and [`welcome`] it.
+fn reserved() -> TransportConfig {
+    let mut config = transport();
+    config
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
+        .receive_window(VarInt::from_u32(STRANGER_WINDOW_BYTES as u32));
+    config
+}
+
+/// Gives a connection that a peer has dialled all the room that a link needs.
+pub(super) fn welcome(connection: &Connection) {
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1));
+    connection.set_receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32));
 }
 
 /// A node that was killed and comes back at the same address tells its peers so by a

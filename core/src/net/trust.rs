@@ -75,14 +75,25 @@ impl Trust {
         here || self.replica.is_trusted(node)
     }
 
-    /// Whether a node that knocks may come in; notes it if not.
+    /// Whether a node that knocks may come in, be it only to show a ticket; notes it if not.
     pub(super) fn admit(&self, node: &NodeId) -> bool {
-        let trusted = self.is_trusted(node);
-        if !trusted {
-            tracing::warn!(%node, "refused a node that is not trusted");
-            self.said().refuse(Refusal { node: *node, at_ms: unix_ms() });
+        let admitted = self.is_trusted(node) || self.may_join(node);
+        if !admitted {
+            self.turn_away(node);
         }
-        trusted
+        admitted
+    }
+
+    /// Whether a node may show a ticket: there are open ones, and nobody has said that it shall
+    /// not come in.
+    pub(super) fn may_join(&self, node: &NodeId) -> bool {
+        !self.said().distrusted.contains(node) && self.replica.has_open_invites()
+    }
+
+    /// Notes that a node was refused.
+    pub(super) fn turn_away(&self, node: &NodeId) {
+        tracing::warn!(%node, "refused a node that is not trusted");
+        self.said().refuse(Refusal { node: *node, at_ms: unix_ms() });
     }
 
     /// Whom we turned away.

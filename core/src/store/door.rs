@@ -6,6 +6,7 @@
 use super::documents::Head;
 use super::export::Mark;
 use super::hashes;
+use super::invites::{self, read_back_invite};
 use super::peers::read_back_peer;
 use super::place::Place;
 use super::segments::Tally;
@@ -18,7 +19,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 12 {
+    match table % 13 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -36,6 +37,7 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         8 => read_back_peer(bytes),
         9 => drop(read_barrier(bytes)),
         11 => drop(hashes::decode(bytes).map(|row| same(&hashes::encode(&row), "hashes"))),
+        12 => read_back_invite(bytes),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -73,5 +75,6 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (9, barrier),
         (10, settled),
         (11, [&[1][..], &[5; 16], &[9], &[6; 16]].concat()),
+        (12, invites::sample()),
     ]
 }

@@ -25,6 +25,7 @@ mod gate;
 mod hashes;
 mod heads;
 mod incarnation;
+mod invites;
 mod key_file;
 mod leave;
 pub mod log;
@@ -72,6 +73,7 @@ pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
+pub use invites::{Invite, InviteOptions};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
@@ -114,6 +116,8 @@ pub(crate) struct Inner {
     pending: Mutex<Pending>,
     /// Changed only with the committer held.
     roster: RwLock<Option<Arc<Roster>>>,
+    /// Until when somebody may join, by an invitation that is not used up.
+    open_until_ms: Mutex<u64>,
     readers: Mutex<export::Readers>,
     budgets: Mutex<budget::Budgets>,
     pins: Arc<Mutex<pins::Pins>>,

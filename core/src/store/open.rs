@@ -20,6 +20,7 @@ use super::export::Mark;
 use super::gate::Gate;
 use super::hashes::HashRule;
 use super::heads::Heads;
+use super::invites;
 use super::key_file::{self, KEY, Passphrase};
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
@@ -117,8 +118,8 @@ impl Options {
         self
     }
 
-    /// The network of a new store, where only what stands for its name is known.
-    pub(super) fn network_id(mut self, network: NetworkId) -> Options {
+    /// The network of a new store, where only what stands for its name is known, as in a ticket.
+    pub fn network_id(mut self, network: NetworkId) -> Options {
         (self.network, self.network_id) = (None, Some(network));
         self
     }
@@ -282,6 +283,7 @@ impl Options {
         let mut segments = Segments::load(&database)?;
         segments.catch_up(&log.reader(), &heads, node, now_ms)?;
         let roster = roster::load(&database, network)?;
+        let open_until_ms = invites::open_until_ms(&database.begin_read().map_err(db)?)?;
         let budgets = Budgets::load(&database, self.log_budget)?;
         let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
@@ -300,6 +302,7 @@ impl Options {
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
             roster: RwLock::new(roster),
+            open_until_ms: Mutex::new(open_until_ms),
             readers: Mutex::default(),
             budgets: Mutex::new(budgets),
             pins: Arc::default(),

@@ -127,6 +127,22 @@ pub(super) fn list(read: &redb::ReadTransaction) -> Result<Vec<TrustedPeer>> {
     Ok(peers)
 }
 
+/// Trusts a peer from now on, as part of a larger change; what is kept of it stays, but for the
+/// address, if one is given.
+pub(super) fn note(
+    txn: &redb::WriteTransaction,
+    peer: &NodeId,
+    address: Option<&str>,
+) -> Result<()> {
+    let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+    let old = tables::get(&peers, peer.as_bytes())?;
+    let mut row = old.map(|bytes| PeerRow::decode(&bytes)).transpose()?.unwrap_or_default();
+    if let Some(address) = address {
+        row.address = address.to_owned();
+    }
+    tables::set(&mut peers, peer.as_bytes(), &row.encode())
+}
+
 /// What the store wants of peers for which nothing else was said.
 pub(super) fn wanted(read: &redb::ReadTransaction) -> Result<Collections> {
     match tables::read(read, tables::META, tables::META_WANTED)? {

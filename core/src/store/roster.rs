@@ -100,10 +100,11 @@ impl Inner {
         }
     }
 
-    /// Changes the roster durably: keeps the statements that `change` gives and that are new.
-    fn change_roster(
+    /// Changes the roster durably: keeps the statements that `change` gives and that are new,
+    /// with whatever else it changes.
+    pub(super) fn change_roster(
         &self,
-        change: impl FnOnce(&mut Roster) -> Result<Vec<Statement>>,
+        change: impl FnOnce(&mut Roster, &WriteTransaction) -> Result<Vec<Statement>>,
     ) -> Result<usize> {
         let made = RefCell::new(None);
         let change = |txn: &WriteTransaction| {
@@ -111,7 +112,7 @@ impl Inner {
             let mut table = txn.open_table(tables::ROSTER).map_err(db)?;
             let mut grants = roster.grants();
             let mut new = 0;
-            for statement in change(&mut roster)? {
+            for statement in change(&mut roster, txn)? {
                 if roster.add(statement.clone())? {
                     tables::set(&mut table, &key_of(&statement, grants), &statement.bytes)?;
                     grants = roster.grants();
@@ -131,11 +132,16 @@ impl Inner {
         }
     }
 
-    /// Begins with the roster of a founder.
-    fn begin_roster(&self, founder: NodeId) -> Result<()> {
+    /// Begins with the roster of a founder, if that was not done before, and changes something
+    /// else in the same commit.
+    pub(super) fn begin_roster(
+        &self,
+        founder: NodeId,
+        beside: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
         if let Some(roster) = self.roster() {
             return match roster.scope().founder == founder {
-                true => Ok(()),
+                true => self.commit_beside(beside),
                 false => Err(Error::invalid(format!(
                     "the store belongs to the roster that node {} founded; a store belongs to one",
                     roster.scope().founder
@@ -145,6 +151,7 @@ impl Inner {
         let scope = RosterScope { network: self.network, founder };
         self.commit_beside_heads(
             |txn| {
+                beside(txn)?;
                 txn.open_table(tables::ROSTER).map_err(db)?;
                 let mut meta = txn.open_table(tables::META).map_err(db)?;
                 tables::set(&mut meta, tables::META_FOUNDER, founder.as_bytes())
@@ -158,7 +165,7 @@ impl Inner {
         if self.owed().is_empty() {
             return Ok(());
         }
-        self.change_roster(|roster| {
+        self.change_roster(|roster, _| {
             let sign = |vouch| Statement::sign(Says::Vouch(vouch), roster.scope(), &self.key);
             self.owed().into_iter().map(sign).collect()
         })?;
@@ -184,7 +191,7 @@ impl Inner {
     }
 
     fn grant(&self, member: NodeId, name: &str, rights: Rights) -> Result<()> {
-        self.change_roster(|roster| {
+        self.change_roster(|roster, _| {
             let grant = Grant {
                 after: roster.heads().clone(),
                 time_ms: self.wall.now_ms(),
@@ -214,7 +221,7 @@ impl Store {
             )));
         }
         let peers = self.trusted()?;
-        self.inner.begin_roster(self.node_id())?;
+        self.inner.begin_roster(self.node_id(), |_| Ok(()))?;
         self.inner.grant(self.node_id(), name, Rights::everywhere(Right::Admin))?;
         for peer in peers {
             self.inner.grant(peer.node, "", Rights::everywhere(Right::Write))?;
@@ -226,7 +233,7 @@ impl Store {
     ///
     /// Errors: [`ErrorKind::InvalidInput`] if the store belongs to another.
     pub fn join_roster(&self, founder: NodeId) -> Result<()> {
-        self.inner.begin_roster(founder)?;
+        self.inner.begin_roster(founder, |_| Ok(()))?;
         self.inner.announce();
         Ok(())
     }
@@ -348,13 +355,13 @@ impl Store {
         if statements.is_empty() {
             return Ok(0);
         }
-        let new = self.inner.change_roster(|_| Ok(statements))?;
+        let new = self.inner.change_roster(|_, _| Ok(statements))?;
         self.inner.vouch()?;
         self.inner.announce();
         Ok(new)
     }
 }
 
-fn no_roster() -> Error {
+pub(super) fn no_roster() -> Error {
     Error::invalid("the store has no roster: found one, or join that of another node")
 }

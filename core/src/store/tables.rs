@@ -26,6 +26,7 @@
 //! | left | name | the incarnation to write under if the collection is taken up again, 4 |
 //! | peers | node key, 32 | see [`peers`](super::peers) |
 //! | roster | see [`roster`](super::roster) | a statement |
+//! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -58,11 +59,12 @@ pub(super) const BUDGETS: Definition = TableDefinition::new("budgets");
 pub(super) const LEFT: Definition = TableDefinition::new("left");
 pub(super) const PEERS: Definition = TableDefinition::new("peers");
 pub(super) const ROSTER: Definition = TableDefinition::new("roster");
+pub(super) const INVITES: Definition = TableDefinition::new("invites");
 pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 21] = [
+pub(super) const ALL: [Definition; 22] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -82,6 +84,7 @@ pub(super) const ALL: [Definition; 21] = [
     LEFT,
     PEERS,
     ROSTER,
+    INVITES,
     JOINS,
     STAGED,
 ];

@@ -240,6 +240,10 @@ pub enum CloseCode {
     Gone,
     /// The rights of one side are not, or no longer, what the link was made for.
     Rights,
+    /// The ticket lets nobody in, or not with this key.
+    Ticket,
+    /// The key of the one who reads this is not trusted.
+    Stranger,
     /// A code of a newer version.
     Other(u8),
 }
@@ -257,6 +261,8 @@ impl CloseCode {
             CloseCode::Limit => 7,
             CloseCode::Gone => 8,
             CloseCode::Rights => 9,
+            CloseCode::Ticket => 10,
+            CloseCode::Stranger => 11,
             CloseCode::Other(byte) => byte,
         }
     }
@@ -273,6 +279,8 @@ impl CloseCode {
             7 => CloseCode::Limit,
             8 => CloseCode::Gone,
             9 => CloseCode::Rights,
+            10 => CloseCode::Ticket,
+            11 => CloseCode::Stranger,
             other => CloseCode::Other(other),
         }
     }

@@ -4,17 +4,20 @@
 //! signatures, [`edit`] turns what a caller wants into operations over what it has seen,
 //! [`branches`] names the two sides of a history that has forked.
 //! [`snapshot`] has the bytes of what travels without them, [`bundle`] those of a file that carries
-//! either.
+//! either, [`roster`] who may do what, [`ticket`] the text that lets somebody
+//! join, [`joining`] what is asked and answered then.
 
 pub mod branches;
 pub mod bundle;
 mod codec;
 pub mod edit;
+pub mod joining;
 pub mod roster;
 pub mod sign;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod ticket;
 mod version;
 
 use crate::clock::Timestamp;

@@ -13,6 +13,8 @@ mod export;
 mod field;
 mod id;
 mod import;
+mod invite;
+mod join;
 mod key;
 mod peers;
 mod rescue;
@@ -54,6 +56,9 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Anonymize(args) => anonymize::anonymize(&context, &args),
         Command::Doctor => return doctor::doctor(&context),
         Command::Leave(args) => doctor::leave(&context, &args),
+        Command::Invite(args) => invite::invite(&context, &args),
+        Command::Invites(args) => invite::invites(&context, &args),
+        Command::Join(args) => join::join(&context, &args),
         Command::Peers => peers::peers(&context),
         Command::FoundRoster(args) => peers::found_roster(&context, &args),
         Command::JoinRoster(args) => peers::join_roster(&context, &args),

@@ -130,7 +130,7 @@ fn link(node: &str, roster: &RosterShape, status: &Status) -> String {
 }
 
 /// Rights in words: `write`; `write in notes, plans; read elsewhere`.
-fn may(rights: &BTreeMap<String, String>) -> String {
+pub(super) fn may(rights: &BTreeMap<String, String>) -> String {
     let elsewhere = rights.get("*");
     let mut by_right: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, right) in rights.iter().filter(|(name, _)| *name != "*") {

@@ -1,6 +1,6 @@
 //! `run`: a node, until Ctrl-C.
 
-use littoral::{Error, ErrorKind, Result, Store};
+use littoral::{Error, ErrorKind, NodeId, Result, Store};
 use serde_json::json;
 
 use super::Context;
@@ -32,17 +32,40 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
     }
     let signals = Signals::catch()?;
     let node = Node::start(store, &options)?;
+    let mut peers = args.peer.len();
     for peer in &args.peer {
         match peer {
             Peer::Connect(address) => drop(node.connect(address)?),
             Peer::Accept(key) => node.accept(*key)?,
         }
     }
-    announce(context, &node, args)?;
+    peers += dial_known(&node, args)?;
+    announce(context, &node, peers)?;
     warn_without_tokens(context, args)?;
     signals.wait();
     eprintln!("littoral: stopping");
     node.stop()
+}
+
+/// Dials the peers whose addresses the store knows, as of those whom it has joined, but for those
+/// that were named now. Gives how many.
+fn dial_known(node: &Node, args: &RunArgs) -> Result<usize> {
+    let named = |key: &NodeId| {
+        args.peer.iter().any(|peer| matches!(peer, Peer::Connect(at) if at.key() == *key))
+    };
+    let mut dialled = 0;
+    for peer in node.store().trusted()? {
+        let Some(places) = peer.address.filter(|_| !named(&peer.node)) else { continue };
+        match format!("{places}#{}", peer.node).parse() {
+            Ok(address) => drop(node.connect(&address)?),
+            Err(err) => {
+                tracing::warn!(peer = %peer.node.short(), %err, "a peer's address is not dialled");
+                continue;
+            }
+        }
+        dialled += 1;
+    }
+    Ok(dialled)
 }
 
 fn set_budget(store: &Store, args: &RunArgs) -> Result<()> {
@@ -68,13 +91,13 @@ fn warn_without_tokens(context: &Context, args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-fn announce(context: &Context, node: &Node, args: &RunArgs) -> Result<()> {
+fn announce(context: &Context, node: &Node, peers: usize) -> Result<()> {
     let key = node.store().node_id();
     let sentence = format!(
         "node      {key}\nlinks at  {}\nHTTP at   {}\npeers     {}\nCtrl-C ends it.",
         node.listen(),
         node.url(),
-        args.peer.len()
+        peers
     );
     let shape =
         json!({"key": key.to_string(), "listen": node.listen().to_string(), "http": node.url()});

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Context;
 use crate::cli::StatusArgs;
 use crate::output::{bytes, number, plain, short, table};
-use crate::shape::{CollectionState, LinkShape, RefusalShape, Running, Status};
+use crate::shape::{CollectionState, JoinsShape, LinkShape, RefusalShape, Running, Status};
 use crate::target::Wanted;
 
 /// `littoral status`
@@ -47,13 +47,28 @@ fn about(status: &Status) -> String {
     }
 
     match &status.running {
-        Some(running) => rows.push(row(["runs", &how(running)])),
+        Some(running) => {
+            rows.push(row(["runs", &how(running)]));
+            rows.extend(joins(&running.joins));
+        }
         None => rows.push(row(["runs", "no; start it with `littoral run`"])),
     }
     if let Some(failure) = &status.failure {
         rows.push(row(["fails", failure]));
     }
     table(&rows)
+}
+
+/// Who came with a ticket, if anybody did.
+fn joins(joins: &JoinsShape) -> Option<Vec<String>> {
+    let refused = joins.refused.iter().map(|(why, count)| format!("{count} {why}"));
+    let refused: Vec<String> = refused.collect();
+    let told = match (joins.joined, refused.is_empty()) {
+        (0, true) => return None,
+        (joined, true) => number(joined),
+        (joined, false) => format!("{}, refused: {}", number(joined), refused.join(", ")),
+    };
+    Some(row(["joined", &told]))
 }
 
 fn how(running: &Running) -> String {

@@ -29,7 +29,7 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
     let started = Instant::now();
     let network = Network::start(&store, NetworkOptions::default())?;
     let link = network.connect(args.peer.clone())?;
-    let synced = wait(&link, Duration::from_secs(args.timeout));
+    let synced = wait(&link, Duration::from_secs(args.timeout), |_| ());
     let status = link.status();
     network.close();
     synced.map_err(|err| explain(err, args, &status))?;
@@ -50,14 +50,21 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
     context.output.done(sentence, &shape)
 }
 
-/// Waits until both hold the same; not for a peer that does not want us.
-fn wait(link: &Link, timeout: Duration) -> Result<()> {
+/// Waits until both hold the same; not for a peer that does not want us. Has somebody look at how
+/// far it is, now and then.
+pub(super) fn wait(
+    link: &Link,
+    timeout: Duration,
+    mut look: impl FnMut(&LinkStatus),
+) -> Result<()> {
     let deadline = Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match link.wait_synced(left.min(LOOK_EVERY)) {
             Err(err) if err.kind() == ErrorKind::Timeout => {
-                let refused = matches!(link.status().state, LinkState::Refused(_));
+                let status = link.status();
+                look(&status);
+                let refused = matches!(status.state, LinkState::Refused(_));
                 if refused || left <= LOOK_EVERY {
                     return Err(err);
                 }

@@ -106,7 +106,7 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        first == "roster" || path.ends_with("/leave")
+        matches!(first, "roster" | "invites") || path.ends_with("/leave")
     };
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,

@@ -13,6 +13,8 @@
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
+//! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
+//! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
@@ -38,6 +40,7 @@ mod conflicts;
 mod documents;
 mod failure;
 mod guard;
+mod invites;
 mod json;
 mod roster;
 mod service;
@@ -45,7 +48,7 @@ mod status;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 
 use failure::{no_method, no_route};
 
@@ -79,6 +82,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))
         .route("/roster/{key}", put(roster::grant).delete(roster::revoke))
+        .route("/invites", get(invites::list).post(invites::invite))
+        .route("/invites/{id}", delete(invites::revoke))
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))

@@ -1,5 +1,6 @@
 //! What all handlers share: the store, and where blocking calls run.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -63,6 +64,11 @@ impl Service {
         self.local.store()
     }
 
+    /// Where links are accepted.
+    pub(super) fn listening(&self) -> Vec<SocketAddr> {
+        self.facts.network.listening()
+    }
+
     /// Turns true when the node stops.
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.facts.stopping.clone()
@@ -81,6 +87,7 @@ impl Service {
             listen: self.facts.listen.clone(),
             links: links::shapes(&self.facts.network),
             refused: links::refused(&self.facts.network),
+            joins: links::joins(&self.facts.network),
         }
     }
 }

@@ -4,8 +4,10 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use littoral::clock::{SystemClock, WallClock};
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::txn::roster::Rights;
+use littoral::txn::ticket::InviteId;
 use littoral::{
     Document, Error, ErrorKind, Fields, NodeId, Path, Position, Result, ScanRange, Store,
     Transaction,
@@ -13,6 +15,7 @@ use littoral::{
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
+use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
 use crate::shape::{
     AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
@@ -196,6 +199,20 @@ impl Target for Local {
 
     fn revoke(&self, member: NodeId) -> Result<()> {
         self.store.revoke(member)
+    }
+
+    fn invite(&self, asked: &Inviting) -> Result<TicketShape> {
+        invites::invite(&self.store, asked)
+    }
+
+    fn invites(&self) -> Result<Vec<InviteShape>> {
+        let now_ms = SystemClock.now_ms();
+        let invites = self.store.invites()?;
+        Ok(invites.iter().map(|invite| InviteShape::of(invite, now_ms)).collect())
+    }
+
+    fn revoke_invite(&self, id: &InviteId) -> Result<()> {
+        self.store.revoke_invite(id).map(drop)
     }
 
     fn is_shared(&self) -> bool {

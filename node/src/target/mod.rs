@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::txn::roster::Rights;
+use littoral::txn::ticket::InviteId;
 use littoral::value::Value;
 use littoral::{Field, Fields, NodeId, Path, Position, Result, ScanRange, Version};
 
+use crate::invites::{InviteShape, Inviting, TicketShape};
 use crate::members::RosterShape;
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, FindingShape, Status,
@@ -155,6 +157,15 @@ pub(crate) trait Target: Send + Sync {
 
     /// Takes all rights from a member.
     fn revoke(&self, member: NodeId) -> Result<()>;
+
+    /// Makes a ticket.
+    fn invite(&self, asked: &Inviting) -> Result<TicketShape>;
+
+    /// All invitations, in the order in which they were made.
+    fn invites(&self) -> Result<Vec<InviteShape>>;
+
+    /// Lets nobody join with a ticket any more.
+    fn revoke_invite(&self, id: &InviteId) -> Result<()>;
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;

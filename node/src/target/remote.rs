@@ -11,6 +11,7 @@ use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::txn::roster::Rights;
+use littoral::txn::ticket::InviteId;
 use littoral::value::{field_to_json, parse_fields, value_to_json};
 use littoral::{Error, ErrorKind, Fields, NodeId, Path, Position, Result, ScanRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,6 +22,7 @@ use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
+use crate::invites::{InviteShape, InvitesShape, Inviting, TicketShape};
 use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
@@ -275,6 +277,19 @@ impl Target for Remote {
 
     fn revoke(&self, member: NodeId) -> Result<()> {
         let path = format!("/roster/{member}");
+        self.send(Method::DELETE, &path, &[], None, ANSWER_TIMEOUT).map(drop)
+    }
+
+    fn invite(&self, asked: &Inviting) -> Result<TicketShape> {
+        self.post("/invites", asked)?.json()
+    }
+
+    fn invites(&self) -> Result<Vec<InviteShape>> {
+        self.get::<InvitesShape>("/invites").map(|found| found.invites)
+    }
+
+    fn revoke_invite(&self, id: &InviteId) -> Result<()> {
+        let path = format!("/invites/{id}");
         self.send(Method::DELETE, &path, &[], None, ANSWER_TIMEOUT).map(drop)
     }
 

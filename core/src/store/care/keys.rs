@@ -12,6 +12,7 @@ use super::look::{RESCUE, guarded};
 use super::rows::Subject;
 use crate::error::Result;
 use crate::store::budget::Budgets;
+use crate::store::invites;
 use crate::store::open::STATE;
 use crate::store::peers;
 use crate::store::roster;
@@ -49,6 +50,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     }
     part("the table of peers", &|_| peers::check(subject.read));
     part("the roster", &|_| roster::check(subject.read, subject.network).map(drop));
+    part("the invitations", &|_| invites::list(subject.read).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }

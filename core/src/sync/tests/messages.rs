@@ -9,6 +9,7 @@ use crate::id::{Hash, Head, Position, ShortHash, Vector};
 use crate::limits::{MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_VECTOR_ENTRIES};
 use crate::sync::ask::{Answer, Content, Question};
 use crate::sync::door::{Offence, Wanted};
+use crate::sync::joining::Message;
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
 use crate::txn::snapshot::{Span, SpanDigest};
 
@@ -109,6 +110,8 @@ fn golden_messages_have_these_bytes() {
     let frames = controls.iter().map(Control::to_frame);
     let frames = frames.chain(tails.iter().map(Tail::to_frame));
     let frames = frames.chain(answers.iter().map(Answer::to_frame));
+    let joining = super::joining::messages();
+    let frames = frames.chain(joining.iter().map(Message::to_frame));
     let hex: String = frames.map(|frame| data_encoding::HEXLOWER.encode(&frame) + "\n").collect();
     assert_eq!(hex, include_str!("golden/messages.hex"));
 }

@@ -7,6 +7,7 @@ mod converge;
 mod cuts;
 mod hello;
 mod hostile;
+mod joining;
 mod messages;
 mod schedules;
 mod store;

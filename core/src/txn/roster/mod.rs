@@ -40,6 +40,7 @@ mod statement;
 mod tests;
 
 pub use statement::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+pub(crate) use statement::{put_rights, read_rights};
 
 /// Who belongs to a network, and what each may do.
 #[derive(Debug)]

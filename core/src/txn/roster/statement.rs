@@ -126,6 +126,16 @@ impl Rights {
     pub fn of(&self, collection: Option<&str>) -> Right {
         collection.and_then(|name| self.named.get(name)).copied().unwrap_or(self.elsewhere)
     }
+
+    /// In each collection the higher of two rights.
+    pub fn or_higher(&self, other: &Rights) -> Rights {
+        let elsewhere = self.elsewhere.max(other.elsewhere);
+        let names = self.named.keys().chain(other.named.keys());
+        let higher = |name: &String| (name.clone(), self.of(Some(name)).max(other.of(Some(name))));
+        let mut named: BTreeMap<String, Right> = names.map(higher).collect();
+        named.retain(|_, right| *right != elsewhere);
+        Rights { elsewhere, named }
+    }
 }
 
 /// Says what a member may do from now on. It replaces what the grants before it say of the same
@@ -244,9 +254,14 @@ fn encode_grant(grant: &Grant, out: &mut Vec<u8>) {
     grant.after.iter().for_each(|hash| out.extend_from_slice(&hash.0));
     out.extend_from_slice(grant.member.as_bytes());
     put_bytes(out, grant.name.as_bytes());
-    out.push(grant.rights.elsewhere as u8);
-    put_uint(out, grant.rights.named.len() as u64);
-    for (name, right) in &grant.rights.named {
+    put_rights(out, &grant.rights);
+}
+
+/// Rights, as a grant has them.
+pub(crate) fn put_rights(out: &mut Vec<u8>, rights: &Rights) {
+    out.push(rights.elsewhere as u8);
+    put_uint(out, rights.named.len() as u64);
+    for (name, right) in &rights.named {
         put_bytes(out, name.as_bytes());
         out.push(*right as u8);
     }
@@ -309,7 +324,8 @@ fn read_grant(reader: &mut Reader<'_>) -> Result<Grant> {
     Ok(Grant { after, time_ms, member, name, rights: read_rights(reader)? })
 }
 
-fn read_rights(reader: &mut Reader<'_>) -> Result<Rights> {
+/// The reverse of [`put_rights`].
+pub(crate) fn read_rights(reader: &mut Reader<'_>) -> Result<Rights> {
     let elsewhere = read_right(reader)?;
     let count = reader.count()?;
     if count > MAX_GRANT_COLLECTIONS {
