@@ -210,6 +210,11 @@ typedef struct lit_options_t {
      * Empty is "default". A store keeps its network; opening it for another one is an error.
      */
     struct lit_slice_t network;
+    /**
+     * What the node's key is encrypted with; a new store encrypts its key with it. Empty is
+     * none. LIT_ERR_PASSPHRASE if it is missing or wrong.
+     */
+    struct lit_slice_t passphrase;
 } lit_options_t;
 
 /**
@@ -361,6 +366,9 @@ typedef struct lit_change_t {
  * Nothing was changed.
  */
 #define LIT_ERR_FORBIDDEN (-23)
+
+/** The node's key is encrypted, and the passphrase is missing or wrong. */
+#define LIT_ERR_PASSPHRASE (-24)
 
 /** The peer is not known, or it refused us. */
 #define LIT_ERR_REFUSED (-30)
@@ -1576,6 +1584,78 @@ LIT_MUST_USE
 lit_status_t lit_store_trusted_json(struct lit_store_t *store,
                                     struct lit_bytes_t *json,
                                     struct lit_error_t *err);
+
+/**
+ * Founds a roster: from now on, rights decide who may do what. This node is its founder, and may
+ * always do everything; people call it `name`. Peers that are trusted now may read and write
+ * everything, until they are granted something else.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (name; the store belongs to a roster).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_found_roster(struct lit_store_t *store,
+                                    struct lit_slice_t name,
+                                    struct lit_error_t *err);
+
+/**
+ * Belongs to the roster that the node with the key `founder` founded, from now on. What it says
+ * comes with the first link to a member.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (founder; the store belongs to another roster).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_join_roster(struct lit_store_t *store,
+                                   struct lit_slice_t founder,
+                                   struct lit_error_t *err);
+
+/**
+ * Who belongs, as a JSON object of founder (a key, or null if the store has no roster) and
+ * members, an array of objects of node (the key), name, rights, by (the key of the node that said
+ * so last; null of the founder) and since_ms (when, by that node's clock, in Unix milliseconds).
+ * Rights are an object of words (none, read, write, admin) by collection, "*" being all that are
+ * not named.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_roster_json(struct lit_store_t *store,
+                                   struct lit_bytes_t *json,
+                                   struct lit_error_t *err);
+
+/**
+ * Says what the node with the key `member` may do from now on, in the form that
+ * lit_store_roster_json gives: {"notes": "write", "*": "read"}. It replaces all that it could do
+ * before. `name` is what people call it; empty is as before. It spreads like any change.
+ *
+ * A key that was lost to somebody else should never be granted anything again: what that one
+ * wrote with it would be taken, too.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (member, name, rights; the store has no roster);
+ * LIT_ERR_FORBIDDEN if this node is not an admin where a right would change, or the member is an
+ * admin beside or above it there.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_grant_json(struct lit_store_t *store,
+                                  struct lit_slice_t member,
+                                  struct lit_slice_t name,
+                                  struct lit_slice_t rights_json,
+                                  struct lit_error_t *err);
+
+/**
+ * Takes all rights from the node with the key `member`: every node that hears of it ends its
+ * links with it. What it wrote that somebody who may write holds stays.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_FORBIDDEN, as lit_store_grant_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revoke(struct lit_store_t *store,
+                              struct lit_slice_t member,
+                              struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Bundles: changes in a file

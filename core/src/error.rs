@@ -52,6 +52,8 @@ pub enum ErrorKind {
     /// A right is missing: this node, or the author of what it was given, may not do that there.
     /// Nothing was changed.
     Forbidden = 23,
+    /// The node's key is encrypted, and the passphrase is missing or wrong.
+    Passphrase = 24,
     /// The peer is not known, or it refused us.
     Refused = 30,
     /// The network failed: address, connection, handshake.

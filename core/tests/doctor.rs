@@ -8,6 +8,7 @@ use std::sync::Arc;
 use common::{NOON, NOTES, Replica, Small, fields, key, meet, pull};
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{Finding, Level, LogBudget};
+use littoral::txn::roster::{Right, Rights};
 use littoral::{Field, Options};
 
 fn options(replica: &Replica, seed: u8) -> Options {
@@ -150,4 +151,21 @@ fn change_meta(disk: &MemDisk, name: &[u8], value: &[u8]) {
         redb::TableDefinition::new("meta");
     txn.open_table(definition).unwrap().insert(name, value).unwrap();
     txn.commit().unwrap();
+}
+
+#[test]
+fn what_a_node_may_not_do_is_explained() {
+    let (a, b) = (Replica::new(0), Replica::new(1));
+    a.store.found_roster("zero").unwrap();
+    b.notes().set("n", "title", "too early").unwrap();
+    assert_eq!(found(0, &a), []);
+    b.store.join_roster(a.store.node_id()).unwrap();
+    assert_finds(&found(1, &b), "roster-unheard", Level::Note, &a.store.node_id().to_string());
+    b.store.add_statements(a.store.statements_beyond(&[])).unwrap();
+    let findings = found(1, &b);
+    assert_finds(&findings, "no-rights", Level::Warning, "may do nothing");
+    assert_finds(&findings, "not-valid", Level::Warning, "1 transactions");
+    a.store.grant(b.store.node_id(), "one", Rights::everywhere(Right::Write)).unwrap();
+    b.store.add_statements(a.store.statements_beyond(&[])).unwrap();
+    assert_eq!(found(1, &b), []);
 }

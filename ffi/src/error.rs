@@ -63,6 +63,8 @@ pub const LIT_ERR_FORKED: lit_status_t = -22;
 /// A right is missing: this node, or the author of what it was given, may not do that there.
 /// Nothing was changed.
 pub const LIT_ERR_FORBIDDEN: lit_status_t = -23;
+/// The node's key is encrypted, and the passphrase is missing or wrong.
+pub const LIT_ERR_PASSPHRASE: lit_status_t = -24;
 /// The peer is not known, or it refused us.
 pub const LIT_ERR_REFUSED: lit_status_t = -30;
 /// The network failed: address, connection, handshake.
@@ -126,6 +128,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
         LIT_ERR_MISSING_DEPENDENCY => c"LIT_ERR_MISSING_DEPENDENCY",
         LIT_ERR_FORKED => c"LIT_ERR_FORKED",
         LIT_ERR_FORBIDDEN => c"LIT_ERR_FORBIDDEN",
+        LIT_ERR_PASSPHRASE => c"LIT_ERR_PASSPHRASE",
         LIT_ERR_REFUSED => c"LIT_ERR_REFUSED",
         LIT_ERR_NETWORK => c"LIT_ERR_NETWORK",
         LIT_ERR_PROTOCOL => c"LIT_ERR_PROTOCOL",
@@ -281,6 +284,7 @@ mod tests {
             MissingDependency,
             Forked,
             Forbidden,
+            Passphrase,
             Refused,
             Network,
             Protocol,

@@ -34,6 +34,8 @@ pub mod changes;
 
 pub mod peers;
 
+pub mod roster;
+
 pub mod bundle;
 
 #[cfg(feature = "net")]

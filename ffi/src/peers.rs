@@ -9,7 +9,7 @@ use crate::error::{Fault, LIT_OK, Outcome, guard, lit_error_t, lit_status_t};
 use crate::slices::{Out, lit_bytes_t, lit_slice_t};
 use crate::store::{STORES, lit_store_t};
 
-fn key(key: &lit_slice_t) -> Outcome<NodeId> {
+pub(crate) fn key(key: &lit_slice_t) -> Outcome<NodeId> {
     Ok(key.text("key")?.parse()?)
 }
 

@@ -34,6 +34,9 @@ pub struct lit_options_t {
     /// The name of the network that a new store belongs to: only stores of one network sync.
     /// Empty is "default". A store keeps its network; opening it for another one is an error.
     pub network: lit_slice_t,
+    /// What the node's key is encrypted with; a new store encrypts its key with it. Empty is
+    /// none. LIT_ERR_PASSPHRASE if it is missing or wrong.
+    pub passphrase: lit_slice_t,
 }
 
 impl Zeroed for lit_options_t {
@@ -43,12 +46,13 @@ impl Zeroed for lit_options_t {
         reserved: 0,
         cache_bytes: 0,
         network: lit_slice_t::ZEROED,
+        passphrase: lit_slice_t::ZEROED,
     };
 }
 
 // SAFETY: it is repr(C), begins with its size, and is made of integers and a raw pointer.
 unsafe impl Grows for lit_options_t {
-    const FIRST_BYTES: usize = size_of::<lit_options_t>();
+    const FIRST_BYTES: usize = std::mem::offset_of!(lit_options_t, passphrase);
 }
 
 /// A store and what depends on it: all handles of one lit_store_t share it.
@@ -133,6 +137,10 @@ fn configure(options: &lit_options_t) -> Outcome<Options> {
     if options.cache_bytes > 0 {
         configured =
             configured.cache_bytes(usize::try_from(options.cache_bytes).unwrap_or(usize::MAX));
+    }
+    match options.passphrase.text("passphrase")? {
+        "" => {}
+        passphrase => configured = configured.passphrase(passphrase),
     }
     match options.network.text("network")? {
         "" => Ok(configured),

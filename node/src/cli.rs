@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use littoral::net::PeerAddress;
 use littoral::store::Collections;
+use littoral::txn::roster::Right;
 use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
+use crate::tokens::{Scope, Secret};
 
 /// An edge-replicated document store: edit offline, sync over QUIC, converge.
 ///
@@ -29,6 +31,16 @@ pub(crate) struct Cli {
     /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// The token for that node, as `littoral token create` printed it there.
+    #[arg(
+        long,
+        global = true,
+        env = "LITTORAL_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Secret::from(text))
+    )]
+    pub(crate) token: Option<Secret>,
     /// Print JSON, for programs.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -76,6 +88,19 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// List who belongs to the network, what each may do, and how its link stands.
+    Peers,
+    /// Found the network's roster: from then on, rights decide who may do what.
+    ///
+    /// This node becomes its founder, and may always do everything. Peers that are trusted now may
+    /// read and write everything, until they are granted something else.
+    FoundRoster(FoundArgs),
+    /// Belong to the roster that another node founded; what it says comes with the first link.
+    JoinRoster(JoinRosterArgs),
+    /// Say what a node may do from now on: none, read, write, or admin.
+    Grant(GrantArgs),
+    /// Take all rights from a node: every node that hears of it ends its links.
+    Revoke(RevokeArgs),
     /// Give back to the disk what is free in the state's file. No node may run on the store.
     Compact(CompactArgs),
     /// Explain the state of the store and its node, and what to do; exit code 1 if there is.
@@ -103,6 +128,18 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         step: BundleStep,
+    },
+    /// Keep the store's secret key under a passphrase. No node may run on the store.
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        step: KeyStep,
+    },
+    /// Let programs on other machines ask this node over HTTP.
+    Token {
+        /// What to do.
+        #[command(subcommand)]
+        step: TokenStep,
     },
     /// Print a completion script for a shell.
     Completions {
@@ -156,12 +193,10 @@ pub(crate) struct RunArgs {
     /// `*` for all.
     #[arg(long, value_name = "NAMES")]
     pub(crate) collections: Option<WantedNames>,
-    /// Where to answer HTTP.
+    /// Where to answer HTTP. Where other machines reach it, every request needs a token (`littoral
+    /// token create`).
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
     pub(crate) http: SocketAddr,
-    /// Answer HTTP on an address that others can reach, without any authentication.
-    #[arg(long)]
-    pub(crate) http_unprotected: bool,
     /// How much of the state to keep in memory, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     pub(crate) cache: u32,
@@ -422,6 +457,91 @@ pub(crate) struct LeaveArgs {
     /// Also if writes are lost that no peer was given.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Of `found-roster`.
+#[derive(Debug, Args)]
+pub(crate) struct FoundArgs {
+    /// What people call this node.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) name: String,
+}
+
+/// Of `join-roster`.
+#[derive(Debug, Args)]
+pub(crate) struct JoinRosterArgs {
+    /// The key of the node that founded the roster, as `littoral peers` shows it there.
+    pub(crate) founder: NodeId,
+}
+
+/// Of `grant`.
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The node: its key, as `littoral id` prints it there; of a member also its name, or how its
+    /// key begins.
+    pub(crate) peer: String,
+    /// What it may do: none, read, write, admin. Each includes those before it.
+    pub(crate) right: GivenRight,
+    /// In these collections, names with commas between, and nothing changes elsewhere. Without
+    /// this, in all.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) collections: Option<Vec<String>>,
+    /// What people call it; without this, as before.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// A right, by its word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GivenRight(pub(crate) Right);
+
+impl std::str::FromStr for GivenRight {
+    type Err = littoral::Error;
+
+    fn from_str(word: &str) -> littoral::Result<GivenRight> {
+        word.parse().map(GivenRight)
+    }
+}
+
+/// Of `revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    /// The node: its key, its name, or how its key begins.
+    pub(crate) peer: String,
+}
+
+/// What to do with the key.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyStep {
+    /// Encrypt it, or change its passphrase: asks for the new one, or reads it from a line of
+    /// standard input. The present one is taken from LITTORAL_PASSPHRASE, from the file that
+    /// LITTORAL_PASSPHRASE_FILE names, or asked for.
+    Encrypt,
+    /// Store it in the clear again, readable by its owner only.
+    Decrypt,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenStep {
+    /// Make a token and print it, this once.
+    Create {
+        /// What it is called.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
+        /// What its holder may do: read, write, or admin (also change the roster, and drop
+        /// collections). Each includes those before it.
+        #[arg(long, value_name = "RIGHT", default_value = "read")]
+        rights: Scope,
+    },
+    /// List the tokens that open something.
+    List,
+    /// Take a token back: it opens nothing any more, from the next request on.
+    Revoke {
+        /// Its id or name.
+        #[arg(value_name = "TOKEN")]
+        called: String,
+    },
 }
 
 /// Of `verify`.

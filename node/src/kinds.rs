@@ -55,6 +55,7 @@ const KINDS: &[Row] = &[
     Row(ErrorKind::MissingDependency, "missing-dependency", 409, EXIT_FAILED),
     Row(ErrorKind::Forked, "forked", 409, EXIT_FAILED),
     Row(ErrorKind::Forbidden, "forbidden", 403, EXIT_FAILED),
+    Row(ErrorKind::Passphrase, "passphrase", 500, EXIT_STORE),
     Row(ErrorKind::Refused, "refused", 403, EXIT_NETWORK),
     Row(ErrorKind::Network, "network", 502, EXIT_NETWORK),
     Row(ErrorKind::Protocol, "protocol", 502, EXIT_NETWORK),
@@ -72,8 +73,11 @@ pub(crate) fn code(kind: ErrorKind) -> &'static str {
     row(kind).1
 }
 
-/// The kind of a code; one that this version does not know is internal.
+/// The kind of a code; those of HTTP alone are refusals, and one that this version does not know is internal.
 pub(crate) fn of_code(code: &str) -> ErrorKind {
+    if matches!(code, "unauthorized" | "foreign") {
+        return ErrorKind::Refused;
+    }
     KINDS.iter().find(|row| row.1 == code).map_or(ErrorKind::Internal, |row| row.0)
 }
 

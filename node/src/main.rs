@@ -13,12 +13,15 @@ mod disk;
 mod http;
 mod kinds;
 mod links;
+mod members;
 mod node;
 mod node_file;
 mod output;
+mod passphrase;
 mod shape;
 mod signals;
 mod target;
+mod tokens;
 mod transfer;
 
 use std::process::ExitCode;

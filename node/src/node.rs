@@ -14,8 +14,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::http::{Facts, Service, check_address, router};
+use crate::http::{Exposure, Facts, Guard, Service, router};
 use crate::node_file::{NodeFile, Written};
+use crate::tokens::{Secret, Tokens};
 
 /// Threads that serve HTTP. Store calls have threads of their own.
 const WORKERS: usize = 2;
@@ -31,8 +32,6 @@ pub(crate) struct NodeOptions {
     pub(crate) listen: SocketAddr,
     /// Where to answer HTTP; port 0 takes any.
     pub(crate) http: SocketAddr,
-    /// Whether that may be an address that others reach.
-    pub(crate) http_unprotected: bool,
 }
 
 /// A node that runs. Dropping it without [`Node::stop`] ends it less politely.
@@ -50,7 +49,6 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node on `store`, which is in the directory that the options name.
     pub(crate) fn start(store: Store, options: &NodeOptions) -> Result<Node> {
-        let exposure = check_address(options.http, options.http_unprotected)?;
         let socket = bind_http(options.http)?;
         let http_address = socket.local_addr().map_err(|err| no_http(options.http, &err))?;
         let network = Arc::new(Network::start(&store, NetworkOptions::default())?);
@@ -58,16 +56,21 @@ impl Node {
             Error::new(err.kind(), format!("{err}; --listen names another address"))
         })?;
         let (stop, stopping) = watch::channel(false);
+        let token = Secret::draw()?;
         let facts = Facts {
             network: Arc::clone(&network),
             listen: Some(listen.to_string()),
-            exposure,
+            guard: Arc::new(Guard {
+                exposure: Exposure::of(options.http),
+                tokens: Tokens::of(&options.data),
+                own: token.clone(),
+            }),
             stopping: stopping.clone(),
         };
         let runtime = runtime()?;
         let http = serve(&runtime, socket, Service::new(store.clone(), facts), stopping)?;
         let url = format!("http://{http_address}");
-        let file = write_file(&options.data, &store, listen, &url)?;
+        let file = write_file(&options.data, &store, listen, &url, token)?;
         Ok(Node { store, network, listen, url, stop, http, runtime, _file: file })
     }
 
@@ -163,12 +166,19 @@ fn runtime() -> Result<Runtime> {
         .map_err(|err| Error::new(ErrorKind::Io, format!("could not start threads: {err}")))
 }
 
-fn write_file(data: &Path, store: &Store, listen: SocketAddr, url: &str) -> Result<Written> {
+fn write_file(
+    data: &Path,
+    store: &Store,
+    listen: SocketAddr,
+    url: &str,
+    token: Secret,
+) -> Result<Written> {
     let file = NodeFile {
         pid: std::process::id(),
         http: url.to_owned(),
         listen: Some(listen.to_string()),
         key: store.node_id().to_string(),
+        token,
     };
     file.write(data)
 }

@@ -2,7 +2,7 @@
 //!
 //! Written when the node is ready, removed when it ends. One that a killed node left behind
 //! does no harm: it is only looked at when the store is locked, and only believed when the
-//! node that answers there has the key it names.
+//! node that answers there has the key it names. Mode 0600: it holds a token.
 
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use littoral::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::tokens::{Secret, write_private};
+
 const NAME: &str = "node.json";
 
 /// Where a running node is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NodeFile {
     /// Its process.
     pub(crate) pid: u32,
@@ -23,6 +25,8 @@ pub(crate) struct NodeFile {
     pub(crate) listen: Option<String>,
     /// Its key.
     pub(crate) key: String,
+    /// A token for commands on this machine, as long as it runs.
+    pub(crate) token: Secret,
 }
 
 impl NodeFile {
@@ -37,9 +41,11 @@ impl NodeFile {
         let path = data.join(NAME);
         let draft = data.join("node.json.new");
         let text = serde_json::to_string_pretty(self).expect("a shape is JSON");
-        std::fs::write(&draft, text + "\n").and_then(|()| std::fs::rename(&draft, &path)).map_err(
-            |err| Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display())),
-        )?;
+        write_private(&draft, &(text + "\n"))
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .map_err(|err| {
+                Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display()))
+            })?;
         Ok(Written(path))
     }
 }

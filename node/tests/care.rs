@@ -152,6 +152,29 @@ fn copy_store(from: &Path, to: &Path) {
 }
 
 #[test]
+fn a_key_under_a_passphrase_opens_with_it_and_for_a_node_that_starts_by_itself() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    let id = here.ok(&["id"]);
+    here.fails_with(5, &["key", "encrypt"], b"\n");
+    here.ok_with(&["key", "encrypt"], b"low tide\n");
+    let refused = here.fails(6, &["get", "notes", "n1"]);
+    assert!(refused.contains("is encrypted: give its passphrase"), "{refused}");
+    let file = here.file("passphrase", "low tide\n");
+    let with = |args: &[&str]| {
+        let mut command = here.command(args);
+        command.env("LITTORAL_PASSPHRASE_FILE", &file);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(with(&["id"]), id);
+    assert!(with(&["verify"]).ends_with("the store is sound\n"));
+    with(&["key", "decrypt"]);
+    assert_eq!(here.ok(&["id"]), id);
+}
+
+#[test]
 fn leave_drops_a_collection_and_no_unsent_writes_unless_told_so() {
     let here = Sandbox::new();
     here.ok(&["put", "notes", "n", "{}"]);

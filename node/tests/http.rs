@@ -137,3 +137,34 @@ fn bodies_have_a_limit() {
     let most = padded(littoral::limits::MAX_HTTP_BODY_BYTES);
     assert_eq!(ask("PUT", &url, &[], Some(&most)).status, 200);
 }
+
+#[test]
+fn where_others_reach_the_node_a_token_opens_what_it_is_for() {
+    let here = Sandbox::new();
+    here.ok(&["--data", "a", "put", "notes", "n", r#"{"x": 1}"#]);
+    let node = here.run("a", &["--http", "0.0.0.0:0"]);
+    let url = node.url.replace("0.0.0.0", "127.0.0.1");
+    let refused = ask("GET", &format!("{url}/health"), &[], None);
+    assert_eq!(refused.status, 401);
+    let made = here.json(&["--data", "a", "token", "create", "--name", "grafana"]);
+    let token = made["token"].as_str().unwrap();
+    let bearer = format!("Bearer {token}");
+    let with = [("authorization", bearer.as_str())];
+    assert_eq!(ask("GET", &format!("{url}/health"), &with, None).status, 200);
+    let put = format!("{url}/collections/notes/docs/m");
+    let refused = ask("PUT", &put, &with, Some("{}"));
+    assert_eq!((refused.status, refused.body["error"]["code"].as_str()), (403, Some("forbidden")));
+    // Commands of this machine need none, others say theirs.
+    here.ok(&["--data", "a", "get", "notes", "n"]);
+    here.fails(7, &["--url", &url, "get", "notes", "n"]);
+    here.ok(&["--url", &url, "--token", token, "get", "notes", "n"]);
+    here.fails(1, &["--url", &url, "--token", token, "put", "notes", "n", "{}"]);
+    let writer = here.json(&["--data", "a", "token", "create", "--rights", "write"]);
+    let writer = writer["token"].as_str().unwrap();
+    here.ok(&["--url", &url, "--token", writer, "put", "notes", "n", "{}"]);
+    assert!(here.ok(&["--data", "a", "token", "list"]).contains("grafana"));
+    here.ok(&["--data", "a", "token", "revoke", "grafana"]);
+    assert_eq!(ask("GET", &format!("{url}/health"), &with, None).status, 401);
+    let kept = std::fs::read_to_string(here.path("a/http-tokens.json")).unwrap();
+    assert!(!kept.contains(token) && !kept.contains(writer));
+}

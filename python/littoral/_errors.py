@@ -116,6 +116,10 @@ class ForbiddenError(Error):
     """A right is missing: this node, or an author, may not do that there."""
 
 
+class PassphraseError(Error):
+    """The node's key is encrypted, and the passphrase is missing or wrong."""
+
+
 class NetworkError(Error, ConnectionError):
     """The network failed: address, connection, handshake."""
 

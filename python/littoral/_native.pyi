@@ -29,6 +29,7 @@ def open(
     create: bool = True,
     network: str | None = None,
     cache_bytes: int | None = None,
+    passphrase: str | None = None,
 ) -> Store:
     """Opens the store in a directory, or makes a new one there."""
 
@@ -293,6 +294,25 @@ class Store:
 
     def trusted(self) -> list[str]:
         """The keys of the peers that are trusted."""
+
+    def found_roster(self, name: str) -> None:
+        """Founds a roster, of which this node is the founder."""
+
+    def join_roster(self, founder: str) -> None:
+        """Belongs to the roster that a node founded."""
+
+    @property
+    def founder(self) -> str | None:
+        """The key of the node that founded the roster."""
+
+    def members(self) -> list[dict[str, Any]]:
+        """All members, each as keywords of `littoral.Member`."""
+
+    def grant(self, member: str, rights: dict[str, str], name: str | None = None) -> None:
+        """Says what a member may do from now on, in words by collection."""
+
+    def revoke(self, member: str) -> None:
+        """Takes all rights from a member."""
 
     def want(self, collections: list[str] | None, peer: str | None = None) -> None:
         """Which collections to exchange with peers, or with one; `None` is all."""

@@ -103,6 +103,22 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A node that the roster speaks of."""
+
+    id: str
+    """Its key."""
+    name: str
+    """What people call it; may be empty."""
+    rights: Mapping[str, str]
+    """By collection ``none``, ``read``, ``write`` or ``admin``; ``*`` is all not named."""
+    by: str | None
+    """The key of the node that said so last; `None` of the founder."""
+    since: datetime | None
+    """When, by that node's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that was found out about a store."""
 
@@ -279,6 +295,7 @@ for _class in (
     Digests,
     Finding,
     Verified,
+    Member,
     LinkProgress,
     LinkStatus,
 ):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,7 @@ from littoral._records import (
     Finding,
     LinkProgress,
     LinkStatus,
+    Member,
     Stats,
     Verified,
 )
@@ -34,6 +35,7 @@ def open(
     create: bool = True,
     network: str | None = None,
     cache_bytes: int | None = None,
+    passphrase: str | None = None,
 ) -> "Store":
     """Open the store in the directory at ``path``, or make a new one there.
 
@@ -43,13 +45,18 @@ def open(
         network: the name of the network that a new store belongs to; only stores of one
             network sync. A store keeps the network it was made for.
         cache_bytes: how much of the store to keep in memory; 32 MiB if not given.
+        passphrase: what the node's key is encrypted with; a new store encrypts its key with it.
 
     Raises:
         LockedError: it is open already, here or in another process.
         NotAStoreError: something else is in the directory.
+        PassphraseError: the passphrase is missing or wrong.
 
     """
-    return Store(_native.open(path, create=create, network=network, cache_bytes=cache_bytes))
+    opened = _native.open(
+        path, create=create, network=network, cache_bytes=cache_bytes, passphrase=passphrase
+    )
+    return Store(opened)
 
 
 class Store:
@@ -225,6 +232,61 @@ class Store:
     def trusted(self) -> list[str]:
         """List the keys of the peers that are trusted."""
         return self._store.trusted()
+
+    def found_roster(self, name: str = "") -> None:
+        """Found a roster: from now on, rights decide who may do what.
+
+        This node is its founder, and may always do everything; people call it ``name``. Peers
+        that are trusted now may read and write everything, until they are granted something
+        else.
+        """
+        self._store.found_roster(name)
+
+    def join_roster(self, founder: str) -> None:
+        """Belong to the roster that the node with this key founded.
+
+        What it says comes with the first link to a member.
+        """
+        self._store.join_roster(founder)
+
+    @property
+    def founder(self) -> str | None:
+        """The key of the node that founded the roster; `None` without a roster."""
+        return self._store.founder
+
+    def members(self) -> list[Member]:
+        """List all that the roster speaks of, in the order of their keys."""
+        return [Member(**one) for one in self._store.members()]
+
+    def grant(
+        self, member: str, rights: str | Mapping[str, str], *, name: str | None = None
+    ) -> None:
+        """Say what the node with the key ``member`` may do from now on.
+
+        It replaces all that it could do before, and spreads like any change. A key that was
+        lost to somebody else should never be granted anything again: what that one wrote with
+        it would be taken, too.
+
+        Args:
+            member: its key.
+            rights: ``"none"``, ``"read"``, ``"write"`` or ``"admin"``, in all collections; or
+                by collection, ``"*"`` being all that are not named.
+            name: what people call it; without it, as before.
+
+        Raises:
+            ForbiddenError: this node is not an admin where a right would change.
+            InvalidInputError: the store has no roster, or there is no such right.
+
+        """
+        words = {"*": rights} if isinstance(rights, str) else dict(rights)
+        self._store.grant(member, words, name)
+
+    def revoke(self, member: str) -> None:
+        """Take all rights from a node: every node that hears of it ends its links with it.
+
+        What it wrote that somebody who may write holds stays.
+        """
+        self._store.revoke(member)
 
     def bundle_have(self, path: str | os.PathLike[str]) -> None:
         """Write to a small file what this store has, for `bundle_create` elsewhere."""

@@ -80,6 +80,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::MissingDependency => "MissingDependencyError",
         ErrorKind::Forked => "HistoryForkedError",
         ErrorKind::Forbidden => "ForbiddenError",
+        ErrorKind::Passphrase => "PassphraseError",
         ErrorKind::Refused => "RefusedError",
         ErrorKind::Network => "NetworkError",
         ErrorKind::Protocol => "ProtocolError",

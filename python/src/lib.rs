@@ -14,6 +14,7 @@ mod error;
 mod link;
 mod open_store;
 mod ops;
+mod roster;
 mod scan;
 mod store;
 mod transaction;

@@ -1,6 +1,6 @@
 //! A store, opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::error::raise;
 use crate::link::{self, Link};
 use crate::open_store::{OpenStore, PATIENCE, detached};
 use crate::ops::{self, Door};
+use crate::roster;
 use crate::scan::Scan;
 use crate::transaction::Transaction;
 use crate::value;
@@ -31,13 +32,14 @@ pub(crate) struct Store {
 
 /// Opens the store in a directory, or makes a new one there.
 #[pyfunction]
-#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None))]
+#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None, passphrase=None))]
 pub(crate) fn open(
     py: Python<'_>,
     path: PathBuf,
     create: bool,
     network: Option<&str>,
     cache_bytes: Option<usize>,
+    passphrase: Option<&str>,
 ) -> PyResult<Store> {
     let mut options = Options::new().create(create);
     if let Some(network) = network {
@@ -45,6 +47,9 @@ pub(crate) fn open(
     }
     if let Some(bytes) = cache_bytes {
         options = options.cache_bytes(bytes);
+    }
+    if let Some(passphrase) = passphrase {
+        options = options.passphrase(passphrase);
     }
     let store = detached(py, || options.open(&path))?;
     Ok(Store { open: OpenStore::new(store, path) })
@@ -434,6 +439,46 @@ impl Store {
     fn trusted(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let peers = self.open.run(py, |store| store.trusted())?;
         Ok(peers.into_iter().map(|peer| peer.node.to_string()).collect())
+    }
+
+    /// Founds a roster, of which this node is the founder.
+    fn found_roster(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.open.run(py, |store| store.found_roster(name))
+    }
+
+    /// Belongs to the roster that a node founded.
+    fn join_roster(&self, py: Python<'_>, founder: &str) -> PyResult<()> {
+        let node = roster::key(py, founder)?;
+        self.open.run(py, |store| store.join_roster(node))
+    }
+
+    /// The key of the node that founded the roster.
+    #[getter]
+    fn founder(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.open.run(py, |store| Ok(store.founder().map(|node| node.to_string())))
+    }
+
+    /// All members, each as keywords of `littoral.Member`.
+    fn members<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        roster::members(py, &self.open)
+    }
+
+    /// Says what a member may do from now on, in words by collection.
+    #[pyo3(signature = (member, rights, name=None))]
+    fn grant(
+        &self,
+        py: Python<'_>,
+        member: &str,
+        rights: BTreeMap<String, String>,
+        name: Option<&str>,
+    ) -> PyResult<()> {
+        roster::grant(py, &self.open, member, &rights, name)
+    }
+
+    /// Takes all rights from a member.
+    fn revoke(&self, py: Python<'_>, member: &str) -> PyResult<()> {
+        let node = roster::key(py, member)?;
+        self.open.run(py, |store| store.revoke(node))
     }
 
     /// Which collections to exchange with peers, or with one; `None` is all.

@@ -411,3 +411,14 @@ def test_acknowledged_writes_survive_kill(tmp_path: Path) -> None:
         found = [note["n"] for note in store["notes"].values()]
     assert found == [*range(len(found))]
     assert len(found) >= acknowledged
+
+
+def test_a_key_under_a_passphrase(tmp_path: Path) -> None:
+    with littoral.open(tmp_path, passphrase="low tide") as store:
+        key = store.id
+    with pytest.raises(littoral.PassphraseError, match="give its passphrase"):
+        littoral.open(tmp_path)
+    with pytest.raises(littoral.PassphraseError, match="does not open"):
+        littoral.open(tmp_path, passphrase="high tide")
+    with littoral.open(tmp_path, passphrase="low tide") as store:
+        assert store.id == key

@@ -174,3 +174,32 @@ def test_bad_addresses(store: littoral.Store) -> None:
         store.trust("key")
     with pytest.raises(TimeoutError):
         store.wait_synced(timeout=0)
+
+
+def test_the_roster_says_who_may_do_what(tmp_path: Path) -> None:
+    with littoral.open(tmp_path / "hub") as hub, littoral.open(tmp_path / "phone") as phone:
+        assert (hub.founder, hub.members()) == (None, [])
+        with pytest.raises(littoral.InvalidInputError, match="no roster"):
+            hub.grant(phone.id, "read")
+        hub.found_roster("hub")
+        hub.grant(phone.id, {"notes": "write", "*": "read"}, name="phone")
+        phone.join_roster(hub.id)
+        hub["notes"]["n"] = {"title": "Tides"}
+        hub["plans"]["p"] = {"title": "Harbour"}
+        link = phone.connect(hub.listen("127.0.0.1:0"))
+        link.wait_synced(timeout=30)
+        assert phone["plans"]["p"]["title"] == "Harbour"
+        members = {member.name: member for member in phone.members()}
+        assert members["phone"].rights == {"*": "read", "notes": "write"}
+        assert (members["phone"].by, members["hub"].by) == (hub.id, None)
+        phone["notes"]["m"] = {"title": "Ebb"}
+        with pytest.raises(littoral.ForbiddenError, match="may not write"):
+            phone["plans"]["q"] = {}
+        with pytest.raises(littoral.ForbiddenError, match="no admin"):
+            phone.grant(phone.id, "admin")
+        with pytest.raises(littoral.InvalidInputError, match="no right"):
+            hub.grant(phone.id, "everything")
+        phone.wait_synced(timeout=30)
+        hub.revoke(phone.id)
+        assert [one.rights for one in hub.members() if one.id == phone.id] == [{"*": "none"}]
+        assert "m" in hub["notes"]

@@ -738,6 +738,13 @@ static void null_pointers(lit_store_t *store) {
     NIL(lit_store_distrust(NULL, id, &err));
     NIL(lit_store_trusted_json(NULL, &bytes, &err));
     NIL(lit_store_trusted_json(store, NULL, &err));
+    NIL(lit_store_found_roster(NULL, S(""), &err));
+    NIL(lit_store_join_roster(NULL, id, &err));
+    NIL(lit_store_roster_json(NULL, &bytes, &err));
+    NIL(lit_store_roster_json(store, NULL, &err));
+    NIL(lit_store_grant_json(NULL, id, S(""), S("{}"), &err));
+    NIL(lit_store_grant_json(store, bad, S(""), S("{}"), &err));
+    NIL(lit_store_revoke(NULL, id, &err));
 #ifdef LIT_NET
     lit_link_t *link;
     NIL(lit_store_listen(NULL, S("127.0.0.1:0"), &bytes, &err));
@@ -850,6 +857,56 @@ static void trusting(lit_store_t *store) {
     GIVES(LIT_ERR_INVALID_INPUT, lit_store_distrust(store, S("nobody"), &err));
     lit_bytes_free(&key);
     lit_store_free(peer);
+}
+
+static void passphrase(void) {
+    lit_options_t options;
+    lit_options_init(&options);
+    options.passphrase = S("low tide");
+    char place[4096];
+    snprintf(place, sizeof place, "%s/encrypted", directory);
+    lit_store_t *store = NULL;
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    lit_store_free(store);
+    GIVES(LIT_ERR_PASSPHRASE, lit_store_open(lit_cstr(place), NULL, &store, &err));
+    options.passphrase = S("high tide");
+    GIVES(LIT_ERR_PASSPHRASE, lit_store_open(lit_cstr(place), &options, &store, &err));
+    options.passphrase = S("low tide");
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    lit_store_free(store);
+}
+
+static void roster(void) {
+    lit_store_t *founder = open_store("founder"), *member = open_store("member");
+    lit_bytes_t key, other, bytes;
+    OK(lit_store_node_id(founder, &key, &err));
+    OK(lit_store_node_id(member, &other, &err));
+    OK(lit_store_roster_json(founder, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"founder\":null,\"members\":[]}"));
+    GIVES(LIT_ERR_INVALID_INPUT,
+          lit_store_grant_json(founder, lit_bytes_slice(other), S(""), S("{}"), &err));
+    OK(lit_store_found_roster(founder, S("quay"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_found_roster(founder, S(""), &err));
+    OK(lit_store_grant_json(founder, lit_bytes_slice(other), S("pier"),
+                            S("{\"notes\":\"write\",\"*\":\"read\"}"), &err));
+    OK(lit_store_grant_json(founder, lit_bytes_slice(other), S(""), S("{\"*\":\"read\"}"), &err));
+    OK(lit_store_roster_json(founder, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"name\":\"pier\"") != NULL);
+    CHECK(strstr((const char *)bytes.ptr, "{\"*\":\"read\"}") != NULL);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_grant_json(founder, lit_bytes_slice(other), S(""),
+                                                      S("{\"notes\":\"all\"}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT,
+          lit_store_grant_json(founder, lit_bytes_slice(other), S(""), S("\"read\""), &err));
+    GIVES(LIT_ERR_FORBIDDEN, lit_store_revoke(founder, lit_bytes_slice(key), &err));
+    OK(lit_store_revoke(founder, lit_bytes_slice(other), &err));
+    OK(lit_store_join_roster(member, lit_bytes_slice(key), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join_roster(member, lit_bytes_slice(other), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join_roster(member, S("nobody"), &err));
+    lit_bytes_free(&key);
+    lit_bytes_free(&other);
+    lit_store_free(founder);
+    lit_store_free(member);
 }
 
 static lit_slice_t file(char *place, size_t bytes, const char *name) {
@@ -1008,6 +1065,8 @@ int main(int argc, char **argv) {
     changes(store);
     null_pointers(store);
     trusting(store);
+    roster();
+    passphrase();
     bundles(store);
     eight_threads(store);
     closing_under_everything();

@@ -67,7 +67,9 @@ impl Ending {
 
     fn alert(code: TransportErrorCode, by_peer: bool) -> Option<Ending> {
         let reason = match (u64::from(code), by_peer) {
-            (ACCESS_DENIED, true) => "the peer does not trust this node's key: trust it there",
+            (ACCESS_DENIED, true) => {
+                "the peer does not trust this node's key (any more): trust it there, or, with a roster, grant it rights"
+            }
             (ACCESS_DENIED, false) => {
                 "who answers at this address is another node: it has not the expected key"
             }

@@ -1,7 +1,7 @@
 //! Opening a store: whose directory it is, its key, and recovery from the log.
 //!
-//! A store is a directory with `littoral.store` (its mark and format), `node.key` (32 secret
-//! bytes as text, readable by its owner only), `lock`, `state.redb` and `log/`. Opening
+//! A store is a directory with `littoral.store` (its mark and format), its key
+//! ([`key_file`]), `lock`, `state.redb` and `log/`. Opening
 //! reads redb at its last durable point and applies the log after it; nothing is scanned.
 
 use std::fs;
@@ -9,7 +9,6 @@ use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
-use data_encoding::BASE32_NOPAD;
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::admission::{Admission, From};
@@ -19,7 +18,9 @@ use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::export::Mark;
 use super::gate::Gate;
+use super::hashes::HashRule;
 use super::heads::Heads;
+use super::key_file::{self, KEY, Passphrase};
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
 use super::replication::Listeners;
@@ -36,7 +37,6 @@ use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 pub(super) const STATE: &str = "state.redb";
 const MARK: &str = "littoral.store";
-const KEY: &str = "node.key";
 pub(super) const LOCK: &str = "lock";
 const FORMAT: u32 = 1;
 const DEFAULT_CACHE_BYTES: usize = 32 << 20;
@@ -53,12 +53,14 @@ pub struct Options {
     network_id: Option<NetworkId>,
     wall: Arc<dyn WallClock>,
     pub(super) key: Option<NodeKey>,
+    pub(super) passphrase: Option<Passphrase>,
     pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
     placeless: bool,
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
+    hashes: HashRule,
 }
 
 impl Options {
@@ -71,12 +73,14 @@ impl Options {
             network_id: None,
             wall: Arc::new(SystemClock),
             key: None,
+            passphrase: None,
             incarnations: Arc::new(draw),
             moved: false,
             placeless: false,
             log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
+            hashes: HashRule::default(),
         }
     }
 
@@ -158,6 +162,13 @@ impl Options {
         self
     }
 
+    /// Hashes are kept of other transactions, for tests: the same each time that the store is opened.
+    #[doc(hidden)]
+    pub fn hashes(mut self, rule: HashRule) -> Options {
+        self.hashes = rule;
+        self
+    }
+
     /// Bytes of the state that are kept in memory.
     pub(super) fn cache(&self) -> usize {
         self.cache_bytes
@@ -193,7 +204,7 @@ impl Options {
         }
         let key = match self.key.clone() {
             Some(key) => key,
-            None => load_key(&path.join(KEY))?,
+            None => key_file::read_or_make(path, self.passphrase.as_ref())?,
         };
         let disk = Arc::new(RealDisk::new(path.to_owned()));
         self.start(Some(path.to_owned()), disk, key, Some(lock))
@@ -259,7 +270,7 @@ impl Options {
         let network = self.check_state(&database)?;
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;
-        heads.layout = self.layout;
+        (heads.layout, heads.hashes) = (self.layout, self.hashes);
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
@@ -330,7 +341,7 @@ impl Options {
         }
         tracing::warn!("the store was copied or restored: it goes on under another name");
         let mut heads = Heads::load(database, node)?;
-        heads.layout = self.layout;
+        (heads.layout, heads.hashes) = (self.layout, self.hashes);
         Ok(heads)
     }
 
@@ -536,14 +547,14 @@ fn write_mark(path: &Path) -> Result<()> {
     sync_directory(path).map_err(doing)
 }
 
-fn sync_directory(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> std::io::Result<()> {
     match cfg!(unix) {
         true => fs::File::open(path)?.sync_all(),
         false => Ok(()),
     }
 }
 
-fn take_lock(path: &Path) -> Result<fs::File> {
+pub(super) fn take_lock(path: &Path) -> Result<fs::File> {
     let file = path.join(LOCK);
     let doing = |err| Error::io(format!("open {}", file.display()), err);
     let lock = fs::OpenOptions::new()
@@ -565,79 +576,4 @@ fn take_lock(path: &Path) -> Result<fs::File> {
             Err(Error::io(format!("lock {}", file.display()), err))
         }
     }
-}
-
-/// Reads the key of the store in a directory, and makes none.
-pub(super) fn read_key(directory: &Path) -> Result<NodeKey> {
-    let path = directory.join(KEY);
-    let doing = |err| Error::io(format!("read {}", path.display()), err);
-    parse_key(&path, &fs::read_to_string(&path).map_err(doing)?)
-}
-
-fn parse_key(path: &Path, text: &str) -> Result<NodeKey> {
-    BASE32_NOPAD
-        .decode(text.trim().to_ascii_uppercase().as_bytes())
-        .ok()
-        .and_then(|seed| seed.try_into().ok())
-        .map(NodeKey::from_seed)
-        .ok_or_else(|| Error::corrupt(format!("{} does not hold a key", path.display())))
-}
-
-/// Reads the node's key, or makes one. A key that others can read is refused.
-fn load_key(path: &Path) -> Result<NodeKey> {
-    match fs::read_to_string(path) {
-        Ok(text) => check_private(path).and_then(|()| parse_key(path, &text)),
-        Err(err) if err.kind() == IoKind::NotFound => {
-            let key = fresh_key()?;
-            write_key(path.parent().unwrap_or(Path::new("")), &key).map(|()| key)
-        }
-        Err(err) => Err(Error::io(format!("read {}", path.display()), err)),
-    }
-}
-
-/// A key that nobody has.
-pub(super) fn fresh_key() -> Result<NodeKey> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|err| {
-        Error::new(ErrorKind::Io, format!("the system gave no random bytes: {err}"))
-    })?;
-    Ok(NodeKey::from_seed(seed))
-}
-
-/// Writes the key of the store in a directory that has none.
-pub(super) fn write_key(directory: &Path, key: &NodeKey) -> Result<()> {
-    let path = &directory.join(KEY);
-    let doing = |err| Error::io(format!("write {}", path.display()), err);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(doing)?;
-    let text = BASE32_NOPAD.encode(&key.seed()).to_ascii_lowercase();
-    file.write_all(format!("{text}\n").as_bytes()).map_err(doing)?;
-    file.sync_all().map_err(doing)
-}
-
-#[cfg(unix)]
-fn check_private(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(path)
-        .map_err(|err| Error::io(format!("look at {}", path.display()), err))?
-        .permissions()
-        .mode();
-    match mode & 0o077 {
-        0 => Ok(()),
-        _ => Err(Error::new(
-            ErrorKind::Io,
-            format!(
-                "{0} can be read by others; take that away with: chmod 600 {0}",
-                path.display()
-            ),
-        )),
-    }
-}
-
-#[cfg(not(unix))]
-fn check_private(_: &Path) -> Result<()> {
-    Ok(())
 }

@@ -248,8 +248,7 @@ impl Store {
 
     /// Takes all rights from a member. As [`Store::grant`], with its name as it is.
     pub fn revoke(&self, member: NodeId) -> Result<()> {
-        let name = self.inner.roster().and_then(|roster| roster.member(&member));
-        let name = name.map(|member| member.name).unwrap_or_default();
+        let name = self.member(&member).map(|member| member.name).unwrap_or_default();
         self.grant(member, &name, Rights::default())
     }
 
@@ -257,6 +256,11 @@ impl Store {
     /// store has no roster.
     pub fn members(&self) -> Option<Vec<Member>> {
         self.inner.roster().map(|roster| roster.members())
+    }
+
+    /// What the roster says of a node; `None` if it does not speak of it.
+    pub fn member(&self, node: &NodeId) -> Option<Member> {
+        self.inner.roster().and_then(|roster| roster.member(node))
     }
 
     /// Who founded the roster, if the store has one.
@@ -335,11 +339,15 @@ impl Store {
     /// Errors: [`ErrorKind::InvalidTransaction`], [`ErrorKind::MissingDependency`],
     /// [`ErrorKind::LimitExceeded`]: nothing was kept.
     pub fn add_statements(&self, statements: Vec<Vec<u8>>) -> Result<usize> {
-        let scope = self.inner.roster().ok_or_else(no_roster)?.scope();
-        let statements: Vec<Statement> = statements
+        let roster = self.inner.roster().ok_or_else(no_roster)?;
+        let mut statements: Vec<Statement> = statements
             .into_iter()
-            .map(|bytes| Statement::verify(bytes, scope))
+            .map(|bytes| Statement::verify(bytes, roster.scope()))
             .collect::<Result<_>>()?;
+        statements.retain(|statement| !roster.knows(statement));
+        if statements.is_empty() {
+            return Ok(0);
+        }
         let new = self.inner.change_roster(|_| Ok(statements))?;
         self.inner.vouch()?;
         self.inner.announce();

@@ -13,7 +13,10 @@
 
 use std::fmt;
 
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use pkcs8::LineEnding;
 
 use super::{Txn, codec};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +59,21 @@ impl NodeKey {
     /// The 32 secret bytes.
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
+    }
+
+    /// As PEM, encrypted: PKCS #8, PBES2 with scrypt and AES-256-CBC.
+    pub(crate) fn encrypted(&self, passphrase: &str) -> Result<String> {
+        let text = self.0.to_pkcs8_encrypted_pem(passphrase.as_bytes(), LineEnding::LF);
+        let text = text.map_err(|err| {
+            Error::new(ErrorKind::Internal, format!("the key could not be encrypted: {err}"))
+        })?;
+        Ok(text.as_str().to_owned())
+    }
+
+    /// What [`NodeKey::encrypted`] wrote, or another program in that form; none if the passphrase
+    /// is another.
+    pub(crate) fn decrypted(text: &str, passphrase: &str) -> Option<NodeKey> {
+        SigningKey::from_pkcs8_encrypted_pem(text, passphrase.as_bytes()).ok().map(NodeKey)
     }
 
     /// The public key.

@@ -12,7 +12,8 @@ use crate::output::number;
 pub(super) fn anonymize(context: &Context, args: &AnonymizeArgs) -> Result<()> {
     let progress = progress(context.output.json);
     progress.set_message("rewriting");
-    let done = quietly(|| Options::new().anonymize(&args.dir, &args.out));
+    let options = context.opening.of(&args.dir).unlocked(Options::new())?;
+    let done = quietly(|| options.anonymize(&args.dir, &args.out));
     progress.finish_and_clear();
     let done = done?;
     let shape = json!({

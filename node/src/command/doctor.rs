@@ -9,7 +9,7 @@ use crate::disk;
 use crate::kinds::{EXIT_FAILED, EXIT_OK};
 use crate::output::plain;
 use crate::shape::{FindingShape, Findings};
-use crate::target::{Remote, Target, Wanted, running_node};
+use crate::target::{Target, Wanted, running_node};
 
 /// `littoral doctor`. Gives the exit code: whether somebody should do something.
 pub(super) fn doctor(context: &Context) -> Result<u8> {
@@ -31,11 +31,12 @@ pub(super) fn doctor(context: &Context) -> Result<u8> {
 
 /// Of the node that runs on the store, if one does; else of the files, which are not touched.
 fn findings(context: &Context) -> Result<Vec<FindingShape>> {
-    if let Some(url) = &context.opening.url {
-        return Remote::connect(url)?.doctor();
+    if let Some(node) = context.opening.remote()? {
+        return node.doctor();
     }
     let data = context.opening.directory()?;
-    match quietly(|| Options::new().doctor(data)) {
+    let options = context.opening.unlocked(Options::new())?;
+    match quietly(|| options.doctor(data)) {
         Err(err) if err.kind() == ErrorKind::Locked => match running_node(data) {
             Some(node) => node.doctor(),
             None => Err(err),

@@ -13,11 +13,14 @@ mod export;
 mod field;
 mod id;
 mod import;
+mod key;
+mod peers;
 mod rescue;
 mod run;
 mod scan;
 mod status;
 mod sync;
+mod token;
 mod verify;
 
 use std::io::Read as _;
@@ -44,13 +47,18 @@ pub(crate) struct Context {
 
 /// Carries out a command. Gives the exit code.
 pub(crate) fn run(cli: Cli) -> Result<u8> {
-    let opening = Opening { data: cli.data, url: cli.url };
+    let opening = Opening { data: cli.data, url: cli.url, token: cli.token };
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
         Command::Anonymize(args) => anonymize::anonymize(&context, &args),
         Command::Doctor => return doctor::doctor(&context),
         Command::Leave(args) => doctor::leave(&context, &args),
+        Command::Peers => peers::peers(&context),
+        Command::FoundRoster(args) => peers::found_roster(&context, &args),
+        Command::JoinRoster(args) => peers::join_roster(&context, &args),
+        Command::Grant(args) => peers::grant(&context, &args),
+        Command::Revoke(args) => peers::revoke(&context, &args),
         Command::Rescue(args) => return rescue::rescue(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Id => id::id(&context),
@@ -72,6 +80,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Key { step } => key::key(&context, &step),
+        Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
     };

@@ -17,7 +17,8 @@ pub(super) fn rescue(context: &Context, args: &RescueArgs) -> Result<u8> {
     let how = RescueOptions { network: args.network.clone(), alone: args.alone };
     let progress = progress(context.output.json);
     progress.set_message("reading what is left");
-    let rescued = quietly(|| Options::new().rescue(&args.damaged, &args.new, &how));
+    let options = context.opening.of(&args.damaged).unlocked(Options::new())?;
+    let rescued = quietly(|| options.rescue(&args.damaged, &args.new, &how));
     progress.finish_and_clear();
     let rescued = rescued?;
     let report = args.new.join(REPORT);

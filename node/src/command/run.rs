@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli::{Peer, RunArgs};
-use crate::http::check_address;
+use crate::http::Exposure;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
 use crate::target::{Wanted, running_node};
+use crate::tokens::Tokens;
 
 /// `littoral run`
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
-    check_address(args.http, args.http_unprotected)?;
     let data = context.opening.data.clone();
     let options = Store::options().cache_bytes((args.cache as usize) << 20);
     let store =
@@ -26,12 +26,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
             },
         )?;
     set_budget(&store, args)?;
-    let options = NodeOptions {
-        data,
-        listen: args.listen,
-        http: args.http,
-        http_unprotected: args.http_unprotected,
-    };
+    let options = NodeOptions { data, listen: args.listen, http: args.http };
     if let Some(wanted) = &args.collections {
         store.want(wanted.0.clone())?;
     }
@@ -44,6 +39,7 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
         }
     }
     announce(context, &node, args)?;
+    warn_without_tokens(context, args)?;
     signals.wait();
     eprintln!("littoral: stopping");
     node.stop()
@@ -58,6 +54,18 @@ fn set_budget(store: &Store, args: &RunArgs) -> Result<()> {
     }
     // Writes prune as they go: what has grown too old since is pruned now.
     store.prune().map(drop)
+}
+
+/// Says it when nobody can ask at an address that is there for others.
+fn warn_without_tokens(context: &Context, args: &RunArgs) -> Result<()> {
+    let reached = Exposure::of(args.http) == Exposure::Network;
+    if reached && Tokens::of(&context.opening.data).list()?.is_empty() {
+        eprintln!(
+            "littoral: HTTP at {} asks for a token and there is none yet: `littoral token create`",
+            args.http
+        );
+    }
+    Ok(())
 }
 
 fn announce(context: &Context, node: &Node, args: &RunArgs) -> Result<()> {

@@ -14,10 +14,11 @@ use crate::output::{bytes, number, plain};
 /// `littoral verify`. Gives the exit code: whether the store is sound.
 pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<u8> {
     let data = context.opening.directory()?;
+    let options = context.opening.unlocked(Options::new())?;
     let how = VerifyOptions { quick: args.quick, scratch: args.scratch.clone() };
     let progress = progress(context.output.json);
     let verified =
-        quietly(|| Options::new().verify(data, &how, &mut |step| progress.set_message(told(step))));
+        quietly(|| options.verify(data, &how, &mut |step| progress.set_message(told(step))));
     progress.finish_and_clear();
     let verified = verified?;
     match context.output.json {

@@ -1,8 +1,8 @@
 //! Errors as answers, and requests taken apart with errors of that form.
 
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
@@ -32,6 +32,12 @@ impl Refusal {
         Refusal { status, code, message: message.into() }
     }
 
+    /// Its status.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     /// The request is malformed.
     pub(super) fn malformed(message: impl Into<String>) -> Refusal {
         Refusal::from(Error::new(ErrorKind::InvalidInput, message))
@@ -48,7 +54,12 @@ impl From<Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let error = ErrorShape { code: self.code.to_owned(), message: self.message };
-        (self.status, Json(Failure { error })).into_response()
+        let mut answer = (self.status, Json(Failure { error })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("Bearer");
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+        }
+        answer
     }
 }
 

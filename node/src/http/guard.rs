@@ -1,70 +1,138 @@
-//! Who may ask: on loopback every program of this machine, but no web page.
+//! Who may ask, and what.
 //!
-//! There is no authentication yet, so the node answers on loopback only, unless it is told
-//! otherwise. A page in a browser can reach loopback too, in two ways: a name that it points
-//! to 127.0.0.1, which the Host header betrays; and a "simple" cross-origin request, whose
-//! Origin header betrays it and which can't carry a JSON content type ([`super::body`]).
+//! On loopback every program of this machine may, without a token, but no web page: a page in a
+//! browser can reach loopback in two ways, by a name that it points to 127.0.0.1, which the Host
+//! header betrays; and by a "simple" cross-origin request, whose Origin header betrays it and which
+//! can't carry a JSON content type ([`super::body`]).
+//!
+//! On any other address every request needs a bearer token ([`crate::tokens`]), and pages of
+//! other origins are refused there, too. Nothing is ever allowed across origins: there are no CORS
+//! headers. A token that is given counts on loopback as well.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use littoral::{Error, ErrorKind, Result};
 
 use super::failure::{Answer, Refusal};
+use crate::tokens::{Scope, Secret, Tokens};
 
 /// Who can reach the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exposure {
     /// Programs of this machine.
     Loopback,
-    /// Whoever reaches the address: somebody said that this is wanted.
-    Unprotected,
+    /// Whoever reaches the address.
+    Network,
 }
 
-/// Whether the node may answer at `address`, and to whom.
-pub(crate) fn check_address(address: SocketAddr, unprotected: bool) -> Result<Exposure> {
-    match (address.ip().is_loopback(), unprotected) {
-        (true, _) => Ok(Exposure::Loopback),
-        (false, true) => Ok(Exposure::Unprotected),
-        (false, false) => Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!(
-                "HTTP has no authentication yet (it arrives in a later version), so {address} would let \
-                 everybody who reaches it read and write; listen on 127.0.0.1, or say --http-unprotected"
-            ),
-        )),
+impl Exposure {
+    /// That of an address.
+    pub(crate) fn of(address: SocketAddr) -> Exposure {
+        match address.ip().is_loopback() {
+            true => Exposure::Loopback,
+            false => Exposure::Network,
+        }
     }
+}
+
+/// Decides about requests.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    /// Who can reach the node.
+    pub(crate) exposure: Exposure,
+    /// The tokens of its store.
+    pub(crate) tokens: Tokens,
+    /// What commands on this machine find in `node.json`, and nobody else.
+    pub(crate) own: Secret,
 }
 
 /// Lets a request in, or not.
 pub(super) async fn admit(
-    State(exposure): State<Exposure>,
+    State(guard): State<Arc<Guard>>,
     request: Request,
     next: Next,
 ) -> Answer<Response> {
-    if exposure == Exposure::Loopback {
-        check_headers(request.headers())?;
-    }
+    guard.check(request.method(), request.uri().path(), request.headers())?;
     let mut answer = next.run(request).await;
     let nosniff = header::HeaderValue::from_static("nosniff");
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     Ok(answer)
 }
 
-fn check_headers(headers: &HeaderMap) -> Answer<()> {
+impl Guard {
+    fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer<()> {
+        check_origin(self.exposure, headers)?;
+        let wanted = wanted(method, path);
+        match self.given(headers)? {
+            Some(scope) if scope >= wanted => Ok(()),
+            Some(scope) => Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!(
+                    "this token's right is '{}', and the request needs '{}'",
+                    scope.word(),
+                    wanted.word()
+                ),
+            )),
+            None if self.exposure == Exposure::Loopback => Ok(()),
+            None => Err(unauthorized(
+                "a token is required: `littoral token create` makes one; send it as Authorization: Bearer TOKEN",
+            )),
+        }
+    }
+
+    /// What the token of a request allows, if it has one.
+    fn given(&self, headers: &HeaderMap) -> Answer<Option<Scope>> {
+        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| Secret::from(token.trim()))
+        });
+        let token =
+            token.ok_or_else(|| unauthorized("send a token as Authorization: Bearer TOKEN"))?;
+        if token.is(&self.own) {
+            return Ok(Some(Scope::Admin));
+        }
+        let scope = self.tokens.rights(&token);
+        scope.map(Some).ok_or_else(|| unauthorized("this token is unknown, or was taken back"))
+    }
+}
+
+/// What a request needs.
+fn wanted(method: &Method, path: &str) -> Scope {
+    let is_admin = || {
+        let first = path.split('/').nth(1).unwrap_or_default();
+        first == "roster" || path.ends_with("/leave")
+    };
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
+        // It only reads, and takes what the other has in its body.
+        Method::POST if path == "/bundle/create" => Scope::Read,
+        _ if is_admin() => Scope::Admin,
+        _ => Scope::Write,
+    }
+}
+
+fn check_origin(exposure: Exposure, headers: &HeaderMap) -> Answer<()> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if !text(header::HOST).is_some_and(is_local) {
-        return Err(foreign("the Host header names another machine than this one"));
+    let (host, origin) = (text(header::HOST), text(header::ORIGIN));
+    let of_origin = origin.map(|origin| origin.split_once("://").map_or("", |(_, host)| host));
+    match exposure {
+        Exposure::Loopback if !host.is_some_and(is_local) => Err(foreign(
+            "the Host header names another machine than this one; ask as localhost, 127.0.0.1 or [::1]",
+        )),
+        Exposure::Loopback if of_origin.is_some_and(|origin| !is_local(origin)) => {
+            Err(foreign("pages of other origins may not ask; ask as localhost, 127.0.0.1 or [::1]"))
+        }
+        Exposure::Network if of_origin.is_some_and(|origin| Some(origin) != host) => {
+            Err(foreign("pages of other origins may not ask"))
+        }
+        _ => Ok(()),
     }
-    let origin = text(header::ORIGIN);
-    let local = |origin: &str| origin.split_once("://").is_some_and(|(_, host)| is_local(host));
-    if origin.is_some_and(|origin| !local(origin)) {
-        return Err(foreign("pages of other origins may not ask"));
-    }
-    Ok(())
 }
 
 /// Whether `host`, perhaps with a port, is this machine by a name that no DNS can give away.
@@ -77,8 +145,11 @@ fn is_local(host: &str) -> bool {
 }
 
 fn foreign(why: &str) -> Refusal {
-    let message = format!("{why}; ask as localhost, 127.0.0.1 or [::1]");
-    Refusal::new(StatusCode::FORBIDDEN, "foreign", message)
+    Refusal::new(StatusCode::FORBIDDEN, "foreign", why)
+}
+
+fn unauthorized(why: &str) -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", why)
 }
 
 #[cfg(test)]
@@ -97,12 +168,64 @@ mod tests {
         }
     }
 
+    fn check(exposure: Exposure, request: (&Method, &str), headers: &[(&str, &str)]) -> u16 {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, tokens) = (Secret::from("own"), Tokens::of(dir.path()));
+        let made = [Scope::Read, Scope::Write].map(|s| (s, tokens.create(s.word(), s).unwrap().1));
+        let guard = Guard { exposure, tokens, own };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let mut value = (*value).to_owned();
+            for (scope, secret) in &made {
+                value = value.replace(&format!("<{}>", scope.word()), secret.reveal());
+            }
+            let name: header::HeaderName = name.parse().unwrap();
+            map.insert(name, value.parse().unwrap());
+        }
+        guard.check(request.0, request.1, &map).map_or_else(|refusal| refusal.status(), |()| 200)
+    }
+
+    const HERE: (&str, &str) = ("host", "127.0.0.1:8090");
+    const THERE: (&str, &str) = ("host", "node.example:8090");
+    const READ: (&Method, &str) = (&Method::GET, "/collections/notes/docs");
+    const WRITE: (&Method, &str) = (&Method::PUT, "/collections/notes/docs/n");
+    const RULE: (&Method, &str) = (&Method::PUT, "/roster/KEY");
+
     #[test]
-    fn other_addresses_need_a_word() {
-        let address = |text: &str| text.parse().unwrap();
-        assert_eq!(check_address(address("127.0.0.1:1"), false).unwrap(), Exposure::Loopback);
-        assert_eq!(check_address(address("[::1]:1"), true).unwrap(), Exposure::Loopback);
-        assert!(check_address(address("0.0.0.0:1"), false).is_err());
-        assert_eq!(check_address(address("0.0.0.0:1"), true).unwrap(), Exposure::Unprotected);
+    fn loopback_is_for_programs_of_this_machine() {
+        let check = |request, headers: &[_]| check(Exposure::Loopback, request, headers);
+        for request in [READ, WRITE, RULE] {
+            assert_eq!(check(request, &[HERE]), 200);
+            assert_eq!(check(request, &[HERE, ("origin", "http://localhost:8090")]), 200);
+            assert_eq!(check(request, &[HERE, ("origin", "https://example.com")]), 403);
+            assert_eq!(check(request, &[HERE, ("origin", "null")]), 403);
+            assert_eq!(check(request, &[THERE]), 403);
+            assert_eq!(check(request, &[]), 403);
+        }
+        assert_eq!(check(WRITE, &[HERE, ("authorization", "Bearer <read>")]), 403);
+        assert_eq!(check(READ, &[HERE, ("authorization", "Bearer nobody")]), 401);
+    }
+
+    #[test]
+    fn elsewhere_everything_needs_a_token_with_the_right_to_it() {
+        let check = |request, headers: &[_]| check(Exposure::Network, request, headers);
+        for request in [READ, WRITE, RULE, (&Method::GET, "/health"), (&Method::OPTIONS, "/")] {
+            assert_eq!(check(request, &[THERE]), 401);
+            assert_eq!(check(request, &[THERE, ("authorization", "Bearer <none>")]), 401);
+            assert_eq!(check(request, &[THERE, ("authorization", "Basic <write>")]), 401);
+            assert_eq!(check(request, &[THERE, ("authorization", "bearer own")]), 200);
+        }
+        let with = |token: &'static str| [THERE, ("authorization", token)];
+        assert_eq!(check(READ, &with("Bearer <read>")), 200);
+        assert_eq!(check((&Method::POST, "/bundle/create"), &with("Bearer <read>")), 200);
+        assert_eq!(check(WRITE, &with("Bearer <read>")), 403);
+        assert_eq!(check(WRITE, &with("Bearer <write>")), 200);
+        assert_eq!(check(RULE, &with("Bearer <write>")), 403);
+        assert_eq!(check((&Method::POST, "/collections/c/leave"), &with("Bearer <write>")), 403);
+        let page = [THERE, ("authorization", "Bearer <write>"), ("origin", "https://example.com")];
+        assert_eq!(check(WRITE, &page), 403);
+        let own =
+            [THERE, ("authorization", "Bearer <write>"), ("origin", "http://node.example:8090")];
+        assert_eq!(check(WRITE, &own), 200);
     }
 }

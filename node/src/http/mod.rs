@@ -14,6 +14,9 @@
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
+//! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
+//! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
+//! | `PUT`, `DELETE /roster/{key}` | what a member may do, `{"name", "rights"}`; takes all rights |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
 //!
@@ -36,16 +39,17 @@ mod documents;
 mod failure;
 mod guard;
 mod json;
+mod roster;
 mod service;
 mod status;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use failure::{no_method, no_route};
 
-pub(crate) use guard::check_address;
+pub(crate) use guard::{Exposure, Guard};
 pub(crate) use service::{Facts, Service};
 
 /// The routes over a service.
@@ -72,11 +76,14 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/changes", get(changes::changes))
+        .route("/roster", get(roster::roster).post(roster::found))
+        .route("/roster/join", post(roster::join))
+        .route("/roster/{key}", put(roster::grant).delete(roster::revoke))
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(service.exposure(), guard::admit))
+        .layer(from_fn_with_state(service.guard(), guard::admit))
         .with_state(service)
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::FromRef;
 use littoral::limits::MAX_HTTP_CALLS;
 use littoral::net::Network;
 use littoral::{Error, ErrorKind, Store};
 use tokio::sync::{Semaphore, watch};
 
 use super::failure::Answer;
-use super::guard::Exposure;
+use super::guard::Guard;
 use crate::links;
 use crate::shape::Running;
 use crate::target::Local;
@@ -21,8 +20,8 @@ pub(crate) struct Facts {
     pub(crate) network: Arc<Network>,
     /// Where links are accepted, if they are.
     pub(crate) listen: Option<String>,
-    /// Who can reach the HTTP address.
-    pub(crate) exposure: Exposure,
+    /// Who may ask.
+    pub(crate) guard: Arc<Guard>,
     /// Turns true when the node stops.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -69,9 +68,9 @@ impl Service {
         self.facts.stopping.clone()
     }
 
-    /// Who can reach the node.
-    pub(super) fn exposure(&self) -> Exposure {
-        self.facts.exposure
+    /// Who may ask.
+    pub(super) fn guard(&self) -> Arc<Guard> {
+        Arc::clone(&self.facts.guard)
     }
 
     /// The running node, for its status.
@@ -83,11 +82,5 @@ impl Service {
             links: links::shapes(&self.facts.network),
             refused: links::refused(&self.facts.network),
         }
-    }
-}
-
-impl FromRef<Service> for Exposure {
-    fn from_ref(service: &Service) -> Exposure {
-        service.exposure()
     }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::txn::roster::Rights;
 use littoral::{
-    Document, Error, ErrorKind, Fields, Path, Position, Result, ScanRange, Store, Transaction,
+    Document, Error, ErrorKind, Fields, NodeId, Path, Position, Result, ScanRange, Store,
+    Transaction,
 };
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
+use crate::members::{MemberShape, RosterShape, TrustedShape};
 use crate::shape::{
     AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
     FindingShape, Status,
@@ -165,6 +168,34 @@ impl Target for Local {
             ));
         }
         self.store.leave(collection).map(drop)
+    }
+
+    fn roster(&self) -> Result<RosterShape> {
+        let members = self.store.members().unwrap_or_default();
+        Ok(RosterShape {
+            node: self.store.node_id().to_string(),
+            founder: self.store.founder().map(|founder| founder.to_string()),
+            members: members.iter().map(MemberShape::from).collect(),
+            trusted: self.store.trusted()?.iter().map(TrustedShape::from).collect(),
+        })
+    }
+
+    fn found_roster(&self, name: &str) -> Result<()> {
+        self.store.found_roster(name)
+    }
+
+    fn join_roster(&self, founder: NodeId) -> Result<()> {
+        self.store.join_roster(founder)
+    }
+
+    fn grant(&self, member: NodeId, name: Option<&str>, rights: &Rights) -> Result<()> {
+        let before = || self.store.member(&member).map(|member| member.name).unwrap_or_default();
+        let name = name.map_or_else(before, str::to_owned);
+        self.store.grant(member, &name, rights.clone())
+    }
+
+    fn revoke(&self, member: NodeId) -> Result<()> {
+        self.store.revoke(member)
     }
 
     fn is_shared(&self) -> bool {

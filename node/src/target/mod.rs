@@ -13,9 +13,11 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::txn::roster::Rights;
 use littoral::value::Value;
-use littoral::{Field, Fields, Path, Position, Result, ScanRange, Version};
+use littoral::{Field, Fields, NodeId, Path, Position, Result, ScanRange, Version};
 
+use crate::members::RosterShape;
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, FindingShape, Status,
 };
@@ -138,6 +140,21 @@ pub(crate) trait Target: Send + Sync {
     /// Errors: `UnknownCollection`; `InvalidInput` if writes would be lost that no peer was given,
     /// and `force` does not say that they may be.
     fn leave(&self, collection: &str, force: bool) -> Result<()>;
+
+    /// Who belongs to the network, and whom the store trusts.
+    fn roster(&self) -> Result<RosterShape>;
+
+    /// Founds a roster.
+    fn found_roster(&self, name: &str) -> Result<()>;
+
+    /// Belongs to the roster that a node founded.
+    fn join_roster(&self, founder: NodeId) -> Result<()>;
+
+    /// Says what a member may do from now on; without a name, it is called as before.
+    fn grant(&self, member: NodeId, name: Option<&str>, rights: &Rights) -> Result<()>;
+
+    /// Takes all rights from a member.
+    fn revoke(&self, member: NodeId) -> Result<()>;
 
     /// Whether others can write while this is open, so that waiting for changes makes sense.
     fn is_shared(&self) -> bool;

@@ -10,6 +10,8 @@ use littoral::{Error, ErrorKind, Options, Result, Store};
 
 use super::{Local, Remote, Target};
 use crate::node_file::NodeFile;
+use crate::passphrase;
+use crate::tokens::Secret;
 
 /// How long to wait for another command to finish with the store.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,17 +34,20 @@ pub(crate) struct Opening {
     pub(crate) data: PathBuf,
     /// The node to talk to instead.
     pub(crate) url: Option<String>,
+    /// What that node asks for.
+    pub(crate) token: Option<Secret>,
 }
 
 impl Opening {
     /// The target.
     pub(crate) fn open(&self, wanted: Wanted) -> Result<Box<dyn Target>> {
-        if let Some(url) = &self.url {
-            return Ok(Box::new(Remote::connect(url)?));
+        if let Some(node) = self.remote()? {
+            return Ok(Box::new(node));
         }
+        let options = self.unlocked(Store::options())?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let locked = match open_store(&self.data, Store::options(), wanted) {
+            let locked = match open_store(&self.data, options.clone(), wanted) {
                 Ok(store) => return Ok(Box::new(Local::new(store))),
                 Err(err) if err.kind() == ErrorKind::Locked => err,
                 Err(err) => return Err(err),
@@ -56,6 +61,35 @@ impl Opening {
             }
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// The same, of another directory.
+    pub(crate) fn of(&self, data: &Path) -> Opening {
+        Opening { data: data.to_owned(), url: None, token: None }
+    }
+
+    /// The node that --url names, if it does.
+    pub(crate) fn remote(&self) -> Result<Option<Remote>> {
+        self.url.as_ref().map(|url| Remote::connect(url, self.token.clone())).transpose()
+    }
+
+    /// Options that know the passphrase of the store's key, if it has one: from
+    /// `LITTORAL_PASSPHRASE`, from the file that `LITTORAL_PASSPHRASE_FILE` names, or asked for on a
+    /// terminal. A store that is made then encrypts its key with it.
+    pub(crate) fn unlocked(&self, options: Options) -> Result<Options> {
+        let passphrase = match passphrase::given()? {
+            None if passphrase::can_ask()
+                && Store::is_key_encrypted(&self.data)?
+                && running_node(&self.data).is_none() =>
+            {
+                Some(passphrase::ask("passphrase of this store's key: ")?)
+            }
+            given => given,
+        };
+        Ok(match passphrase {
+            Some(passphrase) => options.passphrase(passphrase.reveal()),
+            None => options,
+        })
     }
 
     /// The store's directory, for commands that work on its files.
@@ -74,7 +108,7 @@ impl Opening {
     /// The same, with options.
     pub(crate) fn open_store_with(&self, options: Options, wanted: Wanted) -> Result<Store> {
         match self.url {
-            None => open_store(&self.data, options, wanted),
+            None => open_store(&self.data, self.unlocked(options)?, wanted),
             Some(_) => Err(not_through_url()),
         }
     }
@@ -87,7 +121,7 @@ fn not_through_url() -> Error {
 /// The node that runs on the store in `data`, if one answers there with that store's key.
 pub(crate) fn running_node(data: &Path) -> Option<Remote> {
     let file = NodeFile::read(data)?;
-    let node = Remote::connect(&file.http).ok()?;
+    let node = Remote::connect(&file.http, Some(file.token)).ok()?;
     (node.health().ok()?.node == file.key).then_some(node)
 }
 

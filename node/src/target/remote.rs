@@ -10,21 +10,24 @@ use std::time::Duration;
 use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::txn::roster::Rights;
 use littoral::value::{field_to_json, parse_fields, value_to_json};
-use littoral::{Error, ErrorKind, Fields, Path, Position, Result, ScanRange};
+use littoral::{Error, ErrorKind, Fields, NodeId, Path, Position, Result, ScanRange};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use ureq::http::{Method, Request};
+use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
 use crate::kinds;
+use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
     FindingShape, Findings, Health, Leaving, Page, State, Status,
 };
+use crate::tokens::Secret;
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,11 +43,12 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 pub(crate) struct Remote {
     pub(super) agent: Agent,
     url: String,
+    token: Option<Secret>,
 }
 
 impl Remote {
     /// The node at `url`: `http://127.0.0.1:8090`; the scheme may be left out.
-    pub(crate) fn connect(url: &str) -> Result<Remote> {
+    pub(crate) fn connect(url: &str, token: Option<Secret>) -> Result<Remote> {
         if url.starts_with("https:") {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
@@ -60,7 +64,7 @@ impl Remote {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .build()
             .into();
-        Ok(Remote { agent, url: format!("http://{bare}") })
+        Ok(Remote { agent, url: format!("http://{bare}"), token })
     }
 
     /// Where it is.
@@ -94,7 +98,7 @@ impl Remote {
         body: Option<String>,
         timeout: Duration,
     ) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -106,6 +110,15 @@ impl Remote {
             }
         };
         Answer::read(answer.map_err(lost)?, lost)
+    }
+
+    /// A request that says who asks.
+    pub(super) fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {}", token.reveal())),
+            None => request,
+        }
     }
 
     fn run(
@@ -240,6 +253,29 @@ impl Target for Remote {
         check_collection(collection)?;
         let path = format!("/collections/{collection}/leave");
         self.post(&path, &Leaving { force }).map(drop)
+    }
+
+    fn roster(&self) -> Result<RosterShape> {
+        self.get("/roster")
+    }
+
+    fn found_roster(&self, name: &str) -> Result<()> {
+        self.post("/roster", &Founding { name: name.to_owned() }).map(drop)
+    }
+
+    fn join_roster(&self, founder: NodeId) -> Result<()> {
+        self.post("/roster/join", &Joining { founder: founder.to_string() }).map(drop)
+    }
+
+    fn grant(&self, member: NodeId, name: Option<&str>, rights: &Rights) -> Result<()> {
+        let asked = Granting { name: name.map(str::to_owned), rights: words(rights) };
+        let body = Some(json_text(&asked));
+        self.send(Method::PUT, &format!("/roster/{member}"), &[], body, ANSWER_TIMEOUT).map(drop)
+    }
+
+    fn revoke(&self, member: NodeId) -> Result<()> {
+        let path = format!("/roster/{member}");
+        self.send(Method::DELETE, &path, &[], None, ANSWER_TIMEOUT).map(drop)
     }
 
     fn is_shared(&self) -> bool {

@@ -9,7 +9,7 @@ use std::path::Path as FilePath;
 
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::{Error, ErrorKind, Result};
-use ureq::http::{Method, Request, Response};
+use ureq::http::{Method, Response};
 use ureq::{AsSendBody, Body};
 
 use super::remote::{Answer, Query, Remote};
@@ -73,9 +73,7 @@ impl Remote {
         path: &str,
         body: impl AsSendBody,
     ) -> Result<Response<Body>> {
-        let uri = format!("{}{path}", self.url());
-        let request =
-            Request::builder().method(method).uri(uri).header("content-type", BUNDLE_TYPE);
+        let request = self.request(method, path).header("content-type", BUNDLE_TYPE);
         let lost = |err: ureq::Error| self.unreachable(&err);
         let request = request.body(body).map_err(|err| lost(err.into()))?;
         let answer = self.agent.run(request).map_err(lost)?;

@@ -30,7 +30,15 @@ impl Sandbox {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_littoral"));
         command.args(args).current_dir(self.dir.path());
-        for name in ["LITTORAL_DATA", "LITTORAL_LOG", "VISUAL", "EDITOR"] {
+        for name in [
+            "LITTORAL_DATA",
+            "LITTORAL_LOG",
+            "LITTORAL_PASSPHRASE",
+            "LITTORAL_PASSPHRASE_FILE",
+            "LITTORAL_TOKEN",
+            "VISUAL",
+            "EDITOR",
+        ] {
             command.env_remove(name);
         }
         command
@@ -79,8 +87,11 @@ impl Sandbox {
     /// A node on `data`, ready.
     pub fn run(&self, data: &str, args: &[&str]) -> Running {
         let fixed = ["--json", "--data", data, "run"];
-        let anywhere = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        let mut command = self.command(&[&fixed[..], &anywhere[..], args].concat());
+        let mut all = [&fixed[..], &["--listen", "127.0.0.1:0"], args].concat();
+        if !args.contains(&"--http") {
+            all.extend(["--http", "127.0.0.1:0"]);
+        }
+        let mut command = self.command(&all);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -27,9 +27,9 @@ use crate::store::disk::Disk;
 use crate::store::documents;
 use crate::store::heads::{CollectionHead, Heads};
 use crate::store::log::{Bounds, Found, Survey};
-use crate::store::open;
 use crate::store::tables::db;
 use crate::store::{Options, Store};
+use crate::store::{key_file, open};
 use crate::txn::snapshot::{Newest, Staged, ViewHead, pack};
 use crate::txn::{Branches, Dep, NetworkId, NodeKey, Scope, Signed, Txn};
 
@@ -59,11 +59,11 @@ impl Options {
         let out = out.as_ref();
         let look = self.look(path.as_ref())?;
         let made = !out.exists();
-        let mut mask = Mask::new(open::fresh_key()?.seed());
+        let mut mask = Mask::new(key_file::fresh()?.seed());
         let key = mask.key(&look.node_or_nobody()).clone();
         let make = |options: Options| {
             open::claim_new(out)?;
-            open::write_key(out, &key)?;
+            key_file::write(out, &key, None)?;
             options.open(out)
         };
         let done = self.anonymize_look(&look, &mut mask, make);
@@ -220,7 +220,8 @@ impl Rewrite<'_> {
         let name = self.mask.text(&head.name);
         let vector = self.vector(&name, head)?;
         let (branches, documents) = (Branches::default(), head.row.documents);
-        let mut view = ViewHead { branches, vector, cells: Hash::default(), documents };
+        let mut view =
+            ViewHead { branches, vector, past: BTreeMap::new(), cells: Hash::default(), documents };
         let (mut cells, mut batch, mut bytes) = (LtHash::new(), Vec::new(), 0);
         self.store.stage(&name)?;
         for document in documents::scan(read, Arc::clone(&heads.origins), head.number, "")? {

@@ -4,6 +4,8 @@
 //! upon: it explains states that are legal and puzzling. What of the disk and of links it can't
 //! know here, the node adds.
 
+mod rights;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -169,6 +171,7 @@ impl Doctor<'_> {
             self.forks(head)?;
             self.unsent(head, trusted);
         }
+        self.rights(&heads)?;
         self.staged()?;
         self.log(survey, &heads, budget, held)?;
         self.space()

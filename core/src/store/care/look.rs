@@ -20,6 +20,7 @@ use super::finding::{Finding, Findings, Level};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::store::disk::{Disk, Freeze, LookDisk, RealDisk, RedbFile};
+use crate::store::key_file;
 use crate::store::open::{self, Options, STATE};
 use crate::store::tables::{self, db};
 use crate::txn::{NetworkId, NodeKey};
@@ -43,7 +44,13 @@ impl Options {
     pub(in crate::store) fn look(&self, path: &Path) -> Result<Look> {
         open::check_directory(path)?;
         let lock = lock_if_there(path)?;
-        let key = self.key.clone().or_else(|| open::read_key(path).ok());
+        let key = match &self.key {
+            Some(key) => Some(key.clone()),
+            None => match key_file::read(path, self.passphrase.as_ref()) {
+                Err(err) if err.kind() == ErrorKind::Passphrase => return Err(err),
+                read => read.ok(),
+            },
+        };
         let disk = Arc::new(RealDisk::read_only(path.to_owned()));
         Ok(Look { _lock: lock, ..Look::over(disk, key) })
     }

@@ -40,8 +40,8 @@ use crate::id::{Dot, Hash, Origin, Seq};
 use crate::limits::SYNC_BATCH_BYTES;
 use crate::store::disk::Disk;
 use crate::store::log::{Bounds, Found, Survey};
-use crate::store::open;
 use crate::store::{Options, Store};
+use crate::store::{key_file, open};
 use crate::txn::snapshot::{Newest, Staged, ViewHead, pack};
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
@@ -72,11 +72,11 @@ impl Options {
     ) -> Result<Rescued> {
         let (damaged, new) = (damaged.as_ref(), new.as_ref());
         let look = self.look(damaged)?;
-        let key = look.key.clone().map_or_else(open::fresh_key, Ok)?;
+        let key = look.key.clone().map_or_else(key_file::fresh, Ok)?;
         let made = !new.exists();
         let make = |options: Options| {
             open::claim_new(new)?;
-            open::write_key(new, &key)?;
+            key_file::write(new, &key, self.passphrase.as_ref())?;
             options.open(new)
         };
         let rescued = self.rescue_look(&look, how, key.clone(), make);
@@ -94,7 +94,7 @@ impl Options {
         how: &RescueOptions,
     ) -> Result<Rescued> {
         let look = self.look_on(damaged);
-        let key = look.key.clone().map_or_else(open::fresh_key, Ok)?;
+        let key = look.key.clone().map_or_else(key_file::fresh, Ok)?;
         self.rescue_look(&look, how, key, |options| options.open_on(new))
     }
 
@@ -281,6 +281,7 @@ impl Rescue<'_> {
         let mut view = ViewHead {
             branches: left.branches.clone(),
             vector: BTreeMap::new(),
+            past: BTreeMap::new(),
             cells: head.cells.digest(),
             documents: head.documents,
         };

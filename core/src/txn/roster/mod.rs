@@ -161,8 +161,20 @@ impl Roster {
         Ok(added)
     }
 
+    /// Whether a statement says nothing that was not known.
+    pub fn knows(&self, statement: &Statement) -> bool {
+        match &statement.says {
+            Says::Grant(_) => self.numbers.contains_key(&statement.hash),
+            Says::Vouch(vouch) => {
+                let key = (vouch.collection.clone(), vouch.origin);
+                let before = self.vouches.get(&key).and_then(|all| all.get(&statement.issuer));
+                before.is_some_and(|before| weight(before) >= weight(statement))
+            }
+        }
+    }
+
     fn add_grant(&mut self, statement: Statement, grant: Grant) -> Result<bool> {
-        if self.numbers.contains_key(&statement.hash) {
+        if self.knows(&statement) {
             return Ok(false);
         }
         if self.grants.len() >= MAX_GRANTS {
@@ -216,12 +228,11 @@ impl Roster {
                 "a vouch of one who is no member, as far as is known here",
             ));
         }
-        let of_origin = self.vouches.entry(key).or_default();
-        let before = of_origin.get(&statement.issuer);
-        if before.is_some_and(|before| weight(before) >= weight(&statement)) {
+        if self.knows(&statement) {
             return Ok(false);
         }
-        if before.is_none() && self.vouch_count >= MAX_VOUCHES {
+        let of_origin = self.vouches.entry(key).or_default();
+        if !of_origin.contains_key(&statement.issuer) && self.vouch_count >= MAX_VOUCHES {
             return Err(Error::limit(format!("a roster holds at most {MAX_VOUCHES} vouches")));
         }
         self.digest.add(&statement.hash);

@@ -31,6 +31,8 @@ use crate::wire::{Reader, put_bytes, put_uint};
 const VERSION: u8 = 1;
 const GRANT: u8 = 0;
 const VOUCH: u8 = 1;
+/// What stands for every collection that is not named, in words.
+const EVERYWHERE: &str = "*";
 
 /// What a member may do in a collection. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -85,6 +87,39 @@ impl Rights {
     pub fn only<I: IntoIterator<Item = impl Into<String>>>(right: Right, names: I) -> Rights {
         let named = names.into_iter().map(|name| (name.into(), right)).collect();
         Rights { elsewhere: Right::None, named }
+    }
+
+    /// Rights as words: a collection's name, or `*` for all that are not named, and a right's
+    /// word each. Who is not named at all may do nothing.
+    ///
+    /// Errors: [`ErrorKind::InvalidInput`] for a word that is no right, or a name that can be no
+    /// collection's.
+    pub fn from_words<'a>(words: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Rights> {
+        let mut rights = Rights::default();
+        for (name, word) in words {
+            rights.set(Some(name).filter(|name| *name != EVERYWHERE), word.parse()?)?;
+        }
+        Ok(rights)
+    }
+
+    /// The same words: `*` first, if it is any.
+    pub fn words(&self) -> impl Iterator<Item = (&str, &str)> {
+        let elsewhere = Some((EVERYWHERE, self.elsewhere.word()));
+        let elsewhere = elsewhere.filter(|_| self.elsewhere > Right::None || self.named.is_empty());
+        let named = self.named.iter().map(|(name, right)| (name.as_str(), right.word()));
+        elsewhere.into_iter().chain(named)
+    }
+
+    /// Sets the right in one collection; `None` is in all that are not named.
+    pub fn set(&mut self, collection: Option<&str>, right: Right) -> Result<()> {
+        match collection {
+            None => self.elsewhere = right,
+            Some(name) => {
+                check_collection(name)?;
+                self.named.insert(name.to_owned(), right);
+            }
+        }
+        Ok(())
     }
 
     /// The right in a collection; `None` asks for those that nobody names.

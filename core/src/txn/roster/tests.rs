@@ -64,6 +64,21 @@ fn founded() -> Roster {
 }
 
 #[test]
+fn rights_are_the_same_after_their_words() {
+    let mut rights = Rights::only(Right::Write, ["notes", "plans"]);
+    rights.set(None, Right::Read).unwrap();
+    assert_eq!(
+        rights.words().collect::<Vec<_>>(),
+        [("*", "read"), ("notes", "write"), ("plans", "write")]
+    );
+    for rights in [rights, Rights::default(), Rights::only(Right::None, ["notes"])] {
+        assert_eq!(Rights::from_words(rights.words()).unwrap(), rights);
+    }
+    assert_eq!(Rights::from_words([("*", "all")]).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(Rights::from_words([("a b", "read")]).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
 fn the_founder_is_an_admin_whatever_is_said() {
     let roster = founded();
     let coup = everywhere(1, &roster, 0, Right::None);
