@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use common::{NOTES, Replica, Rng, each_seed, stream};
 use littoral::id::{Dot, Vector};
-use littoral::store::LogBudget;
 use littoral::store::disk::MemDisk;
 use littoral::{ErrorKind, Field, NodeId, Options, Store, Transaction};
 
@@ -313,28 +312,6 @@ fn a_store_that_loses_power_while_it_is_made_or_recovered_opens_again() {
             break;
         }
     }
-}
-
-/// A setting is written beside the log. If that fails in a way that redb does not get over, the
-/// store says that it is of no use any more, before a write finds out.
-#[test]
-fn a_change_beside_the_log_that_fails_leaves_a_store_that_writes_or_says_why_not() {
-    let mut failures = 0;
-    for (calls, kept) in (0..12).flat_map(|calls| [(calls, true), (calls, false)]) {
-        let replica = Replica::new(0);
-        (0..3i64).for_each(|n| replica.notes().set("n", "x", n).unwrap());
-        replica.disk.fail_one_sync_after(calls, kept);
-        let budget = LogBudget { bytes: 1 << 20, ..LogBudget::default() };
-        let set = replica.store.set_log_budget(NOTES, Some(budget));
-        let struck = replica.disk.struck() > 0;
-        replica.disk.fail_no_more();
-        failures += u64::from(set.is_err());
-        assert_eq!(set.is_err(), struck, "after {calls} calls: {set:?}");
-        let written = replica.store.write(|txn| txn.set(NOTES, "n", "x", 9i64));
-        let kind = written.map_err(|err| err.kind());
-        assert!(matches!(kind, Ok(()) | Err(ErrorKind::Poisoned)), "after {calls} calls: {kind:?}");
-    }
-    assert!(failures > 0);
 }
 
 /// redb makes its last commits durable when it is dropped: not after the log has failed.

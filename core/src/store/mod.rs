@@ -265,9 +265,9 @@ impl Inner {
     }
 
     /// Why the store is of no use until it is opened again, if it isn't: a failed commit, or a
-    /// failed read of the state, after which redb refuses everything.
+    /// failed read or write of the state, after which redb refuses everything.
     fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str).or_else(|| self.freeze.failed_read())
+        self.failure.get().map(String::as_str).or_else(|| self.freeze.failed())
     }
 
     fn close(&self) -> Result<()> {

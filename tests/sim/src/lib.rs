@@ -136,6 +136,12 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Whether stores are copied in a schedule, and all logs keep everything: then every fork can be
+/// named, and nothing may halt.
+pub fn copies_with_whole_logs(settings: &Settings) -> bool {
+    plan::Plan::new(settings).whole_logs
+}
+
 /// Runs a schedule.
 pub fn run(settings: &Settings) -> Result<Report, Failure> {
     let mut world = world::World::new(settings);

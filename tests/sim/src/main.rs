@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use littoral_sim::{Failure, Report, Settings, run, shrink};
+use littoral_sim::{Failure, Report, Settings, copies_with_whole_logs, run, shrink};
 
 /// Where failed seeds are kept: the tests run them first.
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds.txt");
@@ -33,6 +33,9 @@ struct Cli {
     /// Without failing disks and loss of power.
     #[arg(long)]
     calm: bool,
+    /// Pass over seeds in which no store is copied, or logs are not whole.
+    #[arg(long)]
+    forks: bool,
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
@@ -52,6 +55,9 @@ fn main() -> ExitCode {
     let (start, mut total, mut failures) = (Instant::now(), Total::default(), 0);
     for seed in cli.seed..cli.seed.saturating_add(cli.seeds) {
         let settings = settings(&cli, seed);
+        if cli.forks && !copies_with_whole_logs(&settings) {
+            continue;
+        }
         match quietly(|| run(&settings)) {
             Ok(report) => total.add(&report),
             Err(failure) => {

@@ -8,8 +8,8 @@
 //! After a failed write of the log that would put the state ahead of the log, and the store
 //! would not open again: so its owner can freeze the file.
 //!
-//! After a read that failed, redb refuses everything until it is opened again: so the owner can
-//! ask whether one has.
+//! After a read or a write that failed, redb refuses everything until it is opened again: so the
+//! owner can ask whether one has.
 
 use std::fmt;
 use std::io;
@@ -47,7 +47,7 @@ pub struct Freeze(Arc<Switch>);
 #[derive(Debug, Default)]
 struct Switch {
     frozen: AtomicBool,
-    failed_read: OnceLock<String>,
+    failed: OnceLock<String>,
 }
 
 impl Freeze {
@@ -56,9 +56,16 @@ impl Freeze {
         self.0.frozen.store(true, Ordering::Release);
     }
 
-    /// Why a read has failed, if one has: redb is of no use any more.
-    pub fn failed_read(&self) -> Option<&str> {
-        self.0.failed_read.get().map(String::as_str)
+    /// What has failed, if something has: redb is of no use any more.
+    pub fn failed(&self) -> Option<&str> {
+        self.0.failed.get().map(String::as_str)
+    }
+
+    /// The first failure tells.
+    fn note<T>(&self, what: &str, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|err| {
+            let _ = self.0.failed.set(format!("could not {what} state.redb: {err}"));
+        })
     }
 }
 
@@ -101,26 +108,23 @@ impl StorageBackend for RedbFile {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read_at(offset, out).inspect_err(|err| {
-            // The first one tells.
-            let _ = self.frozen.0.failed_read.set(format!("could not read state.redb: {err}"));
-        })
+        self.frozen.note("read", self.file.read_at(offset, out))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_thawed()?;
-        self.file.set_len(len)
+        self.frozen.note("resize", self.file.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.check_thawed()?;
-        self.file.sync_data()
+        self.frozen.note("sync", self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.check_thawed()?;
         self.written.0.fetch_add(data.len() as u64, Ordering::Relaxed);
-        self.file.write_at(offset, data)
+        self.frozen.note("write", self.file.write_at(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {
@@ -188,6 +192,25 @@ mod tests {
                 key.value()
             })
             .collect()
+    }
+
+    /// redb says so once, wherever that was, and refuses everything from then on: who has not
+    /// heard it must be able to ask.
+    #[test]
+    fn whatever_failed_is_known_afterwards() {
+        let disk = MemDisk::new();
+        for fails in [MemDisk::fail_after, MemDisk::full_after, |disk: &MemDisk, calls| {
+            disk.fail_one_sync_after(calls, false);
+        }] {
+            let freeze = Freeze::default();
+            let file = RedbFile::new(disk.open("state.redb", true).unwrap(), freeze.clone());
+            file.set_len(8).unwrap();
+            assert_eq!(freeze.failed(), None);
+            fails(&disk, 0);
+            let _ = (file.write(0, &[1; 8]), file.sync_data());
+            disk.fail_no_more();
+            assert!(freeze.failed().is_some());
+        }
     }
 
     #[test]
