@@ -51,6 +51,15 @@ pub const MAX_BRANCHES: usize = 4096;
 pub const MAX_BRANCHES_OF_ORIGIN: usize = 64;
 /// Hashes of an origin's newest transactions that a peer is told to find where two histories part.
 pub const MAX_FORK_HASHES: usize = 16 << 10;
+/// Hashes kept of an origin's newest transactions when the log no longer holds them: 64 KiB.
+pub const HASHES_DENSE: u64 = 4096;
+/// Of older ones the hash of every so-manieth is kept for good.
+pub const HASHES_EVERY: u64 = 1024;
+/// Hashes of newest transactions that a collection keeps of all its origins, about.
+pub const MAX_HASHES: u64 = 1 << 20;
+/// Hashes that come with a view of a collection, for all its origins together: few enough that a
+/// link which is often cut still brings more than the view's head.
+pub const MAX_VIEW_HASHES: usize = 1_024;
 /// Grants that a roster holds: each time that the rights of a member are changed is one.
 pub const MAX_GRANTS: usize = 16_384;
 /// Vouches that a roster holds: about one for each origin of a member that may not write any more.

@@ -143,8 +143,8 @@ impl Source for Store {
         self.log_read_others(collection, from, max_bytes).map(page)
     }
 
-    fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>> {
-        match Store::view(self, collection) {
+    fn view(&self, collection: &str, have: &Vector) -> Result<Option<Box<dyn View>>> {
+        match self.view_for(collection, have) {
             Ok(view) => Ok(Some(Box::new(view))),
             Err(error) if error.kind() == ErrorKind::UnknownCollection => Ok(None),
             Err(error) => Err(error),

@@ -3,22 +3,22 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path as FsPath, PathBuf};
 
 use common::{NOTES, Replica, sign_bytes};
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
-use littoral::crdt::{Body, Cell, Layout, LtHash, Row, Stamp, key};
+use littoral::crdt::{Body, Cell, DocOps, Layout, LtHash, Op, Row, Stamp, key};
 use littoral::id::{Dot, Hash, Head, NodeId, Origin, ShortHash, Vector};
 use littoral::limits::*;
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::sync::message::{Control, PROTOCOL_VERSION};
 use littoral::txn::edit::{Draft, Version};
 use littoral::txn::roster::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
-use littoral::txn::snapshot::{Newest, SpanHasher, ViewHead, pack, unpack};
-use littoral::txn::{Branches, NetworkId, Proof, Scope};
+use littoral::txn::snapshot::{Newest, Past, SpanHasher, ViewHead, pack, unpack};
+use littoral::txn::{Branches, NetworkId, Proof, Scope, Signed, Txn};
 use littoral::value::{Path, Value};
 use littoral::{ErrorKind, Field, Store};
 
@@ -111,12 +111,12 @@ fn scope() -> Scope<'static> {
     Scope { network: NetworkId::named("default"), collection: NOTES }
 }
 
-/// The head of a view of a store with one transaction of its own and one of another.
+/// The head of a view of a store with three transactions of its own and one of another.
 fn head() -> (Vec<u8>, NodeId) {
     let (a, b) = (Replica::new(1), Replica::new(2));
     b.notes().set("n", "title", "by b").unwrap();
     common::pull(&a, &b);
-    a.notes().set("n", "title", "by a").unwrap();
+    (0..3i64).for_each(|n| a.notes().set("n", "title", n).unwrap());
     (a.store.view(NOTES).unwrap().head().to_vec(), a.store.node_id())
 }
 
@@ -126,6 +126,8 @@ fn golden_the_head_of_a_view_has_these_bytes() {
     golden("head.hex", &hex(&bytes));
     let head = ViewHead::verify(&bytes, scope(), &server).unwrap();
     assert_eq!(head.vector.len(), 2);
+    let past: Vec<u64> = head.past.values().flat_map(|past| past.keys().copied()).collect();
+    assert_eq!(past, [1, 2], "what comes before the newest");
     assert_eq!(head.sign(scope(), &common::key(1)), bytes);
 }
 
@@ -262,12 +264,16 @@ fn newer_transactions_and_operations_are_refused_by_who_must_upgrade() {
 fn a_newer_head_of_a_view_is_refused_by_who_must_upgrade() {
     let (bytes, server) = head();
     let mut body = bytes[..bytes.len() - 64].to_vec();
-    body[0] = 2;
+    body[0] = 3;
     let signed = sign_head(&body, 1);
     let refused = ViewHead::verify(&signed, scope(), &server).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::FormatTooNew);
     assert!(refused.message().contains("upgrade Littoral here"), "{refused}");
     body[0] = 1;
+    let refused = ViewHead::verify(&sign_head(&body, 1), scope(), &server).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidTransaction);
+    assert!(refused.message().contains("upgrade Littoral on the node"), "{refused}");
+    body[0] = 2;
     assert_eq!(sign_head(&body, 1), bytes, "signed as the page says");
 }
 
@@ -309,6 +315,46 @@ fn of_a_hello_of_another_version_only_the_beginning_is_read() {
 
 // Limits of what heads say.
 
+fn head_with(vector: BTreeMap<Origin, Newest>, past: BTreeMap<Origin, Past>) -> ViewHead {
+    let branches = Branches::default();
+    ViewHead { branches, vector, past, cells: Hash([0; 32]), documents: 0 }
+}
+
+#[test]
+fn the_head_of_a_view_tells_hashes_of_what_came_before_and_no_more_than_there_may_be() {
+    let (key, origin) = (common::key(1), origin(1));
+    let doc = DocOps { id: "n".to_owned(), ops: vec![Op::Put { key: vec![2], value: Vec::new() }] };
+    let mut txn = Txn {
+        dot: Dot { origin, seq: 2 + MAX_VIEW_HASHES as u64 },
+        prev: Hash([1; 32]),
+        time: Timestamp::from_millis(common::NOON),
+        deps: Vec::new(),
+        docs: vec![doc],
+    };
+    let mut read = |newest: u64, of: Origin, past: &mut dyn Iterator<Item = u64>| {
+        txn.dot.seq = newest;
+        txn.prev = if newest == 1 { Hash::default() } else { Hash([1; 32]) };
+        let signed = Signed::sign(txn.clone(), scope(), &key).unwrap();
+        let newest = Newest { seq: newest, hash: signed.hash, proof: signed.proof };
+        let past: Past = past.map(|seq| (seq, ShortHash([3; 16]))).collect();
+        let head = head_with([(origin, newest)].into(), [(of, past)].into());
+        let read = ViewHead::verify(&head.sign(scope(), &key), scope(), &key.id());
+        read.map(|read| assert_eq!(read, head))
+    };
+    let most = MAX_VIEW_HASHES as u64;
+    for past in [&[1][..], &[1, 2, 3], &[9], &[1, 3, 4, 9], &[300, 302]] {
+        let newest = past[past.len() - 1] + 1;
+        read(newest, origin, &mut past.iter().copied()).unwrap();
+        let refused = read(newest - 1, origin, &mut past.iter().copied());
+        assert!(newest == 2 || refused.is_err(), "what is not before the newest: {past:?}");
+    }
+    read(most + 2, origin, &mut (2..=most + 1)).unwrap();
+    assert!(read(most + 2, origin, &mut (1..=most + 1)).is_err(), "one more than there may be");
+    assert!(read(9, origin, &mut (0..3)).is_err(), "nothing is numbered 0");
+    assert!(read(9, origin, &mut (0..0)).is_err(), "none at all");
+    assert!(read(9, self::origin(2), &mut (1..3)).is_err(), "of an origin that is not there");
+}
+
 #[test]
 fn the_head_of_a_view_names_no_transaction_0_and_no_more_origins_than_a_vector() {
     let key = common::key(1);
@@ -319,13 +365,12 @@ fn the_head_of_a_view_names_no_transaction_0_and_no_more_origins_than_a_vector()
     {
         let newest = Newest { seq, hash: Hash([0; 32]), proof };
         let vector = [(origin(1), newest)].into();
-        let branches = Branches::default();
-        let head = ViewHead { branches, vector, cells: Hash([0; 32]), documents: 0 };
+        let head = head_with(vector, Default::default());
         let refused = ViewHead::verify(&head.sign(scope(), &key), scope(), &key.id()).unwrap_err();
         assert!(refused.message().contains(why), "{seq}: {refused}");
     }
     // Format, no branches, and nothing that anyone has seen of them.
-    let mut body = vec![1, 0, 0];
+    let mut body = vec![2, 0, 0];
     let mut count = MAX_VECTOR_ENTRIES + 1;
     while count >= 0x80 {
         body.push(count as u8 | 0x80);
@@ -378,6 +423,7 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         SNAPSHOT_ANSWER_BYTES MAX_SNAPSHOT_DOCUMENT_BYTES MAX_SNAPSHOT_CELLS_BYTES
         SNAPSHOT_IDLE_MS MAX_REASON_BYTES HELLO_TIMEOUT_MS LOG_SEGMENT_BYTES MAX_LOG_BATCH_BYTES
         MAX_VERSION_LEAVES MAX_BRANCHES MAX_FORK_HASHES MAX_GRANTS MAX_VOUCHES MAX_GRANT_COLLECTIONS
+        MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES HASHES_DENSE MAX_VIEW_HASHES
         MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES MAX_TICKET_CHARS MAX_TICKET_ADDRESSES
         STRANGER_WINDOW_BYTES MAX_JOIN_BYTES MAX_WELCOME_BYTES WELCOME_STATEMENTS_BYTES MAX_JOINING
         JOIN_TIMEOUT_MS MAX_JOIN_ATTEMPTS JOIN_ATTEMPT_MS

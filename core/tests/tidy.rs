@@ -102,7 +102,8 @@ fn lines() -> impl Iterator<Item = (PathBuf, String, String)> {
 fn promises_are_held_by_tests_that_exist() {
     let core = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(core.join("../docs/PROMISES.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with('|')).skip(2);
+    let head = |line: &&str| line.ends_with("| file | test |") || line.starts_with("| --- |");
+    let rows = page.lines().filter(|line| line.starts_with('|') && !head(line));
     let mut named = 0;
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -303,8 +303,22 @@ fn damage_to_vectors_and_indexes_is_named() {
         // A floor above the vector.
         ("floor", |disk| {
             plant(disk, "floor", |table| {
-                let row = [&1_000u64.to_be_bytes()[..], &[7; 16]].concat();
+                let row = [&1_000u64.to_be_bytes()[..], &[7; 16 + 96]].concat();
                 table.insert(&[0; 8][..], &row[..]).unwrap();
+            });
+        }),
+        // A hash of what is not held.
+        ("hashes", |disk| {
+            plant(disk, "hashes", |table| {
+                let key = [&[0; 8][..], &[0], &1_000u64.to_be_bytes()].concat();
+                table.insert(&key[..], &[&[3][..], &[7; 16]].concat()[..]).unwrap();
+            });
+        }),
+        // Another hash than the index has.
+        ("hashes", |disk| {
+            plant(disk, "hashes", |table| {
+                let row = [&[0][..], &[7; 16]].concat();
+                table.insert(&[0; 17][..], &row[..]).unwrap();
             });
         }),
         ("segment-tally", |disk| {

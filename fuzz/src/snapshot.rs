@@ -123,5 +123,5 @@ fn head_of(documents: &BTreeMap<String, Row>) -> ViewHead {
         .map(|(origin, seq)| (origin, Newest { seq, hash: Hash([3; 32]), proof }))
         .collect();
     let (branches, documents) = (Branches::default(), documents.len() as u64);
-    ViewHead { branches, vector, cells: cells.digest(), documents }
+    ViewHead { branches, vector, past: BTreeMap::new(), cells: cells.digest(), documents }
 }

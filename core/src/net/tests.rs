@@ -101,7 +101,7 @@ impl Source for Fake {
     fn read(&self, collection: &str, from: Position, max_bytes: usize) -> Result<Page> {
         self.with(|store| store.read(collection, from, max_bytes))
     }
-    fn view(&self, _: &str) -> Result<Option<Box<dyn Served>>> {
+    fn view(&self, _: &str, _: &Vector) -> Result<Option<Box<dyn Served>>> {
         Ok(None)
     }
 

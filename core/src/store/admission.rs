@@ -5,7 +5,7 @@
 //! on. A dot that an operation names counts as a dependency (schedule S6).
 //!
 //! One name, two transactions: what is held under a dot is told apart by its hash, as far
-//! back as the index of transactions goes; what is older counts as the same. A transaction
+//! back as hashes are known ([`hashes`](super::hashes)); what is older counts as the same. A transaction
 //! that contradicts what is held, or builds on something that does, is a fork (rule 11), and
 //! is not admitted until the two sides are called apart ([`branches`](super::branches)).
 //!
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
+use super::hashes::{self, Whose};
 use super::heads::Heads;
 use super::tables::{self, IndexRow, db};
 use crate::error::{Error, ErrorKind, Result};
@@ -264,8 +265,8 @@ impl<'a> Index<'a> {
         Index { database, read: OnceCell::new() }
     }
 
-    /// The hash of the transaction that is held at `dot`; `None` if none is, or if it is older
-    /// than the index.
+    /// The hash of the transaction that is held at `dot`; `None` if none is, or if its hash is
+    /// not known any more.
     pub(super) fn hash_at(
         &self,
         heads: &Heads,
@@ -279,7 +280,15 @@ impl<'a> Index<'a> {
             Some(row) if row.seq == dot.seq => return Ok(Some(row.hash.short())),
             Some(_) => {}
         }
-        Ok(self.entry(heads, collection, dot)?.map(|entry| entry.hash))
+        if let Some(entry) = self.entry(heads, collection, dot)? {
+            return Ok(Some(entry.hash));
+        }
+        if let Some(floor) = head.floor.head(&dot.origin).filter(|floor| floor.seq == dot.seq) {
+            return Ok(Some(floor.hash));
+        }
+        let Some(origin) = heads.origins.number(&dot.origin) else { return Ok(None) };
+        let table = self.read()?.open_table(tables::HASHES).map_err(db)?;
+        hashes::hash_at(&table, Whose(head.number, origin), heads.hashes, dot.seq)
     }
 
     /// Where the transaction at `dot` lies in the log, as far back as that reaches.

@@ -14,6 +14,7 @@ use redb::ReadableTable;
 use super::branches::Parting;
 use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
+use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
@@ -241,6 +242,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             };
             Arc::make_mut(&mut self.head(collection).branches).join(&view.branches, more);
         }
+        let rule = self.heads.hashes.of(view.vector.len());
         for (origin, newest) in &view.vector {
             let held = self.vector_row(collection, origin);
             let seq = held.map_or(0, |row| row.seq);
@@ -251,9 +253,14 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let Newest { hash, proof, .. } = *newest;
             let row = VectorRow { seq: newest.seq, hash, acked, proof };
             self.set_vector_row(collection, number, *origin, row)?;
-            let key = tables::origin_key(number, self.origin_number(*origin)?);
+            let whose = hashes::Whose(number, self.origin_number(*origin)?);
+            let key = tables::origin_key(whose.0, whose.1);
             let floor = Head { seq: newest.seq, hash: hash.short() };
-            set(&mut self.tables.floor, &key, &tables::encode_floor(&floor))?;
+            set(&mut self.tables.floor, &key, &tables::encode_floor(&floor, &proof))?;
+            let mut past = view.past.get(origin).cloned().unwrap_or_default();
+            past.extend(held.filter(|row| row.seq > 0).map(|row| (row.seq, row.hash.short())));
+            past.insert(newest.seq, hash.short());
+            hashes::keep(&mut self.tables.hashes, whose, rule, newest.seq, &past)?;
             let head = self.head(collection);
             head.floor.advance(*origin, floor);
             head.row.transactions += newest.seq - seq;
@@ -304,6 +311,8 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let key = tables::transaction_key(number, new, seq - end);
             set(&mut self.tables.transactions, &key, &entry)?;
         }
+        let whose = hashes::Whose(number, old);
+        hashes::cut(&mut self.tables.hashes, whose, self.heads.hashes, end)?;
         for (id, rows) in self.settled_of(number, origin, old)? {
             for row in rows {
                 let key = tables::settled_key(number, old, &id, &row.key, row.row.seq);
@@ -569,7 +578,11 @@ impl Held for Applied<'_, '_, '_> {
         let Some(origin) = self.waist.heads_number(&dot.origin) else { return Ok(None) };
         let number = self.waist.heads_collection(self.collection);
         let key = tables::transaction_key(number, origin, dot.seq);
-        let entry = tables::get(&self.waist.tables.transactions, &key)?;
-        entry.map(|entry| IndexRow::decode(&entry).map(|entry| entry.hash)).transpose()
+        let tables = &self.waist.tables;
+        if let Some(entry) = tables::get(&tables.transactions, &key)? {
+            return Ok(Some(IndexRow::decode(&entry)?.hash));
+        }
+        let whose = hashes::Whose(number, origin);
+        hashes::hash_at(&tables.hashes, whose, self.waist.heads.hashes, dot.seq)
     }
 }

@@ -23,7 +23,7 @@ use super::documents;
 use super::heads::CollectionHead;
 use super::log::{LogRecord, RecordKind};
 use super::snapshot::drop_staging;
-use super::tables::{IndexRow, Tables, VectorRow, db};
+use super::tables::{self, IndexRow, Tables, VectorRow, db};
 use super::{Inner, Store};
 use crate::crdt::{Addition, Body, Cell, Continued, CounterRow, Op, Row, Stamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,9 +75,16 @@ impl Store {
 
     /// Prepares for a view in which forked origins have names. Gives whether they have the same
     /// names here from now on; else the peer does not know of all forks yet.
+    ///
+    /// Errors: [`Forked`](ErrorKind::Forked) if the view has another history of an author than
+    /// this store.
     pub fn learn_view(&self, collection: &str, view: &ViewHead) -> Result<bool> {
         self.inner.learn(collection, &view.branches)?;
-        Ok(self.inner.names_alike(collection, &view.branches))
+        let alike = self.inner.names_alike(collection, &view.branches);
+        if alike {
+            self.inner.check_names(collection, view)?;
+        }
+        Ok(alike)
     }
 
     /// Takes over how a peer names forked origins, as far as what leads to the forks is held here.
@@ -195,7 +202,7 @@ impl Inner {
         if let Some(known) = known {
             told = (*known).clone();
         }
-        let before = self.signed_before(collection, &told, parent, base)?;
+        let last = self.proof_before(collection, &told, parent, base)?;
         told.add(
             Branch {
                 root: theirs.txn.dot.origin,
@@ -203,27 +210,41 @@ impl Inner {
                 parent,
                 first: theirs.hash,
                 proof: theirs.proof,
-                last: before.map_or(Proof::NONE, |signed| signed.proof),
+                last,
             },
             false,
         );
         self.learn(collection, &told)
     }
 
-    fn signed_before(
+    /// Shows that the transaction before a fork was signed: its record does, or the floor, if it
+    /// is the newest that the log no longer holds.
+    fn proof_before(
         &self,
         collection: &str,
         branches: &Branches,
         parent: Origin,
         base: Seq,
-    ) -> Result<Option<Signed>> {
+    ) -> Result<Proof> {
         let before = match base - branches.base(&parent) {
-            0 if base == 0 => return Ok(None),
+            0 if base == 0 => return Ok(Proof::NONE),
             // The first of the parent parts: what is before it belongs to the parent's own parent.
             0 => return Err(too_old(collection)),
             seq => Dot { origin: parent, seq },
         };
-        self.read_named(collection, &before).map(Some)
+        let floor = {
+            let heads = self.read_heads();
+            let numbers = heads.named(collection).zip(heads.origins.number(&parent));
+            let Some((head, origin)) = numbers else { return Err(too_old(collection)) };
+            let read = self.database()?.begin_read().map_err(db)?;
+            let key = tables::origin_key(head.number, origin);
+            let floor = tables::read(&read, tables::FLOOR, &key)?;
+            floor.map(|bytes| tables::decode_floor(&bytes)).transpose()?
+        };
+        match floor {
+            Some((floor, proof)) if floor.seq == before.seq => Ok(proof),
+            _ => self.read_named(collection, &before).map(|signed| signed.proof),
+        }
     }
 
     fn read_named(&self, collection: &str, dot: &Dot) -> Result<Signed> {

@@ -5,6 +5,7 @@
 
 use super::documents::Head;
 use super::export::Mark;
+use super::hashes;
 use super::invites::{self, read_back_invite};
 use super::peers::read_back_peer;
 use super::place::Place;
@@ -18,13 +19,13 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 12 {
+    match table % 13 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
-        3 => {
-            drop(tables::decode_floor(bytes).map(|row| same(&tables::encode_floor(&row), "floor")))
-        }
+        3 => drop(tables::decode_floor(bytes).map(|(head, proof)| {
+            same(&tables::encode_floor(&head, &proof), "floor");
+        })),
         4 => drop(Head::decode(bytes).map(|head| {
             if let Some(head) = head {
                 same(&head.encode(), "large document");
@@ -35,7 +36,8 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         7 => drop(Mark::decode("notes", bytes).map(|mark| same(&mark.encode(), "mark"))),
         8 => read_back_peer(bytes),
         9 => drop(read_barrier(bytes)),
-        11 => read_back_invite(bytes),
+        11 => drop(hashes::decode(bytes).map(|row| same(&hashes::encode(&row), "hashes"))),
+        12 => read_back_invite(bytes),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -53,7 +55,8 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
     };
     let vector = VectorRow { seq: 9, hash: Hash([4; 32]), acked: 8, ..VectorRow::NOTHING };
     let index = IndexRow { position: Position(28), hash: ShortHash([5; 16]) };
-    let floor = tables::encode_floor(&crate::id::Head { seq: 3, hash: ShortHash([5; 16]) });
+    let floor = crate::id::Head { seq: 3, hash: ShortHash([5; 16]) };
+    let floor = tables::encode_floor(&floor, &crate::txn::Proof::NONE);
     let large = Head { shown: true, size: 70_000, places: 2 };
     let mark = Mark { collection: "notes".into(), incarnation: 2, seq: 7 };
     let tally = [&[0; 8][..], b"\x05notes", &[1; 20]].concat();
@@ -71,6 +74,7 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (8, b"\x09host:4433\x02\x02\x01a\x01b".to_vec()),
         (9, barrier),
         (10, settled),
-        (11, invites::sample()),
+        (11, [&[1][..], &[5; 16], &[9], &[6; 16]].concat()),
+        (12, invites::sample()),
     ]
 }

@@ -13,6 +13,7 @@ use super::heads::{CollectionHead, Origins};
 use super::tables::{self, Tables, set};
 use crate::error::{Error, Result};
 use crate::id::{Head, Origin, Vector};
+use crate::txn::Proof;
 
 /// What to raise of one collection's floor.
 pub(super) struct Rise {
@@ -27,19 +28,21 @@ impl Rise {
         tables: &mut Tables<'_>,
         origins: &Origins,
         collection: &CollectionHead,
-        heads: impl IntoIterator<Item = (Origin, Head)>,
+        heads: impl IntoIterator<Item = (Origin, Head, Proof)>,
     ) -> Result<Rise> {
-        let lower = |origin: &Origin, head: &Head| collection.floor.seq(origin) < head.seq;
-        let heads: Vector =
-            heads.into_iter().filter(|(origin, head)| lower(origin, head)).collect();
-        for (origin, head) in heads.iter() {
-            let number = origins.number(origin).ok_or_else(|| {
+        let mut raised = Vector::new();
+        for (origin, head, proof) in heads {
+            if collection.floor.seq(&origin) >= head.seq {
+                continue;
+            }
+            let number = origins.number(&origin).ok_or_else(|| {
                 Error::corrupt("the log holds transactions of an origin that the state lacks")
             })?;
             let key = tables::origin_key(collection.number, number);
-            set(&mut tables.floor, &key, &tables::encode_floor(head))?;
+            set(&mut tables.floor, &key, &tables::encode_floor(&head, &proof))?;
+            raised.advance(origin, head);
         }
-        Ok(Rise { number: collection.number, heads })
+        Ok(Rise { number: collection.number, heads: raised })
     }
 
     /// The collection's number.

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::documents::{Meter, Reader};
+use super::hashes::HashRule;
 use super::tables::{self, HeadRow, VectorRow, db};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub(super) struct Heads {
     pub(super) joining: BTreeSet<String>,
     /// How documents are laid into rows.
     pub(super) layout: Layout,
+    /// Of which transactions hashes are kept.
+    pub(super) hashes: HashRule,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
     /// so that redb can use again what that replaces.
     pub(super) reader: OnceLock<Arc<Reader>>,
@@ -80,8 +83,11 @@ impl CollectionHead {
     /// ([`branches`](crate::txn::branches)).
     pub(super) fn unnamed(&self, node: NodeId) -> impl Iterator<Item = (Origin, Head)> {
         let begun = self.vector.contains_key(&self.own_origin(node));
-        let rows = self.vector.iter().filter(move |(o, _)| !begun || self.fresh.contains_key(o));
-        rows.map(|(origin, row)| (*origin, Head { seq: row.seq, hash: row.hash.short() }))
+        let fresh = begun.then_some(&self.fresh).into_iter().flatten();
+        let all = (!begun).then_some(&self.vector).into_iter().flatten();
+        let head = |row: &VectorRow| Head { seq: row.seq, hash: row.hash.short() };
+        let all = all.map(move |(origin, row)| (*origin, head(row)));
+        fresh.map(|(origin, head)| (*origin, *head)).chain(all)
     }
 
     /// The vector, as it is compared and sent.
@@ -219,7 +225,7 @@ fn load_collection(
     for entry in floor.range(&start[..]..&end[..]).map_err(db)? {
         let (key, value) = entry.map_err(db)?;
         let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
-        head.floor.advance(origin, tables::decode_floor(value.value())?);
+        head.floor.advance(origin, tables::decode_floor(value.value())?.0);
     }
     Ok(head)
 }

@@ -21,51 +21,73 @@ use super::commit::{Committer, Pending, closed, lock};
 use super::heads::CollectionHead;
 use super::tables::{self, Tables, db, set};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Origin, Position};
+use crate::id::{Dot, Origin, Position, Seq};
 use crate::txn::snapshot::ViewHead;
 use crate::txn::{Scope, Signed};
 
+/// What a view shows of this node under its present name.
+pub(super) struct Shown {
+    /// More than is held here.
+    continues: bool,
+    /// What is held here, up to this number.
+    own: Seq,
+}
+
 impl Inner {
-    /// Checks, before a view is joined, that under the names which it shares with this store it
-    /// has the same transactions, as far as hashes are known. Its entries are proven.
+    /// Checks that under the names which a view shares with this store it has the same
+    /// transactions, as far as hashes are known: those of its newest, which are proven, and those
+    /// of what came before ([`hashes`](super::hashes)).
     ///
-    /// If this node's present name is among them with more than was handed out, that is proof
-    /// that another store uses it. But a view has no chain: where own transactions that were
-    /// not sent stand against it, it can't be told which of them it has, too.
-    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
-        let (present, mark, own) = {
-            let heads = self.read_heads();
-            let Some(head) = heads.named(collection) else { return Ok(()) };
-            let present = head.own_origin(self.node);
-            let own = head.vector.get(&present).map_or(0, |row| row.seq);
-            (present, head.row.exported.min(own), own)
-        };
-        let (mut continued, mut left) = (false, 0);
-        {
-            let database = self.database()?;
-            let heads = self.read_heads();
-            let index = Index::new(&database);
-            for (origin, newest) in &view.vector {
-                let dot = Dot { origin: *origin, seq: newest.seq };
-                let held = index.hash_at(&heads, collection, &dot)?;
-                if held.is_some_and(|held| held != newest.hash.short()) {
-                    return Err(apart(&dot));
+    /// A view has no chain: where own transactions that were not sent stand against more than was
+    /// handed out, and the view does not tell which they are, nobody knows whether it has them.
+    ///
+    /// Errors: [`Forked`](ErrorKind::Forked) if not.
+    pub(super) fn check_names(&self, collection: &str, view: &ViewHead) -> Result<Shown> {
+        let database = self.database()?;
+        let heads = self.read_heads();
+        let mut shown = Shown { continues: false, own: 0 };
+        let Some(head) = heads.named(collection) else { return Ok(shown) };
+        let present = head.own_origin(self.node);
+        let index = Index::new(&database);
+        for (origin, newest) in &view.vector {
+            let dot = Dot { origin: *origin, seq: newest.seq };
+            let held = head.vector.get(origin).map_or(0, |row| row.seq);
+            let at_newest = index.hash_at(&heads, collection, &dot)?;
+            let past = view.past.get(origin);
+            let is_other = match at_newest {
+                Some(ours) => Some(ours != newest.hash.short()),
+                None => match past {
+                    Some(past) => self.is_other_past((&index, &heads), collection, origin, past)?,
+                    None => None,
+                },
+            };
+            if is_other == Some(true) {
+                return Err(apart(collection, &dot));
+            }
+            if dot.origin != present {
+                continue;
+            }
+            if dot.seq > held {
+                let told = held == 0 || past.is_some_and(|past| past.contains_key(&held));
+                if !told && held > head.row.exported {
+                    return Err(apart(collection, &dot));
                 }
-                if dot.origin == present && dot.seq > own {
-                    if own > mark {
-                        return Err(apart(&dot));
-                    }
-                    continued = true;
-                } else if dot.origin == present && held.is_some() {
-                    left = dot.seq;
-                }
+                shown.continues = true;
+            } else if at_newest.is_some() {
+                shown.own = dot.seq;
             }
         }
-        match continued {
-            true => self.retreat(collection),
+        Ok(shown)
+    }
+
+    /// As [`Inner::check_names`], just before a view is joined. If this node's present name is in
+    /// it with more than is here, that is proof that another store uses it.
+    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
+        match self.check_names(collection, view)? {
+            Shown { continues: true, .. } => self.retreat(collection),
             // A copy of this store has sent them: to be told of less would mean to be sent the
             // same view again and again.
-            false => self.mark_through(collection, left),
+            Shown { own, .. } => self.mark_through(collection, own),
         }
     }
 
@@ -179,11 +201,12 @@ impl Inner {
     }
 }
 
-fn apart(dot: &Dot) -> Error {
+fn apart(collection: &str, dot: &Dot) -> Error {
     Error::new(
         ErrorKind::Forked,
         format!(
-            "the snapshot holds another {dot} than this store: the history of its author has forked; see `littoral doctor`"
+            "the snapshot holds another {dot} than this store: leave collection '{collection}' on \
+             one of the two and sync it anew, unless it ends by itself"
         ),
     )
 }

@@ -66,6 +66,7 @@ impl Inner {
                 &mut tables.settled,
                 &mut tables.floor,
                 &mut tables.transactions,
+                &mut tables.hashes,
                 &mut tables.forks,
                 &mut tables.branches,
             ] {

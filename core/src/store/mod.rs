@@ -22,6 +22,7 @@ mod export;
 mod feed;
 mod floor;
 mod gate;
+mod hashes;
 mod heads;
 mod incarnation;
 mod invites;
@@ -70,6 +71,8 @@ pub use collection::{Collection, Scan, ScanRange};
 pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
+#[doc(hidden)]
+pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};

@@ -18,6 +18,7 @@ use super::commit::{Committer, Pending, Queue};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::export::Mark;
 use super::gate::Gate;
+use super::hashes::HashRule;
 use super::heads::Heads;
 use super::invites;
 use super::key_file::{self, KEY, Passphrase};
@@ -60,6 +61,7 @@ pub struct Options {
     log_budget: Option<LogBudget>,
     log_segment_bytes: u64,
     layout: Layout,
+    hashes: HashRule,
 }
 
 impl Options {
@@ -79,6 +81,7 @@ impl Options {
             log_budget: None,
             log_segment_bytes: LOG_SEGMENT_BYTES,
             layout: Layout::default(),
+            hashes: HashRule::default(),
         }
     }
 
@@ -157,6 +160,13 @@ impl Options {
     #[doc(hidden)]
     pub fn layout(mut self, layout: Layout) -> Options {
         self.layout = layout;
+        self
+    }
+
+    /// Hashes are kept of other transactions, for tests: the same each time that the store is opened.
+    #[doc(hidden)]
+    pub fn hashes(mut self, rule: HashRule) -> Options {
+        self.hashes = rule;
         self
     }
 
@@ -261,7 +271,7 @@ impl Options {
         let network = self.check_state(&database)?;
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;
-        heads.layout = self.layout;
+        (heads.layout, heads.hashes) = (self.layout, self.hashes);
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
@@ -334,7 +344,7 @@ impl Options {
         }
         tracing::warn!("the store was copied or restored: it goes on under another name");
         let mut heads = Heads::load(database, node)?;
-        heads.layout = self.layout;
+        (heads.layout, heads.hashes) = (self.layout, self.hashes);
         Ok(heads)
     }
 

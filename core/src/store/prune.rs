@@ -16,8 +16,8 @@
 //! # A step, and why no crash in it loses anything
 //! 1. Choose a segment, and tell pins that it is going.
 //! 2. Read it: of each origin the newest transaction in it. No lock is held.
-//! 3. Sync the log; raise the floor, drop what points into the segment, and note where the log
-//!    begins, in one durable commit of redb. It makes all that the segment holds durable there.
+//! 3. Sync the log; raise the floor, drop what points into the segment but for hashes
+//!    ([`hashes`](super::hashes)), and note where the log begins, in one durable commit of redb. It makes all that the segment holds durable there.
 //!    A crash before it changes nothing; after it, the segment is removed at the next open.
 //! 4. Unlink the file.
 //!
@@ -33,13 +33,14 @@ use redb::{ReadableDatabase, ReadableTableMetadata};
 
 use super::commit::{Committer, closed, lock};
 use super::floor::Rise;
+use super::hashes::{self, Whose};
 use super::heads::CollectionHead;
-use super::tables::{self, Tables, db, set};
+use super::tables::{self, IndexRow, Tables, VectorRow, db, set};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Head, Origin, Position};
+use crate::id::{Head, Origin, Position, Seq, ShortHash};
 use crate::limits::{LOG_PIN_FACTOR, PRUNE_CHECK_MS};
-use crate::txn::{Scope, Signed};
+use crate::txn::{Proof, Scope, Signed};
 
 /// Bytes of a segment read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -103,7 +104,7 @@ struct Victim {
 }
 
 /// Of each collection and origin the newest transaction in a segment.
-type Newest = BTreeMap<String, BTreeMap<Origin, Head>>;
+type Newest = BTreeMap<String, BTreeMap<Origin, (Head, Proof)>>;
 
 impl Store {
     /// Removes what the log holds beyond its budget and nothing needs. Writing does this as it
@@ -250,8 +251,9 @@ impl Inner {
         let mut newest = Newest::new();
         for ((collection, origin), (seq, bytes)) in found {
             let scope = Scope { network: self.network, collection: &collection };
-            let hash = Signed::trusted(bytes, scope)?.hash.short();
-            newest.entry(collection).or_default().insert(origin, Head { seq, hash });
+            let Signed { hash, proof, .. } = Signed::trusted(bytes, scope)?;
+            let head = Head { seq, hash: hash.short() };
+            newest.entry(collection).or_default().insert(origin, (head, proof));
         }
         Ok(newest)
     }
@@ -266,7 +268,8 @@ impl Inner {
         let heads = self.read_heads();
         let held = tally.shares.keys().filter_map(|collection| heads.named(collection));
         let vector = |head: &CollectionHead| {
-            head.to_vector().iter().map(|(origin, head)| (*origin, *head)).collect()
+            let row = |row: &VectorRow| (Head { seq: row.seq, hash: row.hash.short() }, row.proof);
+            head.vector.iter().map(|(origin, held)| (*origin, row(held))).collect()
         };
         Ok(held.map(|head| (head.name.clone(), vector(head))).collect())
     }
@@ -300,16 +303,45 @@ impl Inner {
         let mut rises = Vec::new();
         for (collection, newest) in newest {
             let Some(head) = heads.named(collection) else { continue };
-            for (origin, Head { seq, .. }) in newest {
+            let rule = heads.hashes.of(head.vector.len());
+            for (origin, (Head { seq, hash }, _)) in newest {
                 let Some(number) = heads.origins.number(origin) else { continue };
-                let first = tables::transaction_key(head.number, number, 0);
-                let last = tables::transaction_key(head.number, number, *seq);
-                let gone = &first[..]..=&last[..];
-                tables.transactions.retain_in::<&[u8], _>(gone, |_, _| false).map_err(db)?;
+                let last = head.vector.get(origin).map_or(*seq, |row| row.seq);
+                let whose = Whose(head.number, number);
+                let mut gone = drop_entries(tables, whose, *seq, |seq| rule.keeps(seq, last))?;
+                gone.insert(*seq, *hash);
+                hashes::keep(&mut tables.hashes, whose, rule, last, &gone)?;
             }
-            let newest = newest.iter().map(|(origin, head)| (*origin, *head));
+            let newest = newest.iter().map(|(origin, (head, proof))| (*origin, *head, *proof));
             rises.push(Rise::write(tables, &heads.origins, head, newest)?);
         }
         Ok(rises)
     }
+}
+
+/// Drops the entries of an origin in the index up to a number; gives the hashes in them that are
+/// to be kept.
+fn drop_entries(
+    tables: &mut Tables<'_>,
+    Whose(collection, origin): Whose,
+    seq: Seq,
+    keeps: impl Fn(Seq) -> bool,
+) -> Result<BTreeMap<Seq, ShortHash>> {
+    let first = tables::transaction_key(collection, origin, 0);
+    let last = tables::transaction_key(collection, origin, seq);
+    let (mut kept, mut failed) = (BTreeMap::new(), None);
+    let mut take = |key: &[u8], entry: &[u8]| -> Result<()> {
+        let seq = tables::u64_of(&key[8..])?;
+        if keeps(seq) {
+            kept.insert(seq, IndexRow::decode(entry)?.hash);
+        }
+        Ok(())
+    };
+    let gone = &first[..]..=&last[..];
+    let drop_it = |key: &[u8], entry: &[u8]| {
+        failed = failed.take().or(take(key, entry).err());
+        false
+    };
+    tables.transactions.retain_in::<&[u8], _>(gone, drop_it).map_err(db)?;
+    failed.map_or(Ok(kept), Err)
 }

@@ -16,8 +16,9 @@
 //! | runs | collection number, id length 2, id, start of a cell's key | [`Row`](crate::crdt::Row): a part of a large document |
 //! | conflicts | collection number, id | nothing |
 //! | settled | collection number, origin number, id length 2, id, key, birth 8 | nothing |
-//! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash |
+//! | floor | collection number, origin number | seq 8, first 16 bytes of that transaction's hash, its proof 96 |
 //! | transactions | collection number, origin number, seq 8 | position 8, first 16 bytes of its hash |
+//! | hashes | see [`hashes`](super::hashes) | hashes of what the log no longer holds |
 //! | forks | collection number, origin number, seq 8 | first 16 bytes of the hashes of the transaction held and of the other |
 //! | branches | collection number | [`Branches`](crate::txn::Branches): how forked origins are named |
 //! | segments | position of a segment of the log, 8 | see [`segments`](super::segments) |
@@ -50,6 +51,7 @@ pub(super) const CONFLICTS: Definition = TableDefinition::new("conflicts");
 pub(super) const SETTLED: Definition = TableDefinition::new("settled");
 pub(super) const FLOOR: Definition = TableDefinition::new("floor");
 pub(super) const TRANSACTIONS: Definition = TableDefinition::new("transactions");
+pub(super) const HASHES: Definition = TableDefinition::new("hashes");
 pub(super) const FORKS: Definition = TableDefinition::new("forks");
 pub(super) const BRANCHES: Definition = TableDefinition::new("branches");
 pub(super) const SEGMENTS: Definition = TableDefinition::new("segments");
@@ -62,7 +64,7 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 21] = [
+pub(super) const ALL: [Definition; 22] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -74,6 +76,7 @@ pub(super) const ALL: [Definition; 21] = [
     SETTLED,
     FLOOR,
     TRANSACTIONS,
+    HASHES,
     FORKS,
     BRANCHES,
     SEGMENTS,
@@ -119,6 +122,7 @@ pub(super) struct Tables<'txn> {
     pub(super) settled: BytesTable<'txn>,
     pub(super) floor: BytesTable<'txn>,
     pub(super) transactions: BytesTable<'txn>,
+    pub(super) hashes: BytesTable<'txn>,
     pub(super) forks: BytesTable<'txn>,
     pub(super) branches: BytesTable<'txn>,
     pub(super) left: BytesTable<'txn>,
@@ -141,6 +145,7 @@ impl<'txn> Tables<'txn> {
             settled: open(SETTLED)?,
             floor: open(FLOOR)?,
             transactions: open(TRANSACTIONS)?,
+            hashes: open(HASHES)?,
             forks: open(FORKS)?,
             branches: open(BRANCHES)?,
             left: open(LEFT)?,
@@ -323,19 +328,21 @@ impl VectorRow {
 }
 
 /// The bytes of a row of the floor.
-pub(super) fn encode_floor(head: &Head) -> [u8; 24] {
-    let mut out = [0; 24];
+pub(super) fn encode_floor(head: &Head, proof: &Proof) -> [u8; 24 + Proof::BYTES] {
+    let mut out = [0; 24 + Proof::BYTES];
     out[..8].copy_from_slice(&head.seq.to_be_bytes());
-    out[8..].copy_from_slice(&head.hash.0);
+    out[8..24].copy_from_slice(&head.hash.0);
+    out[24..].copy_from_slice(&proof.to_bytes());
     out
 }
 
-/// The transaction that a row of the floor names.
-pub(super) fn decode_floor(bytes: &[u8]) -> Result<Head> {
+/// The transaction that a row of the floor names, and its proof.
+pub(super) fn decode_floor(bytes: &[u8]) -> Result<(Head, Proof)> {
     let malformed = || Error::corrupt("a row of the log's floor is malformed");
-    let (seq, hash) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
-    let hash = ShortHash(hash.try_into().map_err(|_| malformed())?);
-    Ok(Head { seq: u64::from_be_bytes(*seq), hash })
+    let (seq, rest) = bytes.split_first_chunk::<8>().ok_or_else(malformed)?;
+    let (hash, proof) = rest.split_first_chunk::<16>().ok_or_else(malformed)?;
+    let proof = Proof::from_bytes(proof.try_into().map_err(|_| malformed())?);
+    Ok((Head { seq: u64::from_be_bytes(*seq), hash: ShortHash(*hash) }, proof))
 }
 
 /// What is kept of a collection as a whole.

@@ -123,8 +123,9 @@ pub trait Source {
         self.read(collection, from, max_bytes)
     }
 
-    /// A view of `collection` as it is now, to be served; `None` if it is not held.
-    fn view(&self, collection: &str) -> Result<Option<Box<dyn View>>>;
+    /// A view of `collection` as it is now, to be served to a peer that holds at least `have`;
+    /// `None` if it is not held.
+    fn view(&self, collection: &str, have: &Vector) -> Result<Option<Box<dyn View>>>;
 
     /// Whether `collection` is being staged here, also by a link that was cut.
     fn is_staged(&self, collection: &str) -> bool;

@@ -106,6 +106,8 @@ enum State {
 struct Lane {
     out: TailOut,
     tail: TailIn,
+    /// What the peer last said to hold: it holds at least that.
+    told: Vector,
     /// What the peer says to hold, if it names transactions of ours that never left: until it
     /// has sent all that it can show, our own stay here.
     doubted: Option<Vector>,
@@ -284,6 +286,7 @@ impl Session {
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
+        self.lane(name)?.told = vector.clone();
         if let Some(dot) = source.contradictions(name, &vector)?.first() {
             return self.contradicted(name, *dot, vector, source);
         }

@@ -19,6 +19,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::Vector;
 use crate::limits::{
     MAX_SNAPSHOT_LIST, MAX_SNAPSHOT_QUESTIONS, SNAPSHOT_ANSWER_BYTES, SNAPSHOT_IDLE_MS,
     SNAPSHOT_SCAN_ROWS,
@@ -87,17 +88,18 @@ impl SnapshotOut {
         old
     }
 
-    /// Answers what comes next, if there is anything: takes the view that is wanted, on the
-    /// stream `next_stream`, or answers a question about it.
+    /// Answers what comes next, if there is anything: takes the view that is wanted, for a peer
+    /// that holds at least `have`, on the stream `next_stream`, or answers a question about it.
     pub(super) fn answer(
         &mut self,
         name: &str,
+        have: &Vector,
         next_stream: &mut u64,
         source: &dyn Source,
     ) -> Result<Option<Reply>> {
         let Some(serving) = &mut self.serving else { return Ok(None) };
         let Some((stream, view)) = &serving.begun else {
-            return self.begin(name, next_stream, source).map(Some);
+            return self.begin(name, have, next_stream, source).map(Some);
         };
         let stream = *stream;
         let Some(question) = serving.questions.pop_front() else { return Ok(None) };
@@ -105,11 +107,17 @@ impl SnapshotOut {
         Ok(Some(Reply { stream, bytes: answer.to_frame(), last: false }))
     }
 
-    fn begin(&mut self, name: &str, next_stream: &mut u64, source: &dyn Source) -> Result<Reply> {
+    fn begin(
+        &mut self,
+        name: &str,
+        have: &Vector,
+        next_stream: &mut u64,
+        source: &dyn Source,
+    ) -> Result<Reply> {
         let stream = *next_stream;
         *next_stream += 1;
         let number = self.serving.as_ref().map_or(0, |serving| serving.number);
-        let Some(view) = source.view(name)? else {
+        let Some(view) = source.view(name, have)? else {
             self.serving = None;
             return Ok(Reply::gone(name, number, stream, "there is nothing to take a view of"));
         };

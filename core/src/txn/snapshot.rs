@@ -8,9 +8,10 @@
 //!
 //! | head | bytes |
 //! | --- | --- |
-//! | format | 1: `01` |
+//! | format | 1: `02` |
 //! | branches | how forked origins are named: see [`branches`](super::branches) |
 //! | vector | count; each: origin 36, seq 8 big-endian, proof 96; sorted |
+//! | past | count; each: origin 36, count; each: first number, count, short hashes of that one and those after it; sorted, with a gap between |
 //! | cells | 32: digest of the collection's cells |
 //! | documents | 8, big-endian: how many the view shows |
 //! | signature | 64: the server's, over `BLAKE3-derive-key("littoral v1 snapshot", network ‖ collection length, 1 byte ‖ collection ‖ all before)` |
@@ -27,10 +28,10 @@ use super::{Branches, NodeKey, Proof, Scope};
 use crate::crdt::{Flags, Row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
-use crate::limits::{MAX_SEQ, MAX_SNAPSHOT_CELLS_BYTES, MAX_VECTOR_ENTRIES};
+use crate::limits::{MAX_SEQ, MAX_SNAPSHOT_CELLS_BYTES, MAX_VECTOR_ENTRIES, MAX_VIEW_HASHES};
 use crate::wire::{Reader, put_uint};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What a view holds of one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,10 @@ pub struct Newest {
     pub proof: Proof,
 }
 
+/// Hashes of some transactions of one origin, by number. Not proven: who serves a view is trusted
+/// with them as with its documents.
+pub type Past = BTreeMap<Seq, ShortHash>;
+
 /// What a view is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewHead {
@@ -50,6 +55,9 @@ pub struct ViewHead {
     pub branches: Branches,
     /// What was applied; without gaps.
     pub vector: BTreeMap<Origin, Newest>,
+    /// Of origins in the vector, hashes of earlier transactions: so that who holds less of one can
+    /// tell whether the view goes on from that.
+    pub past: BTreeMap<Origin, Past>,
     /// The digest of the cells.
     pub cells: Hash,
     /// How many documents it shows: for people, and to plan with.
@@ -67,6 +75,7 @@ impl ViewHead {
             out.extend_from_slice(&newest.seq.to_be_bytes());
             out.extend_from_slice(&newest.proof.to_bytes());
         }
+        self.put_past(&mut out);
         out.extend_from_slice(&self.cells.0);
         out.extend_from_slice(&self.documents.to_be_bytes());
         let signature = sign::sign_snapshot(&out, scope, key);
@@ -82,7 +91,12 @@ impl ViewHead {
         sign::check_snapshot(body, scope, server, signature)?;
         let mut reader = Reader::new(body, "head of a snapshot");
         let format = reader.u8()?;
-        if format != FORMAT {
+        if format < FORMAT {
+            return Err(Error::bad_txn(format!(
+                "a snapshot has format {format}, which is no longer read: upgrade Littoral on the node that serves it"
+            )));
+        }
+        if format > FORMAT {
             return Err(Error::new(
                 ErrorKind::FormatTooNew,
                 format!(
@@ -111,19 +125,74 @@ impl ViewHead {
             let hash = proof.check(&signed, scope)?;
             vector.insert(origin, Newest { seq, hash, proof });
         }
+        let past = read_past(&mut reader, &vector)?;
         let head = ViewHead {
             branches,
             vector,
+            past,
             cells: Hash(reader.array()?),
             documents: u64::from_be_bytes(reader.array()?),
         };
         reader.end().map(|()| head)
     }
 
+    fn put_past(&self, out: &mut Vec<u8>) {
+        put_uint(out, self.past.len() as u64);
+        for (origin, past) in &self.past {
+            out.extend_from_slice(&origin.to_bytes());
+            let mut runs: Vec<(Seq, Vec<&ShortHash>)> = Vec::new();
+            for (seq, hash) in past {
+                match runs.last_mut() {
+                    Some((first, run)) if *first + run.len() as u64 == *seq => run.push(hash),
+                    _ => runs.push((*seq, vec![hash])),
+                }
+            }
+            put_uint(out, runs.len() as u64);
+            for (first, run) in runs {
+                put_uint(out, first);
+                put_uint(out, run.len() as u64);
+                run.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+            }
+        }
+    }
+
     /// Whether the view includes the transaction at `dot`.
     pub fn covers(&self, dot: &Dot) -> bool {
         self.vector.get(&dot.origin).is_some_and(|newest| newest.seq >= dot.seq)
     }
+}
+
+fn read_past(
+    reader: &mut Reader<'_>,
+    vector: &BTreeMap<Origin, Newest>,
+) -> Result<BTreeMap<Origin, Past>> {
+    let (mut all, mut room) = (BTreeMap::new(), MAX_VIEW_HASHES);
+    for _ in 0..reader.count()? {
+        let origin = Origin::from_bytes(&reader.array()?);
+        let newest = vector.get(&origin).map_or(0, |newest| newest.seq);
+        if all.last_key_value().is_some_and(|(last, _)| *last >= origin) {
+            return Err(reader.bad("origins out of order"));
+        }
+        let (mut past, mut next) = (Past::new(), 1);
+        for _ in 0..reader.count()? {
+            let (first, count) = (reader.uint()?, reader.count()?);
+            let end = first.saturating_add(count as u64);
+            if first < next || count == 0 || end > newest || count > room {
+                return Err(reader.bad("hashes out of order, of what is not there, or too many"));
+            }
+            room -= count;
+            for seq in first..end {
+                past.insert(seq, ShortHash(reader.array()?));
+            }
+            // What follows without a gap belongs to the same run.
+            next = end + 1;
+        }
+        if past.is_empty() {
+            return Err(reader.bad("an origin without hashes"));
+        }
+        all.insert(origin, past);
+    }
+    Ok(all)
 }
 
 /// One document of a view, on its way into staging.

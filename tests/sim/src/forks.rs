@@ -7,21 +7,18 @@
 //!   can't give it another name;
 //! - whom a snapshot would give what contradicts, or may contradict, what it holds refuses it.
 //!
-//! Who leaves the collection and takes it anew is healed. And one thing is known to be wrong, and
-//! ends the schedule: see [`World::check_join`].
+//! Who leaves the collection and takes it anew is healed.
 
 use littoral::id::Vector;
 use littoral::sync::door::Offence;
 use littoral::txn::peek_dot;
 
 use crate::ledger::COLLECTIONS;
+use crate::link::End;
 use crate::spy;
 use crate::world::World;
 
 use crate::{Checked, ensure};
-
-/// How the complaint of a check begins if a snapshot was joined over a fork beyond logs.
-pub(crate) const MIXED: &str = "mixed beyond the logs: ";
 
 impl World {
     /// Whether a store holds one side of a fork, and lacks in its log some of what it holds from
@@ -78,17 +75,12 @@ impl World {
         of_it.filter_map(find).collect()
     }
 
-    /// A snapshot was joined: under the names in it, the store has held the same. Who serves a
-    /// snapshot because its log is short may not know that the other holds another side of a fork;
-    /// then the two get mixed. That is known, and the schedule is over.
+    /// A snapshot was joined: under the names in it, the store has held the same.
     pub(crate) fn check_join(&self, at: usize, name: &str, view: &Vector) -> Checked {
         let Some(book) = self.ledger.books.get(name) else { return Ok(()) };
         let mixed = book.mixed(self.ledger.accounts[at].vectors.get(name), view)?;
         let Some(dot) = mixed else { return Ok(()) };
-        match self.plan.whole_logs {
-            true => Err(format!("store {at} joined a view of {name} with another {dot}")),
-            false => Err(format!("{MIXED}store {at} joined a view of {name} with another {dot}")),
-        }
+        Err(format!("store {at} joined a view of {name} with another {dot}"))
     }
 
     /// A link has ended a collection: there must be a fork that can't be named.
@@ -101,6 +93,10 @@ impl World {
     ) -> Checked {
         let Some(link) = self.links.get(&number) else { return Ok(()) };
         let machines = link.machines;
+        let other = |end: &End| end.halted.contains(name);
+        let told = link.ends.iter().flatten().any(other) || link.ends.iter().any(Option::is_none);
+        ensure!(!by_peer || told, "link {number} of {machines:?}: nobody ended {name}: {why}");
+        ensure!(why.contains("sync it anew"), "{machines:?}: {name}: no way out: {why}");
         ensure!(
             offence == Offence::Forked && self.ledger.has_copies() && !self.plan.whole_logs,
             "link {number} of {machines:?} ended {name}: {offence:?}: {why}"

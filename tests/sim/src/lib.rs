@@ -105,8 +105,6 @@ pub struct Report {
     pub halts: u64,
     /// How often such a collection was taken anew.
     pub healed: u64,
-    /// Whether it ended early: a snapshot was joined over a fork beyond the logs.
-    pub mixed: bool,
     /// Whether logs kept everything.
     pub whole_logs: bool,
 }
@@ -144,10 +142,6 @@ pub fn run(settings: &Settings) -> Result<Report, Failure> {
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let what = match ran {
         Ok(Ok(())) => return Ok(world.report()),
-        // A schedule that can't go on, for a reason that is known: it counts as one.
-        Ok(Err(what)) if what.starts_with(forks::MIXED) => {
-            return Ok(Report { mixed: true, ..world.report() });
-        }
         Ok(Err(what)) => what,
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -131,7 +131,6 @@ struct Total {
     with_halts: u64,
     halts: u64,
     healed: u64,
-    mixed: u64,
     with_whole_logs: u64,
     digest: Option<[u8; 32]>,
 }
@@ -154,7 +153,6 @@ impl Total {
         self.with_halts += u64::from(report.halts > 0);
         self.halts += report.halts;
         self.healed += report.healed;
-        self.mixed += u64::from(report.mixed);
         let copies = report.rolled_back + report.copied > 0;
         self.with_whole_logs += u64::from(report.whole_logs && copies);
         self.digest = Some(report.digest);
@@ -178,7 +176,7 @@ impl Total {
         );
         println!(
             "with copies {}, {} of them with whole logs: {} stores rolled back, {} copied; with forks {}: {} sides; \
-             {} with collections that a link ended, {} times, {} healed; {} ended early, mixed beyond the logs",
+             {} with collections that a link ended, {} times, {} healed",
             self.with_copies,
             self.with_whole_logs,
             self.rolled_back,
@@ -187,8 +185,7 @@ impl Total {
             self.forks,
             self.with_halts,
             self.halts,
-            self.healed,
-            self.mixed
+            self.healed
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -146,7 +146,6 @@ impl World {
             forks: self.ledger.forks(),
             halts: self.halts,
             healed: self.healed,
-            mixed: false,
             whole_logs: self.plan.whole_logs,
         }
     }

@@ -114,7 +114,7 @@ impl Maker<'_, '_> {
         let (to, _, end) = store.summary(name)?;
         match self.reach(name, base)? {
             Some((start, _pin)) => self.transactions(name, base, &to, start..end)?,
-            None if snapshots => self.snapshot(name)?,
+            None if snapshots => self.snapshot(name, base)?,
             None => return Err(out_of_reach(name)),
         }
         self.part(&Part::EndOfCollection { to })
@@ -173,8 +173,8 @@ impl Maker<'_, '_> {
         }
     }
 
-    fn snapshot(&mut self, name: &str) -> Result<()> {
-        let view = self.store.view(name)?;
+    fn snapshot(&mut self, name: &str, base: &Vector) -> Result<()> {
+        let view = self.store.view_for(name, base)?;
         self.part(&Part::Snapshot { collection: name.to_owned(), head: view.head().to_vec() })?;
         let mut span = Some(Span::default());
         while let Some(rest) = span {

@@ -220,7 +220,8 @@ impl Rewrite<'_> {
         let name = self.mask.text(&head.name);
         let vector = self.vector(&name, head)?;
         let (branches, documents) = (Branches::default(), head.row.documents);
-        let mut view = ViewHead { branches, vector, cells: Hash::default(), documents };
+        let mut view =
+            ViewHead { branches, vector, past: BTreeMap::new(), cells: Hash::default(), documents };
         let (mut cells, mut batch, mut bytes) = (LtHash::new(), Vec::new(), 0);
         self.store.stage(&name)?;
         for document in documents::scan(read, Arc::clone(&heads.origins), head.number, "")? {

@@ -19,7 +19,7 @@ use crate::store::roster;
 use crate::store::tables::{self, Definition, db};
 
 /// Tables whose keys begin with the number of a collection.
-const OF_COLLECTIONS: [(Definition, &str); 9] = [
+const OF_COLLECTIONS: [(Definition, &str); 10] = [
     (tables::HEADS, "heads"),
     (tables::VECTORS, "vectors"),
     (tables::DOCUMENTS, "documents"),
@@ -28,6 +28,7 @@ const OF_COLLECTIONS: [(Definition, &str); 9] = [
     (tables::SETTLED, "settled"),
     (tables::FLOOR, "floor"),
     (tables::TRANSACTIONS, "transactions"),
+    (tables::HASHES, "hashes"),
     (tables::FORKS, "forks"),
 ];
 

@@ -281,6 +281,7 @@ impl Rescue<'_> {
         let mut view = ViewHead {
             branches: left.branches.clone(),
             vector: BTreeMap::new(),
+            past: BTreeMap::new(),
             cells: head.cells.digest(),
             documents: head.documents,
         };

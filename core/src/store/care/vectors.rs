@@ -1,13 +1,15 @@
 //! Vectors: what a collection says that it holds, against its proofs, its index and its floor.
 //!
 //! Each entry of a vector must be one that its author signed; the index of transactions must
-//! name, of each author, exactly those above the floor and up to the vector.
+//! name, of each author, exactly those above the floor and up to the vector; hashes that outlive
+//! the log are of what is held.
 
 use super::finding::{Finding, Findings, Level};
 use super::look::RESCUE;
 use super::rows::Subject;
 use crate::error::Result;
 use crate::id::{Dot, Origin, Seq};
+use crate::store::hashes::{self, Whose};
 use crate::store::heads::CollectionHead;
 use crate::store::tables::{self, IndexRow, VectorRow, db};
 use crate::txn::Scope;
@@ -22,6 +24,7 @@ pub(super) fn check(
     for (origin, row) in &head.vector {
         check.entry(*origin, row);
         check.index(*origin, row.seq)?;
+        check.hashes(*origin, row)?;
     }
     let floor: Vec<_> = head.floor.iter().map(|(origin, floor)| (*origin, *floor)).collect();
     for (origin, floor) in floor {
@@ -97,6 +100,29 @@ impl Check<'_> {
         }
         if hash_differs {
             self.find("vector-hash", format!("the vector and the index name different transactions as number {newest} of {origin}"));
+        }
+        Ok(())
+    }
+
+    /// The hashes that outlive the log are of what is held, and no others than the index has.
+    fn hashes(&mut self, origin: Origin, row: &VectorRow) -> Result<()> {
+        let Subject { read, heads, .. } = self.subject;
+        let Some(number) = heads.origins.number(&origin) else { return Ok(()) };
+        let whose = Whose(self.head.number, number);
+        let table = read.open_table(tables::HASHES).map_err(db)?;
+        let mut wrong = 0;
+        for (seq, hash) in hashes::all(&table, whose, heads.hashes)? {
+            let key = tables::transaction_key(whose.0, whose.1, seq);
+            let index = tables::read(read, tables::TRANSACTIONS, &key)?;
+            let index = index.map(|entry| IndexRow::decode(&entry)).transpose()?;
+            let known = match seq == row.seq {
+                true => Some(row.hash.short()),
+                false => index.map(|entry| entry.hash),
+            };
+            wrong += u64::from(seq > row.seq || known.is_some_and(|known| known != hash));
+        }
+        if wrong > 0 {
+            self.find("hashes", format!("{wrong} of the hashes kept of {origin} are of other transactions than are held: peers would be taken for other sides of a fork"));
         }
         Ok(())
     }

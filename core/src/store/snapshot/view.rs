@@ -5,7 +5,7 @@ use std::ops::Bound;
 use redb::{ReadTransaction, ReadableDatabase};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, Position};
+use crate::id::{Hash, Position, Vector};
 use crate::limits::VIEW_HOLDS_BYTES;
 use crate::store::documents::{self, Documents};
 use crate::store::tables::{self, db};
@@ -40,6 +40,12 @@ impl Store {
     ///
     /// Errors: [`ErrorKind::UnknownCollection`] if it is not held; I/O.
     pub fn view(&self, collection: &str) -> Result<View> {
+        self.view_for(collection, &Vector::new())
+    }
+
+    /// As [`Store::view`], for somebody who holds at least `have`: with the view come hashes of
+    /// what it lacks, and as far as they are known of where its history would have to join.
+    pub fn view_for(&self, collection: &str, have: &Vector) -> Result<View> {
         let inner = &self.inner;
         loop {
             let heads = inner.read_heads();
@@ -66,6 +72,7 @@ impl Store {
                 |row: &tables::VectorRow| Newest { seq: row.seq, hash: row.hash, proof: row.proof };
             let vector = head.vector.iter().map(|(origin, row)| (*origin, newest(row))).collect();
             let branches = (*head.branches).clone();
+            let past = inner.past(&read, &heads, head, have)?;
             let (cells, documents) = (head.row.cells.digest(), head.row.documents);
             drop(heads);
             // Refused if the log was pruned in between: then a later view does.
@@ -77,7 +84,8 @@ impl Store {
             // nothing any more.
             let _ = inner.commit_beside(|_| Ok(()));
             let scope = Scope { network: inner.network, collection };
-            let head = ViewHead { branches, vector, cells, documents }.sign(scope, &inner.key);
+            let head = ViewHead { branches, vector, past, cells, documents };
+            let head = head.sign(scope, &inner.key);
             let (store, written) = (self.clone(), inner.state_written.bytes());
             return Ok(View { store, read, number, head, position, written, _pin });
         }

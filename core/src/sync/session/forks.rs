@@ -54,10 +54,8 @@ impl Session {
         source: &dyn Source,
     ) -> Outcomes {
         if self.lose_patience(name)? {
-            let why = format!(
-                "two transactions are called {dot}: the store of their author was copied or rolled back"
-            );
-            return self.refuse(name, Offence::Forked, why);
+            let why = format!("two transactions are called {dot}");
+            return self.refuse_forked(name, why);
         }
         let lane = self.lane(name)?;
         lane.forks.said = Some(vector);
@@ -113,9 +111,9 @@ impl Session {
         let Some(shared) = source.last_shared(name, &from, hashes)? else {
             let why = format!(
                 "two transactions are called {from}, and the log no longer reaches back to where \
-                 the histories part: the store of their author was copied or rolled back"
+                 the histories part"
             );
-            return self.refuse(name, Offence::Forked, why);
+            return self.refuse_forked(name, why);
         };
         let collection = name.to_owned();
         self.say(&Control::Shared { collection, last: Dot { seq: shared, ..from } });
@@ -161,7 +159,7 @@ impl Session {
     /// what is held here, and is asked what it holds. It says so when it is told of names.
     pub(super) fn forked(&mut self, name: &str, why: String, source: &dyn Source) -> Outcomes {
         if self.lose_patience(name)? {
-            return self.refuse(name, Offence::Forked, why);
+            return self.refuse_forked(name, why);
         }
         let dropped = self.lane(name)?.tail.abandon();
         self.stop(dropped)?;
@@ -170,6 +168,19 @@ impl Session {
             branches: source.branches(name),
         });
         self.ask(name, source)
+    }
+
+    /// The two sides can't be named on this link: there is a way out, and who reads why is told.
+    pub(super) fn refuse_forked(&mut self, name: &str, why: String) -> Outcomes {
+        let way_out = "sync it anew";
+        let why = match why.contains(way_out) {
+            true => why,
+            false => format!(
+                "{why}: the history of an author has forked, since its store was copied or rolled \
+                 back; leave collection '{name}' on one of the two and {way_out}"
+            ),
+        };
+        self.refuse(name, Offence::Forked, why)
     }
 
     /// The peer says how it names forked origins.

@@ -105,6 +105,7 @@ impl Session {
             None => source.start(name, &nothing)?,
         };
         lane.out.follow(vector, position);
+        lane.told = vector.clone();
         let held = self.held(name, source)?;
         self.lane(name)?.tail.follow(held);
         self.ready.insert(name.to_owned());

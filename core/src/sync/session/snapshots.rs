@@ -6,7 +6,7 @@
 use super::{Carries, Lane, Outcomes, Session, breach, store_failed};
 use crate::sync::Source;
 use crate::sync::ask::{Answer, Question};
-use crate::sync::door::{Event, Output, SnapshotStep, StepOutcome, StreamId};
+use crate::sync::door::{Event, Offence, Output, SnapshotStep, StepOutcome, StreamId};
 use crate::sync::message::Control;
 use crate::sync::snapshot_in::Stepped;
 use crate::sync::snapshot_out::Reply;
@@ -54,7 +54,7 @@ impl Session {
     pub(super) fn answer_next(&mut self, source: &dyn Source) -> Outcomes {
         let asked = self.lanes.iter_mut().find(|(_, lane)| lane.serving.is_asked());
         let Some((name, lane)) = asked else { return Ok(()) };
-        if let Some(reply) = lane.serving.answer(name, &mut self.next_stream, source)? {
+        if let Some(reply) = lane.serving.answer(name, &lane.told, &mut self.next_stream, source)? {
             self.reply(reply);
         }
         Ok(())
@@ -128,6 +128,7 @@ impl Session {
         let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
         if let Some(branches) = self.learning.remove(&ticket) {
             return match outcome {
+                StepOutcome::Refused(Offence::Forked, why) => self.refuse_forked(&name, why),
                 StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why),
                 StepOutcome::StoreFailed(why) => Err(store_failed(why)),
                 StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source),
@@ -147,6 +148,13 @@ impl Session {
                 let now_ms = self.now_ms;
                 let stream = self.lane(&name)?.joining.again(now_ms);
                 self.stop(stream)?;
+            }
+            // Both sides of a fork are held by now: it is named, and that is done, or it can't be.
+            Stepped::Refused(Offence::Forked, why) => {
+                self.done(&name)?;
+                let stream = self.lane(&name)?.joining.reset();
+                self.stop(stream)?;
+                return self.forked(&name, format!("snapshot refused: {why}"), source);
             }
             Stepped::Refused(offence, why) => {
                 self.done(&name)?;

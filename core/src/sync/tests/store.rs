@@ -257,7 +257,7 @@ impl Source for Store {
         }
         Ok(Page { records, next })
     }
-    fn view(&self, _: &str) -> Result<Option<Box<dyn View>>> {
+    fn view(&self, _: &str, _: &Vector) -> Result<Option<Box<dyn View>>> {
         Ok(None)
     }
 
