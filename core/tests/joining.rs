@@ -160,6 +160,25 @@ fn nobody_at_the_address_is_a_timeout_and_another_node_there_is_not_spoken_to() 
     link.wait_synced(LONG).unwrap();
 }
 
+/// By the founder's key, without a ticket: what this node may do it hears over the first link, and
+/// what it wrote before it knew is waited for, too.
+#[test]
+fn what_was_written_before_its_author_knew_its_rights_is_waited_for() {
+    for _ in 0..5 {
+        let (hub, phone) = (Node::new(), Node::new());
+        hub.write("by hub").unwrap();
+        phone.write("by phone").unwrap();
+        hub.store.found_roster("hub").unwrap();
+        let phone_id = phone.store.node_id();
+        hub.store.grant(phone_id, "phone", Rights::everywhere(Right::Write)).unwrap();
+        phone.store.join_roster(hub.store.node_id()).unwrap();
+        let place = hub.network.listening()[0];
+        let address = format!("{place}#{}", hub.store.node_id()).parse().unwrap();
+        phone.network.connect(address).unwrap().wait_synced(LONG).unwrap();
+        assert_eq!((phone.has("by hub"), hub.has("by phone")), (true, true));
+    }
+}
+
 #[test]
 fn a_node_started_again_syncs_with_whom_it_joined() {
     let (hub, phone) = (Node::new(), Node::new());

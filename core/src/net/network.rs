@@ -79,7 +79,7 @@ impl NetworkOptions {
 ///
 /// It holds a clone of the store, so close it before the store. Dropping it closes it.
 pub struct Network {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     runtime: Mutex<Option<Runtime>>,
     _watching: Watching,
 }

@@ -20,7 +20,7 @@ use crate::wire::{Reader, put_bytes, put_uint};
 pub struct TrustedPeer {
     /// Its key.
     pub node: NodeId,
-    /// Where it was last reached by us, if it was.
+    /// Where it may be reached, if that is known: `host:port`, several with commas between.
     pub address: Option<String>,
     /// What is exchanged with it.
     pub collections: Collections,

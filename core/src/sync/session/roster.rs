@@ -26,6 +26,8 @@ pub(super) struct RosterTalk {
     heard: Option<Hash>,
     /// What the peer may do; everything, if there is no roster.
     peer: Option<Rights>,
+    /// What we may do, as far as is known; everything, if there is no roster.
+    own: Option<Rights>,
     /// Statements of the peer that are being kept.
     hearing: usize,
 }
@@ -33,6 +35,7 @@ pub(super) struct RosterTalk {
 impl Session {
     pub(super) fn begin_roster(&mut self, source: &dyn Source) -> Outcomes {
         self.roster.peer = source.rights(&self.config.peer);
+        self.roster.own = source.rights(&self.config.us);
         match &self.roster.peer {
             Some(rights) if *rights == Rights::default() => Err(self.no_member()),
             _ => Ok(()),
@@ -147,6 +150,7 @@ impl Session {
     /// Something was committed: perhaps the roster has changed.
     pub(super) fn roster_changed(&mut self, source: &dyn Source) -> Outcomes {
         self.say_roster(source);
+        self.may_write_now(source)?;
         let now = source.rights(&self.config.peer);
         if now == self.roster.peer {
             return Ok(());
@@ -163,6 +167,30 @@ impl Session {
                 format!("the rights of node {} have changed", self.config.peer.short()),
             )),
         }
+    }
+
+    /// What we wrote before we knew that we may was passed over by our tails, which have gone on
+    /// since: the link is made again, and begins with all that the peer lacks.
+    fn may_write_now(&mut self, source: &dyn Source) -> Outcomes {
+        let now = source.rights(&self.config.us);
+        let before = std::mem::replace(&mut self.roster.own, now);
+        if before == self.roster.own {
+            return Ok(());
+        }
+        let could = |rights: &Option<Rights>, name: &str| {
+            rights.as_ref().is_some_and(|rights| rights.of(Some(name)) >= Right::Write)
+        };
+        for name in self.lanes.keys() {
+            if could(&before, name) || !could(&self.roster.own, name) {
+                continue;
+            }
+            let held = source.summary(name)?.vector;
+            if held.iter().any(|(origin, _)| origin.node == self.config.us) {
+                let why = format!("node {} has heard that it may write", self.config.us.short());
+                return Err(failure(CloseCode::Rights, why));
+            }
+        }
+        Ok(())
     }
 
     /// The peer knows more: what it passed over because it was not valid may be so now.
