@@ -340,6 +340,26 @@ fn who_leaves_a_forked_collection_goes_on_with_it_over_the_same_link() {
     }
 }
 
+/// It can't take over the names before it holds what leads to the fork, and nothing that comes asks
+/// for them.
+#[test]
+fn a_newcomer_takes_over_names_when_all_has_come() {
+    let [_, _, b, c] = forked(
+        |a| (0..2i64).for_each(|n| a.notes().set("n", "x", n).unwrap()),
+        |a| a.notes().set("n", "of_a", 1i64).unwrap(),
+        |clone| clone.notes().set("n", "of_clone", 1i64).unwrap(),
+    );
+    let witness = Replica::new(5);
+    pull(&witness, &b);
+    meet(&[&b, &c]);
+    assert!(witness.store.learn_branches(NOTES, &b.store.branches(NOTES)).unwrap());
+    let newcomer = Replica::new(6);
+    meet_once(&witness, &newcomer);
+    agree(&[&witness, &newcomer]);
+    meet(&[&newcomer, &c]);
+    agree(&[&b, &c, &newcomer]);
+}
+
 #[test]
 fn who_has_only_heard_of_a_fork_holds_what_others_hold_at_that_vector() {
     let (a, b, c, witness) = (Replica::new(0), Replica::new(1), Replica::new(2), Replica::new(3));

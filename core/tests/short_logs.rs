@@ -178,6 +178,34 @@ fn who_joined_a_snapshot_knows_the_history_that_it_stands_for() {
     }
 }
 
+/// The snapshot is needed for something else: what has forked, both logs have.
+#[test]
+fn what_was_never_sent_and_a_snapshot_of_the_other_side_are_named_apart() {
+    for (of_clone, unsent) in [(2, 1), (1, 2), (1, 1)] {
+        let hub = Replica::small(1, SHORT);
+        write(&hub, "of_hub", 3);
+        prune(&hub.store);
+        let (a, clone) = (Replica::new(0), Replica::new(0));
+        write(&clone, "of_clone", of_clone);
+        pull(&hub, &clone);
+        write(&a, "of_a", unsent);
+        let mut link = Link::new(&a.store, &hub.store);
+        link.settle();
+        // A view by other names is asked for again later.
+        for _ in 0..3 {
+            link.later(60_000);
+            link.settle();
+        }
+        assert_eq!([link.halted(0), link.halted(1)], [vec![], vec![]], "nothing halts");
+        drop(link);
+        assert_same(&[&a, &hub]);
+        assert_eq!(a.store.branch_count(NOTES), 2);
+        for name in ["of_hub", "of_clone", "of_a"] {
+            assert!(a.notes().get_field("n", name).unwrap().is_some(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_collection_that_was_left_knows_nothing_of_its_former_life() {
     let [a, _, b, c] = forked(1, 2, 2);

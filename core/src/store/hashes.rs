@@ -25,11 +25,10 @@ use std::ops::RangeInclusive;
 use redb::{ReadTransaction, ReadableTable};
 
 use super::Inner;
-use super::admission::Index;
 use super::heads::{CollectionHead, Heads};
 use super::tables::{self, BytesTable, db, set, unset};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Origin, Seq, ShortHash, Vector};
+use crate::id::{Origin, Seq, ShortHash, Vector};
 use crate::limits::{HASHES_DENSE, HASHES_EVERY, MAX_HASHES, MAX_VIEW_HASHES};
 use crate::txn::snapshot::Past;
 
@@ -297,24 +296,6 @@ impl Inner {
             }
         }
         Ok(all)
-    }
-
-    /// Whether a history of an origin that is told by some hashes is another than the one held
-    /// here, by the newest number that both know. `None` if there is none.
-    pub(super) fn is_other_past(
-        &self,
-        (index, heads): (&Index<'_>, &Heads),
-        collection: &str,
-        origin: &Origin,
-        past: &Past,
-    ) -> Result<Option<bool>> {
-        for (seq, theirs) in past.iter().rev() {
-            let dot = Dot { origin: *origin, seq: *seq };
-            if let Some(ours) = index.hash_at(heads, collection, &dot)? {
-                return Ok(Some(ours != *theirs));
-            }
-        }
-        Ok(None)
     }
 }
 

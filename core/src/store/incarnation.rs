@@ -25,70 +25,80 @@ use crate::id::{Dot, Origin, Position, Seq};
 use crate::txn::snapshot::ViewHead;
 use crate::txn::{Scope, Signed};
 
-/// What a view shows of this node under its present name.
+/// What a view shows of this store's history.
 pub(super) struct Shown {
-    /// More than is held here.
+    /// It has more under this node's present name than is held here.
     continues: bool,
-    /// What is held here, up to this number.
+    /// Under that name it has the same, up to this number; or another side, and then this is all
+    /// of ours.
     own: Seq,
+    /// It has another transaction than is held here, at this dot or before it.
+    apart: Option<Dot>,
 }
 
 impl Inner {
     /// Checks that under the names which a view shares with this store it has the same
     /// transactions, as far as hashes are known: those of its newest, which are proven, and those
-    /// of what came before ([`hashes`](super::hashes)).
+    /// of what came before ([`hashes`](super::hashes)). What it has of this node's own was handed
+    /// out by somebody, and is marked so: else the same view would come again and again.
     ///
     /// A view has no chain: where own transactions that were not sent stand against more than was
     /// handed out, and the view does not tell which they are, nobody knows whether it has them.
     ///
-    /// Errors: [`Forked`](ErrorKind::Forked) if not.
+    /// Errors: [`Forked`](ErrorKind::Forked) if it has others.
     pub(super) fn check_names(&self, collection: &str, view: &ViewHead) -> Result<Shown> {
+        let shown = self.compare(collection, view)?;
+        self.mark_through(collection, shown.own)?;
+        match shown.apart {
+            Some(dot) => Err(apart(collection, &dot)),
+            None => Ok(shown),
+        }
+    }
+
+    /// As [`Inner::check_names`], just before a view is joined. If this node's present name is in
+    /// it with more than is here, that is proof that another store uses it.
+    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
+        match self.check_names(collection, view)?.continues {
+            true => self.retreat(collection),
+            false => Ok(()),
+        }
+    }
+
+    fn compare(&self, collection: &str, view: &ViewHead) -> Result<Shown> {
         let database = self.database()?;
         let heads = self.read_heads();
-        let mut shown = Shown { continues: false, own: 0 };
+        let mut shown = Shown { continues: false, own: 0, apart: None };
         let Some(head) = heads.named(collection) else { return Ok(shown) };
         let present = head.own_origin(self.node);
         let index = Index::new(&database);
         for (origin, newest) in &view.vector {
             let dot = Dot { origin: *origin, seq: newest.seq };
             let held = head.vector.get(origin).map_or(0, |row| row.seq);
-            let at_newest = index.hash_at(&heads, collection, &dot)?;
-            let past = view.past.get(origin);
-            let is_other = match at_newest {
-                Some(ours) => Some(ours != newest.hash.short()),
-                None => match past {
-                    Some(past) => self.is_other_past((&index, &heads), collection, origin, past)?,
-                    None => None,
-                },
-            };
-            if is_other == Some(true) {
-                return Err(apart(collection, &dot));
-            }
-            if dot.origin != present {
-                continue;
-            }
-            if dot.seq > held {
-                let told = held == 0 || past.is_some_and(|past| past.contains_key(&held));
-                if !told && held > head.row.exported {
-                    return Err(apart(collection, &dot));
+            let known = std::iter::once((newest.seq, newest.hash.short()));
+            let past = view.past.get(origin).into_iter().flatten().rev();
+            let mut is_other = false;
+            for (seq, theirs) in known.chain(past.map(|(seq, hash)| (*seq, *hash))) {
+                let ours = index.hash_at(&heads, collection, &Dot { seq, ..dot })?;
+                is_other |= ours.is_some_and(|ours| ours != theirs);
+                if ours == Some(theirs) && dot.origin == present {
+                    shown.own = seq;
                 }
-                shown.continues = true;
-            } else if at_newest.is_some() {
-                shown.own = dot.seq;
+                // Below this all is the same; of our own it is asked up to where.
+                if ours == Some(theirs) || is_other && dot.origin != present {
+                    break;
+                }
             }
+            let untold = dot.origin == present && dot.seq > held && held > head.row.exported;
+            if is_other || untold && shown.own < held {
+                shown.apart.get_or_insert(dot);
+            }
+            if is_other && dot.origin == present {
+                // Two sides for certain: it is named only where both are shown.
+                shown.own = held;
+            }
+            shown.continues |= dot.origin == present && dot.seq > held;
         }
         Ok(shown)
-    }
-
-    /// As [`Inner::check_names`], just before a view is joined. If this node's present name is in
-    /// it with more than is here, that is proof that another store uses it.
-    pub(super) fn compare_names(&self, collection: &str, view: &ViewHead) -> Result<()> {
-        match self.check_names(collection, view)? {
-            Shown { continues: true, .. } => self.retreat(collection),
-            // A copy of this store has sent them: to be told of less would mean to be sent the
-            // same view again and again.
-            Shown { own, .. } => self.mark_through(collection, own),
-        }
     }
 
     /// Ends the present incarnation in a collection, leaving everything as it is.

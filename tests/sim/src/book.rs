@@ -278,10 +278,10 @@ impl Book {
         sides
     }
 
-    /// What is held from before a transaction on, to the end of every line that goes on from it.
+    /// What is held from a transaction on, to the end of every line that goes on from it.
     pub(crate) fn from(&self, held: &Held, hash: &ShortHash) -> Vec<ShortHash> {
         let first = &self.entries[hash];
-        let begins = first.seq().saturating_sub(1).max(1);
+        let begins = first.seq();
         let mut found = BTreeSet::new();
         for (line, newest) in held {
             if self.at(*line, first.seq()) == Some(*hash) {

@@ -2,10 +2,9 @@
 //!
 //! Both sides of a fork are kept everywhere, so a link goes on over it, and at the end all hold the
 //! same. Where logs are whole that is all. Where they are short, a link may end a collection, and
-//! says so, and it is checked that it had to:
-//! - who holds one side of a fork and has in its log no longer all that it holds from the fork on
-//!   can't give it another name;
-//! - whom a snapshot would give what contradicts, or may contradict, what it holds refuses it.
+//! says so and what the way out is, and it is checked that it had to: one of the two holds one side
+//! of a fork and has in its log no longer all that it holds from the fork on, so that it can't give
+//! it another name. Nobody ever joins a snapshot of one side over the other.
 //!
 //! Who leaves the collection and takes it anew is healed.
 
@@ -29,37 +28,6 @@ impl World {
         let logged = self.logged(at, name);
         let short = |side| book.from(held, side).iter().any(|hash| !logged.contains(hash));
         book.sides(held).iter().any(short)
-    }
-
-    /// Whether two hold different sides of a fork. Who begins to take in a snapshot of one, and
-    /// meanwhile hears of the other from somebody else, refuses the snapshot; another link names
-    /// them.
-    fn is_apart(&self, [a, b]: [usize; 2], name: &str) -> bool {
-        let Some(book) = self.ledger.books.get(name) else { return false };
-        let held = |at: usize| self.ledger.accounts[at].held.get(name).cloned().unwrap_or_default();
-        let [a, b] = [held(a), held(b)];
-        let sides = book.sides(&a);
-        sides.iter().any(|side| {
-            let others = book.sides(&b);
-            let others = others.iter().filter(|other| book.dot(other) == book.dot(side));
-            others.into_iter().any(|other| other != side)
-        })
-    }
-
-    /// Whether one of two holds transactions of the other one's key that the other one lacks, and
-    /// has not in its log all that it holds of that key. It can only give them in a snapshot, of
-    /// which the other, if it has written something that it did not send, can't tell whether that
-    /// is in it.
-    fn is_unsure(&self, [a, b]: [usize; 2], name: &str) -> bool {
-        let Some(book) = self.ledger.books.get(name) else { return false };
-        let held = |at: usize| self.ledger.accounts[at].held.get(name).cloned().unwrap_or_default();
-        [(a, b), (b, a)].into_iter().any(|(author, holder)| {
-            let of_author = book.of_node(&held(holder), &self.machines[author].id());
-            let logged = self.logged(holder, name);
-            let all = book.above(&of_author, &Default::default());
-            !book.above(&of_author, &held(author)).is_empty()
-                && all.iter().any(|hash| !logged.contains(hash))
-        })
     }
 
     /// What the log of a store has of a collection.
@@ -102,14 +70,9 @@ impl World {
             "link {number} of {machines:?} ended {name}: {offence:?}: {why}"
         );
         // Whoever says it first knows; what the other one holds may have changed on the way.
-        let [a, b] = machines;
         let beyond = || machines.iter().any(|at| self.is_beyond_log(*at, name));
-        let unsure = || {
-            let apart = self.is_apart([a, b], name) || self.is_unsure([a, b], name);
-            why.starts_with("snapshot refused") && apart
-        };
         ensure!(
-            by_peer || beyond() || unsure(),
+            by_peer || beyond(),
             "link {number} of {machines:?} ended {name}, which can be named: {why}"
         );
         self.halts += u64::from(!by_peer);

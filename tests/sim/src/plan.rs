@@ -76,7 +76,7 @@ impl Plan {
         let copy_percent = *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]);
         let whole_logs = copy_percent > 0 && copies.percent(60);
         let (replicas, steps) = (2 + chance.below(4), 20 + chance.below(140));
-        Plan {
+        let plan = Plan {
             seed: settings.seed,
             steps: settings.steps.unwrap_or(steps),
             replicas: settings.replicas.unwrap_or(replicas),
@@ -100,7 +100,10 @@ impl Plan {
             follow_percent: *chance.pick(&[0, 3, 20, 100]),
             copy_percent,
             whole_logs,
-        }
+        };
+        // Long texts in very small pieces are too many events.
+        let least = if plan.long_percent > 0 { 5_000 } else { 0 };
+        Plan { chunk_bytes: plan.chunk_bytes.max(least), ..plan }
     }
 
     /// The chance of what is copied before the act with this number.

@@ -25,6 +25,10 @@ use crate::sync::message::Control;
 /// How often a link asks again because of a fork before it gives the collection up.
 const PATIENCE: u8 = 6;
 
+/// How many views in a row may name forked origins otherwise. Each is asked for later than the one
+/// before, and meanwhile the two sides may learn each other's names.
+const MOST_UNALIKE: u8 = 12;
+
 /// What a lane knows of forks.
 #[derive(Debug, Default)]
 pub(super) struct Forks {
@@ -39,6 +43,10 @@ pub(super) struct Forks {
     /// How the peer names forked origins, as long as some of that can't be taken over: what
     /// leads to the forks has not come yet.
     later: Option<Vec<u8>>,
+    /// How often in a row a view named forked origins otherwise than we.
+    unalike: u8,
+    /// What was held when that was last tried because all had come.
+    tried: Vector,
     /// It is tried again, since something was missing.
     again: bool,
 }
@@ -219,6 +227,30 @@ impl Session {
         Ok(true)
     }
 
+    /// A view came to nothing, or not. Gives whether that was too often, since what has forked is
+    /// named otherwise in it than here, and neither side can take over the other's names.
+    pub(super) fn is_named_otherwise(&mut self, name: &str, began: bool) -> Outcomes<bool> {
+        let forks = &mut self.lane(name)?.forks;
+        forks.unalike = if began { 0 } else { forks.unalike.saturating_add(1) };
+        Ok(forks.unalike > MOST_UNALIKE)
+    }
+
+    /// All that the peer holds has come. What it told of names may fit now.
+    pub(super) fn learn_at_last(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        if self.lane(name)?.forks.later.is_none() {
+            return Ok(());
+        }
+        let held = source.vector(name)?;
+        let forks = &mut self.lane(name)?.forks;
+        if forks.tried != held
+            && let Some(branches) = forks.later.take()
+        {
+            forks.tried = held;
+            self.learn(name, branches);
+        }
+        Ok(())
+    }
+
     /// What the peer told is taken over: it hears under which names we hold what.
     pub(super) fn learnt(
         &mut self,
@@ -255,7 +287,7 @@ impl Session {
         let count = source.branch_count(name);
         let forks = &mut self.lane(name)?.forks;
         if forks.named != count {
-            (forks.named, forks.attempts) = (count, 0);
+            (forks.named, forks.attempts, forks.unalike) = (count, 0, 0);
             let branches = source.branches(name);
             self.say(&Control::Branches { collection: name.to_owned(), branches });
         }

@@ -113,6 +113,7 @@ impl Session {
                     self.shown.insert(collection.clone());
                     self.event(Event::Synced { collection });
                     self.not_needed(name, source)?;
+                    self.learn_at_last(name, source)?;
                 }
                 Work::Behind => {
                     self.event(Event::Behind { collection });

@@ -135,6 +135,8 @@ impl Session {
                 _ => self.learnt(&name, None, source),
             };
         }
+        let began = !matches!(outcome, StepOutcome::Changed);
+        let unalike = self.is_named_otherwise(&name, began)?;
         match self.lane(&name)?.joining.stepped(ticket, outcome) {
             Stepped::On => {}
             Stepped::Joined => {
@@ -142,6 +144,12 @@ impl Session {
                 self.lane(&name)?.joining.reset();
                 self.event(Event::Joined { collection: name.clone() });
                 self.ask(&name, source)?;
+            }
+            Stepped::Again if unalike => {
+                self.done(&name)?;
+                let why =
+                    "histories that have forked are named otherwise in the snapshot than here";
+                return self.refuse_forked(&name, why.to_owned());
             }
             Stepped::Again => {
                 self.done(&name)?;
