@@ -127,12 +127,13 @@ impl Session {
     ) -> Outcomes {
         let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
         if let Some(branches) = self.learning.remove(&ticket) {
-            return match outcome {
-                StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why),
-                StepOutcome::StoreFailed(why) => Err(store_failed(why)),
-                StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source),
-                _ => self.learnt(&name, None, source),
-            };
+            match outcome {
+                StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why)?,
+                StepOutcome::StoreFailed(why) => return Err(store_failed(why)),
+                StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source)?,
+                _ => self.learnt(&name, None, source)?,
+            }
+            return self.learn_next(&name);
         }
         match self.lane(&name)?.joining.stepped(ticket, outcome) {
             Stepped::On => {}
