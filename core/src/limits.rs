@@ -55,6 +55,9 @@ pub const MAX_FORK_HASHES: usize = 16 << 10;
 pub const MAX_GRANTS: usize = 16_384;
 /// Vouches that a roster holds: about one for each origin of a member that may not write any more.
 pub const MAX_VOUCHES: usize = 65_536;
+/// Vouches that a roster holds of one member: those with the lowest hashes of what they are for,
+/// so that all replicas keep the same.
+pub const MAX_VOUCHES_OF_MEMBER: usize = 4096;
 /// Collections that one grant names.
 pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 /// Longest name of a member, in bytes.
@@ -72,6 +75,8 @@ pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
 pub const SYNC_RECEIVE_BYTES: usize = 2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES)
     + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES
     + MAX_SNAPSHOT_DOCUMENT_BYTES;
+/// Streams that a peer may open before its key is known.
+pub const HANDSHAKE_STREAMS: u32 = 4;
 /// Tail streams that a peer may have open at once: some are replaced but not yet ended.
 pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
 /// Ids or pieces that one answer of a snapshot lists.

@@ -3,6 +3,8 @@
 //! Documents and fields inside are JSON as the core defines it. Fields are added to these
 //! shapes, never renamed; readers ignore what they don't know.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
 use littoral::id::Vector;
@@ -231,6 +233,8 @@ pub(crate) struct Running {
     pub(crate) links: Vec<LinkShape>,
     /// Nodes that were turned away, newest first.
     pub(crate) refused: Vec<RefusalShape>,
+    /// How often somebody was kept off since its start, by kind.
+    pub(crate) kept_off: BTreeMap<String, u64>,
 }
 
 /// A link to a peer.

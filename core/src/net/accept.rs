@@ -22,7 +22,8 @@ use crate::sync::message::CloseCode;
 /// Answers on a socket until it is closed.
 pub(super) async fn answer(shared: Arc<Shared>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
-        let (from, validated) = (incoming.remote_address().ip(), incoming.remote_address_validated());
+        let (from, validated) =
+            (incoming.remote_address().ip(), incoming.remote_address_validated());
         // An address that can't be asked for is taken for shown: it was, or there is no other way.
         let validated = validated || !incoming.may_retry();
         match shared.knocks.enter(from, validated) {

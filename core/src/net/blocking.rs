@@ -43,7 +43,11 @@ impl<T: Send + 'static> Calls<T> {
     }
 
     /// Makes a call, as one of these tasks, when it is its turn.
-    pub(super) fn make(&mut self, tasks: &mut JoinSet<T>, call: impl FnOnce() -> T + Send + 'static) {
+    pub(super) fn make(
+        &mut self,
+        tasks: &mut JoinSet<T>,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) {
         self.waiting.push_back(Box::new(call));
         self.start(tasks);
     }

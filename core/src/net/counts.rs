@@ -86,7 +86,8 @@ impl Counts {
 
     /// A collection was halted, since what the peer sent can't be taken.
     pub(super) fn halted(&self, offence: Offence) {
-        *self.halted.lock().unwrap_or_else(PoisonError::into_inner).entry(offence).or_default() += 1;
+        *self.halted.lock().unwrap_or_else(PoisonError::into_inner).entry(offence).or_default() +=
+            1;
     }
 
     /// All of it.

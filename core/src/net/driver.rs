@@ -30,6 +30,7 @@ use super::link::{Entry, View, Wish};
 use super::outside::Outside;
 use super::status::Troubles;
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
+use super::transport;
 use crate::id::NodeId;
 use crate::limits::{
     GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, READ_QUEUE_CHUNKS,
@@ -70,6 +71,7 @@ pub(super) async fn drive(
     connection: Connection,
     on_ready: impl FnOnce() + Send + 'static,
 ) -> Ending {
+    transport::welcome(&connection);
     entry.begin(&connection);
     let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
     let ending = driver.run().await;

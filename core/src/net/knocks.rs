@@ -133,9 +133,8 @@ mod tests {
     fn of_one_address_the_oldest_makes_room() {
         let knocks = Arc::new(Knocks::default());
         let mut first = knocks.enter(ip(1), true).unwrap();
-        let mut rest: Vec<Knock> = (1..MAX_HANDSHAKES_OF_ADDRESS)
-            .map(|_| knocks.enter(ip(1), true).unwrap())
-            .collect();
+        let mut rest: Vec<Knock> =
+            (1..MAX_HANDSHAKES_OF_ADDRESS).map(|_| knocks.enter(ip(1), true).unwrap()).collect();
         let mut other = knocks.enter(ip(2), true).unwrap();
         assert!(!is_pushed_out(&mut first));
         rest.push(knocks.enter(ip(1), true).unwrap());
@@ -162,8 +161,7 @@ mod tests {
     fn forged_addresses_push_nobody_out() {
         let knocks = Arc::new(Knocks::default());
         let mut shown = knocks.enter(ip(1), true).unwrap();
-        let forged: Vec<Option<Knock>> =
-            (0..100).map(|_| knocks.enter(ip(1), false)).collect();
+        let forged: Vec<Option<Knock>> = (0..100).map(|_| knocks.enter(ip(1), false)).collect();
         assert_eq!(forged.iter().flatten().count(), MAX_UNVALIDATED_HANDSHAKES);
         assert!(!is_pushed_out(&mut shown));
         let more = (0..MAX_HANDSHAKES_OF_ADDRESS - 1).map(|_| knocks.enter(ip(1), true).unwrap());

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::crypto::{CryptoError, HmacKey};
-use quinn::{ClientConfig, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt};
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+};
 use quinn_proto::HashedConnectionIdGenerator;
 
 use super::outside::Outside;
@@ -19,8 +21,8 @@ use super::tls::{self, Admit};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
-    IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_INCOMING_BYTES,
-    MAX_LINK_STREAMS, SYNC_WINDOW_BYTES,
+    HANDSHAKE_STREAMS, IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES,
+    MAX_INCOMING_BYTES, MAX_LINK_STREAMS, SYNC_WINDOW_BYTES,
 };
 use crate::txn::NodeKey;
 
@@ -61,6 +63,12 @@ fn server(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
     Ok(config)
 }
 
+/// Lets a peer whose key is known open all the streams of a link. QUIC takes memory for each stream
+/// that may be opened: some hundreds of bytes times thousands, which are not for whoever knocks.
+pub(super) fn welcome(connection: &Connection) {
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1));
+}
+
 /// A peer's stream window is that of a collection in the session. The windows of the whole
 /// connection are above what a session leaves unacknowledged: a tail can then neither keep
 /// control from being written (priority orders what is written) nor from being read.
@@ -70,7 +78,7 @@ fn transport() -> TransportConfig {
         .keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS as u32).into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1))
+        .max_concurrent_uni_streams(VarInt::from_u32(HANDSHAKE_STREAMS))
         .stream_receive_window(VarInt::from_u32(SYNC_WINDOW_BYTES as u32))
         .receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32))
         .send_window(LINK_WINDOW_BYTES as u64)

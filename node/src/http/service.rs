@@ -81,6 +81,7 @@ impl Service {
             listen: self.facts.listen.clone(),
             links: links::shapes(&self.facts.network),
             refused: links::refused(&self.facts.network),
+            kept_off: links::kept_off(&self.facts.network),
         }
     }
 }

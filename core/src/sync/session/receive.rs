@@ -209,7 +209,8 @@ impl Session {
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
         if vector.len() > MAX_VECTOR_ENTRIES {
-            let why = format!("it has {} origins; a link carries {MAX_VECTOR_ENTRIES}", vector.len());
+            let why =
+                format!("it has {} origins; a link carries {MAX_VECTOR_ENTRIES}", vector.len());
             return self.refuse(name, Offence::TooMuch, why);
         }
         self.say(&Control::Have { collection: name.to_owned(), vector });

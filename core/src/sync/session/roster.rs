@@ -137,7 +137,8 @@ impl Session {
         if self.roster.told.is_none() {
             return Err(breach("statements of a roster to one who has none"));
         }
-        self.roster.waiting_bytes += statements.iter().map(|one| one.len() + EXTRA_BYTES).sum::<usize>();
+        self.roster.waiting_bytes +=
+            statements.iter().map(|one| one.len() + EXTRA_BYTES).sum::<usize>();
         self.roster.waiting.extend(statements);
         self.check_room(0)?;
         self.hear_next();
