@@ -64,6 +64,9 @@ pub const MAX_VIEW_HASHES: usize = 1_024;
 pub const MAX_GRANTS: usize = 16_384;
 /// Vouches that a roster holds: about one for each origin of a member that may not write any more.
 pub const MAX_VOUCHES: usize = 65_536;
+/// Vouches that a roster holds of one member: those with the lowest hashes of what they are for,
+/// so that all replicas keep the same.
+pub const MAX_VOUCHES_OF_MEMBER: usize = 4096;
 /// Collections that one grant names.
 pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 /// Longest name of a member, in bytes.
@@ -107,6 +110,8 @@ pub const SYNC_UNAPPLIED_BYTES: usize = 2 * (SYNC_WINDOW_BYTES + MAX_TXN_BYTES);
 pub const SYNC_RECEIVE_BYTES: usize = 2 * (SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES)
     + MAX_LINK_COLLECTIONS * SYNC_SMALL_BYTES
     + MAX_SNAPSHOT_DOCUMENT_BYTES;
+/// Streams that a peer may open before its key is known.
+pub const HANDSHAKE_STREAMS: u32 = 4;
 /// Tail streams that a peer may have open at once: some are replaced but not yet ended.
 pub const MAX_LINK_STREAMS: usize = 2 * MAX_LINK_COLLECTIONS;
 /// Ids or pieces that one answer of a snapshot lists.
@@ -148,10 +153,22 @@ pub const RETRY_MAX_MS: u64 = 60_000;
 
 /// Links of one store at most, in both directions together.
 pub const MAX_LINKS: usize = 1024;
-/// Handshakes of incoming connections under way at once; further ones are turned away.
+/// Incoming links with one peer, those included that are about to end: the newest replaces the
+/// others, and further ones are turned away until these are gone.
+pub const MAX_LINKS_OF_PEER: usize = 8;
+/// Handshakes under way at once with callers who have shown that their addresses are their own;
+/// a further one takes the place of the oldest.
 pub const MAX_HANDSHAKES: usize = 64;
-/// Handshakes under way above which a caller must first show that its address is its own.
+/// Those of one address among them (of IPv6, the first 64 bits of it).
+pub const MAX_HANDSHAKES_OF_ADDRESS: usize = 16;
+/// Handshakes under way, above which a caller must first show that its address is its own.
 pub const MAX_UNVALIDATED_HANDSHAKES: usize = 16;
+/// Calls of one link that work on the store at once; others of it wait.
+pub const MAX_LINK_CALLS: usize = 4;
+/// Calls of all links that work on the store at once; those who wait take turns.
+pub const MAX_NETWORK_CALLS: usize = 24;
+/// Handshakes with unknown keys of which the log tells in a minute; further ones are counted.
+pub const MAX_LOGGED_REFUSALS: u64 = 10;
 /// Bytes that QUIC holds for one link, in each direction: all that a session leaves
 /// unacknowledged and a control frame, so that control never waits for room behind tails.
 pub const LINK_WINDOW_BYTES: usize = SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES + MAX_CONTROL_BYTES;

@@ -244,6 +244,7 @@ impl Replica for Store {
         Ok(match step {
             SnapshotStep::Begin { head } => {
                 self.check_may_serve(peer, collection)?;
+                self.check_room_for(collection)?;
                 let scope = Scope { network: Store::network(self), collection };
                 let head = ViewHead::verify(&head, scope, peer)?;
                 if !self.learn_view(collection, &head)? {
@@ -305,6 +306,7 @@ pub fn outcome(applied: Result<()>) -> Outcome {
             ErrorKind::InvalidTransaction => Outcome::Refused(Offence::Invalid, describe(&error)),
             ErrorKind::Forked => Outcome::Refused(Offence::Forked, describe(&error)),
             ErrorKind::FormatTooNew => Outcome::Refused(Offence::TooNew, describe(&error)),
+            ErrorKind::LimitExceeded => Outcome::Refused(Offence::TooMuch, describe(&error)),
             _ => Outcome::StoreFailed(describe(&error)),
         },
     }
@@ -317,6 +319,7 @@ pub fn step_outcome(step: Result<StepOutcome>) -> StepOutcome {
         ErrorKind::InvalidTransaction => StepOutcome::Refused(Offence::Invalid, describe(&error)),
         ErrorKind::Forked => StepOutcome::Refused(Offence::Forked, describe(&error)),
         ErrorKind::FormatTooNew => StepOutcome::Refused(Offence::TooNew, describe(&error)),
+        ErrorKind::LimitExceeded => StepOutcome::Refused(Offence::TooMuch, describe(&error)),
         _ => StepOutcome::StoreFailed(describe(&error)),
     })
 }

@@ -173,6 +173,7 @@ fn link_collection(status: &CollectionStatus) -> Value {
         Trouble::Halted(Offence::Forked) => "forked",
         Trouble::Halted(Offence::TooNew) => "too_new",
         Trouble::Halted(Offence::Forbidden) => "forbidden",
+        Trouble::Halted(Offence::TooMuch) => "too_much",
         Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer_behind",

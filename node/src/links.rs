@@ -1,5 +1,7 @@
 //! The links of a node as JSON shapes.
 
+use std::collections::BTreeMap;
+
 use littoral::clock::Timestamp;
 use littoral::net::{
     CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
@@ -26,6 +28,40 @@ pub(crate) fn refused(network: &Network) -> Vec<RefusalShape> {
         time: Timestamp::from_millis(refusal.at_ms).to_string(),
     };
     network.refusals().nodes.iter().map(shape).collect()
+}
+
+/// How often somebody was kept off, by kind.
+pub(crate) fn kept_off(network: &Network) -> BTreeMap<String, u64> {
+    let kept = network.kept_off();
+    let counts = [
+        ("unknown_keys", kept.unknown_keys),
+        ("failed_handshakes", kept.failed_handshakes),
+        ("slow_handshakes", kept.slow_handshakes),
+        ("crowded_handshakes", kept.crowded_handshakes),
+        ("asked_for_address", kept.asked_for_address),
+        ("turned_away", kept.turned_away),
+        ("breaches", kept.breaches),
+        ("over_limit", kept.over_limit),
+        ("silent", kept.silent),
+        ("without_rights", kept.without_rights),
+    ];
+    let mut all: BTreeMap<String, u64> =
+        counts.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
+    for (offence, count) in kept.halted {
+        *all.entry(format!("halted_{}", offence_word(offence))).or_default() += count;
+    }
+    all
+}
+
+fn offence_word(offence: Offence) -> &'static str {
+    match offence {
+        Offence::Invalid => "invalid",
+        Offence::Forked => "forked",
+        Offence::TooNew => "too_new",
+        Offence::Forbidden => "forbidden",
+        Offence::TooMuch => "too_much",
+        _ => "other",
+    }
 }
 
 impl From<&LinkStatus> for LinkShape {
@@ -138,6 +174,10 @@ fn trouble(trouble: Trouble) -> String {
         }
         Trouble::Halted(Offence::Forbidden) => {
             "forbidden: one side holds transactions of a node that may not write here".to_owned()
+        }
+        Trouble::Halted(Offence::TooMuch) => {
+            "too much: more collections, or origins in this one, than a link carries or a store takes"
+                .to_owned()
         }
         Trouble::Halted(_) => {
             "halted: a transaction of one side is invalid; its log says which".to_owned()

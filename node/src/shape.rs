@@ -236,6 +236,8 @@ pub(crate) struct Running {
     /// What became of those who showed a ticket.
     #[serde(default)]
     pub(crate) joins: JoinsShape,
+    /// How often somebody was kept off since its start, by kind.
+    pub(crate) kept_off: BTreeMap<String, u64>,
 }
 
 /// What became of those who wanted to join, since the node was started.

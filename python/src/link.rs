@@ -187,6 +187,7 @@ fn trouble_name(trouble: Trouble) -> &'static str {
         Trouble::Halted(Offence::Forked) => "forked",
         Trouble::Halted(Offence::TooNew) => "too new",
         Trouble::Halted(Offence::Forbidden) => "forbidden",
+        Trouble::Halted(Offence::TooMuch) => "too much",
         Trouble::Halted(_) => "invalid",
         Trouble::Behind => "behind",
         Trouble::PeerBehind => "peer behind",

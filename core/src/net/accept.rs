@@ -1,52 +1,69 @@
 //! Answering: what dials us is let in, if it is trusted and there is room.
 //!
 //! Each handshake is a task of its own with a time limit, so that a slow one holds up nobody.
-//! How many are under way is bounded; when many are, a caller must first show that its
-//! address is its own, which one that only forges addresses can't.
+//! How many are under way is bounded (see `knocks`); when many are, a caller must first show that
+//! its address is its own, which one that only forges addresses can't.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::driver::{drive, ending_of};
 use super::ending::Ending;
 use super::joining;
+use super::knocks::Knock;
 use super::network::Shared;
 use super::tls::{self, Purpose};
-use super::transport;
+use crate::error::ErrorKind;
 use crate::id::NodeId;
-use crate::limits::{HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_UNVALIDATED_HANDSHAKES};
+use crate::limits::HANDSHAKE_TIMEOUT_MS;
 use crate::sync::message::CloseCode;
 
 /// Answers on a socket until it is closed.
 pub(super) async fn answer(shared: Arc<Shared>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
-        let Ok(permit) = Arc::clone(&shared.handshakes).try_acquire_owned() else {
-            incoming.refuse();
-            continue;
-        };
-        let under_way = MAX_HANDSHAKES - shared.handshakes.available_permits();
-        if under_way > MAX_UNVALIDATED_HANDSHAKES && incoming.may_retry() {
-            // It fails only where it may not be done.
-            let _ = incoming.retry();
-            continue;
+        let (from, validated) =
+            (incoming.remote_address().ip(), incoming.remote_address_validated());
+        // An address that can't be asked for is taken for shown: it was, or there is no other way.
+        let validated = validated || !incoming.may_retry();
+        match shared.knocks.enter(from, validated) {
+            Some(knock) => {
+                tokio::spawn(welcome(Arc::clone(&shared), incoming, knock));
+            }
+            None => {
+                shared.site.counts.asked_for_address();
+                // It fails only where it may not be done.
+                let _ = incoming.retry();
+            }
         }
-        tokio::spawn(welcome(Arc::clone(&shared), incoming, permit));
     }
 }
 
-async fn welcome(shared: Arc<Shared>, incoming: Incoming, permit: OwnedSemaphorePermit) {
-    let from = incoming.remote_address();
+async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut knock: Knock) {
+    let (from, counts) = (incoming.remote_address(), &shared.site.counts);
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-    let connection = match timeout(limit, incoming).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(%from, %error, "handshake failed"),
-        Err(_) => return tracing::debug!(%from, "handshake took too long"),
+    let shaken = tokio::select! {
+        biased;
+        shaken = timeout(limit, incoming) => shaken,
+        () = knock.pushed_out() => {
+            counts.crowded_handshake();
+            return tracing::debug!(%from, "handshake made room for another");
+        }
     };
-    drop(permit);
+    let connection = match shaken {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            counts.failed_handshake();
+            return tracing::debug!(%from, %error, "handshake failed");
+        }
+        Err(_) => {
+            counts.slow_handshake();
+            return tracing::debug!(%from, "handshake took too long");
+        }
+    };
+    drop(knock);
     receive(shared, connection).await;
 }
 
@@ -61,10 +78,7 @@ async fn receive(shared: Arc<Shared>, connection: Connection) {
         (Purpose::Join, false) if shared.trust.may_join(&peer) => {
             joining::host(shared, connection, peer).await;
         }
-        (Purpose::Sync, true) => {
-            transport::welcome(&connection);
-            host(shared, connection, peer).await;
-        }
+        (Purpose::Sync, true) => host(shared, connection, peer).await,
         (_, false) => {
             shared.trust.turn_away(&peer);
             let reason = "the other node does not trust this node's key: trust it there, or join \
@@ -83,7 +97,14 @@ async fn host(shared: Arc<Shared>, connection: Connection, peer: NodeId) {
     let from = std::net::SocketAddr::new(from.ip().to_canonical(), from.port());
     let guard = match Shared::take_in(&shared, peer, from.to_string()) {
         Ok(guard) => guard,
-        Err(error) => return turn_away(&connection, CloseCode::Done, error.message()),
+        Err(error) => {
+            shared.site.counts.turned_away();
+            let code = match error.kind() {
+                ErrorKind::LimitExceeded => CloseCode::Limit,
+                _ => CloseCode::Done,
+            };
+            return turn_away(&connection, code, error.message());
+        }
     };
     let entry = guard.entry();
     let (site, peer) = (Arc::clone(&shared.site), entry.peer);

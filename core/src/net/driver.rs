@@ -8,7 +8,8 @@
 //! 1. Control arrivals are looked at before tails, and a commit before tails too: a large
 //!    first sync does not delay acknowledgements or live changes.
 //! 2. The driver never waits for a stream to take bytes. What it has queued is bounded by
-//!    the session's windows; a link that exceeds [`MAX_LINK_QUEUE_BYTES`] is closed.
+//!    the session's windows; a link that exceeds [`MAX_LINK_QUEUE_BYTES`] is closed, and so is
+//!    one whose peer lets us open none of [`MAX_LINK_STREAMS`] streams that it asks for.
 //! 3. The session reads the store, so it runs where blocking is allowed.
 //! 4. A panic in any task of a link ends that link and nothing else.
 //! 5. A goodbye is given time to arrive before the connection is closed under it.
@@ -18,18 +19,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, RecvStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::blocking;
+use super::blocking::{self, Calls};
+use super::counts::Counts;
 use super::ending::Ending;
 use super::link::{Entry, View, Wish};
 use super::outside::Outside;
 use super::status::Troubles;
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
+use super::transport;
 use crate::id::NodeId;
-use crate::limits::{GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, READ_QUEUE_CHUNKS};
+use crate::limits::{
+    GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, READ_QUEUE_CHUNKS,
+};
 use crate::replica::{self, Replica};
 use crate::sync::door::{
     Config, Event, HearOutcome, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
@@ -52,6 +57,10 @@ pub(super) struct Site {
     /// When time began.
     pub(super) epoch: Instant,
     pub(super) outside: Arc<dyn Outside>,
+    /// What was kept off.
+    pub(super) counts: Counts,
+    /// Room for calls that work on the store.
+    pub(super) calls: Arc<Semaphore>,
 }
 
 /// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
@@ -62,9 +71,11 @@ pub(super) async fn drive(
     connection: Connection,
     on_ready: impl FnOnce() + Send + 'static,
 ) -> Ending {
+    transport::welcome(&connection);
     entry.begin(&connection);
     let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
     let ending = driver.run().await;
+    driver.site.counts.ended(&ending);
     driver.part(&ending).await;
     ending.close(&connection);
     ending
@@ -104,6 +115,7 @@ struct Driver {
     control: (Inbox, mpsc::Receiver<(StreamId, Arrival)>),
     tails: (Inbox, mpsc::Receiver<(StreamId, Arrival)>),
     tasks: JoinSet<TaskEnd>,
+    calls: Calls<TaskEnd>,
     commits: watch::Receiver<u64>,
     /// How many commits the session has heard of.
     heard: u64,
@@ -125,7 +137,8 @@ impl Driver {
     ) -> Driver {
         let (network, peer) = (site.replica.network().0, entry.peer);
         let config = Config { network, us: site.us, peer, wanted: site.replica.wanted(&peer) };
-        let (openings, to_open) = mpsc::unbounded_channel();
+        let (openings, to_open) = mpsc::channel(MAX_LINK_STREAMS);
+        let calls = Calls::new(Arc::clone(&site.calls));
         let mut tasks = JoinSet::new();
         let opener = stream::open(connection.clone(), to_open);
         tasks.spawn(async {
@@ -149,6 +162,7 @@ impl Driver {
             control: mpsc::channel(READ_QUEUE_CHUNKS),
             tails: mpsc::channel(READ_QUEUE_CHUNKS),
             tasks,
+            calls,
             leaving: false,
             troubles: Troubles::default(),
             show_at: None,
@@ -225,12 +239,17 @@ impl Driver {
             Signal::Opened(stream) => self.read(stream),
             Signal::Task(Ok(TaskEnd::Wrote(id, written))) => self.wrote(id, written),
             Signal::Task(Ok(TaskEnd::Applied(ticket, outcome))) => {
+                self.calls.came_back(&mut self.tasks);
                 self.handle(Input::Applied { ticket, outcome });
             }
             Signal::Task(Ok(TaskEnd::Stepped(ticket, outcome))) => {
+                self.calls.came_back(&mut self.tasks);
                 self.handle(Input::Stepped { ticket, outcome });
             }
-            Signal::Task(Ok(TaskEnd::Heard(outcome))) => self.handle(Input::Heard { outcome }),
+            Signal::Task(Ok(TaskEnd::Heard(outcome))) => {
+                self.calls.came_back(&mut self.tasks);
+                self.handle(Input::Heard { outcome });
+            }
             Signal::Task(Ok(TaskEnd::Over)) => {}
             Signal::Task(Err(error)) => self.task_failed(error),
             Signal::Committed => {
@@ -331,7 +350,8 @@ impl Driver {
 
     fn send(&mut self, stream: StreamId, bytes: Vec<u8>) {
         self.writer(stream).send(bytes);
-        if self.queued.bytes() > MAX_LINK_QUEUE_BYTES {
+        let no_streams = self.openings.capacity() == 0;
+        if no_streams || self.queued.bytes() > MAX_LINK_QUEUE_BYTES {
             let reason = "the peer does not take what it asks for".to_owned();
             self.ending = Some(Ending::said(CloseCode::Limit, reason, false));
         }
@@ -352,7 +372,7 @@ impl Driver {
 
     fn apply(&mut self, ticket: u64, collection: String, txns: Vec<Vec<u8>>) {
         let replica = Arc::clone(&self.site.replica);
-        blocking::beside(&mut self.tasks, move || {
+        self.calls.make(&mut self.tasks, move || {
             let outcome = replica::outcome(replica.apply(&collection, txns));
             TaskEnd::Applied(ticket, outcome)
         });
@@ -360,14 +380,14 @@ impl Driver {
 
     fn keep(&mut self, statements: Vec<Vec<u8>>) {
         let replica = Arc::clone(&self.site.replica);
-        blocking::beside(&mut self.tasks, move || {
+        self.calls.make(&mut self.tasks, move || {
             TaskEnd::Heard(replica::hear_outcome(replica.hear(statements)))
         });
     }
 
     fn step(&mut self, ticket: u64, collection: String, step: SnapshotStep) {
         let (replica, peer) = (Arc::clone(&self.site.replica), self.entry.peer);
-        blocking::beside(&mut self.tasks, move || {
+        self.calls.make(&mut self.tasks, move || {
             let outcome = replica::step_outcome(replica.step(&collection, &peer, step));
             TaskEnd::Stepped(ticket, outcome)
         });
@@ -375,6 +395,9 @@ impl Driver {
 
     fn event(&mut self, event: &Event) {
         self.troubles.note(event);
+        if let Event::Halted { offence, by_peer: false, .. } = event {
+            self.site.counts.halted(*offence);
+        }
         if *event == Event::Ready {
             self.entry.ready();
             if let Some(tell) = self.on_ready.take() {

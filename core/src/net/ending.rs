@@ -54,7 +54,9 @@ impl Ending {
             ConnectionError::ConnectionClosed(close) => Ending::alert(close.error_code, true)
                 .unwrap_or_else(|| Ending::broken(format!("the peer's QUIC closed: {close}"))),
             ConnectionError::TransportError(fault) => Ending::alert(fault.code, false)
-                .unwrap_or_else(|| Ending::broken(format!("QUIC: {fault}"))),
+                .unwrap_or_else(|| {
+                    Ending::said(CloseCode::Protocol, format!("QUIC: {fault}"), false)
+                }),
             ConnectionError::TimedOut => Ending::broken(
                 "no answer: the peer is not running, not reachable, or a firewall drops UDP",
             ),

@@ -11,9 +11,10 @@
 //! | `links`, `link` | all links and which shall run; one link as others see it |
 //! | `dial`, `accept` | the two ways in which a connection comes up |
 //! | `joining` | connections by which a node becomes a member |
+//! | `knocks` | handshakes of those who dial us, while they are under way |
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
-//! | `trust` | whom we let in, and whom we turned away |
+//! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
 
@@ -22,10 +23,12 @@ mod address;
 mod backoff;
 mod bell;
 mod blocking;
+mod counts;
 mod dial;
 mod driver;
 mod ending;
 mod joining;
+mod knocks;
 mod link;
 mod links;
 mod network;
@@ -40,6 +43,7 @@ mod trust;
 
 pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
+pub use counts::KeptOff;
 pub use joining::Joins;
 pub use link::Link;
 pub use network::{Network, NetworkOptions};

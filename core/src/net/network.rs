@@ -18,19 +18,23 @@ use tokio::sync::{Semaphore, watch};
 use super::accept::answer;
 use super::address::PeerAddress;
 use super::bell::Bell;
+use super::counts::{Counts, KeptOff};
 use super::dial::{Dial, keep_up};
 use super::driver::Site;
 use super::joining::{self, Attempts, Joins};
+use super::knocks::Knocks;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
 use super::outside::{Machine, Outside};
-use super::status::{LinkState, LinkStatus};
+use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::Purpose;
 use super::transport;
 use super::trust::{Refusals, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
-use crate::limits::{CLOSE_TIMEOUT_MS, MAX_HANDSHAKES, MAX_JOINING, MAX_LINKS};
+use crate::limits::{
+    CLOSE_TIMEOUT_MS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER, MAX_NETWORK_CALLS,
+};
 use crate::replica::{Replica, Watching};
 use crate::store::Store;
 use crate::txn::joining::Welcome;
@@ -39,8 +43,9 @@ use crate::txn::ticket::Ticket;
 /// Threads that serve all links of a store. What blocks has threads of its own.
 const WORKERS: usize = 2;
 
-/// Threads for what blocks, at most: reading and writing the store.
-const BLOCKING_THREADS: usize = 32;
+/// Threads for what blocks, at most: reading and writing the store. Some are left for sessions
+/// when all calls that are allowed at once are at work.
+const BLOCKING_THREADS: usize = MAX_NETWORK_CALLS + 8;
 
 /// How to start a network.
 #[derive(Debug, Clone, Default)]
@@ -122,7 +127,8 @@ impl Network {
         let watching = replica.on_commit(Box::new(move || count.send_modify(|n| *n += 1)));
         let epoch = tokio::time::Instant::now();
         let us = replica.node_key().id();
-        let site = Site { replica, us, commits, epoch, outside };
+        let (counts, calls) = (Counts::default(), Arc::new(Semaphore::new(MAX_NETWORK_CALLS)));
+        let site = Site { replica, us, commits, epoch, outside, counts, calls };
         let shared = Arc::new(Shared::new(site, handle));
         Network { shared, runtime: Mutex::default(), _watching: watching }
     }
@@ -191,6 +197,11 @@ impl Network {
         self.shared.trust.refusals()
     }
 
+    /// How often somebody was kept off, by kind.
+    pub fn kept_off(&self) -> KeptOff {
+        self.shared.site.counts.read(self.shared.trust.refusals().total)
+    }
+
     /// Waits until this store and its peers hold the same, as far as links can tell.
     ///
     /// That is: every link that is connected, or is being connected, has no collection in which
@@ -237,8 +248,8 @@ impl std::fmt::Debug for Network {
 pub(super) struct Shared {
     pub(super) site: Arc<Site>,
     pub(super) trust: Arc<Trust>,
-    /// Room for handshakes of those who dial us.
-    pub(super) handshakes: Arc<Semaphore>,
+    /// Handshakes of those who dial us.
+    pub(super) knocks: Arc<Knocks>,
     /// Room for those who want to join.
     pub(super) joining: Arc<Semaphore>,
     attempts: Mutex<Attempts>,
@@ -261,7 +272,7 @@ impl Shared {
         Shared {
             trust: Arc::new(Trust::new(Arc::clone(&site.replica))),
             site: Arc::new(site),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+            knocks: Arc::default(),
             joining: Arc::new(Semaphore::new(MAX_JOINING)),
             attempts: Mutex::new(Attempts::new()),
             joins: Mutex::default(),
@@ -401,6 +412,13 @@ impl Shared {
         // It was trusted at the handshake; `distrust` takes this lock before it closes links.
         if !self.trust.is_trusted(&peer) {
             return Err(Error::new(ErrorKind::Refused, "the other node trusts this one no more"));
+        }
+        if links.of(&peer).filter(|old| old.direction == Direction::Incoming).count()
+            >= MAX_LINKS_OF_PEER
+        {
+            return Err(Error::limit(format!(
+                "{MAX_LINKS_OF_PEER} links of this node have not ended yet; dial again later"
+            )));
         }
         let entry = Entry::incoming(links.next_id(), peer, from, Arc::clone(&self.bell));
         let entry = Arc::new(entry);

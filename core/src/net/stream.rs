@@ -51,13 +51,14 @@ impl Queued {
     }
 }
 
-/// Streams that wait to be opened, in order.
-pub(super) type Openings = mpsc::UnboundedSender<oneshot::Sender<SendStream>>;
+/// Streams that wait to be opened, in order. The driver ends a link on which there is no room:
+/// a peer decides how many streams it lets us open, and how often it has us begin another.
+pub(super) type Openings = mpsc::Sender<oneshot::Sender<SendStream>>;
 
 /// Opens streams in the order in which they are asked for, as the peer permits.
 pub(super) async fn open(
     connection: Connection,
-    mut openings: mpsc::UnboundedReceiver<oneshot::Sender<SendStream>>,
+    mut openings: mpsc::Receiver<oneshot::Sender<SendStream>>,
 ) {
     while let Some(opening) = openings.recv().await {
         let Ok(stream) = connection.open_uni().await else { return };
@@ -91,7 +92,7 @@ pub(super) fn writer(openings: &Openings, queued: &Queued) -> (Writer, Writing) 
     let (_alive, alive) = oneshot::channel();
     let (opening, opened) = oneshot::channel();
     // If nobody opens streams any more, the connection is lost and the writer sees that.
-    let _ = openings.send(opening);
+    let _ = openings.try_send(opening);
     let writer = Writer { queue: sender, queued: queued.clone(), _alive };
     (writer, Writing { queue, queued: queued.clone(), alive, opened })
 }

@@ -21,8 +21,8 @@ use super::tls::{self, Admit, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
-    IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES, MAX_INCOMING_BYTES,
-    MAX_LINK_STREAMS, STRANGER_WINDOW_BYTES, SYNC_WINDOW_BYTES,
+    HANDSHAKE_STREAMS, IDLE_TIMEOUT_MS, KEEP_ALIVE_MS, LINK_WINDOW_BYTES, MAX_HANDSHAKES,
+    MAX_INCOMING_BYTES, MAX_LINK_STREAMS, STRANGER_WINDOW_BYTES, SYNC_WINDOW_BYTES,
 };
 use crate::txn::NodeKey;
 
@@ -72,7 +72,7 @@ fn transport() -> TransportConfig {
         .keep_alive_interval(Some(Duration::from_millis(KEEP_ALIVE_MS)))
         .max_idle_timeout(Some(VarInt::from_u32(IDLE_TIMEOUT_MS as u32).into()))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1))
+        .max_concurrent_uni_streams(VarInt::from_u32(HANDSHAKE_STREAMS))
         .stream_receive_window(VarInt::from_u32(SYNC_WINDOW_BYTES as u32))
         .receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32))
         .send_window(LINK_WINDOW_BYTES as u64)
@@ -90,7 +90,9 @@ fn reserved() -> TransportConfig {
     config
 }
 
-/// Gives a connection that a peer has dialled all the room that a link needs.
+/// Gives a connection all the room that a link needs, once the peer's key is known. QUIC takes
+/// memory for each stream that may be opened: some hundreds of bytes times thousands, which are not
+/// for whoever knocks.
 pub(super) fn welcome(connection: &Connection) {
     connection.set_max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1));
     connection.set_receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{SystemClock, WallClock};
 use crate::id::NodeId;
-use crate::limits::MAX_REFUSALS;
+use crate::limits::{MAX_LOGGED_REFUSALS, MAX_REFUSALS};
 use crate::replica::Replica;
 
 /// Nodes that proved a key which is not trusted here.
@@ -42,6 +42,9 @@ struct Said {
     distrusted: BTreeSet<NodeId>,
     total: u64,
     refused: VecDeque<Refusal>,
+    /// Refusals in this minute.
+    minute: u64,
+    logged: u64,
 }
 
 impl Trust {
@@ -92,8 +95,11 @@ impl Trust {
 
     /// Notes that a node was refused.
     pub(super) fn turn_away(&self, node: &NodeId) {
-        tracing::warn!(%node, "refused a node that is not trusted");
-        self.said().refuse(Refusal { node: *node, at_ms: unix_ms() });
+        let told = self.said().refuse(Refusal { node: *node, at_ms: unix_ms() });
+        // Anybody can make keys and knock: the log is not theirs to fill.
+        if told {
+            tracing::warn!(%node, "refused a node that is not trusted");
+        }
     }
 
     /// Whom we turned away.
@@ -108,11 +114,18 @@ impl Trust {
 }
 
 impl Said {
-    fn refuse(&mut self, refusal: Refusal) {
+    /// Notes it; gives whether the log shall tell of it.
+    fn refuse(&mut self, refusal: Refusal) -> bool {
+        let minute = refusal.at_ms / 60_000;
+        if self.minute != minute {
+            (self.minute, self.logged) = (minute, 0);
+        }
+        self.logged += 1;
         self.total = self.total.saturating_add(1);
         self.refused.retain(|old| old.node != refusal.node);
         self.refused.push_front(refusal);
         self.refused.truncate(MAX_REFUSALS);
+        self.logged <= MAX_LOGGED_REFUSALS
     }
 }
 
@@ -134,7 +147,8 @@ mod tests {
     #[test]
     fn refusals_are_bounded_and_each_node_is_named_once() {
         let mut said = Said::default();
-        (0..=MAX_REFUSALS).for_each(|n| said.refuse(refusal(n)));
+        let told = (0..=MAX_REFUSALS).filter(|n| said.refuse(refusal(*n))).count();
+        assert_eq!(told as u64, MAX_LOGGED_REFUSALS, "the log is not filled");
         assert_eq!(said.refused.len(), MAX_REFUSALS);
         said.refuse(refusal(MAX_REFUSALS / 2));
         assert_eq!(said.refused.len(), MAX_REFUSALS);

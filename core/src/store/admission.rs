@@ -13,7 +13,7 @@
 //! nothing.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
@@ -23,6 +23,7 @@ use super::heads::Heads;
 use super::tables::{self, IndexRow, db};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash};
+use crate::limits::MAX_LINK_COLLECTIONS;
 use crate::txn::branches::{self, Held, Place};
 use crate::txn::roster::Roster;
 use crate::txn::{Branches, Signed, Txn};
@@ -115,6 +116,7 @@ impl<'a> Admission<'a> {
         };
         if from == From::Elsewhere {
             self.check_valid(collection, &dot)?;
+            self.check_room(collection)?;
         }
         let (txn, seen, named) = match branches.is_empty() {
             true => (None, BTreeMap::new(), branches::named(&signed.txn)),
@@ -136,6 +138,18 @@ impl<'a> Admission<'a> {
         let key = (collection.to_owned(), dot.origin);
         self.admitted.entry(key).or_insert((dot.seq, Vec::new())).1.push(signed.hash);
         Ok(true)
+    }
+
+    /// Whether a collection is held, or there is room for one more of others. Whoever may write
+    /// can begin as many as it likes, and no link carries more.
+    fn check_room(&self, collection: &str) -> Result<(), Error> {
+        if self.heads.named(collection).is_some() {
+            return Ok(());
+        }
+        let begun = self.admitted.keys().map(|(name, _)| name.as_str());
+        let begun: BTreeSet<&str> =
+            begun.filter(|name| *name != collection && self.heads.named(name).is_none()).collect();
+        room_for_collection(self.heads.iter().count() + begun.len())
     }
 
     /// Whether the author of a transaction may write, or somebody who may vouches for it.
@@ -234,6 +248,17 @@ impl<'a> Admission<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a store that holds so many collections takes one more from elsewhere.
+pub(super) fn room_for_collection(held: usize) -> Result<()> {
+    match held >= MAX_LINK_COLLECTIONS {
+        true => Err(Error::limit(format!(
+            "the store holds {held} collections, and takes no more than {MAX_LINK_COLLECTIONS} from \
+             others"
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -118,6 +118,9 @@ impl Inner {
                     grants = roster.grants();
                     new += 1;
                 }
+                for gone in roster.take_dropped() {
+                    table.remove(key_of(&gone, grants).as_slice()).map_err(db)?;
+                }
             }
             *made.borrow_mut() = Some(Arc::new(roster));
             Ok(new)

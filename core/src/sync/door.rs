@@ -182,6 +182,8 @@ pub enum Offence {
     TooNew,
     /// The author of a transaction may not write there, or the peer may not serve a snapshot.
     Forbidden,
+    /// More collections than a link carries or a store takes from others, or more origins in one.
+    TooMuch,
     /// A reason of a newer version.
     Other(u8),
 }

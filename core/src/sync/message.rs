@@ -13,7 +13,7 @@
 //! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
-//! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new, 4 forbidden), bytes reason (UTF-8) |
+//! | 5 | `Halt` | name, u8 offence (1 invalid, 2 forked, 3 too new, 4 forbidden, 5 too much), bytes reason (UTF-8) |
 //! | 6 | `Ask` | name, u64 number of a snapshot, a question (see [`ask`](super::ask)) |
 //! | 7 | `Differs` | name, 36 origin, u64 seq, uint n, n × 16 hash |
 //! | 8 | `Shared` | name, 36 origin, u64 seq |
@@ -294,6 +294,7 @@ impl Offence {
             Offence::Forked => 2,
             Offence::TooNew => 3,
             Offence::Forbidden => 4,
+            Offence::TooMuch => 5,
             Offence::Other(byte) => byte,
         }
     }
@@ -305,6 +306,7 @@ impl Offence {
             2 => Offence::Forked,
             3 => Offence::TooNew,
             4 => Offence::Forbidden,
+            5 => Offence::TooMuch,
             other => Offence::Other(other),
         }
     }

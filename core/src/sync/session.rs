@@ -282,7 +282,10 @@ impl Session {
         if !self.wants(name) {
             return Ok(());
         }
-        self.open_lane(name)?;
+        if !self.open_lane(name) {
+            self.turn_down(name);
+            return Ok(());
+        }
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
@@ -351,7 +354,9 @@ impl Session {
         if !self.wants(name) {
             return Ok(());
         }
-        self.open_lane(name)?;
+        if !self.open_lane(name) {
+            return Ok(());
+        }
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
@@ -397,17 +402,23 @@ impl Session {
         self.lanes.get_mut(name).ok_or_else(|| breach("an unknown collection"))
     }
 
-    fn open_lane(&self, name: &str) -> Outcomes {
-        match self.lanes.contains_key(name) {
-            true => Ok(()),
-            false => check_count(self.lanes.len() + 1),
-        }
+    /// Whether there is a lane for a collection, or room for one.
+    fn open_lane(&self, name: &str) -> bool {
+        self.lanes.contains_key(name) || self.lanes.len() < MAX_LINK_COLLECTIONS
+    }
+
+    /// The link carries no more collections: the peer hears that this one is not taken. The link
+    /// goes on, or whoever may write could end those of others with names.
+    fn turn_down(&mut self, name: &str) {
+        let reason = format!("a link carries {MAX_LINK_COLLECTIONS} collections");
+        let (collection, offence) = (name.to_owned(), Offence::TooMuch);
+        self.say(&Control::Halt { collection, offence, reason });
     }
 
     fn check_room(&self, more: usize) -> Outcomes {
-        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held();
+        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held() + lane.forks.held();
         let unapplied: usize = self.lanes.values().map(held).sum();
-        let held = unapplied + self.streams.bytes() + self.control.len();
+        let held = unapplied + self.streams.bytes() + self.control.len() + self.roster.held();
         match held.saturating_add(more) > SYNC_RECEIVE_BYTES {
             true => Err(breach(format!(
                 "more than {SYNC_RECEIVE_BYTES} bytes sent without waiting for acknowledgements"
@@ -417,7 +428,7 @@ impl Session {
     }
 
     fn check_entries(&self) -> Outcomes {
-        let entries: usize = self.lanes.values().map(|lane| lane.out.have_entries()).sum();
+        let entries: usize = self.lanes.values().map(Lane::entries).sum();
         match entries > MAX_LINK_VECTOR_ENTRIES {
             true => Err(failure(
                 CloseCode::Limit,
@@ -495,6 +506,12 @@ impl Session {
 }
 
 impl Lane {
+    /// Entries of all vectors of the peer that are remembered.
+    fn entries(&self) -> usize {
+        let doubted = self.doubted.as_ref().map_or(0, Vector::len);
+        self.out.have_entries() + self.forks.entries() + doubted
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             sent_txns: self.out.txns(),
@@ -514,14 +531,4 @@ impl Lane {
 
 fn digests(summary: &Summary) -> Digests {
     Digests { vector: summary.vector.digest(), cells: summary.cells }
-}
-
-fn check_count(collections: usize) -> Outcomes {
-    match collections > MAX_LINK_COLLECTIONS {
-        true => Err(failure(
-            CloseCode::Limit,
-            format!("{collections} collections; a link carries {MAX_LINK_COLLECTIONS}"),
-        )),
-        false => Ok(()),
-    }
 }

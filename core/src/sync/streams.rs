@@ -23,6 +23,8 @@ pub(super) struct Streams {
     over: BTreeSet<u64>,
     /// Every id below is over, if it is not open.
     over_below: u64,
+    /// Bytes held of all that are open: asked for with every piece that arrives.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Streams {
         }
         if let Some(stream) = self.open.get_mut(&id) {
             stream.framer.push(bytes);
+            self.bytes += bytes.len();
         }
         Ok(())
     }
@@ -68,7 +71,11 @@ impl Streams {
 
     /// The next whole frame of a stream.
     pub(super) fn next_frame(&mut self, id: u64) -> Result<Option<Vec<u8>>> {
-        self.open.get_mut(&id).map_or(Ok(None), |stream| stream.framer.next())
+        let Some(stream) = self.open.get_mut(&id) else { return Ok(None) };
+        let before = stream.framer.len();
+        let frame = stream.framer.next()?;
+        self.bytes -= before - stream.framer.len();
+        Ok(frame)
     }
 
     /// What a stream carries, if it has said so.
@@ -100,6 +107,7 @@ impl Streams {
     /// an unfinished frame.
     pub(super) fn end(&mut self, id: u64) -> Result<(Option<Carries>, usize)> {
         let ended = self.open.remove(&id);
+        self.bytes -= ended.as_ref().map_or(0, |stream| stream.framer.len());
         if id >= self.over_below {
             self.over.insert(id);
             while self.over.remove(&self.over_below) {
@@ -119,7 +127,7 @@ impl Streams {
 
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
-        self.open.values().map(|stream| stream.framer.len()).sum()
+        self.bytes
     }
 }
 

@@ -1,5 +1,7 @@
 //! `status`: what the store holds and how its links are doing.
 
+use std::collections::BTreeMap;
+
 use littoral::Result;
 use serde_json::json;
 
@@ -23,7 +25,11 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<()> {
     }
     let mut parts = vec![about(&status), collections(&status, state.as_deref())];
     if let Some(running) = &status.running {
-        parts.extend([links(&running.links), refused(&running.refused)]);
+        parts.extend([
+            links(&running.links),
+            refused(&running.refused),
+            kept_off(&running.kept_off),
+        ]);
     }
     parts.retain(|part| !part.is_empty());
     context.output.line(parts.join("\n\n"))
@@ -122,6 +128,17 @@ fn links(links: &[LinkShape]) -> String {
         .chain(notes.iter().map(|note| plain(note)))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+fn kept_off(kept_off: &BTreeMap<String, u64>) -> String {
+    let some = kept_off.iter().filter(|(_, count)| **count > 0);
+    let some: Vec<String> = some
+        .map(|(kind, count)| format!("{} {}", number(*count), kind.replace('_', " ")))
+        .collect();
+    match some.is_empty() {
+        true => String::new(),
+        false => format!("kept off: {}", some.join(", ")),
+    }
 }
 
 fn refused(refused: &[RefusalShape]) -> String {

@@ -88,6 +88,7 @@ impl Service {
             links: links::shapes(&self.facts.network),
             refused: links::refused(&self.facts.network),
             joins: links::joins(&self.facts.network),
+            kept_off: links::kept_off(&self.facts.network),
         }
     }
 }

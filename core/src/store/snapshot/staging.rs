@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use redb::{ReadableDatabase, ReadableTable};
 
+use super::super::admission::room_for_collection;
 use super::view::documents_in;
 use crate::crdt::Row;
 use crate::crdt::join;
@@ -68,6 +69,17 @@ impl Store {
                 heads.joining.insert(collection.to_owned());
             },
         )
+    }
+
+    /// Checks that there is room for a collection of others, if it is not held.
+    ///
+    /// Errors: [`LimitExceeded`](crate::ErrorKind::LimitExceeded).
+    pub fn check_room_for(&self, collection: &str) -> Result<()> {
+        let heads = self.inner.read_heads();
+        match heads.named(collection) {
+            Some(_) => Ok(()),
+            None => room_for_collection(heads.iter().count()),
+        }
     }
 
     /// Stages documents of a view with this head, after checking them. What is staged becomes

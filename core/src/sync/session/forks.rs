@@ -49,6 +49,23 @@ pub(super) struct Forks {
     tried: Vector,
     /// It is tried again, since something was missing.
     again: bool,
+    /// Bytes of what is being taken over.
+    learning: Option<usize>,
+    /// What the peer told since: the newest, which is to be taken over next.
+    next: Option<Vec<u8>>,
+}
+
+impl Forks {
+    /// Bytes of what the peer told of names that are held.
+    pub(super) fn held(&self) -> usize {
+        let kept = [&self.later, &self.next].into_iter().flatten().map(Vec::len).sum::<usize>();
+        kept + self.learning.unwrap_or(0)
+    }
+
+    /// Entries of the vector that contradicts.
+    pub(super) fn entries(&self) -> usize {
+        self.said.as_ref().map_or(0, Vector::len)
+    }
 }
 
 impl Session {
@@ -70,6 +87,7 @@ impl Session {
         lane.forks.shared.clear();
         let old = lane.out.halt();
         let unasked = lane.tail.is_unasked();
+        self.check_entries()?;
         self.reset(old);
         match unasked {
             true => self.ask(name, source),
@@ -201,20 +219,43 @@ impl Session {
         if !self.wants(name) {
             return Ok(());
         }
-        self.open_lane(name)?;
+        if !self.open_lane(name) {
+            self.turn_down(name);
+            return Ok(());
+        }
         if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
             return Ok(());
         }
         if source.branches(name) == branches {
             return self.ask(name, source);
         }
-        self.learn(name, branches);
+        self.learn(name, branches)?;
+        self.check_room(0)
+    }
+
+    /// Takes over what the peer told of names, one thing after the other: what comes meanwhile
+    /// waits, and only the newest of it, which has all that those before had.
+    fn learn(&mut self, name: &str, branches: Vec<u8>) -> Outcomes {
+        let forks = &mut self.lane(name)?.forks;
+        if forks.learning.is_some() {
+            forks.next = Some(branches);
+            return Ok(());
+        }
+        // It goes to the store, and is kept in case that something is missing.
+        forks.learning = Some(2 * branches.len());
+        let ticket = self.step(name, SnapshotStep::Learn { branches: branches.clone() });
+        self.learning.insert(ticket, branches);
         Ok(())
     }
 
-    fn learn(&mut self, name: &str, branches: Vec<u8>) {
-        let ticket = self.step(name, SnapshotStep::Learn { branches: branches.clone() });
-        self.learning.insert(ticket, branches);
+    /// Something that the peer told was taken over, or could not be: on with what it told since.
+    pub(super) fn learn_next(&mut self, name: &str) -> Outcomes {
+        let lane = self.lane(name)?;
+        lane.forks.learning = None;
+        match lane.forks.next.take().filter(|_| !lane.tail.is_halted()) {
+            Some(branches) => self.learn(name, branches),
+            None => Ok(()),
+        }
     }
 
     /// Something is missing that the peer holds. Perhaps it has another name here, as long as not
@@ -223,7 +264,7 @@ impl Session {
         let forks = &mut self.lane(name)?.forks;
         let Some(branches) = forks.later.take() else { return Ok(false) };
         forks.again = true;
-        self.learn(name, branches);
+        self.learn(name, branches)?;
         Ok(true)
     }
 
@@ -246,7 +287,7 @@ impl Session {
             && let Some(branches) = forks.later.take()
         {
             forks.tried = held;
-            self.learn(name, branches);
+            self.learn(name, branches)?;
         }
         Ok(())
     }

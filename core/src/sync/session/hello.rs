@@ -1,9 +1,8 @@
 //! The part of a session that says hello and compares the two hellos.
 
-use std::collections::BTreeSet;
-
-use super::{Outcomes, Session, State, check_count, digests, failure};
+use super::{Outcomes, Session, State, digests, failure};
 use crate::id::Vector;
+use crate::limits::MAX_LINK_COLLECTIONS;
 use crate::sync::door::{Config, Event, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
 use crate::sync::{Source, Summary};
@@ -14,7 +13,7 @@ impl Session {
         self.begin_roster(source)?;
         let mut names = source.collections()?;
         names.retain(|name| self.wants(name));
-        check_count(names.len())?;
+        names.truncate(MAX_LINK_COLLECTIONS);
         for name in names {
             let summary = source.summary(&name)?;
             self.greeted.insert(name, summary);
@@ -34,9 +33,12 @@ impl Session {
         self.event(Event::Ready);
         self.peer_wants = hello.wanted;
         let greeted = std::mem::take(&mut self.greeted);
-        let mut names: BTreeSet<&String> = greeted.keys().chain(hello.collections.keys()).collect();
+        let theirs = hello.collections.keys().filter(|name| !greeted.contains_key(*name));
+        let mut names: Vec<&String> = greeted.keys().chain(theirs).collect();
         names.retain(|name| self.wants(name));
-        check_count(names.len())?;
+        // Ours go first: a peer that holds many others keeps none of them from being exchanged.
+        let room = names.len().min(MAX_LINK_COLLECTIONS);
+        names.split_off(room).into_iter().for_each(|name| self.turn_down(name));
         for name in names {
             self.compare(name, greeted.get(name), hello.collections.get(name), source)?;
         }

@@ -6,8 +6,8 @@ use crate::limits::MAX_VECTOR_ENTRIES;
 use crate::sync::Source;
 use crate::sync::ask::SNAPSHOT;
 use crate::sync::door::{Event, Offence, Outcome, Output, StreamId};
-use crate::sync::failure::{breach, failure, store_failed};
-use crate::sync::message::{CloseCode, Control, Tail, Txn};
+use crate::sync::failure::{breach, store_failed};
+use crate::sync::message::{Control, Tail, Txn};
 use crate::sync::streams::Carries;
 use crate::sync::tail_in::{Bound, Missing, Work};
 
@@ -210,13 +210,9 @@ impl Session {
 
     fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
         if vector.len() > MAX_VECTOR_ENTRIES {
-            return Err(failure(
-                CloseCode::Limit,
-                format!(
-                    "collection {name} has {} origins; a link carries {MAX_VECTOR_ENTRIES}",
-                    vector.len()
-                ),
-            ));
+            let why =
+                format!("it has {} origins; a link carries {MAX_VECTOR_ENTRIES}", vector.len());
+            return self.refuse(name, Offence::TooMuch, why);
         }
         self.say(&Control::Have { collection: name.to_owned(), vector });
         Ok(())

@@ -17,6 +17,9 @@ use crate::txn::roster::{Right, Rights};
 
 use super::{Outcomes, Session};
 
+/// What a statement that waits takes beside its bytes.
+const EXTRA_BYTES: usize = 64;
+
 /// What was said of the roster on this link.
 #[derive(Debug, Default)]
 pub(super) struct RosterTalk {
@@ -28,8 +31,18 @@ pub(super) struct RosterTalk {
     peer: Option<Rights>,
     /// What we may do, as far as is known; everything, if there is no roster.
     own: Option<Rights>,
-    /// Statements of the peer that are being kept.
-    hearing: usize,
+    /// Bytes of statements of the peer that are being kept, while they are.
+    hearing: Option<usize>,
+    /// Statements of the peer that wait for that: they are kept together.
+    waiting: Vec<Vec<u8>>,
+    waiting_bytes: usize,
+}
+
+impl RosterTalk {
+    /// Bytes of statements that are held. Each counts for more than its bytes, as it takes more.
+    pub(super) fn held(&self) -> usize {
+        self.hearing.unwrap_or(0) + self.waiting_bytes
+    }
 }
 
 impl Session {
@@ -127,15 +140,32 @@ impl Session {
         if self.roster.told.is_none() {
             return Err(breach("statements of a roster to one who has none"));
         }
-        self.roster.hearing += 1;
-        self.output.push_back(Output::Hear { statements });
+        self.roster.waiting_bytes +=
+            statements.iter().map(|one| one.len() + EXTRA_BYTES).sum::<usize>();
+        self.roster.waiting.extend(statements);
+        self.check_room(0)?;
+        self.hear_next();
         Ok(())
     }
 
+    /// Has all that waits kept, one time after the other: however many a peer says, it has the
+    /// store at work for one of them at a time.
+    fn hear_next(&mut self) {
+        if self.roster.hearing.is_some() || self.roster.waiting.is_empty() {
+            return;
+        }
+        self.roster.hearing = Some(std::mem::take(&mut self.roster.waiting_bytes));
+        let statements = std::mem::take(&mut self.roster.waiting);
+        self.output.push_back(Output::Hear { statements });
+    }
+
     pub(super) fn heard(&mut self, outcome: HearOutcome) -> Outcomes {
-        self.roster.hearing = self.roster.hearing.saturating_sub(1);
+        self.roster.hearing = None;
         match outcome {
-            HearOutcome::Kept => Ok(()),
+            HearOutcome::Kept => {
+                self.hear_next();
+                Ok(())
+            }
             HearOutcome::Refused(why) => Err(breach(why)),
             HearOutcome::StoreFailed(why) => Err(store_failed(why)),
         }
@@ -144,7 +174,7 @@ impl Session {
     /// Whether both know the same statements, or one has none to know.
     pub(super) fn is_roster_settled(&self) -> bool {
         let same = self.roster.heard.zip(self.roster.told).is_none_or(|(a, b)| a == b);
-        self.roster.hearing == 0 && same
+        self.roster.hearing.is_none() && same
     }
 
     /// Something was committed: perhaps the roster has changed.

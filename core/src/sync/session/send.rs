@@ -1,6 +1,6 @@
 //! The part of a session that sends tails: whose turn it is, and what became of an attempt.
 
-use super::{Lane, Outcomes, Session, State, check_count};
+use super::{Lane, Outcomes, Session, State};
 use crate::sync::Source;
 use crate::sync::door::{Event, Output, StreamId};
 use crate::sync::tail_out::Step;
@@ -22,11 +22,10 @@ impl Session {
         Ok(())
     }
 
-    /// Announces collections that have come up since hello.
+    /// Announces collections that have come up since hello, as long as there is room.
     pub(super) fn discover(&mut self, source: &dyn Source) -> Outcomes {
         for name in source.collections()? {
-            if !self.lanes.contains_key(&name) && self.wants(&name) {
-                check_count(self.lanes.len() + 1)?;
+            if !self.lanes.contains_key(&name) && self.wants(&name) && self.open_lane(&name) {
                 self.lanes.insert(name.clone(), Lane::default());
                 self.ask(&name, source)?;
             }

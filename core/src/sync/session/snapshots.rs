@@ -127,13 +127,14 @@ impl Session {
     ) -> Outcomes {
         let Some(name) = self.tickets.remove(&ticket) else { return Ok(()) };
         if let Some(branches) = self.learning.remove(&ticket) {
-            return match outcome {
-                StepOutcome::Refused(Offence::Forked, why) => self.refuse_forked(&name, why),
-                StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why),
-                StepOutcome::StoreFailed(why) => Err(store_failed(why)),
-                StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source),
-                _ => self.learnt(&name, None, source),
-            };
+            match outcome {
+                StepOutcome::Refused(Offence::Forked, why) => self.refuse_forked(&name, why)?,
+                StepOutcome::Refused(offence, why) => self.refuse(&name, offence, why)?,
+                StepOutcome::StoreFailed(why) => return Err(store_failed(why)),
+                StepOutcome::Learnt { all: false } => self.learnt(&name, Some(branches), source)?,
+                _ => self.learnt(&name, None, source)?,
+            }
+            return self.learn_next(&name);
         }
         let began = !matches!(outcome, StepOutcome::Changed);
         let unalike = self.is_named_otherwise(&name, began)?;

@@ -224,17 +224,25 @@ fn a_failed_store_ends_the_link_and_its_paths_stay_at_home() {
     assert!(!reason.contains("/secret/path"), "{reason}");
 }
 
+/// Whoever holds too many collections does not lose its links for that: those that both hold go
+/// on, and what is too much is left out.
 #[test]
-fn collections_of_a_link_have_a_limit() {
-    for (count, legal) in [(MAX_LINK_COLLECTIONS, true), (MAX_LINK_COLLECTIONS + 1, false)] {
-        let mut world = World::new(1, 2);
-        for n in 0..count {
-            world.stores[0].held.insert(format!("c{n}"), Default::default());
-        }
-        let link = world.link(0, 1);
-        world.max_chunk = 1 << 20;
-        world.settle();
-        let code = world.links[link][0].closed.as_ref().map(|closed| closed.0);
-        assert_eq!(code, if legal { None } else { Some(CloseCode::Limit) });
+fn collections_beyond_the_limit_of_a_link_are_left_out() {
+    let mut world = World::new(1, 2);
+    for n in 0..MAX_LINK_COLLECTIONS {
+        world.stores[0].held.insert(format!("a{n}"), Default::default());
     }
+    world.write(1, "notes");
+    world.write(1, "tasks");
+    let link = world.link(0, 1);
+    world.max_chunk = 1 << 20;
+    world.settle();
+    assert!(world.links[link].iter().all(|side| side.closed.is_none()));
+    let held = &world.stores[0].held;
+    assert!(!held.contains_key("notes") && !held.contains_key("tasks"));
+    world.write(0, "a7");
+    world.write(1, "born-later");
+    world.settle();
+    assert_eq!(world.stores[1].held["a7"].txns.len(), 1);
+    assert!(world.links[link].iter().all(|side| side.closed.is_none()));
 }

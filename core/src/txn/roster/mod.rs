@@ -20,9 +20,12 @@
 //! took before it heard of a revocation is taken by all. A replica that may only read and holds
 //! more than is vouched for has to fetch its collection anew from a writer.
 //!
-//! Invariants: a statement is admitted only after those it follows; whether it is admitted
-//! depends on nothing but those, so that all replicas come to hold the same set. What is said
-//! depends on no order of arrival.
+//! Invariants: a grant is admitted only after those it follows, and only of one who by what it
+//! knew was an admin somewhere; whether it is admitted depends on nothing but those. Of each
+//! member's vouches those are kept that come first by a hash of what they are for, up to a
+//! number: which they are depends on no order of arrival, and one that has gone never comes back.
+//! So all replicas come to hold the same set, and no member can use up what others need to say.
+//! What is said depends on no order of arrival.
 //!
 //! Does not know: who is connected, what is held of a collection, where statements are kept.
 
@@ -32,7 +35,7 @@ use std::sync::Mutex;
 use crate::crdt::LtHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, NodeId, Origin, Seq};
-use crate::limits::{MAX_GRANTS, MAX_SEQ, MAX_VOUCHES};
+use crate::limits::{MAX_GRANTS, MAX_SEQ, MAX_VOUCHES, MAX_VOUCHES_OF_MEMBER};
 
 mod rights;
 mod statement;
@@ -55,11 +58,17 @@ pub struct Roster {
     about: BTreeMap<NodeId, Vec<u32>>,
     /// Collections that a grant names.
     named: HashSet<String>,
-    vouches: BTreeMap<(String, Origin), BTreeMap<NodeId, Statement>>,
+    vouches: BTreeMap<Subject, BTreeMap<NodeId, Statement>>,
     vouch_count: usize,
+    /// What each member vouches for, in the order in which it is kept.
+    subjects: BTreeMap<NodeId, BTreeSet<(Hash, Subject)>>,
+    dropped: Vec<Statement>,
     digest: LtHash,
     known: Mutex<rights::Known>,
 }
+
+/// What a vouch is for.
+type Subject = (String, Origin);
 
 /// A grant in the roster.
 #[derive(Debug, Clone)]
@@ -96,6 +105,8 @@ impl Clone for Roster {
             named: self.named.clone(),
             vouches: self.vouches.clone(),
             vouch_count: self.vouch_count,
+            subjects: self.subjects.clone(),
+            dropped: Vec::new(),
             digest: self.digest.clone(),
             known: Mutex::default(),
         }
@@ -114,6 +125,8 @@ impl Roster {
             named: HashSet::new(),
             vouches: BTreeMap::new(),
             vouch_count: 0,
+            subjects: BTreeMap::new(),
+            dropped: Vec::new(),
             digest: LtHash::new(),
             known: Mutex::default(),
         }
@@ -143,7 +156,7 @@ impl Roster {
     /// Takes a statement. Gives whether it is new and says more than was known.
     ///
     /// Errors: [`ErrorKind::MissingDependency`] if it follows one that is not here;
-    /// [`ErrorKind::InvalidTransaction`] if its issuer was no member when it said it;
+    /// [`ErrorKind::InvalidTransaction`] if it is a grant of one who was no admin when it said it;
     /// [`ErrorKind::LimitExceeded`].
     pub fn add(&mut self, statement: Statement) -> Result<bool> {
         let added = match &statement.says {
@@ -169,7 +182,10 @@ impl Roster {
             Says::Vouch(vouch) => {
                 let key = (vouch.collection.clone(), vouch.origin);
                 let before = self.vouches.get(&key).and_then(|all| all.get(&statement.issuer));
-                before.is_some_and(|before| weight(before) >= weight(statement))
+                match before {
+                    Some(before) => weight(before) >= weight(statement),
+                    None => !self.has_room(&statement.issuer, &place(&key)),
+                }
             }
         }
     }
@@ -191,18 +207,21 @@ impl Roster {
         }
         let number = u32::try_from(self.grants.len()).expect("fewer than the limit");
         let unseen = self.unseen(&parents, number);
-        let seen = |about: &u32| unseen.binary_search(about).is_err();
-        let named = |issuer| self.about.get(issuer).is_some_and(|all| all.iter().any(seen));
-        if statement.issuer != self.scope.founder && !named(&statement.issuer) {
-            return Err(Error::bad_txn("a grant of one who was no member"));
-        }
-        self.numbers.insert(statement.hash, number);
-        self.heads.retain(|hash| !grant.after.contains(hash));
-        self.heads.insert(statement.hash);
-        self.about.entry(grant.member).or_default().push(number);
-        self.named.extend(grant.rights.named.keys().cloned());
-        self.digest.add(&statement.hash);
+        let (issuer, member) = (statement.issuer, grant.member);
+        let (hash, named) =
+            (statement.hash, grant.rights.named.keys().cloned().collect::<Vec<_>>());
+        let after = grant.after.clone();
         self.grants.push(Entry { statement, grant, unseen });
+        if !self.was_admin(&issuer, number) {
+            self.grants.pop();
+            return Err(Error::bad_txn("a grant of one who was no admin"));
+        }
+        self.numbers.insert(hash, number);
+        self.heads.retain(|hash| !after.contains(hash));
+        self.heads.insert(hash);
+        self.about.entry(member).or_default().push(number);
+        self.named.extend(named);
+        self.digest.add(&hash);
         Ok(true)
     }
 
@@ -232,16 +251,52 @@ impl Roster {
         if self.knows(&statement) {
             return Ok(false);
         }
-        let of_origin = self.vouches.entry(key).or_default();
-        if !of_origin.contains_key(&statement.issuer) && self.vouch_count >= MAX_VOUCHES {
+        let (issuer, place) = (statement.issuer, place(&key));
+        let is_new = self.vouches.get(&key).is_none_or(|all| !all.contains_key(&issuer));
+        if is_new && self.vouch_count >= MAX_VOUCHES {
             return Err(Error::limit(format!("a roster holds at most {MAX_VOUCHES} vouches")));
         }
         self.digest.add(&statement.hash);
-        match of_origin.insert(statement.issuer, statement) {
+        let of_origin = self.vouches.entry(key.clone()).or_default();
+        match of_origin.insert(issuer, statement) {
             Some(before) => self.digest.remove(&before.hash),
-            None => self.vouch_count += 1,
+            None => {
+                self.vouch_count += 1;
+                self.subjects.entry(issuer).or_default().insert((place, key));
+                self.drop_surplus(&issuer);
+            }
         }
         Ok(true)
+    }
+
+    /// Whether a vouch of a member for something else than before would be kept.
+    fn has_room(&self, issuer: &NodeId, place: &Hash) -> bool {
+        let Some(subjects) = self.subjects.get(issuer) else { return true };
+        let last = subjects.last().map(|(place, _)| place);
+        subjects.len() < MAX_VOUCHES_OF_MEMBER || last.is_none_or(|last| place < last)
+    }
+
+    /// Of a member that vouches for more than is kept, the last goes.
+    fn drop_surplus(&mut self, issuer: &NodeId) {
+        let Some(subjects) = self.subjects.get_mut(issuer) else { return };
+        if subjects.len() <= MAX_VOUCHES_OF_MEMBER {
+            return;
+        }
+        let Some((_, subject)) = subjects.pop_last() else { return };
+        let Some(of_origin) = self.vouches.get_mut(&subject) else { return };
+        if let Some(gone) = of_origin.remove(issuer) {
+            self.digest.remove(&gone.hash);
+            self.vouch_count -= 1;
+            self.dropped.push(gone);
+        }
+        if of_origin.is_empty() {
+            self.vouches.remove(&subject);
+        }
+    }
+
+    /// The vouches that were held and have made room for others since this was asked last.
+    pub fn take_dropped(&mut self) -> Vec<Statement> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// How many grants there are.
@@ -344,6 +399,11 @@ impl Roster {
         nodes.insert(self.scope.founder);
         nodes.iter().filter_map(|node| self.member(node)).collect()
     }
+}
+
+/// Where what a vouch is for stands among all that its issuer vouches for.
+fn place((collection, origin): &Subject) -> Hash {
+    Hash(*blake3::hash(&[&origin.to_bytes()[..], collection.as_bytes()].concat()).as_bytes())
 }
 
 /// Which of two vouches of one issuer for one origin stands.

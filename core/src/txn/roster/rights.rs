@@ -70,6 +70,14 @@ impl Roster {
         scopes.into_iter().any(|scope| self.counts(number, scope, View::All))
     }
 
+    /// Whether a node was an admin anywhere by what the issuer of a grant knew.
+    pub(super) fn was_admin(&self, node: &NodeId, by: u32) -> bool {
+        let scopes = [None].into_iter().chain(self.named.iter().map(|name| Some(name.as_str())));
+        scopes
+            .into_iter()
+            .any(|scope| self.standing(node, scope, View::Before(by)).right == Right::Admin)
+    }
+
     fn standing(&self, node: &NodeId, scope: Scope<'_>, view: View) -> Standing {
         if *node == self.scope.founder {
             return Standing { right: Right::Admin, level: 0 };

@@ -90,11 +90,11 @@ fn the_founder_is_an_admin_whatever_is_said() {
 #[test]
 fn only_admins_say_what_others_may() {
     let roster = founded();
-    let by_writer = everywhere(4, &roster, 5, Right::Write);
-    assert_eq!(right(&with(&roster, &[&by_writer]), 5), Right::None);
-    let by_stranger = everywhere(9, &roster, 9, Right::Admin);
-    let refused = roster.clone().add(by_stranger).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::InvalidTransaction);
+    for (by, member) in [(4, 5), (9, 9)] {
+        let refused =
+            roster.clone().add(everywhere(by, &roster, member, Right::Admin)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidTransaction);
+    }
 }
 
 #[test]
@@ -270,4 +270,53 @@ proptest! {
     fn honest_replicas_agree_whatever_members_do(seed: u64) {
         schedules::run(seed);
     }
+}
+
+fn vouch_for(by: u8, collection: &str, seq: Seq) -> Statement {
+    let origin = Origin { node: id(99), incarnation: 0 };
+    let head = Head { seq, hash: ShortHash([seq as u8; 16]) };
+    let vouch = Vouch { collection: collection.to_owned(), origin, head };
+    Statement::sign(Says::Vouch(vouch), scope(), &key(by)).unwrap()
+}
+
+/// A member that vouches without end uses up its own room, nobody else's, and all replicas keep
+/// the same of it, in whatever order they hear it.
+#[test]
+fn what_is_kept_of_a_member_that_vouches_without_end_depends_on_no_order() {
+    use crate::limits::MAX_VOUCHES_OF_MEMBER;
+
+    let flood: Vec<Statement> =
+        (0..MAX_VOUCHES_OF_MEMBER + 40).map(|n| vouch_for(4, &format!("c{n}"), 1)).collect();
+    let newer: Vec<Statement> = (0..50).map(|n| vouch_for(4, &format!("c{n}"), 2)).collect();
+    let all = || flood.iter().chain(&newer);
+    let (mut there, mut back) = (founded(), founded());
+    let mut dropped = 0;
+    for statement in all() {
+        there.add(statement.clone()).unwrap();
+        dropped += there.take_dropped().len();
+    }
+    for statement in all().rev() {
+        back.add(statement.clone()).unwrap();
+    }
+    assert_eq!(there.digest(), back.digest());
+    let held = there.statements().count() - founded().statements().count();
+    assert_eq!((held, there.vouch_count), (MAX_VOUCHES_OF_MEMBER, MAX_VOUCHES_OF_MEMBER));
+    assert!(dropped > 0 && all().all(|statement| there.knows(statement)));
+    assert!(all().all(|statement| !there.add(statement.clone()).unwrap()));
+    assert!(there.add(vouch_by(2, 4, 1)).unwrap(), "another member has room of its own");
+    let mut joined = back.clone();
+    there.statements().for_each(|statement| {
+        joined.add(statement.clone()).unwrap();
+    });
+    assert_eq!(joined.digest(), there.digest());
+}
+
+/// Who was never an admin can't fill the roster with grants that count nowhere; who is one of a
+/// single collection is one.
+#[test]
+fn an_admin_of_one_collection_is_heard() {
+    let mut roster = founded();
+    let rights = Rights::only(Right::Admin, ["plans"]);
+    roster.add(grant_by(1, &roster, 5, rights)).unwrap();
+    assert!(roster.clone().add(everywhere(5, &roster, 7, Right::Write)).unwrap());
 }
