@@ -406,7 +406,7 @@ pub(crate) async fn writes_beyond(attack: Attack) -> String {
     breaches(attack.clone(), async move |speaker| {
         let mut author = Author::new(&attack.key(), "flood");
         let mut tail = speaker.tail("flood").await;
-        let big = author.write(1 << 20);
+        let big = author.write(1_000_000);
         for position in 1..200 {
             if !write(&mut tail, &txns(position, &[&big; 16])).await {
                 return;
