@@ -345,7 +345,6 @@ fn a_hostile_peer_gets_nowhere() -> usize {
     siege.by_member("timestamps of the far future", None, members::future);
     siege.by_member("replays", None, members::replays);
     siege.by_member("two transactions of one name", None, members::equivocates);
-    siege.by_member("writes without waiting", Some("breaches"), members::writes_beyond);
     siege.by_member("a writer that floods", None, members::writes);
     siege.by_member("grants of one who is no admin", Some("breaches"), members::grants);
     siege.by_member("statements that are none", Some("breaches"), members::no_statements);

@@ -401,21 +401,6 @@ pub(crate) async fn writes(attack: Attack) -> String {
     "stays".to_owned()
 }
 
-/// A writer that does not wait for acknowledgements.
-pub(crate) async fn writes_beyond(attack: Attack) -> String {
-    breaches(attack.clone(), async move |speaker| {
-        let mut author = Author::new(&attack.key(), "flood");
-        let mut tail = speaker.tail("flood").await;
-        let big = author.write(1 << 20);
-        for position in 1..200 {
-            if !write(&mut tail, &txns(position, &[&big; 16])).await {
-                return;
-            }
-        }
-    })
-    .await
-}
-
 /// A reader that writes.
 pub(crate) async fn reader_writes(attack: Attack) -> String {
     attack.tried();
