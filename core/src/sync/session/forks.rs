@@ -23,7 +23,7 @@ use crate::sync::door::{Offence, SnapshotStep};
 use crate::sync::message::Control;
 
 /// How often a link asks again because of a fork before it gives the collection up.
-const PATIENCE: u8 = 6;
+const PATIENCE: u8 = 12;
 
 /// How many views in a row may name forked origins otherwise. Each is asked for later than the one
 /// before, and meanwhile the two sides may learn each other's names.
