@@ -160,7 +160,7 @@ impl Siege {
         how: impl FnOnce(Attack) -> F,
     ) {
         let attack = self.attack(0);
-        let newcomer = (self.next_member % 3) as u8;
+        let newcomer = self.next_member % 3;
         self.during(name, "stranger", attack, counted, how, Some(newcomer));
     }
 

@@ -80,7 +80,7 @@ pub(crate) async fn promises(attack: Attack) -> String {
 /// A vector that names ten million origins, or 100,001: more than a message may.
 pub(crate) async fn forged_vectors(attack: Attack) -> String {
     breaches(attack.clone(), async move |speaker| {
-        let count: u32 = if attack.last() % 2 == 0 { 10_000_000 } else { 100_001 };
+        let count: u32 = if attack.last().is_multiple_of(2) { 10_000_000 } else { 100_001 };
         let mut leb = Vec::new();
         let mut left = count;
         while left >= 0x80 {

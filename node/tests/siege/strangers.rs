@@ -29,7 +29,7 @@ pub(crate) async fn unfinished(attack: Attack) -> String {
     while attack.goes_on(160) {
         let n = attack.tried();
         let key = NodeKey::from_seed([7; 32]);
-        left.push(begin_handshake(&from, attack.at, Manner::with(key), n % 2 == 0).await);
+        left.push(begin_handshake(&from, attack.at, Manner::with(key), n.is_multiple_of(2)).await);
         if left.len() > 400 {
             left.drain(..200);
         }
