@@ -49,6 +49,8 @@ pub(super) struct Forks {
     tried: Vector,
     /// It is tried again, since something was missing.
     again: bool,
+    /// The peer was asked what it holds, since it sent what contradicts, and has not said yet.
+    asked: bool,
     /// Bytes of what is being taken over.
     learning: Option<usize>,
     /// What the peer told since: the newest, which is to be taken over next.
@@ -78,7 +80,9 @@ impl Session {
         vector: Vector,
         source: &dyn Source,
     ) -> Outcomes {
-        if self.lose_patience(name)? {
+        // The answer to a question is not counted: the question was.
+        let answers = std::mem::take(&mut self.lane(name)?.forks.asked);
+        if !answers && self.lose_patience(name)? {
             let why = format!("two transactions are called {dot}");
             return self.refuse_forked(name, why);
         }
@@ -99,6 +103,7 @@ impl Session {
     pub(super) fn not_contradicted(&mut self, name: &str) -> Outcomes {
         let forks = &mut self.lane(name)?.forks;
         forks.said = None;
+        forks.asked = false;
         forks.shared.clear();
         Ok(())
     }
@@ -189,10 +194,10 @@ impl Session {
         }
         let dropped = self.lane(name)?.tail.abandon();
         self.stop(dropped)?;
-        self.say(&Control::Branches {
-            collection: name.to_owned(),
-            branches: source.branches(name),
-        });
+        if !std::mem::replace(&mut self.lane(name)?.forks.asked, true) {
+            let branches = source.branches(name);
+            self.say(&Control::Branches { collection: name.to_owned(), branches });
+        }
         self.ask(name, source)
     }
 
