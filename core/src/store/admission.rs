@@ -5,7 +5,7 @@
 //! on. A dot that an operation names counts as a dependency (schedule S6).
 //!
 //! One name, two transactions: what is held under a dot is told apart by its hash, as far
-//! back as hashes are known ([`hashes`](super::hashes)); what is older counts as the same. A transaction
+//! back as hashes are known ([`hashes`]); what is older counts as the same. A transaction
 //! that contradicts what is held, or builds on something that does, is a fork (rule 11), and
 //! is not admitted until the two sides are called apart ([`branches`](super::branches)).
 //!

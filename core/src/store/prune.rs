@@ -17,7 +17,7 @@
 //! 1. Choose a segment, and tell pins that it is going.
 //! 2. Read it: of each origin the newest transaction in it. No lock is held.
 //! 3. Sync the log; raise the floor, drop what points into the segment but for hashes
-//!    ([`hashes`](super::hashes)), and note where the log begins, in one durable commit of redb. It makes all that the segment holds durable there.
+//!    ([`hashes`]), and note where the log begins, in one durable commit of redb. It makes all that the segment holds durable there.
 //!    A crash before it changes nothing; after it, the segment is removed at the next open.
 //! 4. Unlink the file.
 //!
