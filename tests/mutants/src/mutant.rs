@@ -149,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn all_ten_mutants_apply_to_the_code_as_it_is() {
+    fn all_mutants_apply_to_the_code_as_it_is() {
         let mutants = mutants();
-        assert_eq!(mutants.len(), 10);
+        assert!(mutants.len() >= 18, "none gets lost");
         for mutant in mutants {
             let changes = mutant.changes(&root()).unwrap_or_else(|what| panic!("{what}"));
             assert!(changes.iter().all(|change| change.before != change.after));
