@@ -314,6 +314,15 @@ impl World {
         Ok(())
     }
 
+    /// A session makes durable what was applied before, and sends it at once: what a lost link
+    /// left behind may show here first.
+    fn look_at_what_is_sent(&mut self, at: usize) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let disk = self.machines[at].disk.clone();
+        let checked = disk.spared(|| self.ledger.check(at, &store, &disk));
+        self.excuse(at, checked).map(drop)
+    }
+
     /// Notes what a store lets go: from now on it owes it.
     fn witness(
         &mut self,
@@ -347,6 +356,7 @@ impl World {
                     self.check_wanted(number, &collection)?;
                 }
                 Ok(Tail::Txns { txns, .. }) => {
+                    self.look_at_what_is_sent(at)?;
                     for txn in txns {
                         self.ledger.sent(at, &carried, &txn.bytes)?;
                     }
