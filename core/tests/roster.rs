@@ -24,7 +24,7 @@ fn members(rights: &[Rights]) -> Vec<Replica> {
     let all: Vec<Replica> = (0..=rights.len()).map(|n| Replica::new(n as u8)).collect();
     all[0].store.found_roster("zero").unwrap();
     for (member, rights) in (1..).zip(rights) {
-        all[0].store.grant(id(member), &format!("node {member}"), rights.clone()).unwrap();
+        all[0].store.grant(id(member), format!("node {member}").as_str(), rights.clone()).unwrap();
     }
     for one in &all[1..] {
         one.store.join_roster(id(0)).unwrap();

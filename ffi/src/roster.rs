@@ -111,8 +111,7 @@ pub unsafe extern "C" fn lit_store_grant_json(
         let store = shared.open()?;
         let (node, name) = (key(&member)?, name.text("name")?);
         let rights = rights(rights_json.text("rights")?)?;
-        let before = store.member(&node).map(|member| member.name).unwrap_or_default();
-        store.grant(node, if name.is_empty() { &before } else { name }, rights)?;
+        store.grant(node, Some(name).filter(|name| !name.is_empty()), rights)?;
         Ok(LIT_OK)
     })
 }

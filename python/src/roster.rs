@@ -34,8 +34,7 @@ pub(crate) fn grant(
     open.run(py, |store| {
         let words = rights.iter().map(|(name, word)| (name.as_str(), word.as_str()));
         let rights = Rights::from_words(words)?;
-        let before = || store.member(&node).map(|member| member.name).unwrap_or_default();
-        store.grant(node, &name.map_or_else(before, str::to_owned), rights)
+        store.grant(node, name, rights)
     })
 }
 

@@ -242,7 +242,7 @@ impl Store {
     }
 
     /// Says what a member may do from now on, or makes somebody one; nothing at all is to revoke
-    /// it. It spreads like any change. What a member wrote that somebody who may write holds stays.
+    /// it. Without a name, it is called as before. It spreads like any change. What a member wrote that somebody who may write holds stays.
     ///
     /// A key that was lost to somebody else should never be granted anything again: then what
     /// that one wrote with it would be taken, too.
@@ -250,27 +250,28 @@ impl Store {
     /// Errors: [`ErrorKind::Forbidden`] if this node is not an admin where a right would change,
     /// or the member is an admin beside or above it there; [`ErrorKind::InvalidInput`] if the
     /// store has no roster, or for a name of over 128 bytes.
-    pub fn grant(&self, member: NodeId, name: &str, rights: Rights) -> Result<()> {
+    pub fn grant<'a>(
+        &self,
+        member: NodeId,
+        name: impl Into<Option<&'a str>>,
+        rights: Rights,
+    ) -> Result<()> {
         let roster = self.inner.roster().ok_or_else(no_roster)?;
         roster.check_may_grant(&self.node_id(), &member, &rights)?;
-        self.inner.grant(member, name, rights)
+        let before = || roster.member(&member).map(|member| member.name).unwrap_or_default();
+        let name = name.into().map_or_else(before, str::to_owned);
+        self.inner.grant(member, &name, rights)
     }
 
     /// Takes all rights from a member. As [`Store::grant`], with its name as it is.
     pub fn revoke(&self, member: NodeId) -> Result<()> {
-        let name = self.member(&member).map(|member| member.name).unwrap_or_default();
-        self.grant(member, &name, Rights::default())
+        self.grant(member, None, Rights::default())
     }
 
     /// All that the roster speaks of, also those that may do nothing any more; `None` if the
     /// store has no roster.
     pub fn members(&self) -> Option<Vec<Member>> {
         self.inner.roster().map(|roster| roster.members())
-    }
-
-    /// What the roster says of a node; `None` if it does not speak of it.
-    pub fn member(&self, node: &NodeId) -> Option<Member> {
-        self.inner.roster().and_then(|roster| roster.member(node))
     }
 
     /// Who founded the roster, if the store has one.

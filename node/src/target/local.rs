@@ -192,9 +192,7 @@ impl Target for Local {
     }
 
     fn grant(&self, member: NodeId, name: Option<&str>, rights: &Rights) -> Result<()> {
-        let before = || self.store.member(&member).map(|member| member.name).unwrap_or_default();
-        let name = name.map_or_else(before, str::to_owned);
-        self.store.grant(member, &name, rights.clone())
+        self.store.grant(member, name, rights.clone())
     }
 
     fn revoke(&self, member: NodeId) -> Result<()> {
