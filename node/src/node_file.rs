@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use littoral::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::tokens::{Secret, write_private};
+use crate::tokens::{Secret, replace_private};
 
 const NAME: &str = "node.json";
 
@@ -39,13 +39,10 @@ impl NodeFile {
     /// Writes it, as a whole: nobody reads half of it.
     pub(crate) fn write(&self, data: &Path) -> Result<Written> {
         let path = data.join(NAME);
-        let draft = data.join("node.json.new");
-        let text = serde_json::to_string_pretty(self).expect("a shape is JSON");
-        write_private(&draft, &(text + "\n"))
-            .and_then(|()| std::fs::rename(&draft, &path))
-            .map_err(|err| {
-                Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display()))
-            })?;
+        let text = serde_json::to_string_pretty(self).expect("a shape is JSON") + "\n";
+        replace_private(&path, &text).map_err(|err| {
+            Error::new(ErrorKind::Io, format!("could not write {}: {err}", path.display()))
+        })?;
         Ok(Written(path))
     }
 }

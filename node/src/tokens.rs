@@ -194,10 +194,8 @@ impl Tokens {
     }
 
     fn write(&self, all: &[Token]) -> Result<()> {
-        let draft = self.path.with_extension("json.new");
         let text = serde_json::to_string_pretty(all).expect("a shape is JSON") + "\n";
-        let written = write_private(&draft, &text).and_then(|()| fs::rename(&draft, &self.path));
-        written.map_err(|err| self.failed("write", &err))
+        replace_private(&self.path, &text).map_err(|err| self.failed("write", &err))
     }
 
     fn failed(&self, what: &str, err: &std::io::Error) -> Error {
@@ -206,9 +204,10 @@ impl Tokens {
     }
 }
 
-/// Writes a file that nobody else may read.
-pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Err(err) = fs::remove_file(path)
+/// Writes a JSON file that nobody else may read, as a whole: nobody reads half of it.
+pub(crate) fn replace_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let draft = path.with_extension("json.new");
+    if let Err(err) = fs::remove_file(&draft)
         && err.kind() != IoKind::NotFound
     {
         return Err(err);
@@ -217,9 +216,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&draft)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&draft, path)
 }
 
 #[cfg(test)]
