@@ -267,7 +267,9 @@ impl Inner {
             if numbers.is_empty() {
                 continue;
             }
+            let wanted = |seq: Seq| seq >= dense || seq == rule.last_kept(seq);
             let mut past = kept(&table, whose, rule, &numbers)?;
+            past.retain(|seq, _| wanted(*seq));
             let (first, last) = (
                 tables::transaction_key(whose.0, whose.1, *numbers.start()),
                 tables::transaction_key(whose.0, whose.1, *numbers.end()),
@@ -275,9 +277,10 @@ impl Inner {
             for entry in log.range(&first[..]..=&last[..]).map_err(db)? {
                 let (key, value) = entry.map_err(db)?;
                 let seq = tables::u64_of(&key.value()[8..])?;
-                past.insert(seq, tables::IndexRow::decode(value.value())?.hash);
+                if wanted(seq) {
+                    past.insert(seq, tables::IndexRow::decode(value.value())?.hash);
+                }
             }
-            past.retain(|seq, _| *seq >= dense || *seq == rule.last_kept(*seq));
             // The oldest is what the peer compares, the newest what it will be asked for.
             let oldest = past.first_key_value().map(|(seq, hash)| (*seq, *hash));
             while past.len() > share {
