@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
+use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq, ShortHash, Vector};
 use crate::store::{self, LogPage, StagingLease, Store};
 use crate::sync::door::{HearOutcome, Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
@@ -105,6 +105,10 @@ impl Source for Store {
         theirs: &[ShortHash],
     ) -> Result<Option<Seq>> {
         Store::last_shared(self, collection, from, theirs)
+    }
+
+    fn side(&self, collection: &str, origin: Origin, shared: Seq) -> Result<Option<Vec<u8>>> {
+        Store::side(self, collection, origin, shared)
     }
 
     fn contradictions(&self, collection: &str, theirs: &Vector) -> Result<Vec<Dot>> {

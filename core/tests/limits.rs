@@ -250,6 +250,7 @@ fn session(store: &littoral::Store) -> Session {
         network: store.network().0,
         collections: Default::default(),
         wanted: None,
+        unpacks: false,
     };
     hear(&mut session, store, &Control::Hello(hello).to_frame());
     session

@@ -73,11 +73,15 @@ pub(super) fn outline_seeds() -> Vec<Vec<u8>> {
     let head = Head { seq: 7, hash: ShortHash([1; 16]) };
     let origin = Origin { node: key(0).id(), incarnation: 3 };
     let messages = [
-        Control::Outline { collection: collection(), outline: Outline { vector, buckets } },
-        Control::Pick { collection: collection(), vector, buckets: vec![0, 3] },
+        Control::Outline {
+            collection: collection(),
+            number: 7,
+            outline: Outline { vector, buckets },
+        },
+        Control::Pick { collection: collection(), number: 7, buckets: vec![0, 3] },
         Control::Picked {
             collection: collection(),
-            digest: vector,
+            number: 7,
             vector: [(origin, head)].into_iter().collect(),
         },
     ];

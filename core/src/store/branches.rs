@@ -122,6 +122,14 @@ impl Store {
         Ok(hashes)
     }
 
+    /// What is told to a peer that holds something else of an origin from the one after `shared`
+    /// on, if it can't be sent the transactions: see [`Branches::encode`]. `None` if nothing is
+    /// held there, or the log no longer reaches back to it.
+    pub fn side(&self, collection: &str, origin: Origin, shared: Seq) -> Result<Option<Vec<u8>>> {
+        let side = self.inner.side(collection, origin, shared)?;
+        Ok(side.map(|told| told.encode(false)))
+    }
+
     /// The last number of an origin under which this store holds what a peer holds, who tells
     /// its hashes from `from` downwards. `None` if that can't be told.
     pub fn last_shared(
@@ -215,6 +223,32 @@ impl Inner {
             false,
         );
         self.learn(collection, &told)
+    }
+
+    /// How a peer, which holds something else of an origin from the one after `shared` on, is told
+    /// what is held here: as a branch, which shows that its author signed it. `None` if nothing is
+    /// held there, or the log no longer holds it.
+    fn side(&self, collection: &str, parent: Origin, shared: Seq) -> Result<Option<Branches>> {
+        let head = self.read_heads().named(collection).cloned();
+        let Some(head) = head else { return Ok(None) };
+        let newest = head.vector.get(&parent).map_or(0, |row| row.seq);
+        if newest <= shared || head.branches.cut(&parent).is_some_and(|cut| cut <= shared) {
+            return Ok(None);
+        }
+        let base = head.branches.base(&parent) + shared;
+        let read = || -> Result<Branch> {
+            let signed = self.read_named(collection, &Dot { origin: parent, seq: shared + 1 })?;
+            let last = self.proof_before(collection, &head.branches, parent, base)?;
+            let (root, first, proof) = (signed.txn.dot.origin, signed.hash, signed.proof);
+            Ok(Branch { root, base, parent, first, proof, last })
+        };
+        let branch = match read() {
+            Err(err) if err.kind() == ErrorKind::Forked => return Ok(None),
+            branch => branch?,
+        };
+        let mut told = (*head.branches).clone();
+        told.add(branch, true);
+        Ok(Some(told))
     }
 
     /// Shows that the transaction before a fork was signed: its record does, or the floor, if it
@@ -328,8 +362,9 @@ impl Inner {
         rest.iter().for_each(|branch| branches.add(*branch, true));
         told.iter().for_each(|branch| branches.add(*branch, false));
         let sides = branches.children(&parent).filter(|(_, child)| child.base == base).count();
+        // One side alone is told where what parts from it is held, or was.
         if sides < 2 {
-            return Err(Error::bad_txn("a branch is told, and nothing that it has parted from"));
+            return Ok(false);
         }
         let of_root = branches.all_of(&told[0].root).len() - 1;
         if branches.len() > MAX_BRANCHES || of_root > MAX_BRANCHES_OF_ORIGIN {

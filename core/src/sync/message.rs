@@ -9,7 +9,7 @@
 //!
 //! | type | message | body |
 //! | --- | --- | --- |
-//! | 1 | `Hello` | u16 protocol version, 16 network, uint n, n × (name, 32 digest of the vector, 32 digest of the cells), wanted: `00` all, or `01` uint n, n × name |
+//! | 1 | `Hello` | u16 protocol version, 16 network, uint n, n × (name, 32 digest of the vector, 32 digest of the cells), wanted: `00` all, or `01` uint n, n × name; `01` if packed frames are understood, or `00` |
 //! | 2 | `Have` | name, uint n, n × (36 origin, u64 seq, 16 hash) |
 //! | 3 | `Ack` | name, u64 position in the log of the one who reads this |
 //! | 4 | `Bye` | u8 code, bytes reason (UTF-8) |
@@ -21,9 +21,9 @@
 //! | 10 | `Roster` | 32 key of its founder, 32 digest of its statements |
 //! | 11 | `Known` | uint n, n × 32 hash of a statement |
 //! | 12 | `Statements` | uint n ≥ 1, n × bytes (see [`roster`](crate::txn::roster)) |
-//! | 20 | `Outline` | name, 32 digest of a vector, uint n = 4, 8, 16 .. 4,096, n × 16 digest of a bucket (see [`outline`](super::outline)) |
-//! | 21 | `Pick` | name, 32 digest of that vector, uint n, n × u16 bucket |
-//! | 22 | `Picked` | name, 32 digest of that vector, uint n, n × (36 origin, u64 seq, 16 hash) |
+//! | 20 | `Outline` | name, u64 number of the outline, 32 digest of a vector, uint n = 4, 8, 16 .. 4,096, n × 16 digest of a bucket (see [`outline`](super::outline)) |
+//! | 21 | `Pick` | name, u64 number of that outline, uint n, n × u16 bucket |
+//! | 22 | `Picked` | name, u64 number of that outline, uint n, n × (36 origin, u64 seq, 16 hash) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -34,6 +34,8 @@
 //! | 17 | `Txns` | u64 position in the sender's log, uint n ≥ 1, n × bytes (a transaction as its author made it) |
 //! | 18 | `CaughtUp` | nothing |
 //! | 19 | `Behind` | nothing |
+//!
+//! A frame of a tail or snapshot may be packed: see [`packing`](super::packing).
 //!
 //! `Behind` travels on the tail, not on the control stream, so that it has a place among the
 //! transactions before it and names the one `Have` that it answers.
@@ -101,6 +103,8 @@ pub enum Control {
     Outline {
         /// Of which collection.
         collection: String,
+        /// The first of a collection is 1, and each later one has a higher number.
+        number: u64,
         /// What is held.
         outline: Outline,
     },
@@ -108,8 +112,8 @@ pub enum Control {
     Pick {
         /// Of which collection.
         collection: String,
-        /// Of which vector.
-        vector: Hash,
+        /// Of which outline.
+        number: u64,
         /// Numbers of buckets, ascending.
         buckets: Vec<u16>,
     },
@@ -117,8 +121,8 @@ pub enum Control {
     Picked {
         /// Of which collection.
         collection: String,
-        /// The digest of the whole vector.
-        digest: Hash,
+        /// Of which outline.
+        number: u64,
         /// The entries of it that are in the buckets picked.
         vector: Vector,
     },
@@ -209,6 +213,8 @@ pub struct Hello {
     pub collections: BTreeMap<String, Digests>,
     /// The collections wanted.
     pub wanted: Wanted,
+    /// Whether packed frames are understood.
+    pub unpacks: bool,
 }
 
 /// A collection in a `Hello`.
@@ -353,21 +359,22 @@ impl Control {
                 put_name(out, collection);
                 put_vector(out, vector);
             }),
-            Control::Outline { collection, outline } => frame(OUTLINE, |out| {
+            Control::Outline { collection, number, outline } => frame(OUTLINE, |out| {
                 put_name(out, collection);
+                out.extend_from_slice(&number.to_be_bytes());
                 out.extend_from_slice(&outline.vector.0);
                 put_uint(out, outline.buckets.len() as u64);
                 outline.buckets.iter().for_each(|digest| out.extend_from_slice(&digest.0));
             }),
-            Control::Pick { collection, vector, buckets } => frame(PICK, |out| {
+            Control::Pick { collection, number, buckets } => frame(PICK, |out| {
                 put_name(out, collection);
-                out.extend_from_slice(&vector.0);
+                out.extend_from_slice(&number.to_be_bytes());
                 put_uint(out, buckets.len() as u64);
                 buckets.iter().for_each(|bucket| out.extend_from_slice(&bucket.to_be_bytes()));
             }),
-            Control::Picked { collection, digest, vector } => frame(PICKED, |out| {
+            Control::Picked { collection, number, vector } => frame(PICKED, |out| {
                 put_name(out, collection);
-                out.extend_from_slice(&digest.0);
+                out.extend_from_slice(&number.to_be_bytes());
                 put_vector(out, vector);
             }),
             Control::Ack { collection, position } => frame(ACK, |out| {
@@ -480,6 +487,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
             names.iter().for_each(|name| put_name(out, name));
         }
     }
+    out.push(u8::from(hello.unpacks));
 }
 
 fn put_vector(out: &mut Vec<u8>, vector: &Vector) {
@@ -497,16 +505,17 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
         HAVE => Control::Have { collection: read_name(reader)?, vector: read_vector(reader)? },
         OUTLINE => Control::Outline {
             collection: read_name(reader)?,
+            number: u64::from_be_bytes(reader.array()?),
             outline: Outline { vector: Hash(reader.array()?), buckets: read_buckets(reader)? },
         },
         PICK => Control::Pick {
             collection: read_name(reader)?,
-            vector: Hash(reader.array()?),
+            number: u64::from_be_bytes(reader.array()?),
             buckets: read_picks(reader)?,
         },
         PICKED => Control::Picked {
             collection: read_name(reader)?,
-            digest: Hash(reader.array()?),
+            number: u64::from_be_bytes(reader.array()?),
             vector: read_vector(reader)?,
         },
         ACK => Control::Ack { collection: read_name(reader)?, position: read_position(reader)? },
@@ -587,11 +596,19 @@ fn read_statements(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
 fn read_hello(reader: &mut Reader<'_>) -> Result<Hello> {
     let version = u16::from_be_bytes(reader.array()?);
     let network = reader.array()?;
-    let (collections, wanted) = match version == PROTOCOL_VERSION {
-        true => (read_collections(reader)?, read_wanted(reader)?),
-        false => (BTreeMap::new(), None),
+    let (collections, wanted, unpacks) = match version == PROTOCOL_VERSION {
+        true => (read_collections(reader)?, read_wanted(reader)?, read_unpacks(reader)?),
+        false => (BTreeMap::new(), None, false),
     };
-    Ok(Hello { version, network, collections, wanted })
+    Ok(Hello { version, network, collections, wanted, unpacks })
+}
+
+fn read_unpacks(reader: &mut Reader<'_>) -> Result<bool> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(reader.bad("neither packed frames nor none")),
+    }
 }
 
 fn read_wanted(reader: &mut Reader<'_>) -> Result<Wanted> {

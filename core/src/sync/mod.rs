@@ -14,6 +14,7 @@
 //! | `failure` | why a link ends |
 //! | `snapshot_out`, `snapshot_in` | a snapshot of one collection, served and taken in |
 //! | `outline` | a long vector, told by digests of its parts |
+//! | `packing` | frames, compressed |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
 //! | `message`, `ask` | the messages and their bytes; those of snapshots |
 //! | `joining` | the exchange by which a node becomes a member: messages and both sides |
@@ -25,6 +26,7 @@ mod framing;
 pub mod joining;
 pub mod message;
 pub mod outline;
+mod packing;
 pub mod session;
 mod snapshot_in;
 mod snapshot_out;
@@ -37,7 +39,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
+use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq, ShortHash, Vector};
 use crate::txn::roster::Rights;
 use crate::txn::snapshot::{Span, SpanDigest};
 
@@ -88,6 +90,12 @@ pub trait Source {
         _from: &Dot,
         _theirs: &[ShortHash],
     ) -> Result<Option<Seq>> {
+        Ok(None)
+    }
+
+    /// How a peer that holds something else of an origin from the one after `shared` on is told
+    /// what is held here; `None` if nothing is, or it can't be shown any more.
+    fn side(&self, _collection: &str, _origin: Origin, _shared: Seq) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 

@@ -45,6 +45,7 @@ use super::door::{Config, Event, Input, Offence, Output, Progress, StreamId, Wan
 use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
 use super::message::{CloseCode, Control, Digests};
+use super::packing::pack;
 use super::snapshot_in::SnapshotIn;
 use super::snapshot_out::SnapshotOut;
 use super::streams::{Carries, Streams};
@@ -73,6 +74,7 @@ pub struct Session {
     hello_by_ms: u64,
     greeted: BTreeMap<String, Summary>,
     peer_wants: Wanted,
+    peer_unpacks: bool,
     roster: RosterTalk,
     control: Framer,
     streams: Streams,
@@ -134,6 +136,7 @@ impl Session {
             hello_by_ms: now_ms.saturating_add(HELLO_TIMEOUT_MS),
             greeted: BTreeMap::new(),
             peer_wants: None,
+            peer_unpacks: false,
             roster: RosterTalk::default(),
             control: Framer::new(MAX_CONTROL_BYTES),
             streams: Streams::default(),
@@ -268,14 +271,14 @@ impl Session {
             (_, Control::Have { collection, vector }) => {
                 self.peer_has(&collection, vector, source)?;
             }
-            (_, Control::Outline { collection, outline }) => {
-                self.outlined(&collection, &outline, source)?;
+            (_, Control::Outline { collection, number, outline }) => {
+                self.outlined(&collection, number, &outline, source)?;
             }
-            (_, Control::Pick { collection, vector, buckets }) => {
-                self.pick(&collection, vector, &buckets, source)?;
+            (_, Control::Pick { collection, number, buckets }) => {
+                self.pick(&collection, number, &buckets, source)?;
             }
-            (_, Control::Picked { collection, digest, vector }) => {
-                self.picked(&collection, digest, &vector, source)?;
+            (_, Control::Picked { collection, number, vector }) => {
+                self.picked(&collection, number, &vector, source)?;
             }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
             (_, Control::Ask { collection, number, question }) => {
@@ -504,6 +507,10 @@ impl Session {
     }
 
     fn send(&mut self, stream: StreamId, bytes: Vec<u8>) {
+        let bytes = match stream {
+            StreamId::Tail(_) if self.peer_unpacks => pack(bytes),
+            _ => bytes,
+        };
         self.output.push_back(Output::Send { stream, bytes });
     }
 

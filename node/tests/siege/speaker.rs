@@ -145,6 +145,7 @@ pub(crate) fn hello() -> Control {
         network: network().0,
         collections: BTreeMap::new(),
         wanted: None,
+        unpacks: false,
     })
 }
 

@@ -77,6 +77,7 @@ fn a_stranger_that_wants_to_sync_hears_nothing_while_somebody_may_join() {
             network: hub.store.network().0,
             collections: Default::default(),
             wanted: None,
+            unpacks: false,
         };
         if let Ok(mut control) = connection.open_uni().await {
             let _ = control.write_all(&Control::Hello(hello).to_frame()).await;

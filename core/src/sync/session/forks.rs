@@ -121,6 +121,25 @@ impl Session {
         Ok(())
     }
 
+    /// If the log does not reach back to what the peer holds, no transaction will show it the
+    /// fork, and no snapshot can be joined over it: then it is told what it would see.
+    fn tell_side(
+        &mut self,
+        name: &str,
+        origin: Origin,
+        shared: Seq,
+        source: &dyn Source,
+    ) -> Outcomes {
+        let lane = self.lane(name)?;
+        let said = lane.forks.said.clone().unwrap_or_else(|| lane.out.peer_has());
+        let held = lowered(said, &BTreeMap::from([(origin, shared)]));
+        let behind = source.floor(name)?.iter().any(|(of, head)| held.seq(of) < head.seq);
+        if behind && let Some(branches) = source.side(name, origin, shared)? {
+            self.say(&Control::Branches { collection: name.to_owned(), branches });
+        }
+        Ok(())
+    }
+
     /// Counts a contradiction; gives whether there were too many.
     fn lose_patience(&mut self, name: &str) -> Outcomes<bool> {
         let forks = &mut self.lane(name)?.forks;
@@ -170,6 +189,8 @@ impl Session {
     ) -> Outcomes {
         let lane = self.lane(name)?;
         lane.forks.shared.insert(origin, shared);
+        self.tell_side(name, origin, shared, source)?;
+        let lane = self.lane(name)?;
         if let Some(said) = &lane.forks.said {
             let open = source.contradictions(name, said)?;
             if open.iter().any(|dot| !lane.forks.shared.contains_key(&dot.origin)) {

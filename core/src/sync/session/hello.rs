@@ -5,6 +5,7 @@ use crate::id::Vector;
 use crate::limits::MAX_LINK_COLLECTIONS;
 use crate::sync::door::{Config, Event, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
+use crate::sync::packing::UNPACKS;
 use crate::sync::{Source, Summary};
 
 impl Session {
@@ -22,7 +23,8 @@ impl Session {
         let Config { network, wanted, .. } = self.config.clone();
         let version = PROTOCOL_VERSION;
         let wanted = self.wanted_openly(wanted);
-        self.say(&Control::Hello(Hello { version, network, collections, wanted }));
+        let unpacks = UNPACKS;
+        self.say(&Control::Hello(Hello { version, network, collections, wanted, unpacks }));
         self.say_roster(source);
         Ok(())
     }
@@ -32,6 +34,7 @@ impl Session {
         self.state = State::Ready;
         self.event(Event::Ready);
         self.peer_wants = hello.wanted;
+        self.peer_unpacks = hello.unpacks;
         let greeted = std::mem::take(&mut self.greeted);
         let theirs = hello.collections.keys().filter(|name| !greeted.contains_key(*name));
         let mut names: Vec<&String> = greeted.keys().chain(theirs).collect();

@@ -3,7 +3,8 @@
 //!
 //! To all else it is as if a `Have` had been said or heard. What has to follow a vector follows
 //! `Picked`. Only the newest outline of each side counts: a `Have` or another outline takes its
-//! place, and a `Pick` of an older one is passed over, since its own is under way.
+//! place, and a `Pick` of an older one is passed over, since its own is under way. They are told
+//! apart by numbers: the same vector may be told twice, and what it is compared with has changed.
 
 use super::{Outcomes, Session};
 use crate::id::{Hash, Vector};
@@ -17,6 +18,8 @@ use crate::sync::outline::{Outline, compose, pick};
 /// What a lane knows of outlines.
 #[derive(Debug, Default)]
 pub(super) struct Outlined {
+    /// How often we told one.
+    count: u64,
     /// Ours, of which the peer has not picked yet.
     ours: Option<Ours>,
     /// The peer's, of which we have picked.
@@ -25,13 +28,14 @@ pub(super) struct Outlined {
 
 #[derive(Debug)]
 struct Ours {
+    number: u64,
     vector: Vector,
-    digest: Hash,
     buckets: usize,
 }
 
 #[derive(Debug)]
 struct Theirs {
+    number: u64,
     digest: Hash,
     buckets: usize,
     picks: Vec<u16>,
@@ -71,9 +75,12 @@ impl Session {
             return self.tell_differences(name, source);
         }
         let outline = Outline::of(&vector);
-        let (digest, buckets) = (outline.vector, outline.buckets.len());
-        self.lane(name)?.outlined.ours = Some(Ours { vector, digest, buckets });
-        self.say(&Control::Outline { collection, outline });
+        let buckets = outline.buckets.len();
+        let outlined = &mut self.lane(name)?.outlined;
+        outlined.count += 1;
+        let number = outlined.count;
+        outlined.ours = Some(Ours { number, vector, buckets });
+        self.say(&Control::Outline { collection, number, outline });
         Ok(())
     }
 
@@ -81,6 +88,7 @@ impl Session {
     pub(super) fn outlined(
         &mut self,
         name: &str,
+        number: u64,
         outline: &Outline,
         source: &dyn Source,
     ) -> Outcomes {
@@ -91,8 +99,8 @@ impl Session {
         let picks = outline.differing(&base);
         let (digest, buckets) = (outline.vector, outline.buckets.len());
         let collection = name.to_owned();
-        self.say(&Control::Pick { collection, vector: digest, buckets: picks.clone() });
-        self.lane(name)?.outlined.theirs = Some(Theirs { digest, buckets, picks, base });
+        self.say(&Control::Pick { collection, number, buckets: picks.clone() });
+        self.lane(name)?.outlined.theirs = Some(Theirs { number, digest, buckets, picks, base });
         self.check_entries()
     }
 
@@ -100,19 +108,19 @@ impl Session {
     pub(super) fn pick(
         &mut self,
         name: &str,
-        digest: Hash,
+        number: u64,
         picks: &[u16],
         source: &dyn Source,
     ) -> Outcomes {
         let Some(lane) = self.lanes.get_mut(name) else { return Ok(()) };
-        let Some(ours) = lane.outlined.ours.take_if(|ours| ours.digest == digest) else {
+        let Some(ours) = lane.outlined.ours.take_if(|ours| ours.number == number) else {
             return Ok(());
         };
         if picks.last().is_some_and(|last| usize::from(*last) >= ours.buckets) {
             return Err(breach("a bucket that the outline does not have"));
         }
         let vector = pick(&ours.vector, ours.buckets, picks);
-        self.say(&Control::Picked { collection: name.to_owned(), digest, vector });
+        self.say(&Control::Picked { collection: name.to_owned(), number, vector });
         self.tell_differences(name, source)
     }
 
@@ -120,15 +128,15 @@ impl Session {
     pub(super) fn picked(
         &mut self,
         name: &str,
-        digest: Hash,
+        number: u64,
         picked: &Vector,
         source: &dyn Source,
     ) -> Outcomes {
         let Some(lane) = self.lanes.get_mut(name) else { return Ok(()) };
-        let Some(theirs) = lane.outlined.theirs.take_if(|theirs| theirs.digest == digest) else {
+        let Some(theirs) = lane.outlined.theirs.take_if(|theirs| theirs.number == number) else {
             return Ok(());
         };
-        let Theirs { buckets, picks, base, .. } = theirs;
+        let Theirs { digest, buckets, picks, base, .. } = theirs;
         let vector = compose(&base, buckets, &picks, picked);
         if vector.len() > MAX_VECTOR_ENTRIES || vector.digest() != digest {
             return Err(breach("a vector that is not the one of its outline"));

@@ -7,6 +7,7 @@ use crate::sync::ask::SNAPSHOT;
 use crate::sync::door::{Event, Offence, Outcome, Output, StreamId};
 use crate::sync::failure::{breach, store_failed};
 use crate::sync::message::{Tail, Txn};
+use crate::sync::packing::unpack;
 use crate::sync::streams::Carries;
 use crate::sync::tail_in::{Bound, Missing, Work};
 
@@ -31,7 +32,12 @@ impl Session {
     /// Works off the whole frames of a stream, and its end, if it has come.
     pub(super) fn drain_stream(&mut self, id: u64, source: &dyn Source) -> Outcomes {
         while let Some(frame) = self.streams.next_frame(id)? {
-            match self.streams.carries(id).cloned() {
+            let carries = self.streams.carries(id).cloned();
+            let frame = match carries {
+                Some(_) => unpack(frame)?,
+                None => frame,
+            };
+            match carries {
                 None if frame.first() == Some(&SNAPSHOT) => self.bind_snapshot(id, &frame)?,
                 None => match Tail::from_frame(&frame)? {
                     Tail::Tail { collection } => self.bind(id, &collection)?,

@@ -91,8 +91,8 @@ fn nothing_is_sent_when_nothing_differs() {
     world.assert_converged();
     for end in &world.links[link] {
         assert_eq!(end.sent.keys().collect::<Vec<_>>(), [&StreamId::Control]);
-        // One hello: 4 + 1 + 2 + 16 + 1 + 1, and of each collection its name and two digests.
-        assert_eq!(end.sent[&StreamId::Control].len(), 25 + 3 * 65 + "notestaskspeople".len());
+        // One hello: 4 + 1 + 2 + 16 + 1 + 1 + 1, and of each collection its name and two digests.
+        assert_eq!(end.sent[&StreamId::Control].len(), 26 + 3 * 65 + "notestaskspeople".len());
     }
 }
 
@@ -187,4 +187,21 @@ fn both_sides_learn_that_they_are_caught_up() {
     assert_eq!((progress.received_txns, progress.received_bytes), (1, bytes));
     // What came from the peer is at the peer: our log holds nothing that it lacks.
     assert_eq!(progress.acked.0, bytes);
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn text_travels_packed() {
+    let mut world = World::new(2, 2);
+    world.max_chunk = 1 << 20;
+    let text: Vec<u8> = b"all work and no play ".iter().cycle().take(9_000).copied().collect();
+    for _ in 0..5 {
+        world.write_bytes(0, "notes", &text);
+    }
+    let link = world.link(0, 1);
+    world.settle();
+    world.assert_converged();
+    let sent: usize = world.links[link][0].sent.values().map(Vec::len).sum();
+    assert!(sent < 2_000, "{sent} bytes");
+    assert_eq!(world.crossings(link), 5);
 }

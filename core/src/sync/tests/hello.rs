@@ -12,8 +12,14 @@ fn session() -> Session {
 }
 
 fn hello(version: u16, network: [u8; 16]) -> Vec<u8> {
-    Control::Hello(Hello { version, network, collections: Default::default(), wanted: None })
-        .to_frame()
+    Control::Hello(Hello {
+        version,
+        network,
+        collections: Default::default(),
+        wanted: None,
+        unpacks: false,
+    })
+    .to_frame()
 }
 
 /// How a session ends that hears this.

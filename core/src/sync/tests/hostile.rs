@@ -45,8 +45,13 @@ impl Victim {
 
     fn greeted(mut self) -> Victim {
         let collections = BTreeMap::new();
-        let hello =
-            Hello { version: PROTOCOL_VERSION, network: NETWORK, collections, wanted: None };
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            network: NETWORK,
+            collections,
+            wanted: None,
+            unpacks: false,
+        };
         self.control(&Control::Hello(hello));
         self
     }
@@ -269,7 +274,7 @@ fn outcomes_that_nobody_waits_for_are_ignored() {
 
 /// All that one side said in a small exchange, by stream, and the store it came from.
 fn recording() -> (Vec<(StreamId, Vec<u8>)>, Store, Store) {
-    let mut world = World::new(4, 2);
+    let mut world = World::new(6, 2);
     (0..3).for_each(|_| {
         world.write(0, "notes");
         world.write(1, "notes");

@@ -40,10 +40,11 @@ fn controls() -> Vec<Control> {
         Control::Statements { statements: vec![vec![1, 2, 3], Vec::new()] },
         Control::Outline {
             collection: notes(),
+            number: 1,
             outline: Outline { vector: Hash([8; 32]), buckets: vec![ShortHash([9; 16]); 4] },
         },
-        Control::Pick { collection: notes(), vector: Hash([8; 32]), buckets: vec![1, 258] },
-        Control::Picked { collection: notes(), digest: Hash([8; 32]), vector: vector.clone() },
+        Control::Pick { collection: notes(), number: 258, buckets: vec![1, 258] },
+        Control::Picked { collection: notes(), number: 258, vector: vector.clone() },
         ask(Question::View),
         ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),
         ask(Question::List { span: span("", None) }),
@@ -56,7 +57,13 @@ fn controls() -> Vec<Control> {
 }
 
 fn hello(collections: BTreeMap<String, Digests>, wanted: Wanted) -> Control {
-    Control::Hello(Hello { version: PROTOCOL_VERSION, network: [9; 16], collections, wanted })
+    Control::Hello(Hello {
+        version: PROTOCOL_VERSION,
+        network: [9; 16],
+        collections,
+        wanted,
+        unpacks: true,
+    })
 }
 
 fn tails() -> Vec<Tail> {
@@ -232,7 +239,7 @@ fn lists_out_of_order_and_zeros_are_refused() {
     assert!(!have(&[(1, 0)]));
     let pick = |buckets: &[u16]| {
         let mut body = vec![21, 1, b'n'];
-        body.extend([0; 32]);
+        body.extend([0; 8]);
         body.push(buckets.len() as u8);
         buckets.iter().for_each(|bucket| body.extend(bucket.to_be_bytes()));
         Control::from_frame(&body).is_ok()
@@ -241,7 +248,7 @@ fn lists_out_of_order_and_zeros_are_refused() {
     assert!(!pick(&[7, 0]) && !pick(&[7, 7]));
     let outline = |buckets: usize| {
         let outline = Outline { vector: Hash([0; 32]), buckets: vec![ShortHash([0; 16]); buckets] };
-        let message = Control::Outline { collection: "n".to_owned(), outline };
+        let message = Control::Outline { collection: "n".to_owned(), number: 1, outline };
         Control::from_frame(&message.to_frame()[4..]).is_ok()
     };
     assert!([4, 8, 4096].into_iter().all(outline));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::store::{Store, node, origin, txn};
 use super::world::{NETWORK, World};
-use crate::id::{Dot, Hash, Head, Origin, ShortHash, Vector};
+use crate::id::{Dot, Head, Origin, ShortHash, Vector};
 use crate::sync::door::{Config, Input, Output, StreamId};
 use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION};
 use crate::sync::outline::{Outline, pick};
@@ -107,6 +107,7 @@ impl Victim {
             network: NETWORK,
             collections,
             wanted: None,
+            unpacks: false,
         }));
         victim
     }
@@ -128,14 +129,6 @@ impl Victim {
                 _ => {}
             }
         }
-    }
-
-    fn outline(&self) -> Outline {
-        let outline = self.said.iter().rev().find_map(|message| match message {
-            Control::Outline { outline, .. } => Some(outline.clone()),
-            _ => None,
-        });
-        outline.unwrap()
     }
 
     fn answers(&self) -> usize {
@@ -163,23 +156,45 @@ fn theirs() -> Vector {
 #[test]
 fn an_outline_is_answered_once_and_an_older_one_not_at_all() {
     let mut victim = Victim::new();
-    let outline = victim.outline();
-    let pick = |vector, buckets| Control::Pick { collection: notes(), vector, buckets };
-    victim.hear(&pick(Hash([1; 32]), vec![0]));
+    let pick = |number, buckets| Control::Pick { collection: notes(), number, buckets };
+    victim.hear(&pick(0, vec![0]));
     assert_eq!(victim.answers(), 0);
-    victim.hear(&pick(outline.vector, vec![0, 1, 2, 3]));
+    victim.hear(&pick(1, vec![0, 1, 2, 3]));
     assert_eq!(victim.answers(), 1);
-    victim.hear(&pick(outline.vector, vec![0, 1, 2, 3]));
+    victim.hear(&pick(1, vec![0, 1, 2, 3]));
     assert_eq!((victim.answers(), victim.closed), (1, None));
-    victim.hear(&pick(outline.vector, vec![4]));
+    victim.hear(&pick(1, vec![4]));
+    assert_eq!(victim.closed, None);
+}
+
+/// The simulator found it: what was picked of the first answers nothing that is asked of the
+/// second, since what they were compared with is not the same.
+#[test]
+fn one_vector_told_twice_is_two_outlines() {
+    let outline = Outline::of(&theirs());
+    let buckets = outline.buckets.len();
+    let mut victim = Victim::new();
+    let say = |number| Control::Outline { collection: notes(), number, outline: outline.clone() };
+    victim.hear(&say(1));
+    let before = victim.picks();
+    let apart = Dot { origin: origin(77), seq: 1 };
+    victim.store.apply("notes", &txn(apart, &[], b"come another way"));
+    victim.hear(&say(2));
+    let picked = |number, picks: &[u16]| Control::Picked {
+        collection: notes(),
+        number,
+        vector: pick(&theirs(), buckets, picks),
+    };
+    let after = victim.picks();
+    victim.hear(&picked(1, &before));
+    victim.hear(&picked(2, &after));
     assert_eq!(victim.closed, None);
 }
 
 #[test]
 fn a_bucket_that_is_not_there_ends_the_link() {
     let mut victim = Victim::new();
-    let vector = victim.outline().vector;
-    victim.hear(&Control::Pick { collection: notes(), vector, buckets: vec![4] });
+    victim.hear(&Control::Pick { collection: notes(), number: 1, buckets: vec![4] });
     assert_eq!(victim.closed, Some(CloseCode::Protocol));
 }
 
@@ -188,19 +203,20 @@ fn a_vector_that_is_not_the_one_of_its_outline_ends_the_link() {
     let outline = Outline::of(&theirs());
     for honest in [true, false] {
         let mut victim = Victim::new();
-        victim.hear(&Control::Outline { collection: notes(), outline: outline.clone() });
+        let outline = outline.clone();
+        let buckets = outline.buckets.len();
+        victim.hear(&Control::Outline { collection: notes(), number: 5, outline });
         let picks = victim.picks();
-        let mut vector = pick(&theirs(), outline.buckets.len(), &picks);
+        let mut vector = pick(&theirs(), buckets, &picks);
         if !honest {
             vector.advance(origin(78), Head { seq: 1, hash: ShortHash([1; 16]) });
         }
-        let digest = outline.vector;
-        victim.hear(&Control::Picked { collection: notes(), digest, vector: vector.clone() });
+        victim.hear(&Control::Picked { collection: notes(), number: 5, vector });
         let expected = (!honest).then_some(CloseCode::Protocol);
         assert_eq!(victim.closed, expected);
         if honest {
             // Once more it is nobody's answer.
-            victim.hear(&Control::Picked { collection: notes(), digest, vector: Vector::new() });
+            victim.hear(&Control::Picked { collection: notes(), number: 5, vector: Vector::new() });
             assert_eq!(victim.closed, None);
         }
     }

@@ -9,6 +9,7 @@ use crate::limits::OUTLINE_ABOVE;
 use crate::sync::door::{Config, Event, Input, Outcome, Output, StreamId};
 use crate::sync::framing::Framer;
 use crate::sync::message::{CloseCode, Tail};
+use crate::sync::packing::unpack;
 use crate::sync::session::Session;
 
 pub(super) const NETWORK: [u8; 16] = [9; 16];
@@ -364,7 +365,8 @@ impl End {
 pub(super) fn tail_messages(bytes: &[u8]) -> impl Iterator<Item = Tail> + use<> {
     let mut framer = Framer::new(crate::limits::MAX_FRAME_BYTES);
     framer.push(bytes);
-    std::iter::from_fn(move || framer.next().unwrap().map(|f| Tail::from_frame(&f).unwrap()))
+    let frames = std::iter::from_fn(move || framer.next().unwrap());
+    frames.map(|frame| Tail::from_frame(&unpack(frame).unwrap()).unwrap())
 }
 
 /// An outcome that a test hands back itself.
