@@ -13,9 +13,9 @@ mod lthash;
 mod op;
 pub mod places;
 mod row;
+mod shown;
 #[cfg(test)]
 mod tests;
-mod tree;
 pub mod view;
 mod window;
 
@@ -24,5 +24,6 @@ pub use cell::{Body, Cell, CounterRow, Settled};
 pub use layout::Layout;
 pub use lthash::LtHash;
 pub use op::{Addition, Continued, DocOps, Op, Stamp};
-pub use row::{Flags, Row, shown};
+pub use row::{Flags, Row};
+pub use shown::shown;
 pub use window::{Ranges, Source, Window};

@@ -151,4 +151,20 @@ proptest! {
             prop_assert_eq!(fields, view::fields(&row));
         }
     }
+
+    #[test]
+    fn what_is_shown_refuses_the_bytes_that_decoding_does(
+        cells in some_cells(),
+        at in any::<prop::sample::Index>(),
+        byte in prop_oneof![0u8..0x12, any::<u8>()],
+    ) {
+        let mut bytes = encode(&Row::from_cells(cells));
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let origin_of = |number| (number < 8).then(|| origin(number as u8));
+        let [decoded, shown] =
+            [Row::decode(&bytes, origin_of).map(drop), shown(&bytes, origin_of).map(drop)];
+        let [decoded, shown] = [decoded, shown].map(|is| is.map_err(|err| err.message().to_owned()));
+        prop_assert_eq!(decoded, shown);
+    }
 }

@@ -123,6 +123,7 @@ fn read_all<M: Make>(bytes: &[u8]) -> Result<M::Value> {
     }
 }
 
+#[cold]
 fn bad(what: &str) -> Error {
     Error::bad_txn(format!("malformed value: {what}"))
 }
@@ -215,6 +216,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let (head, rest) =
             self.rest.split_at_checked(len).ok_or_else(|| bad("it ends too early"))?;
@@ -222,6 +224,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         Ok(self.take(N)?.try_into().expect("took N bytes"))
     }
@@ -240,7 +243,9 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(bad("nested too deep"));
         }
-        let scalar = match Marker::from_u8(self.array::<1>()?[0]) {
+        let (&first, rest) = self.rest.split_first().ok_or_else(|| bad("it ends too early"))?;
+        self.rest = rest;
+        let scalar = match Marker::from_u8(first) {
             Marker::Null => Value::Null,
             Marker::True => Value::Bool(true),
             Marker::False => Value::Bool(false),
@@ -308,6 +313,7 @@ impl<'a> Reader<'a> {
         Ok(M::scalar(scalar))
     }
 
+    #[inline]
     fn str(&mut self, len: u64) -> Result<&'a str> {
         std::str::from_utf8(self.take(len as usize)?).map_err(|_| bad("text that is not UTF-8"))
     }
