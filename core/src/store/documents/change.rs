@@ -20,11 +20,11 @@ use crate::crdt::{Batch, Cell, Changed, Effects, Flags, Layout, LtHash, Row, pla
 use crate::error::Result;
 use crate::id::{Hash, Origin};
 use crate::store::heads::Origins;
-use crate::store::tables::{self, BytesTable, db, set, unset};
+use crate::store::tables::{self, LazyTable, db, set, unset};
 
 /// The numbers that stand for origins, in a transaction that may add some.
 pub(in crate::store) struct Numbers<'a, 'txn> {
-    pub(in crate::store) table: &'a mut BytesTable<'txn>,
+    pub(in crate::store) table: &'a mut LazyTable<'txn>,
     /// Those of the last commit.
     pub(in crate::store) known: &'a Origins,
     /// All of them, once one was added.
@@ -51,8 +51,8 @@ impl Numbers<'_, '_> {
 
 /// One document, to be changed.
 pub(in crate::store) struct Writer<'a, 'txn> {
-    pub(in crate::store) documents: &'a mut BytesTable<'txn>,
-    pub(in crate::store) runs: &'a mut BytesTable<'txn>,
+    pub(in crate::store) documents: &'a mut LazyTable<'txn>,
+    pub(in crate::store) runs: &'a mut LazyTable<'txn>,
     pub(in crate::store) numbers: Numbers<'a, 'txn>,
     /// The digest of the collection's cells.
     pub(in crate::store) cells: &'a mut LtHash,

@@ -63,13 +63,12 @@ impl Shelf {
 
     fn write(&mut self, change: impl FnOnce(Writer<'_, '_>) -> Result<Change>) -> Change {
         let txn = self.database.begin_write().unwrap();
-        let open = |definition| txn.open_table(definition).unwrap();
-        let (mut documents, mut runs) = (open(tables::DOCUMENTS), open(tables::RUNS));
-        let (mut table, mut changed) = (open(tables::ORIGINS), None);
+        let (mut tables, mut changed) = (tables::Tables::open(&txn).unwrap(), None);
+        let table = &mut tables.origins;
         let change = change(Writer {
-            documents: &mut documents,
-            runs: &mut runs,
-            numbers: Numbers { table: &mut table, known: &self.origins, changed: &mut changed },
+            documents: &mut tables.documents,
+            runs: &mut tables.runs,
+            numbers: Numbers { table, known: &self.origins, changed: &mut changed },
             cells: &mut self.cells,
             layout: self.layout,
             meter: &self.meter,
@@ -77,7 +76,7 @@ impl Shelf {
             id: ID,
         });
         let change = change.unwrap();
-        drop((documents, runs, table));
+        drop(tables);
         txn.commit().unwrap();
         change
     }
