@@ -123,6 +123,18 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
+        // Nearly all are short.
+        if let Some((&len, rest)) = self.rest.split_first()
+            && len < 0x80
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(len))
+        {
+            self.rest = rest;
+            return Ok(bytes);
+        }
+        self.any_bytes()
+    }
+
+    fn any_bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.count()?;
         self.take(len)
     }

@@ -89,6 +89,11 @@ pub fn slot(prefix: &[u8], slot: Slot) -> Vec<u8> {
     key
 }
 
+/// Whether a key is that of the marker of the document itself.
+pub(super) fn is_marker_of_document(key: &[u8]) -> bool {
+    key == [MAP]
+}
+
 /// Where the keys of all that lies below `prefix`, and not at it, begin.
 pub fn children(prefix: &[u8]) -> Vec<u8> {
     [prefix, &[FIELD]].concat()
@@ -135,22 +140,19 @@ pub(crate) fn slot_of_key(key: &[u8]) -> Slot {
 /// The name in a field component.
 pub(crate) fn field_name(component: &[u8]) -> String {
     let written = &component[1..component.len() - 1];
-    name_of(std::str::from_utf8(written).expect("a checked key"))
+    unescape(std::str::from_utf8(written).expect("a checked key"))
 }
 
 /// The name that is written so in a checked key.
-pub(super) fn name_of(written: &str) -> String {
-    if !written.as_bytes().contains(&ESCAPE) {
-        return written.to_owned();
-    }
+fn unescape(written: &str) -> String {
     let mut name = String::with_capacity(written.len());
-    let mut chars = written.chars();
-    while let Some(c) = chars.next() {
-        name.push(match c == char::from(ESCAPE) {
-            true => char::from(chars.next().expect("a checked key") as u8 - 1),
-            false => c,
-        });
+    let mut rest = written;
+    while let Some(at) = rest.bytes().position(|byte| byte == ESCAPE) {
+        name.push_str(&rest[..at]);
+        name.push(char::from(rest.as_bytes()[at + 1] - 1));
+        rest = &rest[at + 2..];
     }
+    name.push_str(rest);
     name
 }
 
@@ -175,7 +177,7 @@ pub fn check(key: &[u8]) -> Result<Slot> {
     let (mut at, mut depth) = (0, 0);
     loop {
         match check_step(key, at, depth)? {
-            Checked::Field { end, .. } => (at, depth) = (end, depth + 1),
+            Checked::Field(name) => (at, depth) = (name.end, depth + 1),
             Checked::Slot(Slot::Element, content) => {
                 check_element(content)?;
                 return Ok(Slot::Element);
@@ -189,8 +191,23 @@ pub fn check(key: &[u8]) -> Result<Slot> {
 pub(super) enum Checked<'a> {
     /// A slot with its content. That of an element is yet to be checked to be a scalar.
     Slot(Slot, &'a [u8]),
-    /// A field: where its component ends, and its name as it is written there.
-    Field { end: usize, name: &'a str },
+    /// A field.
+    Field(Name<'a>),
+}
+
+/// A field's name, as it is written in a key.
+pub(super) struct Name<'a> {
+    /// Where its component ends.
+    pub(super) end: usize,
+    written: &'a str,
+    is_escaped: bool,
+}
+
+impl Name<'_> {
+    /// The name itself.
+    pub(super) fn to_name(&self) -> String {
+        if self.is_escaped { unescape(self.written) } else { self.written.to_owned() }
+    }
 }
 
 /// Reads and checks the component of `key` at `at`, below so many fields.
@@ -201,8 +218,7 @@ pub(super) fn check_step(key: &[u8], at: usize, depth: usize) -> Result<Checked<
         return Err(bad("it names no slot"));
     };
     if tag > LAST_SLOT || tag == END {
-        let (end, name) = check_field(key, at, depth)?;
-        return Ok(Checked::Field { end, name });
+        return check_field(key, at, depth).map(Checked::Field);
     }
     let slot = slot_of(tag);
     match slot {
@@ -215,15 +231,30 @@ pub(super) fn check_step(key: &[u8], at: usize, depth: usize) -> Result<Checked<
     }
 }
 
-/// Checks the field component at `at`, below so many fields; gives its end and its name.
-fn check_field(key: &[u8], at: usize, depth: usize) -> Result<(usize, &str)> {
+/// Checks the field component at `at`, below so many fields.
+fn check_field(key: &[u8], at: usize, depth: usize) -> Result<Name<'_>> {
     let rest = &key[at..];
-    let end =
-        rest.iter().position(|&byte| byte == END).ok_or_else(|| bad("a name without end"))?;
-    if rest[0] != FIELD || depth >= MAX_DEPTH || at + end >= MAX_KEY_BYTES {
-        return Err(bad("an unknown component, or nested too deep, or too long"));
+    if rest[0] != FIELD || depth >= MAX_DEPTH {
+        return Err(bad("an unknown component, or nested too deep"));
     }
-    Ok((at + end + 1, check_name(&rest[1..end])?))
+    let (mut len, mut is_escaped) = (1, false);
+    loop {
+        match rest.get(len) {
+            Some(&END) => break,
+            Some(&ESCAPE) if !matches!(rest.get(len + 1), Some(1 | 2)) => {
+                return Err(bad("a malformed escape"));
+            }
+            Some(&ESCAPE) => (len, is_escaped) = (len + 2, true),
+            Some(_) => len += 1,
+            None => return Err(bad("a name without end")),
+        }
+    }
+    if at + len >= MAX_KEY_BYTES {
+        return Err(bad("the names in it are too long"));
+    }
+    let written =
+        std::str::from_utf8(&rest[1..len]).map_err(|_| bad("a name that is not UTF-8"))?;
+    Ok(Name { end: at + len + 1, written, is_escaped })
 }
 
 fn check_element(value: &[u8]) -> Result<()> {
@@ -257,20 +288,10 @@ pub fn check_prefix(prefix: &[u8]) -> Result<()> {
 fn check_fields(key: &[u8]) -> Result<&[u8]> {
     let (mut at, mut depth) = (0, 0);
     while key.get(at).is_some_and(|&tag| tag > LAST_SLOT || tag == END) {
-        at = check_field(key, at, depth)?.0;
+        at = check_field(key, at, depth)?.end;
         depth += 1;
     }
     Ok(&key[at..])
-}
-
-fn check_name(name: &[u8]) -> Result<&str> {
-    let mut bytes = name.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte == ESCAPE && !matches!(bytes.next(), Some(1 | 2)) {
-            return Err(bad("a malformed escape"));
-        }
-    }
-    std::str::from_utf8(name).map_err(|_| bad("a name that is not UTF-8"))
 }
 
 #[cold]
@@ -314,7 +335,7 @@ impl Keys {
         loop {
             let at = self.ends.last().copied().unwrap_or_default();
             match check_step(&self.key, at, self.ends.len())? {
-                Checked::Field { end, .. } => self.ends.push(end),
+                Checked::Field(name) => self.ends.push(name.end),
                 Checked::Slot(slot, content) => {
                     if slot == Slot::Element {
                         check_element(content)?;

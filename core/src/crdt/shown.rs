@@ -111,8 +111,8 @@ impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
                     }
                     self.next_cell()?;
                 }
-                Checked::Field { end, name } => {
-                    let name = key::name_of(name);
+                Checked::Field(name) => {
+                    let (name, end) = (name.to_name(), name.end);
                     if let Some(field) = self.place(end, depth + 1)? {
                         place.map().map(|fields| fields.insert(name, field));
                     }

@@ -105,13 +105,35 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
 
 /// Decodes exactly one value that fills `bytes`; refuses every encoding but the canonical one.
 pub fn decode(bytes: &[u8]) -> Result<Value> {
-    read_all::<Build>(bytes)
+    match short_text(bytes) {
+        Some(text) => utf8(text).map(|text| Value::Text(text.to_owned())),
+        None => read_all::<Build>(bytes),
+    }
 }
 
 /// Checks that `bytes` are what [`decode`] accepts, without taking memory. Gives whether the
 /// value is a scalar.
 pub(crate) fn check_bytes(bytes: &[u8]) -> Result<bool> {
-    read_all::<Check>(bytes)
+    match short_text(bytes) {
+        Some(text) => utf8(text).map(|_| true),
+        None => read_all::<Check>(bytes),
+    }
+}
+
+/// The text in `bytes`, if they are a text of less than 256 bytes and nothing else, as most values
+/// are; not checked to be UTF-8.
+#[inline]
+fn short_text(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [marker @ 0xa0..=0xbf, text @ ..] if text.len() == usize::from(marker & 0x1f) => Some(text),
+        [0xd9, len @ 32..=255, text @ ..] if text.len() == usize::from(*len) => Some(text),
+        _ => None,
+    }
+}
+
+#[inline]
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| bad("text that is not UTF-8"))
 }
 
 fn read_all<M: Make>(bytes: &[u8]) -> Result<M::Value> {
@@ -315,7 +337,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn str(&mut self, len: u64) -> Result<&'a str> {
-        std::str::from_utf8(self.take(len as usize)?).map_err(|_| bad("text that is not UTF-8"))
+        utf8(self.take(len as usize)?)
     }
 
     fn items<M: Make>(&mut self, count: u64, depth: usize) -> Result<M::Value> {
