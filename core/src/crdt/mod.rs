@@ -6,6 +6,7 @@
 
 mod batch;
 mod cell;
+mod fresh;
 pub mod join;
 pub mod key;
 pub mod layout;
@@ -21,6 +22,7 @@ mod window;
 
 pub use batch::{Batch, Changed, Effects};
 pub use cell::{Body, Cell, CounterRow, Settled};
+pub use fresh::Fresh;
 pub use layout::Layout;
 pub use lthash::LtHash;
 pub use op::{Addition, Continued, DocOps, Op, Stamp};

@@ -36,7 +36,8 @@ const SHOWN: u8 = 1;
 const IN_CONFLICT: u8 = 2;
 
 /// What digests of rows are derived from; worked out once.
-static CONTENT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("littoral v1 row"));
+pub(super) static CONTENT: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("littoral v1 row"));
 
 /// The cells of one document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -235,9 +236,7 @@ fn encode(
     put_uint(out, cells.len() as u64);
     let mut before: &[u8] = &[];
     for cell in cells {
-        let shared = before.iter().zip(&cell.key).take_while(|(a, b)| a == b).count();
-        put_uint(out, shared as u64);
-        put_bytes(out, &cell.key[shared..]);
+        put_key(out, before, &cell.key);
         before = &cell.key;
         let number = match stamps.len() {
             1 => 0,
@@ -268,6 +267,14 @@ fn encode(
             }
         }
     }
+}
+
+/// Appends a key, by what it shares with the one before.
+#[inline]
+pub(super) fn put_key(out: &mut Vec<u8>, before: &[u8], key: &[u8]) {
+    let shared = before.iter().zip(key).take_while(|(a, b)| a == b).count();
+    put_uint(out, shared as u64);
+    put_bytes(out, &key[shared..]);
 }
 
 /// What is to be read of a row.
@@ -408,7 +415,9 @@ pub(super) fn counter_row(
         return Err(reader.bad("its cells are larger than is allowed"));
     }
     let settled_by = (0..count)
-        .map(|_| Ok((Dot { origin: origin(reader, origin_of)?, seq: reader.uint()? }, reader.uint()?)))
+        .map(|_| {
+            Ok((Dot { origin: origin(reader, origin_of)?, seq: reader.uint()? }, reader.uint()?))
+        })
         .collect::<Result<_>>()?;
     let continues = match reader.u8()? {
         0 => None,

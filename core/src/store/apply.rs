@@ -17,9 +17,7 @@ use super::export::Mark;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
-use super::tables::{
-    self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset,
-};
+use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
 use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
@@ -87,8 +85,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let txn = translated.as_ref().unwrap_or(&signed.txn);
         self.drop_settled(collection, number, txn)?;
         for doc in &txn.docs {
-            let batch = Batch::of_ops(&doc.ops, &txn.stamp());
-            self.change(collection, number, &doc.id, &batch)?;
+            self.save_before(collection, number, &doc.id)?;
+            let (stamp, writer) = (txn.stamp(), self.writer(collection, number, &doc.id));
+            let change = writer.apply(&doc.ops, &stamp)?;
+            self.note(collection, number, &doc.id, change)?;
         }
         self.advance(collection, number, txn, signed, position)?;
         match translated {
