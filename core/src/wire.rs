@@ -53,10 +53,12 @@ impl<'a> Reader<'a> {
     }
 
     /// An error that says what is malformed; its kind is for bytes that came from outside.
+    #[cold]
     pub(crate) fn bad(&self, why: &str) -> Error {
         Error::bad_txn(format!("malformed {}: {why}", self.what))
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let (head, rest) =
             self.rest.split_at_checked(len).ok_or_else(|| self.bad("it ends too early"))?;
@@ -64,10 +66,12 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         Ok(self.take(N)?.try_into().expect("took N bytes"))
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
@@ -109,6 +113,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things of at least one byte each.
+    #[inline]
     pub(crate) fn count(&mut self) -> Result<usize> {
         match self.uint()? {
             n if n <= self.rest.len() as u64 => Ok(n as usize),
@@ -116,7 +121,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
+        // Nearly all are short.
+        if let Some((&len, rest)) = self.rest.split_first()
+            && len < 0x80
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(len))
+        {
+            self.rest = rest;
+            return Ok(bytes);
+        }
+        self.any_bytes()
+    }
+
+    fn any_bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.count()?;
         self.take(len)
     }

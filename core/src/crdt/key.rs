@@ -89,6 +89,11 @@ pub fn slot(prefix: &[u8], slot: Slot) -> Vec<u8> {
     key
 }
 
+/// Whether a key is that of the marker of the document itself.
+pub(super) fn is_marker_of_document(key: &[u8]) -> bool {
+    key == [MAP]
+}
+
 /// Where the keys of all that lies below `prefix`, and not at it, begin.
 pub fn children(prefix: &[u8]) -> Vec<u8> {
     [prefix, &[FIELD]].concat()
@@ -134,16 +139,21 @@ pub(crate) fn slot_of_key(key: &[u8]) -> Slot {
 
 /// The name in a field component.
 pub(crate) fn field_name(component: &[u8]) -> String {
-    let body = &component[1..component.len() - 1];
-    if !body.contains(&ESCAPE) {
-        return String::from_utf8(body.to_vec()).expect("a checked key");
+    let written = &component[1..component.len() - 1];
+    unescape(std::str::from_utf8(written).expect("a checked key"))
+}
+
+/// The name that is written so in a checked key.
+fn unescape(written: &str) -> String {
+    let mut name = String::with_capacity(written.len());
+    let mut rest = written;
+    while let Some(at) = rest.bytes().position(|byte| byte == ESCAPE) {
+        name.push_str(&rest[..at]);
+        name.push(char::from(rest.as_bytes()[at + 1] - 1));
+        rest = &rest[at + 2..];
     }
-    let mut name = Vec::with_capacity(body.len());
-    let mut bytes = body.iter();
-    while let Some(&byte) = bytes.next() {
-        name.push(if byte == ESCAPE { bytes.next().expect("a checked key") - 1 } else { byte });
-    }
-    String::from_utf8(name).expect("a checked key")
+    name.push_str(rest);
+    name
 }
 
 /// The value in an element's key.
@@ -164,30 +174,106 @@ fn slot_of(tag: u8) -> Slot {
 
 /// Checks the key of one cell; gives its slot.
 pub fn check(key: &[u8]) -> Result<Slot> {
-    let rest = check_fields(key)?;
+    let (mut at, mut depth) = (0, 0);
+    loop {
+        match check_step(key, at, depth)? {
+            Checked::Field(name) => (at, depth) = (name.end, depth + 1),
+            Checked::Slot(Slot::Element, content) => {
+                check_element(content)?;
+                return Ok(Slot::Element);
+            }
+            Checked::Slot(slot, _) => return Ok(slot),
+        }
+    }
+}
+
+/// What follows some bytes of a key, found to be well formed.
+pub(super) enum Checked<'a> {
+    /// A slot with its content. That of an element is yet to be checked to be a scalar.
+    Slot(Slot, &'a [u8]),
+    /// A field.
+    Field(Name<'a>),
+}
+
+/// A field's name, as it is written in a key.
+pub(super) struct Name<'a> {
+    /// Where its component ends.
+    pub(super) end: usize,
+    written: &'a str,
+    is_escaped: bool,
+}
+
+impl Name<'_> {
+    /// The name itself.
+    pub(super) fn to_name(&self) -> String {
+        if self.is_escaped { unescape(self.written) } else { self.written.to_owned() }
+    }
+}
+
+/// Reads and checks the component of `key` at `at`, below so many fields.
+#[inline]
+pub(super) fn check_step(key: &[u8], at: usize, depth: usize) -> Result<Checked<'_>> {
+    let rest = &key[at..];
     let Some((&tag, content)) = rest.split_first() else {
         return Err(bad("it names no slot"));
     };
+    if tag > LAST_SLOT || tag == END {
+        return check_field(key, at, depth).map(Checked::Field);
+    }
     let slot = slot_of(tag);
     match slot {
-        Slot::Register | Slot::SetMarker | Slot::Element | Slot::Counter
-            if rest.len() == key.len() =>
-        {
-            return Err(bad("a document itself can only be a map"));
+        Slot::Register | Slot::SetMarker | Slot::Element | Slot::Counter if at == 0 => {
+            Err(bad("a document itself can only be a map"))
         }
-        Slot::Element => check_element(content)?,
-        Slot::Unknown => {}
-        _ if !content.is_empty() => return Err(bad("bytes after its slot")),
-        _ => {}
+        Slot::Element | Slot::Unknown => Ok(Checked::Slot(slot, content)),
+        _ if !content.is_empty() => Err(bad("bytes after its slot")),
+        _ => Ok(Checked::Slot(slot, content)),
     }
-    Ok(slot)
+}
+
+/// Checks the field component at `at`, below so many fields.
+fn check_field(key: &[u8], at: usize, depth: usize) -> Result<Name<'_>> {
+    let rest = &key[at..];
+    if rest[0] != FIELD || depth >= MAX_DEPTH {
+        return Err(bad("an unknown component, or nested too deep"));
+    }
+    let (mut len, mut is_escaped) = (1, false);
+    loop {
+        match rest.get(len) {
+            Some(&END) => break,
+            Some(&ESCAPE) if !matches!(rest.get(len + 1), Some(1 | 2)) => {
+                return Err(bad("a malformed escape"));
+            }
+            Some(&ESCAPE) => (len, is_escaped) = (len + 2, true),
+            Some(_) => len += 1,
+            None => return Err(bad("a name without end")),
+        }
+    }
+    if at + len >= MAX_KEY_BYTES {
+        return Err(bad("the names in it are too long"));
+    }
+    let written =
+        std::str::from_utf8(&rest[1..len]).map_err(|_| bad("a name that is not UTF-8"))?;
+    Ok(Name { end: at + len + 1, written, is_escaped })
 }
 
 fn check_element(value: &[u8]) -> Result<()> {
     match value.len() <= MAX_VALUE_BYTES && codec::check_bytes(value)? {
         true => Ok(()),
-        false => Err(bad("an element that is too large or not a scalar")),
+        false => Err(no_element()),
     }
+}
+
+/// The value in an element's content, which is checked.
+pub(super) fn checked_element(content: &[u8]) -> Result<Value> {
+    match codec::decode(content)? {
+        value if value.is_scalar() && content.len() <= MAX_VALUE_BYTES => Ok(value),
+        _ => Err(no_element()),
+    }
+}
+
+fn no_element() -> Error {
+    bad("an element that is too large or not a scalar")
 }
 
 /// Checks what a clear names: a path, one slot of it, or all elements of a set.
@@ -200,32 +286,65 @@ pub fn check_prefix(prefix: &[u8]) -> Result<()> {
 
 /// Checks the field components; gives what follows them.
 fn check_fields(key: &[u8]) -> Result<&[u8]> {
-    let (mut rest, mut depth) = (key, 0);
-    while rest.first().is_some_and(|&tag| tag > LAST_SLOT || tag == END) {
-        let end =
-            rest.iter().position(|&byte| byte == END).ok_or_else(|| bad("a name without end"))?;
+    let (mut at, mut depth) = (0, 0);
+    while key.get(at).is_some_and(|&tag| tag > LAST_SLOT || tag == END) {
+        at = check_field(key, at, depth)?.end;
         depth += 1;
-        if rest[0] != FIELD || depth > MAX_DEPTH || key.len() - rest.len() + end >= MAX_KEY_BYTES {
-            return Err(bad("an unknown component, or nested too deep, or too long"));
-        }
-        check_name(&rest[1..end])?;
-        rest = &rest[end + 1..];
     }
-    Ok(rest)
+    Ok(&key[at..])
 }
 
-fn check_name(name: &[u8]) -> Result<()> {
-    let mut bytes = name.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte == ESCAPE && !matches!(bytes.next(), Some(1 | 2)) {
-            return Err(bad("a malformed escape"));
-        }
-    }
-    std::str::from_utf8(name).map(drop).map_err(|_| bad("a name that is not UTF-8"))
-}
-
+#[cold]
 fn bad(why: &str) -> Error {
     Error::bad_txn(format!("malformed key: {why}"))
+}
+
+/// Keys that come one after the other, each told by how much of the one before it begins with:
+/// only what is new in a key is checked.
+pub(super) struct Keys {
+    key: Vec<u8>,
+    /// Where the fields on the way end.
+    ends: Vec<usize>,
+}
+
+/// What most keys fit into.
+const LIKELY_KEY_BYTES: usize = 64;
+
+impl Keys {
+    pub(super) fn new() -> Keys {
+        Keys { key: Vec::with_capacity(LIKELY_KEY_BYTES), ends: Vec::new() }
+    }
+
+    /// The key where this is now.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Goes on to the key that has the first `shared` bytes of this one, which it has, and then
+    /// `rest`.
+    pub(super) fn go_on(&mut self, shared: usize, rest: &[u8]) {
+        self.key.truncate(shared);
+        self.key.extend_from_slice(rest);
+        while self.ends.last().is_some_and(|end| *end > shared) {
+            self.ends.pop();
+        }
+    }
+
+    /// Checks the key; gives its slot.
+    pub(super) fn check(&mut self) -> Result<Slot> {
+        loop {
+            let at = self.ends.last().copied().unwrap_or_default();
+            match check_step(&self.key, at, self.ends.len())? {
+                Checked::Field(name) => self.ends.push(name.end),
+                Checked::Slot(slot, content) => {
+                    if slot == Slot::Element {
+                        check_element(content)?;
+                    }
+                    return Ok(slot);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

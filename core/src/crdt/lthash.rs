@@ -59,7 +59,11 @@ impl LtHash {
 
     /// The state, to be stored.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|lane| lane.to_le_bytes()).collect()
+        let mut out = vec![0; Self::BYTES];
+        for (bytes, lane) in out.chunks_exact_mut(2).zip(self.0.iter()) {
+            bytes.copy_from_slice(&lane.to_le_bytes());
+        }
+        out
     }
 
     /// The reverse of [`LtHash::to_bytes`].

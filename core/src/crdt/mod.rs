@@ -6,6 +6,7 @@
 
 mod batch;
 mod cell;
+mod fresh;
 pub mod join;
 pub mod key;
 pub mod layout;
@@ -13,16 +14,18 @@ mod lthash;
 mod op;
 pub mod places;
 mod row;
+mod shown;
 #[cfg(test)]
 mod tests;
-mod tree;
 pub mod view;
 mod window;
 
 pub use batch::{Batch, Changed, Effects};
 pub use cell::{Body, Cell, CounterRow, Settled};
+pub use fresh::Fresh;
 pub use layout::Layout;
 pub use lthash::LtHash;
 pub use op::{Addition, Continued, DocOps, Op, Stamp};
-pub use row::{Flags, Row, shown};
+pub use row::{Flags, Row};
+pub use shown::shown;
 pub use window::{Ranges, Source, Window};

@@ -28,6 +28,8 @@ pub struct Kinds {
 pub trait Beside {
     /// What looking may fail with.
     type Error;
+    /// Whether there may be anything.
+    const MAY_BE: bool = true;
     /// Whether a cell that takes part in what is shown lies at or below `place`, behind one of
     /// these bytes, and did not change.
     fn live(&mut self, place: &[u8], tags: Range<u8>) -> Result<bool, Self::Error>;
@@ -40,6 +42,7 @@ struct Alone;
 
 impl Beside for Alone {
     type Error = std::convert::Infallible;
+    const MAY_BE: bool = false;
 
     fn live(&mut self, _: &[u8], _: Range<u8>) -> Result<bool, Self::Error> {
         Ok(false)
@@ -60,6 +63,17 @@ impl Kinds {
             Slot::SetMarker | Slot::Element => Kinds { set: live, ..Kinds::default() },
             Slot::Counter => Kinds { counter: live, ..Kinds::default() },
             Slot::Unknown => Kinds::default(),
+        }
+    }
+
+    /// What one put at `key` adds to its place.
+    pub(super) fn of_put(key: &[u8]) -> Kinds {
+        let none = Kinds::default();
+        match key::slot_of_key(key) {
+            Slot::Register => Kinds { registers: 1, ..none },
+            Slot::MapMarker => Kinds { map: true, ..none },
+            Slot::SetMarker | Slot::Element => Kinds { set: true, ..none },
+            Slot::Counter | Slot::Unknown => none,
         }
     }
 
@@ -165,7 +179,9 @@ impl Places {
     fn leave<B: Beside>(&mut self, beside: &mut B) -> Result<(), B::Error> {
         let Some(mut node) = self.stack.pop() else { return Ok(()) };
         if node.before != node.after {
-            node.look_beside(&self.path, beside)?;
+            if B::MAY_BE {
+                node.look_beside(&self.path, beside)?;
+            }
             self.delta +=
                 i64::from(node.after.in_conflict()) - i64::from(node.before.in_conflict());
         }
@@ -227,13 +243,20 @@ impl Node {
 
 /// How many places of a document that holds `cells` are in conflict, and whether it is shown.
 pub fn survey(cells: &[Cell]) -> (u64, bool) {
-    let mut places = Places::default();
     let mut rest = cells;
-    while let Some(first) = rest.first() {
+    survey_kinds(std::iter::from_fn(|| {
+        let first = rest.first()?;
         let (group, others) = rest.split_at(group_len(rest));
-        let Ok(()) =
-            places.step(&first.key, Kinds::default(), Kinds::of(&first.key, group), &mut Alone);
         rest = others;
+        Some((&first.key[..], Kinds::of(&first.key, group)))
+    }))
+}
+
+/// As [`survey`], by what the cells at each key add to its place; in the order of keys.
+fn survey_kinds<'a>(keys: impl Iterator<Item = (&'a [u8], Kinds)>) -> (u64, bool) {
+    let mut places = Places::default();
+    for (key, kinds) in keys {
+        let Ok(()) = places.step(key, Kinds::default(), kinds, &mut Alone);
     }
     let Ok(found) = places.finish(&mut Alone);
     (found.delta.unsigned_abs(), found.shown.unwrap_or(false))
@@ -246,6 +269,14 @@ pub(super) fn group_len(cells: &[Cell]) -> usize {
 
 /// The flags of a document that holds `cells`.
 pub fn flags(cells: &[Cell]) -> Flags {
-    let (places, shown) = survey(cells);
+    to_flags(survey(cells))
+}
+
+/// As [`flags`], by what the cells at each key add to its place; in the order of keys.
+pub(super) fn flags_of<'a>(keys: impl Iterator<Item = (&'a [u8], Kinds)>) -> Flags {
+    to_flags(survey_kinds(keys))
+}
+
+fn to_flags((places, shown): (u64, bool)) -> Flags {
     Flags { shown, in_conflict: places > 0 }
 }

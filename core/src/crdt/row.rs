@@ -24,21 +24,20 @@ use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
 use super::batch::{Batch, Effects};
 use super::cell::{Body, Cell, CounterRow, Settled};
-use super::key::{self, Slot};
+use super::key::{Keys, Slot};
 use super::layout;
 use super::op::{Continued, Op, Stamp};
-use super::tree::Tree;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Origin, Seq};
-use crate::value::Fields;
 use crate::wire::{Reader, put_bytes, put_int, put_uint};
 
 const SHOWN: u8 = 1;
 const IN_CONFLICT: u8 = 2;
 
 /// What digests of rows are derived from; worked out once.
-static CONTENT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("littoral v1 row"));
+pub(super) static CONTENT: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("littoral v1 row"));
 
 /// The cells of one document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -237,9 +236,7 @@ fn encode(
     put_uint(out, cells.len() as u64);
     let mut before: &[u8] = &[];
     for cell in cells {
-        let shared = before.iter().zip(&cell.key).take_while(|(a, b)| a == b).count();
-        put_uint(out, shared as u64);
-        put_bytes(out, &cell.key[shared..]);
+        put_key(out, before, &cell.key);
         before = &cell.key;
         let number = match stamps.len() {
             1 => 0,
@@ -272,6 +269,14 @@ fn encode(
     }
 }
 
+/// Appends a key, by what it shares with the one before.
+#[inline]
+pub(super) fn put_key(out: &mut Vec<u8>, before: &[u8], key: &[u8]) {
+    let shared = before.iter().zip(key).take_while(|(a, b)| a == b).count();
+    put_uint(out, shared as u64);
+    put_bytes(out, &key[shared..]);
+}
+
 /// What is to be read of a row.
 struct Part<'a> {
     from: &'a [u8],
@@ -282,7 +287,6 @@ struct Part<'a> {
 
 /// Memory is taken for what was read: a count is only a hint, up to this.
 const LIKELY_CELLS: usize = 256;
-const LIKELY_KEY_BYTES: usize = 64;
 
 fn decode(
     reader: Reader<'_>,
@@ -290,7 +294,7 @@ fn decode(
     origin_of: impl Fn(u32) -> Option<Origin>,
 ) -> Result<Vec<Cell>> {
     let mut cells: Vec<Cell> = Vec::new();
-    walk(reader, part, origin_of, |left, key, _, stamp, body| {
+    walk(reader, part, origin_of, |left, key, stamp, body| {
         if cells.capacity() == 0 && part.to.is_none() {
             cells.reserve(left.min(LIKELY_CELLS));
         }
@@ -315,41 +319,35 @@ fn walk<'a>(
     mut reader: Reader<'a>,
     part: &Part<'_>,
     origin_of: impl Fn(u32) -> Option<Origin>,
-    mut take: impl FnMut(usize, &[u8], Slot, &Stamp, RawBody<'a>),
+    mut take: impl FnMut(usize, &[u8], &Stamp, RawBody<'a>),
 ) -> Result<()> {
     let Part { from, to, most } = *part;
-    let origin = |reader: &mut Reader<'_>| -> Result<Origin> {
-        let number = reader.uint()?;
-        u32::try_from(number)
-            .ok()
-            .and_then(&origin_of)
-            .ok_or_else(|| reader.bad("it names an origin that is not there"))
-    };
-    if reader.u8()? & !(SHOWN | IN_CONFLICT) != 0 {
-        return Err(reader.bad("it has flags of a later version"));
-    }
+    check_flags(&mut reader)?;
     let count = reader.count()?;
     let mut stamps = Vec::with_capacity(count.min(LIKELY_CELLS));
     for _ in 0..count {
-        let dot = Dot { origin: origin(&mut reader)?, seq: reader.uint()? };
+        let dot = Dot { origin: origin(&mut reader, &origin_of)?, seq: reader.uint()? };
         stamps.push(Stamp { dot, time: timestamp(&mut reader)? });
     }
     let count = reader.count()?;
-    let (mut key, mut total): (Vec<u8>, u64) = (Vec::with_capacity(LIKELY_KEY_BYTES), 0);
+    let (mut keys, mut total) = (Keys::new(), 0);
     for left in (1..=count).rev() {
-        next_key(&mut reader, &mut key)?;
-        if to.is_some_and(|to| &key[..] >= to) {
+        let (shared, rest) = next_key(&mut reader, keys.key().len())?;
+        keys.go_on(shared, rest);
+        let key = keys.key();
+        if to.is_some_and(|to| key >= to) {
             return Ok(());
         }
-        let slot = key::check(&key)?;
+        let slot = keys.check()?;
+        let key = keys.key();
         let number = reader.uint()? as usize;
         let stamp =
             stamps.get(number).ok_or_else(|| reader.bad("it names a stamp that is not there"))?;
-        let wanted = &key[..] >= from;
+        let wanted = key >= from;
         let (body, size) = match slot {
             Slot::Counter => {
                 let room = most.saturating_sub(total);
-                let row = counter_row(&mut reader, room, &origin)?;
+                let row = counter_row(&mut reader, room, &origin_of)?;
                 let size = layout::size_of_counter(key.len(), &row);
                 (RawBody::Counter(Box::new(row)), size)
             }
@@ -363,46 +361,52 @@ fn walk<'a>(
             if total > most {
                 return Err(reader.bad("its cells are larger than is allowed"));
             }
-            take(left, &key, slot, stamp, body);
+            take(left, key, stamp, body);
         }
     }
     reader.end()
 }
 
-/// The document that the bytes of a row show which is in no conflict: what
-/// [`view::fields`](super::view::fields) gives for its cells, without making these. `None` if it
-/// shows none. The bytes are checked as when they are decoded.
-pub fn shown(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Option<Fields>> {
-    let mut tree = Tree::default();
-    let part = Part { from: &[], to: None, most: u64::MAX };
-    walk(Reader::new(bytes, "row"), &part, origin_of, |_, key, slot, _, body| match body {
-        RawBody::Put(value) => tree.put(key, slot, value),
-        RawBody::Counter(row) => tree.count(key, &row),
-    })
-    .map_err(|err| Error::corrupt(err.message()))?;
-    Ok(tree.finish())
-}
-
-/// Turns the key before into the next one.
-fn next_key(reader: &mut Reader<'_>, key: &mut Vec<u8>) -> Result<()> {
+/// How much of the key before, of so many bytes, the next one begins with, and what follows.
+#[inline]
+pub(super) fn next_key<'a>(reader: &mut Reader<'a>, before: usize) -> Result<(usize, &'a [u8])> {
     let shared = reader.uint()?;
     let rest = reader.bytes()?;
-    if shared > key.len() as u64 {
-        return Err(reader.bad("a key shares more than there is"));
+    match shared > before as u64 {
+        true => Err(reader.bad("a key shares more than there is")),
+        false => Ok((shared as usize, rest)),
     }
-    key.truncate(shared as usize);
-    key.extend_from_slice(rest);
-    Ok(())
+}
+
+/// Refuses flags that are not known.
+pub(super) fn check_flags(reader: &mut Reader<'_>) -> Result<()> {
+    match reader.u8()? & !(SHOWN | IN_CONFLICT) {
+        0 => Ok(()),
+        _ => Err(reader.bad("it has flags of a later version")),
+    }
+}
+
+/// The origin whose number is read.
+#[inline]
+pub(super) fn origin(
+    reader: &mut Reader<'_>,
+    origin_of: &impl Fn(u32) -> Option<Origin>,
+) -> Result<Origin> {
+    let number = reader.uint()?;
+    u32::try_from(number)
+        .ok()
+        .and_then(origin_of)
+        .ok_or_else(|| reader.bad("it names an origin that is not there"))
 }
 
 fn timestamp(reader: &mut Reader<'_>) -> Result<Timestamp> {
     Ok(Timestamp::from_bits(u64::from_be_bytes(reader.array()?)))
 }
 
-fn counter_row<'a>(
-    reader: &mut Reader<'a>,
+pub(super) fn counter_row(
+    reader: &mut Reader<'_>,
     room: u64,
-    origin: &impl Fn(&mut Reader<'a>) -> Result<Origin>,
+    origin_of: &impl Fn(u32) -> Option<Origin>,
 ) -> Result<CounterRow> {
     let (seq, time, total) = (reader.uint()?, timestamp(reader)?, reader.int()?);
     let (settled_seq, base) = (reader.uint()?, reader.int()?);
@@ -411,7 +415,9 @@ fn counter_row<'a>(
         return Err(reader.bad("its cells are larger than is allowed"));
     }
     let settled_by = (0..count)
-        .map(|_| Ok((Dot { origin: origin(reader)?, seq: reader.uint()? }, reader.uint()?)))
+        .map(|_| {
+            Ok((Dot { origin: origin(reader, origin_of)?, seq: reader.uint()? }, reader.uint()?))
+        })
         .collect::<Result<_>>()?;
     let continues = match reader.u8()? {
         0 => None,

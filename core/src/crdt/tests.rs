@@ -151,4 +151,47 @@ proptest! {
             prop_assert_eq!(fields, view::fields(&row));
         }
     }
+
+    #[test]
+    fn a_fresh_document_is_what_its_operations_come_to(cells in some_cells()) {
+        let stamp = stamp(1, 9);
+        let marker = Op::Put { key: key::slot(&[], Slot::MapMarker), value: Vec::new() };
+        let mut ops = vec![marker];
+        for cell in Row::from_cells(cells).into_cells() {
+            let last = match ops.last() {
+                Some(Op::Put { key, .. }) => key,
+                _ => continue,
+            };
+            match cell.body {
+                Body::Put(value) if *last < cell.key => ops.push(Op::Put { key: cell.key, value }),
+                _ => {}
+            }
+        }
+        let mut row = Row::default();
+        row.apply_all(&ops, &stamp);
+        let flags = view::flags(&row);
+        let fresh = Fresh::of(&ops, &stamp).unwrap();
+        prop_assert_eq!(fresh.size(), layout::size_of(row.cells()));
+        prop_assert_eq!(fresh.flags(), flags);
+        let (bytes, digest) = fresh.row("n1", flags, 300);
+        prop_assert_eq!(bytes, row.encode(flags, |_| 300));
+        prop_assert_eq!(digest, row.digest("n1"));
+        prop_assert!(Fresh::of(&ops[1..], &stamp).is_none());
+    }
+
+    #[test]
+    fn what_is_shown_refuses_the_bytes_that_decoding_does(
+        cells in some_cells(),
+        at in any::<prop::sample::Index>(),
+        byte in prop_oneof![0u8..0x12, any::<u8>()],
+    ) {
+        let mut bytes = encode(&Row::from_cells(cells));
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let origin_of = |number| (number < 8).then(|| origin(number as u8));
+        let [decoded, shown] =
+            [Row::decode(&bytes, origin_of).map(drop), shown(&bytes, origin_of).map(drop)];
+        let [decoded, shown] = [decoded, shown].map(|is| is.map_err(|err| err.message().to_owned()));
+        prop_assert_eq!(decoded, shown);
+    }
 }

@@ -17,7 +17,7 @@ use super::export::Mark;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
-use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, db, set, unset};
+use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
 use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
@@ -89,8 +89,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let txn = translated.as_ref().unwrap_or(&signed.txn);
         self.drop_settled(collection, number, txn)?;
         for doc in &txn.docs {
-            let batch = Batch::of_ops(&doc.ops, &txn.stamp());
-            self.change(collection, number, &doc.id, &batch)?;
+            self.save_before(collection, number, &doc.id)?;
+            let (stamp, writer) = (txn.stamp(), self.writer(collection, number, &doc.id));
+            let change = writer.apply(&doc.ops, &stamp)?;
+            self.note(collection, number, &doc.id, change)?;
         }
         self.advance(collection, number, txn, signed, position)?;
         match translated {
@@ -264,7 +266,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let mut past = view.past.get(origin).cloned().unwrap_or_default();
             past.extend(held.filter(|row| row.seq > 0).map(|row| (row.seq, row.hash.short())));
             past.insert(newest.seq, hash.short());
-            hashes::keep(&mut self.tables.hashes, whose, rule, newest.seq, &past)?;
+            hashes::keep(self.tables.hashes.opened()?, whose, rule, newest.seq, &past)?;
             let head = self.head(collection);
             Arc::make_mut(&mut head.floor).advance(*origin, floor);
             head.row.transactions += newest.seq - seq;
@@ -316,7 +318,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             set(&mut self.tables.transactions, &key, &entry)?;
         }
         let whose = hashes::Whose(number, old);
-        hashes::cut(&mut self.tables.hashes, whose, self.heads.hashes, end)?;
+        hashes::cut(self.tables.hashes.opened()?, whose, self.heads.hashes, end)?;
         for (id, rows) in self.settled_of(number, origin, old)? {
             for row in rows {
                 let key = tables::settled_key(number, old, &id, &row.key, row.row.seq);

@@ -8,7 +8,7 @@
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
-use super::tables::{self, BytesTable, Tables, db, set};
+use super::tables::{self, LazyTable, Tables, Writable, db, set};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -91,6 +91,6 @@ impl Inner {
     }
 }
 
-fn drop_range(table: &mut BytesTable<'_>, start: &[u8], stop: &[u8]) -> Result<()> {
-    table.retain_in::<&[u8], _>(start..stop, |_, _| false).map_err(db)
+fn drop_range(table: &mut LazyTable<'_>, start: &[u8], stop: &[u8]) -> Result<()> {
+    table.opened()?.retain_in::<&[u8], _>(start..stop, |_, _| false).map_err(db)
 }

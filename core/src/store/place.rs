@@ -112,7 +112,7 @@ pub(super) fn is_elsewhere(read: &redb::ReadTransaction, place: &Place) -> Resul
 
 fn take_incarnation(tables: &mut Tables<'_>, incarnation: u32) -> Result<()> {
     set(&mut tables.meta, tables::META_INCARNATION, &incarnation.to_be_bytes())?;
-    let keys = |table: &tables::BytesTable<'_>| -> Result<Vec<Vec<u8>>> {
+    let keys = |table: &tables::LazyTable<'_>| -> Result<Vec<Vec<u8>>> {
         let entries = table.iter().map_err(db)?;
         entries.map(|entry| entry.map(|(key, _)| key.value().to_vec()).map_err(db)).collect()
     };

@@ -35,7 +35,7 @@ use super::commit::{Committer, closed, lock};
 use super::floor::Rise;
 use super::hashes::{self, Whose};
 use super::heads::CollectionHead;
-use super::tables::{self, IndexRow, Tables, VectorRow, db, set};
+use super::tables::{self, IndexRow, Tables, VectorRow, Writable, db, set};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Head, Origin, Position, Seq, ShortHash};
@@ -310,7 +310,7 @@ impl Inner {
                 let whose = Whose(head.number, number);
                 let mut gone = drop_entries(tables, whose, *seq, |seq| rule.keeps(seq, last))?;
                 gone.insert(*seq, *hash);
-                hashes::keep(&mut tables.hashes, whose, rule, last, &gone)?;
+                hashes::keep(tables.hashes.opened()?, whose, rule, last, &gone)?;
             }
             let newest = newest.iter().map(|(origin, (head, proof))| (*origin, *head, *proof));
             rises.push(Rise::write(tables, &heads.origins, head, newest)?);
@@ -342,6 +342,6 @@ fn drop_entries(
         failed = failed.take().or(take(key, entry).err());
         false
     };
-    tables.transactions.retain_in::<&[u8], _>(gone, drop_it).map_err(db)?;
+    tables.transactions.opened()?.retain_in::<&[u8], _>(gone, drop_it).map_err(db)?;
     failed.map_or(Ok(kept), Err)
 }

@@ -29,7 +29,13 @@
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use std::cell::OnceCell;
+use std::ops::RangeBounds;
+
+use redb::{
+    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError, Table,
+    TableDefinition, TableError, TableStats, WriteTransaction,
+};
 
 use crate::crdt::LtHash;
 use crate::error::{Error, ErrorKind, Result};
@@ -109,49 +115,130 @@ pub(super) const META_COPIED: &[u8] = b"copied";
 pub(super) const META_FOUNDER: &[u8] = b"founder";
 pub(super) const META_WANTED: &[u8] = b"wanted";
 
-/// The tables that applying a transaction changes, open in one write transaction.
+/// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {
-    pub(super) meta: BytesTable<'txn>,
-    pub(super) origins: BytesTable<'txn>,
-    pub(super) collections: BytesTable<'txn>,
-    pub(super) heads: BytesTable<'txn>,
-    pub(super) vectors: BytesTable<'txn>,
-    pub(super) documents: BytesTable<'txn>,
-    pub(super) runs: BytesTable<'txn>,
-    pub(super) conflicts: BytesTable<'txn>,
-    pub(super) settled: BytesTable<'txn>,
-    pub(super) floor: BytesTable<'txn>,
-    pub(super) transactions: BytesTable<'txn>,
-    pub(super) hashes: BytesTable<'txn>,
-    pub(super) forks: BytesTable<'txn>,
-    pub(super) branches: BytesTable<'txn>,
-    pub(super) left: BytesTable<'txn>,
-    pub(super) joins: BytesTable<'txn>,
-    pub(super) staged: BytesTable<'txn>,
+    pub(super) meta: LazyTable<'txn>,
+    pub(super) origins: LazyTable<'txn>,
+    pub(super) collections: LazyTable<'txn>,
+    pub(super) heads: LazyTable<'txn>,
+    pub(super) vectors: LazyTable<'txn>,
+    pub(super) documents: LazyTable<'txn>,
+    pub(super) runs: LazyTable<'txn>,
+    pub(super) conflicts: LazyTable<'txn>,
+    pub(super) settled: LazyTable<'txn>,
+    pub(super) floor: LazyTable<'txn>,
+    pub(super) transactions: LazyTable<'txn>,
+    pub(super) hashes: LazyTable<'txn>,
+    pub(super) forks: LazyTable<'txn>,
+    pub(super) branches: LazyTable<'txn>,
+    pub(super) left: LazyTable<'txn>,
+    pub(super) joins: LazyTable<'txn>,
+    pub(super) staged: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
+    /// None of them is opened yet.
     pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Tables<'txn>> {
-        let open = |definition| txn.open_table(definition).map_err(db);
+        let table = |definition| LazyTable { txn, definition, open: OnceCell::new() };
         Ok(Tables {
-            meta: open(META)?,
-            origins: open(ORIGINS)?,
-            collections: open(COLLECTIONS)?,
-            heads: open(HEADS)?,
-            vectors: open(VECTORS)?,
-            documents: open(DOCUMENTS)?,
-            runs: open(RUNS)?,
-            conflicts: open(CONFLICTS)?,
-            settled: open(SETTLED)?,
-            floor: open(FLOOR)?,
-            transactions: open(TRANSACTIONS)?,
-            hashes: open(HASHES)?,
-            forks: open(FORKS)?,
-            branches: open(BRANCHES)?,
-            left: open(LEFT)?,
-            joins: open(JOINS)?,
-            staged: open(STAGED)?,
+            meta: table(META),
+            origins: table(ORIGINS),
+            collections: table(COLLECTIONS),
+            heads: table(HEADS),
+            vectors: table(VECTORS),
+            documents: table(DOCUMENTS),
+            runs: table(RUNS),
+            conflicts: table(CONFLICTS),
+            settled: table(SETTLED),
+            floor: table(FLOOR),
+            transactions: table(TRANSACTIONS),
+            hashes: table(HASHES),
+            forks: table(FORKS),
+            branches: table(BRANCHES),
+            left: table(LEFT),
+            joins: table(JOINS),
+            staged: table(STAGED),
         })
+    }
+}
+
+/// A table that is opened when it is first used. Most batches use few, and to open one costs a
+/// commit as much as to change something in it.
+pub(super) struct LazyTable<'txn> {
+    txn: &'txn WriteTransaction,
+    definition: Definition,
+    open: OnceCell<BytesTable<'txn>>,
+}
+
+impl<'txn> LazyTable<'txn> {
+    fn open(&self) -> Result<&BytesTable<'txn>, StorageError> {
+        if let Some(table) = self.open.get() {
+            return Ok(table);
+        }
+        let table = self.txn.open_table(self.definition).map_err(|err| match err {
+            TableError::Storage(err) => err,
+            err => StorageError::Corrupted(err.to_string()),
+        })?;
+        Ok(self.open.get_or_init(|| table))
+    }
+}
+
+/// A table that may be changed.
+pub(super) trait Writable<'txn> {
+    /// The table, open.
+    fn opened(&mut self) -> Result<&mut BytesTable<'txn>>;
+}
+
+impl<'txn> Writable<'txn> for BytesTable<'txn> {
+    fn opened(&mut self) -> Result<&mut BytesTable<'txn>> {
+        Ok(self)
+    }
+}
+
+impl<'txn> Writable<'txn> for LazyTable<'txn> {
+    fn opened(&mut self) -> Result<&mut BytesTable<'txn>> {
+        self.open().map_err(db)?;
+        Ok(self.open.get_mut().expect("just opened"))
+    }
+}
+
+impl ReadableTableMetadata for LazyTable<'_> {
+    fn stats(&self) -> Result<TableStats, StorageError> {
+        self.open()?.stats()
+    }
+
+    fn len(&self) -> Result<u64, StorageError> {
+        self.open()?.len()
+    }
+}
+
+type Bytes = &'static [u8];
+type Entry<'a> = (AccessGuard<'a, Bytes>, AccessGuard<'a, Bytes>);
+
+impl ReadableTable<Bytes, Bytes> for LazyTable<'_> {
+    fn get<'a>(
+        &self,
+        key: impl std::borrow::Borrow<&'a [u8]>,
+    ) -> Result<Option<AccessGuard<'_, Bytes>>, StorageError> {
+        self.open()?.get(key)
+    }
+
+    fn range<'a, KR>(
+        &self,
+        range: impl RangeBounds<KR> + 'a,
+    ) -> Result<redb::Range<'_, Bytes, Bytes>, StorageError>
+    where
+        KR: std::borrow::Borrow<&'a [u8]> + 'a,
+    {
+        self.open()?.range(range)
+    }
+
+    fn first(&self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.open()?.first()
+    }
+
+    fn last(&self) -> Result<Option<Entry<'_>>, StorageError> {
+        self.open()?.last()
     }
 }
 
@@ -182,13 +269,13 @@ pub(super) fn next_incarnation(txn: &ReadTransaction, collection: &str) -> Resul
 }
 
 /// Sets `key` to `value`.
-pub(super) fn set(table: &mut BytesTable<'_>, key: &[u8], value: &[u8]) -> Result<()> {
-    table.insert(key, value).map(drop).map_err(db)
+pub(super) fn set<'txn>(table: &mut impl Writable<'txn>, key: &[u8], value: &[u8]) -> Result<()> {
+    table.opened()?.insert(key, value).map(drop).map_err(db)
 }
 
 /// Removes `key`, if it is there.
-pub(super) fn unset(table: &mut BytesTable<'_>, key: &[u8]) -> Result<()> {
-    table.remove(key).map(drop).map_err(db)
+pub(super) fn unset<'txn>(table: &mut impl Writable<'txn>, key: &[u8]) -> Result<()> {
+    table.opened()?.remove(key).map(drop).map_err(db)
 }
 
 /// A collection number and an id.

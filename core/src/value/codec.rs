@@ -105,13 +105,35 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
 
 /// Decodes exactly one value that fills `bytes`; refuses every encoding but the canonical one.
 pub fn decode(bytes: &[u8]) -> Result<Value> {
-    read_all::<Build>(bytes)
+    match short_text(bytes) {
+        Some(text) => utf8(text).map(|text| Value::Text(text.to_owned())),
+        None => read_all::<Build>(bytes),
+    }
 }
 
 /// Checks that `bytes` are what [`decode`] accepts, without taking memory. Gives whether the
 /// value is a scalar.
 pub(crate) fn check_bytes(bytes: &[u8]) -> Result<bool> {
-    read_all::<Check>(bytes)
+    match short_text(bytes) {
+        Some(text) => utf8(text).map(|_| true),
+        None => read_all::<Check>(bytes),
+    }
+}
+
+/// The text in `bytes`, if they are a text of less than 256 bytes and nothing else, as most values
+/// are; not checked to be UTF-8.
+#[inline]
+fn short_text(bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [marker @ 0xa0..=0xbf, text @ ..] if text.len() == usize::from(marker & 0x1f) => Some(text),
+        [0xd9, len @ 32..=255, text @ ..] if text.len() == usize::from(*len) => Some(text),
+        _ => None,
+    }
+}
+
+#[inline]
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| bad("text that is not UTF-8"))
 }
 
 fn read_all<M: Make>(bytes: &[u8]) -> Result<M::Value> {
@@ -123,6 +145,7 @@ fn read_all<M: Make>(bytes: &[u8]) -> Result<M::Value> {
     }
 }
 
+#[cold]
 fn bad(what: &str) -> Error {
     Error::bad_txn(format!("malformed value: {what}"))
 }
@@ -215,6 +238,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let (head, rest) =
             self.rest.split_at_checked(len).ok_or_else(|| bad("it ends too early"))?;
@@ -222,6 +246,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         Ok(self.take(N)?.try_into().expect("took N bytes"))
     }
@@ -240,7 +265,9 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err(bad("nested too deep"));
         }
-        let scalar = match Marker::from_u8(self.array::<1>()?[0]) {
+        let (&first, rest) = self.rest.split_first().ok_or_else(|| bad("it ends too early"))?;
+        self.rest = rest;
+        let scalar = match Marker::from_u8(first) {
             Marker::Null => Value::Null,
             Marker::True => Value::Bool(true),
             Marker::False => Value::Bool(false),
@@ -308,8 +335,9 @@ impl<'a> Reader<'a> {
         Ok(M::scalar(scalar))
     }
 
+    #[inline]
     fn str(&mut self, len: u64) -> Result<&'a str> {
-        std::str::from_utf8(self.take(len as usize)?).map_err(|_| bad("text that is not UTF-8"))
+        utf8(self.take(len as usize)?)
     }
 
     fn items<M: Make>(&mut self, count: u64, depth: usize) -> Result<M::Value> {

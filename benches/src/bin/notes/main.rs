@@ -110,7 +110,9 @@ struct Rows {
     set_many: Figures,
     txns_per_sync: Figures,
     get: Figures,
+    get_processor: Figures,
     scan: Figures,
+    scan_processor: Figures,
 }
 
 fn main() -> Result<()> {
@@ -121,10 +123,10 @@ fn main() -> Result<()> {
         let mut stores = Stores::open(dir.path())?;
         load(&plan, &mut stores, &mut rows)?;
         if plan.has("W3") {
-            get(&plan, &mut stores, &mut rows.get)?;
+            get(&plan, &mut stores, &mut rows)?;
         }
         if plan.has("W4") {
-            scan(&plan, &mut stores, &mut rows.scan)?;
+            scan(&plan, &mut stores, &mut rows)?;
         }
         if plan.has("W2") {
             set(&plan, &mut stores, &mut rows.set)?;
@@ -162,7 +164,9 @@ fn print(plan: &Plan, rows: &Rows) {
     line("W2 of 64 writers, 1000 txns/s", &rows.set_many, ">= 0.4");
     line("   transactions a sync", &rows.txns_per_sync, ">= 16");
     line("W3 get, us", &rows.get, "<= 1.5");
+    line("   processor, us", &rows.get_processor, "<= 1.5");
     line("W4 scan, 1000 notes/s", &rows.scan, ">= 0.5");
+    line("   processor, us a note", &rows.scan_processor, "<= 2");
     if let Some(ratio) = rows.get.ratio("redb, a transaction each") {
         println!("\nW3 to redb with a read transaction for each get: {ratio:.2}");
     }
@@ -204,13 +208,14 @@ fn load(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
 
 /// Random notes, a thousand at a time, in turn; each reads others, so that none finds in the
 /// processor's caches what the one before it has read.
-fn get(plan: &Plan, stores: &mut Stores, figures: &mut Figures) -> Result<()> {
+fn get(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     let mut random = Seeded(SEED);
-    let mut rounds = [const { Vec::new() }; 4];
+    let mut rounds = [const { [Vec::new(), Vec::new()] }; 4];
     for _ in 0..plan.docs.div_ceil(GETS) {
         for (store, rounds) in rounds.iter_mut().enumerate() {
             let ids = ids((0..GETS).map(|_| random.below(plan.docs)));
             let (littoral, redb) = (&stores.littoral, &stores.redb);
+            let before = thread_time();
             let spent = match store {
                 0 => time(|| ids.iter().try_for_each(|id| littoral.get(id)))?,
                 _ if plan.alone => continue,
@@ -218,38 +223,47 @@ fn get(plan: &Plan, stores: &mut Stores, figures: &mut Figures) -> Result<()> {
                 2 => time(|| ids.iter().try_for_each(|id| redb.get(id)))?,
                 _ => time(|| stores.sqlite.get_many(&ids))?,
             };
-            rounds.push(spent.as_secs_f64() * 1e6 / GETS as f64);
+            for (each, spent) in rounds.iter_mut().zip([spent, thread_time() - before]) {
+                each.push(spent.as_secs_f64() * 1e6 / GETS as f64);
+            }
         }
     }
     let names = ["littoral", "redb", "redb, a transaction each", "sqlite"];
-    for (store, rounds) in names.into_iter().zip(rounds) {
-        if !rounds.is_empty() {
-            figures.note(store, median(rounds));
+    for (store, [wall, processor]) in names.into_iter().zip(rounds) {
+        if !wall.is_empty() {
+            rows.get.note(store, median(wall));
+            rows.get_processor.note(store, median(processor));
         }
     }
     Ok(())
 }
 
-fn scan(plan: &Plan, stores: &mut Stores, figures: &mut Figures) -> Result<()> {
+fn scan(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     const ROUNDS: usize = 5;
-    let mut rounds = [const { Vec::new() }; 3];
-    let rate = |scan: &dyn Fn() -> Result<u64>| -> Result<f64> {
-        let start = Instant::now();
-        match scan()? {
-            count if count == plan.docs => Ok(count as f64 / start.elapsed().as_secs_f64() / 1e3),
-            count => Err(format!("a scan gave {count} notes of {}", plan.docs).into()),
-        }
-    };
+    let mut rounds = [const { [Vec::new(), Vec::new()] }; 3];
     for _ in 0..ROUNDS {
-        rounds[0].push(rate(&|| stores.littoral.scan())?);
-        if !plan.alone {
-            rounds[1].push(rate(&|| stores.redb.scan())?);
-            rounds[2].push(rate(&|| stores.sqlite.scan())?);
+        for (store, [rates, processor]) in rounds.iter_mut().enumerate() {
+            if plan.alone && store > 0 {
+                continue;
+            }
+            let (start, before) = (Instant::now(), thread_time());
+            let count = match store {
+                0 => stores.littoral.scan()?,
+                1 => stores.redb.scan()?,
+                _ => stores.sqlite.scan()?,
+            };
+            let (spent, worked) = (start.elapsed(), thread_time() - before);
+            if count != plan.docs {
+                return Err(format!("a scan gave {count} notes of {}", plan.docs).into());
+            }
+            rates.push(count as f64 / spent.as_secs_f64() / 1e3);
+            processor.push(worked.as_secs_f64() * 1e6 / count as f64);
         }
     }
-    for (store, rounds) in ["littoral", "redb", "sqlite"].into_iter().zip(rounds) {
-        if !rounds.is_empty() {
-            figures.note(store, median(rounds));
+    for (store, [rates, processor]) in ["littoral", "redb", "sqlite"].into_iter().zip(rounds) {
+        if !rates.is_empty() {
+            rows.scan.note(store, median(rates));
+            rows.scan_processor.note(store, median(processor));
         }
     }
     Ok(())

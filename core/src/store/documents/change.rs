@@ -16,15 +16,17 @@ use super::{Head, Meter, cells_between, decode, no_first_run, runs_between, runs
 use crate::crdt::key::{self, Slot};
 use crate::crdt::layout::{run_key, size_of};
 use crate::crdt::places::{Beside, Found, Kinds, Places};
-use crate::crdt::{Batch, Cell, Changed, Effects, Flags, Layout, LtHash, Row, places};
+use crate::crdt::{
+    Batch, Cell, Changed, Effects, Flags, Fresh, Layout, LtHash, Op, Row, Stamp, places,
+};
 use crate::error::Result;
 use crate::id::{Hash, Origin};
 use crate::store::heads::Origins;
-use crate::store::tables::{self, BytesTable, db, set, unset};
+use crate::store::tables::{self, LazyTable, Writable, db, set, unset};
 
 /// The numbers that stand for origins, in a transaction that may add some.
 pub(in crate::store) struct Numbers<'a, 'txn> {
-    pub(in crate::store) table: &'a mut BytesTable<'txn>,
+    pub(in crate::store) table: &'a mut LazyTable<'txn>,
     /// Those of the last commit.
     pub(in crate::store) known: &'a Origins,
     /// All of them, once one was added.
@@ -51,8 +53,8 @@ impl Numbers<'_, '_> {
 
 /// One document, to be changed.
 pub(in crate::store) struct Writer<'a, 'txn> {
-    pub(in crate::store) documents: &'a mut BytesTable<'txn>,
-    pub(in crate::store) runs: &'a mut BytesTable<'txn>,
+    pub(in crate::store) documents: &'a mut LazyTable<'txn>,
+    pub(in crate::store) runs: &'a mut LazyTable<'txn>,
     pub(in crate::store) numbers: Numbers<'a, 'txn>,
     /// The digest of the collection's cells.
     pub(in crate::store) cells: &'a mut LtHash,
@@ -86,6 +88,35 @@ struct Run {
 }
 
 impl Writer<'_, '_> {
+    /// Applies the operations of the transaction at `stamp`.
+    pub(in crate::store) fn apply(mut self, ops: &[Op], stamp: &Stamp) -> Result<Change> {
+        if let Some(fresh) = Fresh::of(ops, stamp)
+            && let Some(change) = self.begin(&fresh)?
+        {
+            return Ok(change);
+        }
+        self.change(&Batch::of_ops(ops, stamp))
+    }
+
+    /// Writes a document that is new, in one look-up. Does nothing if it is there, or large.
+    fn begin(&mut self, fresh: &Fresh<'_>) -> Result<Option<Change>> {
+        if !self.layout.is_one_row(fresh.size()) {
+            return Ok(None);
+        }
+        let (number, after) = (self.numbers.number(fresh.origin())?, fresh.flags());
+        let (bytes, digest) = fresh.row(self.id, after, number);
+        let key = tables::document_key(self.number, self.id);
+        let documents = self.documents.opened()?;
+        let there = documents.insert(&key[..], &bytes[..]).map_err(db)?;
+        if let Some(there) = there.map(|there| there.value().to_vec()) {
+            set(documents, &key, &there)?;
+            return Ok(None);
+        }
+        self.meter.note_written(bytes.len());
+        self.cells.add(&digest);
+        Ok(Some(Change { before: Flags::default(), after, effects: Effects::default() }))
+    }
+
     /// Applies a batch.
     pub(in crate::store) fn change(mut self, batch: &Batch<'_>) -> Result<Change> {
         match self.stored()? {

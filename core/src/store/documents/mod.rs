@@ -146,8 +146,8 @@ pub(super) fn read(
 
 /// As [`read`], in a transaction that writes; empty if nothing of it is there.
 pub(super) fn read_in(
-    documents: &tables::BytesTable<'_>,
-    runs: &tables::BytesTable<'_>,
+    documents: &tables::LazyTable<'_>,
+    runs: &tables::LazyTable<'_>,
     origins: &Origins,
     number: u32,
     id: &str,

@@ -1,5 +1,7 @@
 //! A document in tables is the same as one in memory, whatever is done to it and in what order.
 
+use std::collections::BTreeMap;
+
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
@@ -63,13 +65,12 @@ impl Shelf {
 
     fn write(&mut self, change: impl FnOnce(Writer<'_, '_>) -> Result<Change>) -> Change {
         let txn = self.database.begin_write().unwrap();
-        let open = |definition| txn.open_table(definition).unwrap();
-        let (mut documents, mut runs) = (open(tables::DOCUMENTS), open(tables::RUNS));
-        let (mut table, mut changed) = (open(tables::ORIGINS), None);
+        let (mut tables, mut changed) = (tables::Tables::open(&txn).unwrap(), None);
+        let table = &mut tables.origins;
         let change = change(Writer {
-            documents: &mut documents,
-            runs: &mut runs,
-            numbers: Numbers { table: &mut table, known: &self.origins, changed: &mut changed },
+            documents: &mut tables.documents,
+            runs: &mut tables.runs,
+            numbers: Numbers { table, known: &self.origins, changed: &mut changed },
             cells: &mut self.cells,
             layout: self.layout,
             meter: &self.meter,
@@ -77,7 +78,7 @@ impl Shelf {
             id: ID,
         });
         let change = change.unwrap();
-        drop((documents, runs, table));
+        drop(tables);
         txn.commit().unwrap();
         change
     }
@@ -228,6 +229,17 @@ fn ops(rng: &mut Rng, row: &Row, stamp: &Stamp) -> Vec<Op> {
     ops
 }
 
+/// Of these the puts, as a transaction has them that begins a document.
+fn beginning(ops: Vec<Op>) -> Vec<Op> {
+    let puts = ops.into_iter().filter_map(|op| match op {
+        Op::Put { key, value } => Some((key, value)),
+        _ => None,
+    });
+    let mut puts: BTreeMap<Vec<u8>, Vec<u8>> = puts.collect();
+    puts.insert(key::slot(&[], Slot::MapMarker), Vec::new());
+    puts.into_iter().map(|(key, value)| Op::Put { key, value }).collect()
+}
+
 fn run(seed: u64, layout: Layout) {
     let mut rng = Rng(seed);
     let (mut shelf, mut row) = (Shelf::new(layout), Row::default());
@@ -258,9 +270,12 @@ fn run(seed: u64, layout: Layout) {
                 shelf.write(|writer| writer.replace(&row))
             }
             _ => {
-                let ops = ops(&mut rng, &row, &stamp);
+                let mut ops = ops(&mut rng, &row, &stamp);
+                if rng.below(if row.is_empty() { 2 } else { 20 }) == 0 {
+                    ops = beginning(ops);
+                }
                 let settled = row.apply_all(&ops, &stamp);
-                let change = shelf.write(|writer| writer.change(&Batch::of_ops(&ops, &stamp)));
+                let change = shelf.write(|writer| writer.apply(&ops, &stamp));
                 assert_eq!(change.effects.settled, settled, "{note}");
                 change
             }

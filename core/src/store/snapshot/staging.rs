@@ -19,7 +19,7 @@ use crate::crdt::join;
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, check_id};
 use crate::store::commit::lock;
-use crate::store::tables::{self, BytesTable, Tables, db, set, unset};
+use crate::store::tables::{self, LazyTable, Tables, Writable, db, set, unset};
 use crate::store::{Inner, Store};
 use crate::txn::snapshot::{Span, SpanDigest, SpanHasher, Staged, ViewHead, pack, unpack};
 
@@ -122,11 +122,8 @@ impl Store {
         }
         self.inner.commit_beside_heads(
             |txn| {
-                let (mut joins, mut staged) = (
-                    txn.open_table(tables::JOINS).map_err(db)?,
-                    txn.open_table(tables::STAGED).map_err(db)?,
-                );
-                drop_staging(&mut joins, &mut staged, collection)
+                let mut tables = Tables::open(txn)?;
+                drop_staging(&mut tables.joins, &mut tables.staged, collection)
             },
             |heads| {
                 heads.joining.remove(collection);
@@ -240,13 +237,13 @@ pub(in crate::store) fn save_before(
 
 /// Removes all that is staged of a collection.
 pub(in crate::store) fn drop_staging(
-    joins: &mut BytesTable<'_>,
-    staged: &mut BytesTable<'_>,
+    joins: &mut LazyTable<'_>,
+    staged: &mut LazyTable<'_>,
     collection: &str,
 ) -> Result<()> {
     unset(joins, collection.as_bytes())?;
     let (start, end) = range(collection, &Span::default());
-    staged.retain_in::<&[u8], _>(&start[..]..&end[..], |_, _| false).map_err(db)
+    staged.opened()?.retain_in::<&[u8], _>(&start[..]..&end[..], |_, _| false).map_err(db)
 }
 
 /// Some of what is staged of a collection, after the id `after`.
