@@ -1,6 +1,5 @@
 //! What is besieged: a node in a process of its own, and two honest ones that sync through it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,7 +39,7 @@ pub(crate) fn member(n: u8) -> NodeKey {
     NodeKey::from_seed([100 + n; 32])
 }
 
-pub(crate) const MEMBERS: u8 = 40;
+pub(crate) const MEMBERS: u8 = 52;
 pub(crate) const READER: u8 = MEMBERS - 1;
 /// From here on they are honest.
 pub(crate) const NEWCOMER: u8 = MEMBERS - 4;
@@ -121,9 +120,9 @@ impl Town {
         ask("GET", &format!("{}/status", self.node.url), &[], None).body
     }
 
-    pub(crate) fn kept_off(&self) -> BTreeMap<String, u64> {
-        let told = self.status()["running"]["kept_off"].clone();
-        serde_json::from_value(told).expect("counts by kind")
+    /// What the honest two hold.
+    pub(crate) fn stores(&self) -> [Store; 2] {
+        std::array::from_fn(|n| self.honest[n].store.clone())
     }
 
     /// The most memory that the node has had, in MiB, and its open files. Linux tells.
