@@ -142,9 +142,10 @@ impl TailOut {
         self.phase = Phase::Open;
         self.withholds = false;
         self.cursor = cursor;
-        self.peer_has = self.heard.clone();
-        for (origin, head) in held.iter() {
-            raise(&mut self.peer_has, Dot { origin: *origin, seq: head.seq });
+        // Built at once it takes half the memory, and of some peers it is large.
+        self.peer_has = held.iter().map(|(origin, head)| (*origin, head.seq)).collect();
+        for (origin, seq) in &self.heard {
+            raise(&mut self.peer_has, Dot { origin: *origin, seq: *seq });
         }
         (self.drained, self.told, self.announced) = (false, false, false);
         self.forget_flight();

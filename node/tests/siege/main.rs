@@ -77,9 +77,11 @@ impl Attack {
         self.tries.load(Ordering::Relaxed)
     }
 
-    /// Whether a flood goes on: at least so many times, and as long as the honest are at work.
+    /// Whether a flood goes on: at least so many times, and as long as the honest are at work; in
+    /// the short form not many more, or the node is at work on them for long.
     pub(crate) fn goes_on(&self, least: u64) -> bool {
-        self.last() < least || !self.enough.load(Ordering::Relaxed)
+        let most = if is_long() { u64::MAX } else { 4 * least };
+        self.last() < least || (self.last() < most && !self.enough.load(Ordering::Relaxed))
     }
 
     /// Members who attack at once.
@@ -193,10 +195,10 @@ impl Siege {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let peaceful = (0..4).map(|_| town.round()).skip(1).collect();
         println!(
-            "share: honest throughput against that without an attack; MiB: the most the node had\n\
-             meanwhile\n\n\
-             {:<30} {:<8} {:>7}  {:<18} {:>5} {:>6}  how it ended",
-            "attack", "by", "tries", "counted as", "share", "MiB"
+            "share: honest throughput against that without an attack; CPU s and MiB: of the node,\n\
+             seconds and the most memory\n\n\
+             {:<30} {:<8} {:>7}  {:<18} {:>5} {:>6} {:>5}  how it ended",
+            "attack", "by", "tries", "counted as", "share", "CPU s", "MiB"
         );
         let (besieged, lasting) = Default::default();
         let (next_member, tries, passed, memory) = Default::default();
@@ -271,6 +273,7 @@ impl Siege {
             return;
         }
         self.town.forget_memory();
+        let before = self.town.cpu();
         let begun = self.runtime.spawn(how(attack.clone()));
         self.town.until("the attack has begun", || attack.last() > 0 || begun.is_finished());
         let rounds = if is_long() { ROUNDS[0] } else { ROUNDS[1] };
@@ -282,7 +285,7 @@ impl Siege {
         let ended = self.runtime.block_on(begun).unwrap_or_else(|err| panic!("{name}: {err}"));
         counted.holds(name, &self.town, &attack);
         self.besieged.push(took);
-        self.row(name, by, &attack, counted, Some(took), &ended);
+        self.row(name, by, &attack, counted, Some((took, self.town.cpu() - before)), &ended);
     }
 
     /// An attack that takes its time, while others go on.
@@ -306,17 +309,18 @@ impl Siege {
         by: &str,
         attack: &Attack,
         counted: Counted,
-        took: Option<Duration>,
+        took: Option<(Duration, f64)>,
         ended: &str,
     ) {
         let tries = attack.last();
         self.tries += tries;
-        let share = took.map_or("".to_owned(), |took| format!("{:.2}", self.share(took)));
+        let share = took.map(|(took, all)| format!("{:.2} {all:>6.1}", self.share(took)));
+        let share = share.unwrap_or_default();
         let counted = counted.kind();
         let memory = self.town.memory_and_files().map_or(0, |(mib, _)| mib);
         self.memory = self.memory.max(memory);
         println!(
-            "{name:<30} {by:<8} {tries:>7}  {counted:<18} {share:>5} {memory:>6}  {ended:.70}"
+            "{name:<30} {by:<8} {tries:>7}  {counted:<18} {share:>12} {memory:>5}  {ended:.70}"
         );
         assert!(memory <= MEMORY_MIB, "the node has had {memory} MiB of memory");
         self.passed += 1;

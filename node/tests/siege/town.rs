@@ -135,6 +135,15 @@ impl Town {
         Some((kib / 1024, files))
     }
 
+    /// The seconds of a processor that the node has taken. Linux tells.
+    pub(crate) fn cpu(&self) -> f64 {
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.node.child.id()));
+        let told = told.unwrap_or_default();
+        let after = told.rsplit(')').next().unwrap_or_default();
+        let ticks = after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+        ticks.sum::<f64>() / 100.0
+    }
+
     /// Begins to measure the most memory anew, where that is allowed.
     pub(crate) fn forget_memory(&self) {
         let _ = std::fs::write(format!("/proc/{}/clear_refs", self.node.child.id()), "5");

@@ -33,9 +33,12 @@ pub(super) struct RosterTalk {
     own: Option<Rights>,
     /// The peer knows other statements, and is to be told which are known here.
     differs: bool,
-    /// What the peer knows, if it is to get the rest. Both are answered when the peer takes what it
-    /// was sent before, and only what it said last: so much for so little must not pile up.
+    /// What the peer knows, if it is to get the rest.
     knows: Option<Vec<Hash>>,
+    /// What the peer knows has changed, and it is to hear again what is held here. As the two above,
+    /// this is done when the peer takes what it was sent before, and once for all that it said until
+    /// then: so much for so little must not pile up.
+    again: bool,
     /// Bytes of statements of the peer that are being kept, while they are.
     hearing: Option<usize>,
     /// Statements of the peer that wait for that: they are kept together.
@@ -57,7 +60,7 @@ impl RosterTalk {
 
     /// Whether the peer waits for an answer.
     pub(super) fn is_asked(&self) -> bool {
-        self.differs || self.knows.is_some()
+        self.differs || self.again || self.knows.is_some()
     }
 }
 
@@ -122,21 +125,23 @@ impl Session {
             )),
             Some((_, ours)) => {
                 self.roster.differs = ours != digest;
-                match before.is_some_and(|before| before != digest) {
-                    true => self.ask_again(source),
-                    false => Ok(()),
-                }
+                self.roster.again |= before.is_some_and(|before| before != digest);
+                Ok(())
             }
         }
     }
 
     /// Answers what the peer last said of its roster, if that differs.
-    pub(super) fn say_what_is_known(&mut self, source: &dyn Source) {
+    pub(super) fn say_what_is_known(&mut self, source: &dyn Source) -> Outcomes {
         if std::mem::take(&mut self.roster.differs) {
             self.say(&Control::Known { hashes: source.statements_held() });
         }
         if let Some(known) = self.roster.knows.take() {
             self.send_statements(&known, source);
+        }
+        match std::mem::take(&mut self.roster.again) {
+            true => self.ask_again(source),
+            false => Ok(()),
         }
     }
 

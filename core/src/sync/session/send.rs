@@ -35,7 +35,7 @@ impl Session {
 
     /// Sends one frame of the next lane that has one.
     pub(super) fn pump(&mut self, source: &dyn Source) -> Outcomes {
-        self.say_what_is_known(source);
+        self.say_what_is_known(source)?;
         while self.output.is_empty() {
             let Some(name) = self.next_ready() else { return self.answer_next(source) };
             let unacked: usize = self.lanes.values().map(|lane| lane.out.unacked()).sum();
