@@ -341,6 +341,11 @@ impl Siege {
         }
         self.town.round();
         self.town.agree();
+        // Nobody's attack has the node end a link with an honest one.
+        for honest in self.town.stores() {
+            let endings = self.town.endings(&honest.node_id());
+            assert!(endings.is_empty(), "the node ended links with an honest one: {endings:#?}");
+        }
         let kept_off = kept_off(&self.town.node.url);
         let shown = self.town.here.ok(&["--url", &self.town.node.url, "status"]);
         assert!(

@@ -64,7 +64,10 @@ impl Town {
         }
         store.close().unwrap();
         drop((bulk, store));
-        let node = here.run("hub", &[]);
+        let log = std::fs::File::create(here.path("log")).unwrap();
+        let node = here.run_with("hub", &[], |command| {
+            command.env("LITTORAL_LOG", "littoral=info").stderr(log);
+        });
         let at: SocketAddr = node.listen.parse().unwrap();
         let honest = keys.map(|key| Honest::joins(key, hub, at));
         let town = Town { here, node, at, hub, honest, rounds: AtomicU32::new(0) };
@@ -113,6 +116,14 @@ impl Town {
             known && one.store.collection("notes").unwrap().len() == held()
         });
         held() as usize
+    }
+
+    /// What the node said when links with somebody ended, and the lines before the last.
+    pub(crate) fn endings(&self, peer: &NodeId) -> Vec<String> {
+        let log = std::fs::read_to_string(self.here.path("log")).unwrap();
+        let short = peer.short();
+        let of = |line: &&str| line.contains("link ended") && line.contains(&short);
+        log.lines().filter(of).map(str::to_owned).collect()
     }
 
     /// What the node tells of itself.
