@@ -176,8 +176,28 @@ pub const MAX_LOGGED_REFUSALS: u64 = 10;
 /// Bytes that QUIC holds for one link, in each direction: all that a session leaves
 /// unacknowledged and a control frame, so that control never waits for room behind tails.
 pub const LINK_WINDOW_BYTES: usize = SYNC_LINK_WINDOW_BYTES + MAX_TXN_BYTES + MAX_CONTROL_BYTES;
-/// Bytes that wait to be handed to QUIC on one link: what its receiver would hold at most.
-pub const MAX_LINK_QUEUE_BYTES: usize = SYNC_RECEIVE_BYTES;
+/// Bytes that QUIC holds for all links together, in each direction: each link has an equal share of
+/// them, up to `LINK_WINDOW_BYTES`,
+pub const MAX_NETWORK_WINDOW_BYTES: usize = 256 << 20;
+/// but never less than this.
+pub const MIN_LINK_WINDOW_BYTES: usize = 512 << 10;
+/// Bytes that wait to be handed to QUIC on one link, above which no more of tails and snapshots is
+/// made ready for it.
+pub const SEND_AHEAD_BYTES: usize = 1 << 20;
+/// Bytes that wait to be handed to QUIC on one link: the vectors of all its collections, and one
+/// largest frame beyond what is made ready ahead.
+pub const MAX_LINK_QUEUE_BYTES: usize =
+    60 * MAX_LINK_VECTOR_ENTRIES + SEND_AHEAD_BYTES + MAX_FRAME_BYTES + MAX_CONTROL_BYTES;
+/// Bytes that all links hold together besides what QUIC does: what was received and is not applied,
+/// what is remembered of peers, what waits to be handed to QUIC. Above it the link that holds the
+/// most is ended.
+pub const MAX_NETWORK_HELD_BYTES: usize = 256 << 20;
+/// Bytes that all links hold together, above which those that have more than their share to apply
+/// read no more of tails until less is left.
+pub const NETWORK_TIGHT_BYTES: usize = MAX_NETWORK_HELD_BYTES / 2;
+/// What each entry of a peer's vector that a link remembers counts in that: the memory that it takes,
+/// about, and not the bytes of the message.
+pub const VECTOR_ENTRY_BYTES: usize = 200;
 /// Longest piece of a stream that is read at once.
 pub const READ_CHUNK_BYTES: usize = 64 << 10;
 /// Pieces of all tails of a link that wait for its session.
@@ -263,6 +283,12 @@ const _: () =
     assert!(MAX_LOG_BATCH_BYTES > MAX_TXN_BYTES && COMMIT_BATCH_BYTES < MAX_LOG_BATCH_BYTES);
 const _: () = assert!(SYNC_BATCH_BYTES <= SYNC_WINDOW_BYTES);
 const _: () = assert!(SYNC_WINDOW_BYTES <= SYNC_LINK_WINDOW_BYTES);
+// One link alone meets its own limits before that of all.
+const _: () = assert!(SYNC_RECEIVE_BYTES <= MAX_NETWORK_HELD_BYTES);
+const _: () = assert!(VECTOR_ENTRY_BYTES * MAX_LINK_VECTOR_ENTRIES <= MAX_NETWORK_HELD_BYTES);
+const _: () = assert!(MAX_LINK_QUEUE_BYTES <= MAX_NETWORK_HELD_BYTES);
+const _: () = assert!(SYNC_BATCH_BYTES <= MIN_LINK_WINDOW_BYTES / 2);
+const _: () = assert!(LINK_WINDOW_BYTES <= MAX_NETWORK_WINDOW_BYTES);
 const _: () = assert!(MAX_TXN_BYTES <= SYNC_LINK_WINDOW_BYTES);
 // A vector at its limit fits into one control frame: 60 bytes an entry, and a name.
 const _: () = assert!(60 * MAX_VECTOR_ENTRIES + 1024 <= MAX_CONTROL_BYTES);

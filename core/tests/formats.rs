@@ -427,9 +427,11 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES MAX_TICKET_CHARS MAX_TICKET_ADDRESSES
         STRANGER_WINDOW_BYTES MAX_JOIN_BYTES MAX_WELCOME_BYTES WELCOME_STATEMENTS_BYTES MAX_JOINING
         JOIN_TIMEOUT_MS MAX_JOIN_ATTEMPTS JOIN_ATTEMPT_MS OUTLINE_ABOVE MAX_OUTLINE_BUCKETS
+        MAX_NETWORK_HELD_BYTES MAX_NETWORK_WINDOW_BYTES MIN_LINK_WINDOW_BYTES SEND_AHEAD_BYTES
+        MAX_LINK_QUEUE_BYTES
     };
     let mut named = BTreeSet::new();
-    for text in [page("FORMAT.md"), page("PROTOCOL.md")] {
+    for text in [page("FORMAT.md"), page("PROTOCOL.md"), page("SECURITY.md")] {
         for (at, _) in text.match_indices("` (") {
             let name = text[..at].rsplit('`').next().unwrap();
             let number: String = text[at + 3..].chars().take_while(|c| *c != ')').collect();

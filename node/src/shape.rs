@@ -510,3 +510,16 @@ pub(crate) struct ErrorShape {
     /// For people.
     pub(crate) message: String,
 }
+
+/// Why a text is not JSON, or not of a shape: without what is in it, which serde's own words show.
+pub(crate) fn why_not(err: &serde_json::Error) -> String {
+    let place = format!("at line {} column {}", err.line(), err.column());
+    let said = err.to_string();
+    match err.classify() {
+        serde_json::error::Category::Data if said.starts_with("missing field") => said,
+        serde_json::error::Category::Data => {
+            format!("a value of another kind than is asked for, {place}")
+        }
+        _ => said,
+    }
+}

@@ -18,6 +18,8 @@ use littoral::clock::Timestamp;
 use littoral::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::shape::why_not;
+
 const FILE: &str = "http-tokens.json";
 /// What every token begins with, so that one that leaked is recognised.
 const PREFIX: &str = "littoral_";
@@ -138,7 +140,7 @@ impl Tokens {
     pub(crate) fn list(&self) -> Result<Vec<Token>> {
         match fs::read(&self.path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|err| {
-                let sentence = format!("{} makes no sense: {err}", self.path.display());
+                let sentence = format!("{} makes no sense: {}", self.path.display(), why_not(&err));
                 Error::new(ErrorKind::Corrupt, sentence)
             }),
             Err(err) if err.kind() == IoKind::NotFound => Ok(Vec::new()),

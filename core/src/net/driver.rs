@@ -7,9 +7,11 @@
 //! Invariants:
 //! 1. Control arrivals are looked at before tails, and a commit before tails too: a large
 //!    first sync does not delay acknowledgements or live changes.
-//! 2. The driver never waits for a stream to take bytes. What it has queued is bounded by
-//!    the session's windows; a link that exceeds [`MAX_LINK_QUEUE_BYTES`] is closed, and so is
-//!    one whose peer lets us open none of [`MAX_LINK_STREAMS`] streams that it asks for.
+//! 2. The driver never waits for a stream to take bytes. While [`SEND_AHEAD_BYTES`] are queued it
+//!    asks the session for no more of tails and snapshots; a link whose queue exceeds
+//!    [`MAX_LINK_QUEUE_BYTES`] all the same is closed, and so is one whose peer lets us open none of
+//!    [`MAX_LINK_STREAMS`] streams that it asks for, and the one that holds the most if all links
+//!    hold too much (see `holdings`).
 //! 3. The session reads the store, so it runs where blocking is allowed.
 //! 4. A panic in any task of a link ends that link and nothing else.
 //! 5. A goodbye is given time to arrive before the connection is closed under it.
@@ -26,6 +28,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::blocking::{self, Calls};
 use super::counts::Counts;
 use super::ending::Ending;
+use super::holdings::{Holdings, Share};
 use super::link::{Entry, View, Wish};
 use super::outside::Outside;
 use super::status::Troubles;
@@ -33,7 +36,8 @@ use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Wr
 use super::transport;
 use crate::id::NodeId;
 use crate::limits::{
-    GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, READ_QUEUE_CHUNKS,
+    GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, MAX_TXN_BYTES, READ_QUEUE_CHUNKS,
+    SEND_AHEAD_BYTES,
 };
 use crate::replica::{self, Replica};
 use crate::sync::door::{
@@ -61,6 +65,8 @@ pub(super) struct Site {
     pub(super) counts: Counts,
     /// Room for calls that work on the store.
     pub(super) calls: Arc<Semaphore>,
+    /// What all links hold.
+    pub(super) holdings: Arc<Holdings>,
 }
 
 /// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
@@ -89,6 +95,8 @@ enum Signal {
     Committed,
     Leave,
     Tick,
+    /// There is room in the queue again, or the link's share has changed.
+    Room,
     Lost(ConnectionError),
 }
 
@@ -109,6 +117,9 @@ struct Driver {
     on_ready: Option<Box<dyn FnOnce() + Send>>,
     openings: Openings,
     queued: Queued,
+    /// Whether the queue was full when the session was last asked.
+    held_back: bool,
+    share: Share,
     writers: BTreeMap<StreamId, Writer>,
     /// Of each stream that is read, what keeps it being read.
     readers: BTreeMap<StreamId, oneshot::Sender<()>>,
@@ -148,6 +159,7 @@ impl Driver {
         Driver {
             session: Session::new(config, now_ms(&site)),
             commits: site.commits.subscribe(),
+            share: site.holdings.begin(),
             heard: 0,
             wishes: entry.wishes(),
             shown_at: site.epoch,
@@ -157,6 +169,7 @@ impl Driver {
             on_ready: Some(on_ready),
             openings,
             queued: Queued::default(),
+            held_back: false,
             writers: BTreeMap::new(),
             readers: BTreeMap::new(),
             control: mpsc::channel(READ_QUEUE_CHUNKS),
@@ -173,6 +186,7 @@ impl Driver {
     async fn run(&mut self) -> Ending {
         blocking::here(|| self.begin());
         loop {
+            self.account();
             self.show();
             if let Some(ending) = self.ending.take() {
                 return ending;
@@ -185,23 +199,27 @@ impl Driver {
     /// The control stream is the first to be opened, whatever the session says first.
     fn begin(&mut self) {
         self.heard = *self.commits.borrow_and_update();
+        self.take_share();
         self.writer(StreamId::Control);
         self.poll();
     }
 
     async fn next(&mut self) -> Signal {
         let deadline = self.deadline();
+        let tight = self.share.is_tight(self.session.unapplied());
         tokio::select! {
             biased;
             () = unwanted(&mut self.wishes), if !self.leaving => Signal::Leave,
             Some((id, arrival)) = self.control.1.recv() => Signal::Arrived(id, arrival),
             Some(end) = self.tasks.join_next() => Signal::Task(end),
             _ = self.commits.changed() => Signal::Committed,
+            () = self.queued.below(SEND_AHEAD_BYTES), if self.held_back => Signal::Room,
+            () = self.share.changed() => Signal::Room,
             opened = self.connection.accept_uni() => match opened {
                 Ok(stream) => Signal::Opened(stream),
                 Err(error) => Signal::Lost(error),
             },
-            Some((id, arrival)) = self.tails.1.recv() => Signal::Arrived(id, arrival),
+            Some((id, arrival)) = self.tails.1.recv(), if !tight => Signal::Arrived(id, arrival),
             () = sleep_until(deadline) => Signal::Tick,
         }
     }
@@ -224,8 +242,11 @@ impl Driver {
             if self.ending.is_some() {
                 return;
             }
-            let arrived = self.control.1.try_recv().or_else(|_| self.tails.1.try_recv());
-            next = arrived.ok().map(|(id, arrival)| Signal::Arrived(id, arrival));
+            let mut arrived = self.control.1.try_recv().ok();
+            if arrived.is_none() && !self.share.is_tight(self.session.unapplied()) {
+                arrived = self.tails.1.try_recv().ok();
+            }
+            next = arrived.map(|(id, arrival)| Signal::Arrived(id, arrival));
         }
         if let Some(signal) = next {
             self.hear(signal);
@@ -262,6 +283,7 @@ impl Driver {
                 self.handle(Input::Leave);
             }
             Signal::Tick => self.handle(Input::Tick),
+            Signal::Room => self.take_share(),
             Signal::Lost(error) => self.ending = Some(Ending::lost(&error)),
         }
     }
@@ -323,8 +345,32 @@ impl Driver {
     /// Carries out all that the session has to say.
     fn poll(&mut self) {
         while self.ending.is_none() {
-            let Some(output) = self.session.poll(&*self.site.replica) else { return };
+            let replica = &*self.site.replica;
+            self.held_back = self.queued.bytes() >= SEND_AHEAD_BYTES;
+            let output = match self.held_back {
+                true => self.session.poll_said(replica),
+                false => self.session.poll(replica),
+            };
+            let Some(output) = output else { return };
             self.carry_out(output);
+        }
+    }
+
+    /// Takes as much of what all links may hold as is this one's by now. Of QUIC's window half is
+    /// for tails, so that control and snapshots find room beside them; a largest transaction is let
+    /// through alone.
+    fn take_share(&mut self) {
+        let window = self.share.window();
+        transport::set_windows(&self.connection, window);
+        self.session.set_window(window.saturating_sub(MAX_TXN_BYTES).max(window / 2));
+    }
+
+    /// Tells what the link holds, and ends it if all hold too much and it the most.
+    fn account(&mut self) {
+        self.share.holds(self.session.held_bytes() + self.queued.bytes());
+        if self.share.is_over() && self.ending.is_none() {
+            let reason = "all links together hold too much, and this one the most".to_owned();
+            self.ending = Some(Ending::said(CloseCode::Limit, reason, false));
         }
     }
 

@@ -27,6 +27,7 @@ mod counts;
 mod dial;
 mod driver;
 mod ending;
+mod holdings;
 mod joining;
 mod knocks;
 mod link;

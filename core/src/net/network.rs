@@ -128,7 +128,8 @@ impl Network {
         let epoch = tokio::time::Instant::now();
         let us = replica.node_key().id();
         let (counts, calls) = (Counts::default(), Arc::new(Semaphore::new(MAX_NETWORK_CALLS)));
-        let site = Site { replica, us, commits, epoch, outside, counts, calls };
+        let holdings = Arc::default();
+        let site = Site { replica, us, commits, epoch, outside, counts, calls, holdings };
         let shared = Arc::new(Shared::new(site, handle));
         Network { shared, runtime: Mutex::default(), _watching: watching }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::limits::READ_CHUNK_BYTES;
 use crate::sync::door::StreamId;
@@ -34,20 +34,36 @@ const NOT_WANTED: VarInt = VarInt::from_u32(0);
 
 /// Bytes given to the writers of a link and not yet taken by QUIC.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Queued(Arc<AtomicUsize>);
+pub(super) struct Queued(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: AtomicUsize,
+    /// The driver waits for room.
+    less: Notify,
+}
 
 impl Queued {
     /// How many there are.
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn remove(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // Whoever asks next is told, if nobody waits just now.
+        self.0.less.notify_one();
+    }
+
+    /// Returns when there are fewer.
+    pub(super) async fn below(&self, bytes: usize) {
+        while self.bytes() >= bytes {
+            self.0.less.notified().await;
+        }
     }
 }
 

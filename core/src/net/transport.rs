@@ -90,12 +90,18 @@ fn reserved() -> TransportConfig {
     config
 }
 
-/// Gives a connection all the room that a link needs, once the peer's key is known. QUIC takes
+/// Gives a connection all the streams that a link needs, once the peer's key is known. QUIC takes
 /// memory for each stream that may be opened: some hundreds of bytes times thousands, which are not
 /// for whoever knocks.
 pub(super) fn welcome(connection: &Connection) {
     connection.set_max_concurrent_uni_streams(VarInt::from_u32(MAX_LINK_STREAMS as u32 + 1));
-    connection.set_receive_window(VarInt::from_u32(LINK_WINDOW_BYTES as u32));
+}
+
+/// What QUIC may hold for a link, in each direction. What the peer was already told that it may send
+/// stays allowed.
+pub(super) fn set_windows(connection: &Connection, bytes: usize) {
+    connection.set_receive_window(VarInt::from_u32(u32::try_from(bytes).unwrap_or(u32::MAX)));
+    connection.set_send_window(bytes as u64);
 }
 
 /// A node that was killed and comes back at the same address tells its peers so by a

@@ -645,18 +645,16 @@ fn read_collections(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Digests>
 
 fn read_vector(reader: &mut Reader<'_>) -> Result<Vector> {
     let count = at_most(reader, MAX_VECTOR_ENTRIES, "entries of a vector")?;
-    let mut vector = Vector::new();
-    let mut last = None;
+    let mut entries: Vec<(Origin, Head)> = Vec::new();
     for _ in 0..count {
         let origin = Origin::from_bytes(&reader.array()?);
         let head = read_head(reader)?;
-        if last >= Some(origin) {
+        if entries.last().is_some_and(|(last, _)| *last >= origin) {
             return Err(reader.bad("origins out of order"));
         }
-        last = Some(origin);
-        vector.advance(origin, head);
+        entries.push((origin, head));
     }
-    Ok(vector)
+    Ok(Vector::of_ascending(entries))
 }
 
 fn read_head(reader: &mut Reader<'_>) -> Result<Head> {

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
-    OUTLINE_ABOVE, SYNC_RECEIVE_BYTES,
+    OUTLINE_ABOVE, SYNC_LINK_WINDOW_BYTES, SYNC_RECEIVE_BYTES, VECTOR_ENTRY_BYTES,
 };
 
 use super::door::{Config, Event, Input, Offence, Output, Progress, StreamId, Wanted};
@@ -85,6 +85,8 @@ pub struct Session {
     starved: BTreeSet<String>,
     /// The lane that sent last.
     turn: String,
+    /// Bytes of all lanes together that may be unacknowledged.
+    window: usize,
     acks: BTreeMap<String, Position>,
     /// Lanes whose peer has shown what it has.
     shown: BTreeSet<String>,
@@ -144,6 +146,7 @@ impl Session {
             ready: BTreeSet::new(),
             starved: BTreeSet::new(),
             turn: String::new(),
+            window: SYNC_LINK_WINDOW_BYTES,
             acks: BTreeMap::new(),
             shown: BTreeSet::new(),
             tickets: BTreeMap::new(),
@@ -193,6 +196,37 @@ impl Session {
         }
     }
 
+    /// As [`Session::poll`], but makes nothing ready of tails, snapshots and the roster: for as long
+    /// as the peer does not take what it was sent before. However much it asks for, no more is held
+    /// for it then.
+    pub fn poll_said(&mut self, source: &dyn Source) -> Option<Output> {
+        if self.state == State::Ready && self.output.is_empty() {
+            self.flush_acks();
+        }
+        match self.state {
+            State::Fresh => self.poll(source),
+            _ => self.output.pop_front(),
+        }
+    }
+
+    /// How many bytes may be unacknowledged on this link from now on, at most
+    /// `SYNC_LINK_WINDOW_BYTES`: where many links share what there is.
+    pub fn set_window(&mut self, bytes: usize) {
+        self.window = bytes.min(SYNC_LINK_WINDOW_BYTES);
+        self.ready.append(&mut self.starved);
+    }
+
+    /// Bytes that are held of what the peer has sent, and for what it is to be told.
+    pub fn held_bytes(&self) -> usize {
+        let serving: usize = self.lanes.values().map(|lane| lane.serving.held()).sum();
+        self.received() + serving + self.entries() * VECTOR_ENTRY_BYTES
+    }
+
+    /// Bytes of transactions that wait to be applied: they become less without the peer's doing.
+    pub fn unapplied(&self) -> usize {
+        self.lanes.values().map(|lane| lane.tail.unapplied()).sum()
+    }
+
     /// When a [`Input::Tick`] is due, on the same clock as `now_ms`.
     pub fn deadline_ms(&self) -> Option<u64> {
         match self.state {
@@ -217,6 +251,7 @@ impl Session {
         };
         settled
             && self.is_roster_settled()
+            && !self.roster.is_asked()
             && self.state == State::Ready
             && self.lanes.values().all(idle)
     }
@@ -292,9 +327,9 @@ impl Session {
                 self.told_branches(&collection, branches, source)?;
             }
             (_, Control::Roster { founder, digest }) => {
-                self.told_roster(founder, digest, source)?
+                self.told_roster(founder, digest, source)?;
             }
-            (_, Control::Known { hashes }) => self.send_statements(&hashes, source)?,
+            (_, Control::Known { hashes }) => self.roster.knows(hashes),
             (_, Control::Statements { statements }) => self.hear_statements(statements)?,
             (_, Control::Halt { collection, offence, reason }) => {
                 self.refused(&collection, offence, reason)?;
@@ -450,10 +485,7 @@ impl Session {
     }
 
     fn check_room(&self, more: usize) -> Outcomes {
-        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held() + lane.forks.held();
-        let unapplied: usize = self.lanes.values().map(held).sum();
-        let held = unapplied + self.streams.bytes() + self.control.len() + self.roster.held();
-        match held.saturating_add(more) > SYNC_RECEIVE_BYTES {
+        match self.received().saturating_add(more) > SYNC_RECEIVE_BYTES {
             true => Err(breach(format!(
                 "more than {SYNC_RECEIVE_BYTES} bytes sent without waiting for acknowledgements"
             ))),
@@ -461,8 +493,20 @@ impl Session {
         }
     }
 
+    /// Bytes of the peer that are held.
+    fn received(&self) -> usize {
+        let held = |lane: &Lane| lane.tail.unapplied() + lane.joining.held() + lane.forks.held();
+        let of_lanes: usize = self.lanes.values().map(held).sum();
+        of_lanes + self.streams.bytes() + self.control.len() + self.roster.held()
+    }
+
+    /// Entries of all vectors of the peer that are remembered.
+    fn entries(&self) -> usize {
+        self.lanes.values().map(Lane::entries).sum()
+    }
+
     fn check_entries(&self) -> Outcomes {
-        let entries: usize = self.lanes.values().map(Lane::entries).sum();
+        let entries = self.entries();
         match entries > MAX_LINK_VECTOR_ENTRIES {
             true => Err(failure(
                 CloseCode::Limit,

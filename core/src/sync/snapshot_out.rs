@@ -129,6 +129,12 @@ impl SnapshotOut {
         Ok(Reply { stream, bytes, last: false })
     }
 
+    /// Bytes of a document that is sent part by part, and kept for that.
+    pub(super) fn held(&self) -> usize {
+        let large = self.serving.as_ref().and_then(|serving| serving.large.as_ref());
+        large.map_or(0, |(_, packed)| packed.len())
+    }
+
     /// Whether a question waits for its answer.
     pub(super) fn is_asked(&self) -> bool {
         let asked = |serving: &Serving| serving.begun.is_none() || !serving.questions.is_empty();

@@ -30,9 +30,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Head, Origin, Position, Seq, ShortHash, Vector};
-use crate::limits::{
-    MAX_TXN_BYTES, SYNC_BATCH_BYTES, SYNC_LINK_WINDOW_BYTES, SYNC_SMALL_BYTES, SYNC_WINDOW_BYTES,
-};
+use crate::limits::{MAX_TXN_BYTES, SYNC_BATCH_BYTES, SYNC_SMALL_BYTES, SYNC_WINDOW_BYTES};
 
 use super::message::{Tail, Txn};
 use super::{Page, Record, Source};
@@ -148,9 +146,10 @@ impl TailOut {
         self.withholds = false;
         self.covered = None;
         self.cursor = cursor;
-        self.peer_has = self.heard.clone();
-        for (origin, head) in held.iter() {
-            raise(&mut self.peer_has, Dot { origin: *origin, seq: head.seq });
+        // Built at once it takes half the memory, and of some peers it is large.
+        self.peer_has = held.iter().map(|(origin, head)| (*origin, head.seq)).collect();
+        for (origin, seq) in &self.heard {
+            raise(&mut self.peer_has, Dot { origin: *origin, seq: *seq });
         }
         (self.drained, self.told, self.announced) = (false, false, false);
         self.forget_flight();
@@ -206,18 +205,20 @@ impl TailOut {
     }
 
     /// Sends the next frame, if there is one and the window has room. `link_unacked` counts
-    /// the unacknowledged bytes of all collections; `next_stream` is where ids come from.
+    /// the unacknowledged bytes of all collections, and `link_room` what the link's window has left;
+    /// `next_stream` is where ids come from.
     pub(super) fn step(
         &mut self,
         name: &str,
         link_unacked: usize,
+        link_room: usize,
         next_stream: &mut u64,
         source: &dyn Source,
     ) -> Result<Step> {
         if self.phase != Phase::Open {
             return Ok(Step::Drained);
         }
-        let room = self.room(link_unacked);
+        let room = self.room(link_unacked, link_room);
         if room.single == 0 {
             return Ok(Step::Full);
         }
@@ -245,9 +246,8 @@ impl TailOut {
         }
     }
 
-    fn room(&self, link_unacked: usize) -> Room {
+    fn room(&self, link_unacked: usize, link: usize) -> Room {
         let own = SYNC_WINDOW_BYTES.saturating_sub(self.unacked);
-        let link = SYNC_LINK_WINDOW_BYTES.saturating_sub(link_unacked);
         if self.unacked > 0 {
             let bytes = own.min(link);
             return Room { bytes, single: bytes };

@@ -8,6 +8,7 @@ use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::failure::{Answer, Refusal};
+use crate::shape::why_not;
 
 /// How the JSON of a body is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl JsonText {
     /// What the body says, for bodies of a fixed shape.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Answer<T> {
         serde_json::from_slice(&self.bytes).map_err(|err| {
-            Refusal::malformed(format!("the body is not of the form asked for: {err}"))
+            Refusal::malformed(format!("the body is not of the form asked for: {}", why_not(&err)))
         })
     }
 }

@@ -27,7 +27,7 @@ use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
-    FindingShape, Findings, Health, Leaving, Page, State, Status,
+    FindingShape, Findings, Health, Leaving, Page, State, Status, why_not,
 };
 use crate::tokens::Secret;
 
@@ -393,7 +393,7 @@ impl Answer {
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).map_err(|err| not_a_node(&err.to_string()))
+        serde_json::from_slice(&self.body).map_err(|err| not_a_node(&why_not(&err)))
     }
 
     fn document(&self) -> Result<Read> {

@@ -86,12 +86,23 @@ impl Sandbox {
 
     /// A node on `data`, ready.
     pub fn run(&self, data: &str, args: &[&str]) -> Running {
+        self.run_with(data, args, |_| ())
+    }
+
+    /// The same, with a command that is changed before it runs.
+    pub fn run_with(
+        &self,
+        data: &str,
+        args: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Running {
         let fixed = ["--json", "--data", data, "run"];
         let mut all = [&fixed[..], &["--listen", "127.0.0.1:0"], args].concat();
         if !args.contains(&"--http") {
             all.extend(["--http", "127.0.0.1:0"]);
         }
         let mut command = self.command(&all);
+        change(&mut command);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -1,27 +1,22 @@
 //! What a member can try: the node lets it in, and hears what it says.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use littoral::clock::Timestamp;
-use littoral::id::{Dot, Hash, Head, Origin, Position, ShortHash, Vector};
+use littoral::id::{Dot, Hash, Head, Position, ShortHash, Vector};
 use littoral::sync::ask::Question;
-use littoral::sync::message::{CloseCode, Control, Tail};
-use littoral::txn::roster::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+use littoral::sync::door::Offence;
+use littoral::sync::message::{CloseCode, Control, Hello, Tail};
 use littoral::txn::snapshot::Span;
 use quinn::VarInt;
 
+use super::Attack;
 use super::quic::{Manner, dial, endpoint};
-use super::speaker::{Author, Speaker, have, hello, invented, network, origin, txns, write};
-use super::{Attack, wait_until};
+use super::speaker::{Said, Speaker, have, hello, invented, origin, said_hello, write};
 
 /// Something that is a breach: said on a fresh link after the hellos, it ends that link.
-async fn breaches(attack: Attack, says: impl AsyncFn(&mut Speaker)) -> String {
+pub(crate) async fn breaches(attack: Attack, says: impl AsyncFn(&mut Speaker)) -> String {
     let mut reason = String::new();
-    while attack.tries_again() {
+    while attack.last() < 4 {
         let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
+        attack.tried();
         says(&mut speaker).await;
         let (code, why) = speaker.ended().await;
         assert_eq!(code, CloseCode::Protocol, "{why}");
@@ -30,16 +25,17 @@ async fn breaches(attack: Attack, says: impl AsyncFn(&mut Speaker)) -> String {
     reason
 }
 
+/// A hello byte by byte, one for each time that the node tells its status, and never the last.
 pub(crate) async fn says_nothing(attack: Attack) -> String {
-    attack.tried();
     let mut speaker = Speaker::silent(attack.at, attack.manner()).await;
-    let frame = hello().to_frame();
-    // Byte by byte, and never the last.
+    attack.tried();
+    let names = (0..4096).map(|n| format!("slow{n}")).collect();
+    let frame = Control::Hello(Hello { wanted: Some(names), ..said_hello() }).to_frame();
     for byte in frame[..frame.len() - 1].chunks(1) {
-        if !speaker.shout(byte).await || !speaker.is_up() {
+        if !speaker.is_up() || !speaker.shout(byte).await {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        attack.looks().await;
     }
     let (code, why) = speaker.ended().await;
     assert_eq!(code, CloseCode::Timeout);
@@ -96,8 +92,8 @@ pub(crate) async fn forged_vectors(attack: Attack) -> String {
 }
 
 pub(crate) async fn many_vectors(attack: Attack) -> String {
-    attack.tried();
     let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
+    attack.tried();
     let vector = invented(100_000);
     for n in 0..12 {
         speaker.say(&have(&format!("v{n}"), vector.clone())).await;
@@ -113,11 +109,11 @@ pub(crate) async fn claims_all(attack: Attack) -> String {
     while attack.goes_on(200) {
         let n = attack.tried();
         let head = Head { seq: (1 << 45) + n, hash: ShortHash([n as u8; 16]) };
-        let vector: Vector = attack.honest.iter().map(|node| (origin(*node), head)).collect();
-        speaker.say(&have("notes", vector)).await;
+        let whose = attack.honest.iter().chain([&attack.hub]);
+        let vector: Vector = whose.map(|node| (origin(*node), head)).collect();
+        assert!(speaker.say(&have("notes", vector)).await, "{:?}", speaker.ended().await);
     }
-    let up = if speaker.is_up() { "stays" } else { "ended" };
-    up.to_owned()
+    speaker.stays("nobody else is told less").await
 }
 
 pub(crate) async fn acks_the_unsent(attack: Attack) -> String {
@@ -147,7 +143,7 @@ pub(crate) async fn second_hello(attack: Attack) -> String {
 
 pub(crate) async fn ends_control(attack: Attack) -> String {
     let mut why = String::new();
-    while attack.tries_again() {
+    while attack.tried() < 4 {
         let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
         let _ = speaker.control.finish();
         why = speaker.ended().await.1;
@@ -174,14 +170,15 @@ pub(crate) async fn connections(attack: Attack) -> String {
     "the newest is kept".to_owned()
 }
 
-/// Most of the streams that are allowed (QUIC gives room back by the thousand), each with the beginning of something; then ever more.
+/// Most of the streams that are allowed (QUIC gives room back by the thousand), each with the
+/// beginning of something; then ever more.
 pub(crate) async fn streams(attack: Attack) -> String {
     let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
     speaker.say(&have("notes", Vector::new())).await;
     let mut open = Vec::new();
-    for _ in 0..6000 {
+    while open.len() < 6000 {
         attack.tried();
-        let mut stream = speaker.stream().await.expect("the link is up");
+        let Some(mut stream) = speaker.stream().await else { return speaker.ended().await.1 };
         write(&mut stream, &[0]).await;
         open.push(stream);
     }
@@ -189,14 +186,14 @@ pub(crate) async fn streams(attack: Attack) -> String {
         for mut stream in open.drain(3000..) {
             let _ = stream.reset(VarInt::from_u32(0));
         }
-        for _ in 0..3000 {
+        while open.len() < 6000 {
             attack.tried();
-            let mut stream = speaker.stream().await.expect("the link is up");
+            let Some(mut stream) = speaker.stream().await else { return speaker.ended().await.1 };
             write(&mut stream, &[0, 0]).await;
             open.push(stream);
         }
     }
-    if speaker.is_up() { "stays".to_owned() } else { speaker.ended().await.1 }
+    speaker.stays("stays").await
 }
 
 /// Frames of five bytes, as many as go through.
@@ -210,7 +207,7 @@ pub(crate) async fn tiny_frames(attack: Attack) -> String {
             tail = speaker.tail("notes").await;
         }
     }
-    "stays".to_owned()
+    speaker.stays("stays").await
 }
 
 /// Begins a large frame and goes on byte by byte.
@@ -218,32 +215,33 @@ pub(crate) async fn slow_tail(attack: Attack) -> String {
     let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
     let mut tail = speaker.tail("notes").await;
     write(&mut tail, &(16u32 << 20).to_be_bytes()).await;
-    while attack.goes_on(5) {
+    while attack.goes_on(20) {
         attack.tried();
-        write(&mut tail, &[17]).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(write(&mut tail, &[17]).await);
+        attack.looks().await;
     }
-    "stays".to_owned()
+    speaker.stays("stays").await
 }
 
 /// Views that are asked for and not used, and questions in plenty, each within what is allowed.
 pub(crate) async fn asks(attack: Attack) -> String {
     let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
     speaker.say(&have("bulk", Vector::new())).await;
-    let mut number = 0;
-    while attack.goes_on(200) {
-        number = attack.tried();
+    while attack.goes_on(4) {
+        let number = attack.tried();
         let collection = || "bulk".to_owned();
-        speaker
-            .say(&Control::Ask { collection: collection(), number, question: Question::View })
-            .await;
+        let mut all =
+            Control::Ask { collection: collection(), number, question: Question::View }.to_frame();
         for _ in 0..15 {
             let span = Span { start: String::new(), end: None };
             let question = Question::Pieces { span, per: 1 };
-            speaker.say(&Control::Ask { collection: collection(), number, question }).await;
+            all.extend(Control::Ask { collection: collection(), number, question }.to_frame());
         }
+        speaker.shout(&all).await;
+        // It takes up what comes next when it has answered all of these.
+        speaker.stays("answered").await;
     }
-    if speaker.is_up() { format!("stays after {number} views") } else { speaker.ended().await.1 }
+    speaker.stays("all are answered").await
 }
 
 pub(crate) async fn asks_too_much(attack: Attack) -> String {
@@ -269,211 +267,91 @@ pub(crate) async fn differs(attack: Attack) -> String {
     let frame = Control::Differs { collection: "notes".to_owned(), from, hashes }.to_frame();
     while attack.goes_on(20) {
         attack.tried();
-        if !speaker.shout(&frame).await {
-            return speaker.ended().await.1;
-        }
+        assert!(speaker.shout(&frame).await, "{:?}", speaker.ended().await);
     }
-    "stays".to_owned()
+    speaker.stays("stays").await
 }
 
-/// Has the node begin all it holds anew, again and again, and reads nothing of it.
+/// Many members at once; how many of them the node has told to go.
+async fn together<F>(attack: &Attack, one: impl Fn(Attack) -> F) -> usize
+where
+    F: Future<Output = bool> + Send + 'static,
+{
+    let mut all = tokio::task::JoinSet::new();
+    attack.crowd().for_each(|member| drop(all.spawn(one(member))));
+    all.join_all().await.into_iter().filter(|ended| *ended).count()
+}
+
+/// Members that have the node begin all it holds anew, again and again, and say the roster and ask
+/// for views; and that read nothing of it. Little is made ready for who takes nothing.
 pub(crate) async fn never_reads(attack: Attack) -> String {
-    let manner = Manner { window: 1024, ..attack.manner() };
-    let mut speaker = Speaker::greet(attack.at, manner).await;
-    let known = Control::Known { hashes: Vec::new() }.to_frame();
-    let restart = have("bulk", Vector::new()).to_frame();
-    loop {
-        attack.tried();
-        let said = [restart.as_slice(), &known.repeat(64)].concat();
-        if !speaker.shout(&said).await {
-            let (code, why) = speaker.ended().await;
-            assert_eq!(code, CloseCode::Limit, "{why}");
-            return why;
+    let ended = together(&attack, |one: Attack| async move {
+        let manner = Manner { window: 1024, ..one.manner() };
+        let mut speaker = Speaker::greet(one.at, manner).await;
+        let known = Control::Known { hashes: Vec::new() }.to_frame();
+        let roster = Control::Roster { founder: one.hub, digest: Hash([1; 32]) }.to_frame();
+        let restart = have("bulk", Vector::new()).to_frame();
+        let view =
+            Control::Ask { collection: "bulk".to_owned(), number: 1, question: Question::View };
+        let said = [restart, known.repeat(64), roster.repeat(64), view.to_frame()].concat();
+        while one.goes_on(200) {
+            one.tried();
+            if !speaker.shout(&said).await {
+                let (code, why) = speaker.ended().await;
+                assert_eq!(code, CloseCode::Limit, "{why}");
+                return true;
+            }
         }
-    }
+        false
+    });
+    format!("{} of {} ended, little is held", ended.await, Attack::CROWD)
 }
 
 /// Lets the node open no stream, and has it begin some thousand, again and again.
 pub(crate) async fn gives_no_streams(attack: Attack) -> String {
     let manner = Manner { streams: 0, ..attack.manner() };
     let mut speaker = Speaker::greet(attack.at, manner).await;
+    attack.tried();
     let haves = (0..4000).map(|n| have(&format!("s{n}"), Vector::new()).to_frame());
     let haves: Vec<u8> = haves.flatten().collect();
-    loop {
-        attack.tried();
-        if !speaker.shout(&haves).await {
-            let (code, why) = speaker.ended().await;
-            assert_eq!(code, CloseCode::Limit, "{why}");
-            return why;
+    while speaker.shout(&haves).await {}
+    let (code, why) = speaker.ended().await;
+    assert_eq!(code, CloseCode::Limit, "{why}");
+    why
+}
+
+/// Members that begin many large frames and end none: each holds less than a link may, and all
+/// together more than the node gives to all. Some have to go, and others may stay.
+pub(crate) async fn unfinished_frames(attack: Attack) -> String {
+    const FRAMES: usize = 6;
+    const FRAME: u32 = 16 << 20;
+    let ended = together(&attack, |one: Attack| async move {
+        let mut speaker = Speaker::listen(one.at, one.manner()).await;
+        let part = vec![0; 1 << 20];
+        let mut begun = Vec::new();
+        for n in 0..FRAMES {
+            let collection = format!("u{n}");
+            let has_said = |said: &Said| said.haves.contains_key(&collection);
+            speaker.say(&have(&collection, Vector::new())).await;
+            if !speaker.hears("the node says what it holds", has_said).await {
+                break;
+            }
+            let Some(mut tail) = speaker.stream().await else { break };
+            let first = Tail::Tail { collection: collection.clone() }.to_frame();
+            write(&mut tail, &[first, FRAME.to_be_bytes().to_vec(), vec![17]].concat()).await;
+            for _ in 1..FRAME >> 20 {
+                one.tried();
+                write(&mut tail, &part).await;
+            }
+            begun.push(tail);
         }
-    }
-}
-
-/// Transactions in the name of another, and one that was changed.
-pub(crate) async fn forged_dots(attack: Attack) -> String {
-    while attack.tries_again() {
-        let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-        let mut forged = Author::new(&attack.key(), "notes").write(20);
-        match attack.last() % 2 {
-            0 => forged.bytes[1..33].copy_from_slice(attack.honest[0].as_bytes()),
-            _ => *forged.bytes.last_mut().unwrap() ^= 1,
-        }
-        let mut tail = speaker.tail("notes").await;
-        write(&mut tail, &txns(1, &[&forged])).await;
-        attack.is_counted("halted_invalid").await;
-    }
-    "the collection is halted".to_owned()
-}
-
-/// A timestamp from the far future: taken, but nobody's clock follows.
-pub(crate) async fn future(attack: Attack) -> String {
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    let mut author = Author::new(&attack.key(), "notes");
-    let mut tail = speaker.tail("notes").await;
-    for position in 1..=20 {
-        attack.tried();
-        let signed = author.write_at(Timestamp::from_millis((1 << 47) + position), 20);
-        write(&mut tail, &txns(position, &[&signed])).await;
-    }
-    "taken; no clock follows".to_owned()
-}
-
-/// The same genuine transactions, over and over.
-pub(crate) async fn replays(attack: Attack) -> String {
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    let mut author = Author::new(&attack.key(), "notes");
-    let written: Vec<_> = (0..50).map(|_| author.write(100)).collect();
-    let frame = txns(1, &written.iter().collect::<Vec<_>>());
-    let mut tail = speaker.tail("notes").await;
-    while attack.goes_on(20) {
-        attack.tried();
-        if !write(&mut tail, &frame).await {
-            return speaker.ended().await.1;
-        }
-    }
-    "taken once".to_owned()
-}
-
-/// Two transactions under one number, each to another link.
-pub(crate) async fn equivocates(attack: Attack) -> String {
-    let mut author = Author::new(&attack.key(), "notes");
-    let shared = author.write(10);
-    let other = author.alternative(Timestamp::from_millis(1_700_000_000_001), 30);
-    let one = author.write(20);
-    attack.tried();
-    let mut first = Speaker::listen(attack.at, attack.manner()).await;
-    let mut tail = first.tail("notes").await;
-    write(&mut tail, &txns(7, &[&shared, &one])).await;
-    let heard = Arc::clone(&first.heard);
-    wait_until(move || heard.acked.load(Ordering::Relaxed) == 7).await;
-    attack.tried();
-    let mut second = Speaker::listen(attack.at, attack.manner()).await;
-    let head = Head { seq: 2, hash: other.hash.short() };
-    let vector: Vector = [(author.as_origin, head)].into_iter().collect();
-    second.say(&have("notes", vector)).await;
-    let last = Dot { origin: author.as_origin, seq: 1 };
-    second.say(&Control::Shared { collection: "notes".to_owned(), last }).await;
-    let mut tail = second.stream().await.unwrap();
-    write(&mut tail, &Tail::Tail { collection: "notes".to_owned() }.to_frame()).await;
-    write(&mut tail, &txns(8, &[&other])).await;
-    let (asks, key) = (attack.clone(), attack.key().id().to_string());
-    wait_until(move || asks.doctor().contains(&format!("({key}) has forked"))).await;
-    "both kept, and reported".to_owned()
-}
-
-/// A writer that writes what it may, as fast as it is taken, and minds the windows.
-pub(crate) async fn writes(attack: Attack) -> String {
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    let mut author = Author::new(&attack.key(), "flood");
-    let mut tail = speaker.tail("flood").await;
-    let mut sent = 0;
-    while attack.goes_on(200) {
-        sent += 1;
-        attack.tried();
-        let signed = author.write(1000);
-        if !write(&mut tail, &txns(sent, &[&signed])).await {
-            return speaker.ended().await.1;
-        }
-        while sent > speaker.heard.acked.load(Ordering::Relaxed) + 500 && speaker.is_up() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    "stays".to_owned()
-}
-
-/// A reader that writes.
-pub(crate) async fn reader_writes(attack: Attack) -> String {
-    attack.tried();
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    let heard = Arc::clone(&speaker.heard);
-    wait_until(move || heard.roster.lock().unwrap().is_some()).await;
-    let digest = speaker.heard.roster.lock().unwrap().expect("it is here");
-    speaker.say(&Control::Roster { founder: attack.hub, digest }).await;
-    let signed = Author::new(&attack.key(), "notes").write(20);
-    let mut tail = speaker.tail("notes").await;
-    write(&mut tail, &txns(1, &[&signed])).await;
-    attack.is_counted("halted_forbidden").await;
-    "the collection is halted".to_owned()
-}
-
-fn scope(attack: &Attack) -> RosterScope {
-    RosterScope { network: network(), founder: attack.hub }
-}
-
-/// Vouches for what does not exist, each another one.
-pub(crate) async fn vouches(attack: Attack) -> String {
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    while attack.goes_on(6000) {
-        let statements = (0..100).map(|_| {
-            let n = attack.tried();
-            let origin = Origin { node: attack.key().id(), incarnation: n as u32 };
-            let head = Head { seq: 1, hash: ShortHash([1; 16]) };
-            let vouch = Vouch { collection: "notes".to_owned(), origin, head };
-            Statement::sign(Says::Vouch(vouch), scope(&attack), &attack.key()).unwrap().bytes
-        });
-        let statements = statements.collect();
-        if !speaker.say(&Control::Statements { statements }).await {
-            return speaker.ended().await.1;
-        }
-    }
-    "stays; 4,096 are kept".to_owned()
-}
-
-/// Grants by one who is no admin.
-pub(crate) async fn grants(attack: Attack) -> String {
-    breaches(attack.clone(), async move |speaker| {
-        let grant = Grant {
-            after: BTreeSet::new(),
-            time_ms: 1,
-            member: attack.key().id(),
-            name: "me".to_owned(),
-            rights: Rights::everywhere(Right::Admin),
-        };
-        let signed = Statement::sign(Says::Grant(grant), scope(&attack), &attack.key()).unwrap();
-        speaker.say(&Control::Statements { statements: vec![signed.bytes] }).await;
-    })
-    .await
-}
-
-/// Statements that are none.
-pub(crate) async fn no_statements(attack: Attack) -> String {
-    breaches(attack, async |speaker| {
-        speaker.say(&Control::Statements { statements: vec![vec![1; 200]; 1000] }).await;
-    })
-    .await
-}
-
-/// Says that its roster is another, over and over: the node answers each time with all it knows.
-pub(crate) async fn rosters(attack: Attack) -> String {
-    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    while attack.goes_on(100) {
-        let n = attack.tried();
-        let digest = Hash([n as u8; 32]);
-        if !speaker.say(&Control::Roster { founder: attack.hub, digest }).await {
-            return speaker.ended().await.1;
-        }
-    }
-    "stays".to_owned()
+        // All hold what they hold until some were told to go.
+        one.is_counted("over_limit").await;
+        !speaker.is_up()
+    });
+    let ended = ended.await;
+    assert!(ended > 0, "none was told to go");
+    format!("{ended} of {} ended", Attack::CROWD)
 }
 
 /// Names of branches without end.
@@ -484,20 +362,22 @@ pub(crate) async fn branches(attack: Attack) -> String {
         let n = attack.tried();
         let branches = vec![n as u8; 4 << 20];
         let said = Control::Branches { collection: "notes".to_owned(), branches };
-        if !speaker.say(&said).await {
-            return speaker.ended().await.1;
-        }
+        assert!(speaker.say(&said).await, "{:?}", speaker.ended().await);
     }
-    "the collection is halted".to_owned()
+    speaker.until("it is halted", |said| said.halts.contains_key("notes")).await;
+    speaker.stays("the collection is halted").await
 }
 
 /// More collections than a link carries, by a writer who may begin them.
 pub(crate) async fn collections(attack: Attack) -> String {
     let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
-    for n in 0..5000 {
+    let all = 5000;
+    for n in 0..all {
         attack.tried();
-        speaker.say(&have(&format!("c{n}"), Vector::new())).await;
+        assert!(speaker.say(&have(&format!("c{n}"), Vector::new())).await);
     }
-    assert!(speaker.is_up());
-    "the rest is turned down".to_owned()
+    let least = all - littoral::limits::MAX_LINK_COLLECTIONS;
+    let turned_down = |said: &Said| said.halts.values().filter(|o| **o == Offence::TooMuch).count();
+    speaker.until("the rest is turned down", |said| turned_down(said) >= least).await;
+    speaker.stays("the rest is turned down").await
 }

@@ -21,7 +21,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// Long enough for anything that is to happen at all.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// How an attacker dials.
 #[derive(Debug, Clone)]

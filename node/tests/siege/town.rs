@@ -1,6 +1,5 @@
 //! What is besieged: a node in a process of its own, and two honest ones that sync through it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,7 +39,7 @@ pub(crate) fn member(n: u8) -> NodeKey {
     NodeKey::from_seed([100 + n; 32])
 }
 
-pub(crate) const MEMBERS: u8 = 40;
+pub(crate) const MEMBERS: u8 = 52;
 pub(crate) const READER: u8 = MEMBERS - 1;
 /// From here on they are honest.
 pub(crate) const NEWCOMER: u8 = MEMBERS - 4;
@@ -65,7 +64,10 @@ impl Town {
         }
         store.close().unwrap();
         drop((bulk, store));
-        let node = here.run("hub", &[]);
+        let log = std::fs::File::create(here.path("log")).unwrap();
+        let node = here.run_with("hub", &[], |command| {
+            command.env("LITTORAL_LOG", "littoral=info").stderr(log);
+        });
         let at: SocketAddr = node.listen.parse().unwrap();
         let honest = keys.map(|key| Honest::joins(key, hub, at));
         let town = Town { here, node, at, hub, honest, rounds: AtomicU32::new(0) };
@@ -116,14 +118,22 @@ impl Town {
         held() as usize
     }
 
+    /// What the node said when links with somebody ended, and the lines before the last.
+    pub(crate) fn endings(&self, peer: &NodeId) -> Vec<String> {
+        let log = std::fs::read_to_string(self.here.path("log")).unwrap();
+        let short = peer.short();
+        let of = |line: &&str| line.contains("link ended") && line.contains(&short);
+        log.lines().filter(of).map(str::to_owned).collect()
+    }
+
     /// What the node tells of itself.
     pub(crate) fn status(&self) -> Json {
         ask("GET", &format!("{}/status", self.node.url), &[], None).body
     }
 
-    pub(crate) fn kept_off(&self) -> BTreeMap<String, u64> {
-        let told = self.status()["running"]["kept_off"].clone();
-        serde_json::from_value(told).expect("counts by kind")
+    /// What the honest two hold.
+    pub(crate) fn stores(&self) -> [Store; 2] {
+        std::array::from_fn(|n| self.honest[n].store.clone())
     }
 
     /// The most memory that the node has had, in MiB, and its open files. Linux tells.
@@ -134,6 +144,15 @@ impl Town {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
         let files = std::fs::read_dir(process.join("fd")).ok()?.count();
         Some((kib / 1024, files))
+    }
+
+    /// The seconds of a processor that the node has taken. Linux tells.
+    pub(crate) fn cpu(&self) -> f64 {
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.node.child.id()));
+        let told = told.unwrap_or_default();
+        let after = told.rsplit(')').next().unwrap_or_default();
+        let ticks = after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+        ticks.sum::<f64>() / 100.0
     }
 
     /// Begins to measure the most memory anew, where that is allowed.

@@ -31,6 +31,14 @@ pub(super) struct RosterTalk {
     peer: Option<Rights>,
     /// What we may do, as far as is known; everything, if there is no roster.
     own: Option<Rights>,
+    /// The peer knows other statements, and is to be told which are known here.
+    differs: bool,
+    /// What the peer knows, if it is to get the rest.
+    knows: Option<Vec<Hash>>,
+    /// What the peer knows has changed, and it is to hear again what is held here. As the two above,
+    /// this is done when the peer takes what it was sent before, and once for all that it said until
+    /// then: so much for so little must not pile up.
+    again: bool,
     /// Bytes of statements of the peer that are being kept, while they are.
     hearing: Option<usize>,
     /// Statements of the peer that wait for that: they are kept together.
@@ -41,7 +49,18 @@ pub(super) struct RosterTalk {
 impl RosterTalk {
     /// Bytes of statements that are held. Each counts for more than its bytes, as it takes more.
     pub(super) fn held(&self) -> usize {
-        self.hearing.unwrap_or(0) + self.waiting_bytes
+        let knows = self.knows.as_ref().map_or(0, |known| size_of_val(known.as_slice()));
+        self.hearing.unwrap_or(0) + self.waiting_bytes + knows
+    }
+
+    /// The peer says what it knows: it gets the rest.
+    pub(super) fn knows(&mut self, known: Vec<Hash>) {
+        self.knows = Some(known);
+    }
+
+    /// Whether the peer waits for an answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.differs || self.again || self.knows.is_some()
     }
 }
 
@@ -105,19 +124,29 @@ impl Session {
                 format!("nodes {peer} and {us} belong to different rosters"),
             )),
             Some((_, ours)) => {
-                if ours != digest {
-                    self.say(&Control::Known { hashes: source.statements_held() });
-                }
-                match before.is_some_and(|before| before != digest) {
-                    true => self.ask_again(source),
-                    false => Ok(()),
-                }
+                self.roster.differs = ours != digest;
+                self.roster.again |= before.is_some_and(|before| before != digest);
+                Ok(())
             }
         }
     }
 
+    /// Answers what the peer last said of its roster, if that differs.
+    pub(super) fn say_what_is_known(&mut self, source: &dyn Source) -> Outcomes {
+        if std::mem::take(&mut self.roster.differs) {
+            self.say(&Control::Known { hashes: source.statements_held() });
+        }
+        if let Some(known) = self.roster.knows.take() {
+            self.send_statements(&known, source);
+        }
+        match std::mem::take(&mut self.roster.again) {
+            true => self.ask_again(source),
+            false => Ok(()),
+        }
+    }
+
     /// The peer knows these statements: it gets the others.
-    pub(super) fn send_statements(&mut self, known: &[Hash], source: &dyn Source) -> Outcomes {
+    fn send_statements(&mut self, known: &[Hash], source: &dyn Source) {
         let mut statements = Vec::new();
         let mut bytes = 0;
         for statement in source.statements_beyond(known) {
@@ -132,7 +161,6 @@ impl Session {
         if !statements.is_empty() {
             self.say(&Control::Statements { statements });
         }
-        Ok(())
     }
 
     /// Statements of the peer.

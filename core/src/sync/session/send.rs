@@ -35,11 +35,13 @@ impl Session {
 
     /// Sends one frame of the next lane that has one.
     pub(super) fn pump(&mut self, source: &dyn Source) -> Outcomes {
+        self.say_what_is_known(source)?;
         while self.output.is_empty() {
             let Some(name) = self.next_ready() else { return self.answer_next(source) };
-            let unacked = self.lanes.values().map(|lane| lane.out.unacked()).sum();
+            let unacked: usize = self.lanes.values().map(|lane| lane.out.unacked()).sum();
             let Some(lane) = self.lanes.get_mut(&name) else { return Ok(()) };
-            let step = lane.out.step(&name, unacked, &mut self.next_stream, source)?;
+            let room = self.window.saturating_sub(unacked);
+            let step = lane.out.step(&name, unacked, room, &mut self.next_stream, source)?;
             self.carry_out(step, &name);
             self.turn = name;
         }

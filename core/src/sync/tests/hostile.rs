@@ -125,6 +125,37 @@ fn rights_that_shrink_end_the_link_and_none_begin_none() {
     assert_eq!(revoked.closed, Some(CloseCode::Rights));
 }
 
+/// However often a peer asks, nothing is made ready of tails and the roster for one that does not
+/// take what it was sent before; and when it does, what it asked last is answered, once.
+#[test]
+fn who_takes_nothing_has_nothing_made_ready() {
+    let mut victim = Victim::new();
+    victim.store.roster = Some((node(9), crate::id::Hash([9; 32])));
+    let mut victim = victim.greeted();
+    let mut said = Vec::new();
+    for n in 0..1000_u16 {
+        let digest = crate::id::Hash([n as u8; 32]);
+        for message in [
+            Control::Roster { founder: node(9), digest },
+            Control::Known { hashes: vec![digest] },
+            Control::Have { collection: "notes".to_owned(), vector: Vector::new() },
+        ] {
+            let (stream, bytes) = (StreamId::Control, message.to_frame());
+            victim.session.handle(Input::Received { stream, bytes: &bytes }, 0, &victim.store);
+            said.extend(std::iter::from_fn(|| victim.session.poll_said(&victim.store)));
+        }
+    }
+    assert!(!said.iter().any(|output| matches!(output, Output::Send { .. })), "{said:?}");
+    assert!(victim.session.held_bytes() < 10_000 && !victim.session.is_idle());
+    let all: Vec<Output> = std::iter::from_fn(|| victim.session.poll(&victim.store)).collect();
+    let frames = |stream: StreamId| {
+        let of = move |output: &&Output| matches!(output, Output::Send { stream: on, .. } if *on == stream);
+        all.iter().filter(of).count()
+    };
+    // What is known here, one statement, and what is held; and the tail, with its end.
+    assert_eq!((frames(StreamId::Control), frames(StreamId::Tail(0))), (3, 2), "{all:?}");
+}
+
 #[test]
 fn statements_to_one_without_a_roster_are_a_breach() {
     let mut victim = Victim::ready();

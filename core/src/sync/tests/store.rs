@@ -70,6 +70,8 @@ pub(super) struct Store {
     pub(super) failing: bool,
     /// What the peer may do; everything, if nothing is said.
     pub(super) peer: Option<Rights>,
+    /// Its founder, if there is a roster, and the digest and the only one of its statements.
+    pub(super) roster: Option<(NodeId, Hash)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -220,6 +222,19 @@ impl Source for Store {
             (head(&dot, ours).hash != theirs.hash).then_some(dot)
         };
         Ok(theirs.iter().filter_map(differs).collect())
+    }
+
+    fn roster(&self) -> Option<(NodeId, Hash)> {
+        self.roster
+    }
+
+    fn statements_held(&self) -> Vec<Hash> {
+        self.roster.iter().map(|(_, digest)| *digest).collect()
+    }
+
+    fn statements_beyond(&self, known: &[Hash]) -> Vec<Vec<u8>> {
+        let held = self.statements_held().into_iter();
+        held.filter(|hash| !known.contains(hash)).map(|hash| hash.0.to_vec()).collect()
     }
 
     fn rights(&self, _: &NodeId) -> Option<Rights> {
