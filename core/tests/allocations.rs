@@ -105,9 +105,9 @@ fn hot_paths_take_no_more_than_they_did() {
     let apply =
         allocations(BATCH, || assert_eq!(peer.apply_remote("notes", second).unwrap().new, 1));
 
-    at_most("a new document of a batch", 54.2, new);
-    at_most("a durable write of one field", 511.6, set);
-    at_most("a read of a document", 20.0, get);
-    at_most("a document of a scan", 19.0, scan);
-    at_most("a document of a peer's batch", 63.1, apply);
+    at_most("a new document of a batch", 34.0, new);
+    at_most("a durable write of one field", 399.6, set);
+    at_most("a read of a document", 16.0, get);
+    at_most("a document of a scan", 15.0, scan);
+    at_most("a document of a peer's batch", 42.9, apply);
 }
