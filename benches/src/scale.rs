@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use littoral::limits::{MAX_OUTLINE_BUCKETS, OUTLINE_ABOVE};
 use littoral::store::disk::MemDisk;
 use littoral::txn::NodeKey;
 use littoral::{Options, Store};
@@ -28,6 +29,8 @@ const WRITERS: usize = 100;
 const DEPENDENCY_BYTES: f64 = 36.0 + 1.0 + 1.0 + 16.0;
 /// Bytes of an entry of a vector as it is told.
 const ENTRY_BYTES: f64 = 60.0;
+/// Bytes of an outline and its answers besides digests and entries.
+const OUTLINE_BYTES: f64 = 95.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -185,9 +188,19 @@ impl Sizes {
             busiest: shape.busiest(n) * crossing,
             all: shape.crossings(n) * (heard + self.ack),
             equal: self.equal,
-            differs: self.differs + 2.0 * ENTRY_BYTES * origins + crossing,
+            differs: self.differs + vectors(origins) + crossing,
         }
     }
+}
+
+/// Bytes by which two sides tell each other vectors that differ in one entry: whole, or above
+/// `OUTLINE_ABOVE` entries by digests of buckets of at most 128 and the one that differs.
+fn vectors(origins: f64) -> f64 {
+    if origins <= OUTLINE_ABOVE as f64 {
+        return 2.0 * ENTRY_BYTES * origins;
+    }
+    let buckets = (origins / 128.0).log2().ceil().exp2().clamp(4.0, MAX_OUTLINE_BUCKETS as f64);
+    2.0 * (OUTLINE_BYTES + 16.0 * buckets + ENTRY_BYTES * origins / buckets)
 }
 
 fn measure(shape: Shape, n: usize) -> Result<(Measured, Sizes)> {
@@ -235,7 +248,7 @@ fn measure(shape: Shape, n: usize) -> Result<(Measured, Sizes)> {
         origins,
     };
     let (change, ack) = (said.tails as f64, said.control as f64);
-    let vectors = 2.0 * ENTRY_BYTES * origins as f64;
+    let vectors = vectors(origins as f64);
     let sizes =
         Sizes { change, ack, equal: equal_bytes, differs: differs - vectors - change - ack };
     Ok((measured, sizes))
