@@ -1,182 +1,181 @@
-//! `cargo run --release --manifest-path benches/Cargo.toml`: what an edit costs in a small
-//! document and in a large one, through the whole path from the call to the state, in one run.
+//! `cargo run --release --manifest-path benches/Cargo.toml -- --docs 100000`: everything that
+//! Littoral promises of its speed, each beside the same work without any CRDT, in one run.
 //!
-//! Figures of one machine and one moment: compare columns, not runs. Processor time is that of
-//! the thread that writes, so that other load tells less; wall time has the syncs in it.
+//! W1 to W4 are those of `--bin notes`, whose table comes first. Each figure is a median of several
+//! runs; a ratio is the median of the ratios of each run, Littoral's figure divided by the other's.
+//! Compare ratios of one run, not figures of two. `--work W5,S1` runs some, `--docs`, `--large`,
+//! `--edits`, `--idle-docs` and `--origins` set sizes, `--json FILE` keeps the table. `-- scale` makes
+//! the tables of `docs/SCALE.md` instead.
 
+mod child;
+mod disk;
+mod memory;
+mod open;
+mod plain;
+#[allow(dead_code)]
 mod process;
+mod relay;
+mod scale;
+mod sync;
+mod table;
+#[allow(dead_code)]
+#[path = "bin/notes/work.rs"]
+mod work;
+#[allow(dead_code)]
+mod world;
 
-use std::error::Error;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use littoral::store::RowCounts;
-use littoral::{Field, Fields, Store, Transaction, Value};
+use littoral::{Options, Store};
+use table::Table;
+use work::{BATCH, id, note};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Elements of the small set and of the large one.
-const SIZES: [u64; 2] = [10, 100_000];
-const MAP_KEYS: u64 = 50_000;
-/// Each round adds and removes so many elements, so that the small set stays small.
-const EACH: u64 = 10;
-const ROUNDS: u64 = 200;
-const READS: u64 = 50;
+const SEED: u64 = 20_261_124;
+const NOTES: &str = "notes";
+/// Bytes of memory for the cache of pages, of redb too: what a node has unless told otherwise.
+const CACHE_BYTES: usize = 32 << 20;
+/// How long something may take before the run has failed.
+const PATIENCE: Duration = Duration::from_secs(900);
+const ALL: [&str; 11] = ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "D1", "D2", "S1"];
 
-fn main() -> Result<()> {
-    let dir = tempfile::tempdir()?;
-    let store = Store::open(dir.path())?;
-    puts(&store)?;
-    for size in SIZES {
-        build(&store, size)?;
-    }
-    store.flush()?;
-    let [small, large] = SIZES.map(|size| format!("of {size}"));
-    println!("\n{:<36}{small:>12}{large:>12}{:>8}", "one edit of a set", "ratio");
-    for (name, durable) in [("deferred", false), ("durable", true)] {
-        edits(&store, name, durable)?;
-    }
-    one_field(&store)
+/// What to run, and how large.
+struct Plan {
+    docs: u64,
+    /// Documents of the larger store of W8.
+    large: u64,
+    /// Edits of D2.
+    edits: u64,
+    /// Documents of M1.
+    idle_docs: u64,
+    /// Origins of S1.
+    origins: u64,
+    runs: usize,
+    work: Vec<String>,
+    json: Option<PathBuf>,
 }
 
-/// Small documents put one by one: the path that large documents must not slow down.
-fn puts(store: &Store) -> Result<()> {
-    const COUNT: u64 = 20_000;
-    let start = Clock::start();
-    for n in 0..COUNT {
-        let fields = Fields::from([
-            ("title".to_owned(), Field::from(format!("note {n}"))),
-            ("done".to_owned(), Field::from(n % 2 == 0)),
-            ("rank".to_owned(), Field::from(n)),
-        ]);
-        store.write_deferred(|txn| txn.put("puts", &format!("n{n}"), &fields))?;
-    }
-    let spent = start.spent();
-    let [cpu, wall] = [spent.cpu, spent.wall].map(|time| micros(time, COUNT));
-    println!("put of a small document, deferred: {cpu:.1} us of processor, {wall:.1} us");
-    Ok(())
-}
-
-fn id(size: u64) -> String {
-    format!("set{size}")
-}
-
-fn build(store: &Store, size: u64) -> Result<()> {
-    let start = Instant::now();
-    let all = (0..size).map(|n| Value::from(format!("element {n}"))).collect();
-    let fields = Fields::from([("tags".to_owned(), Field::Set(all))]);
-    store.write(|txn| txn.put("sets", &id(size), &fields))?;
-    println!("put of a set of {size}: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    Ok(())
-}
-
-/// Adds and removes, in turn on the small and the large document, so that both see the same load.
-fn edits(store: &Store, name: &str, durable: bool) -> Result<()> {
-    let mut spent = [[Spent::default(); 2]; 2];
-    for round in 0..ROUNDS {
-        for (at, size) in SIZES.into_iter().enumerate() {
-            for (kind, spent) in spent[at].iter_mut().enumerate() {
-                let counts = store.row_counts();
-                let start = Clock::start();
-                for n in 0..EACH {
-                    // Beside an element that is there, each time in another part of the set.
-                    let beside = (round * EACH + n) * 7919 % size;
-                    let element = Value::from(format!("element {beside} {n}"));
-                    let edit = |txn: &mut Transaction| match kind {
-                        0 => txn.add("sets", &id(size), "tags", element),
-                        _ => txn.remove("sets", &id(size), "tags", element).map(drop),
-                    };
-                    match durable {
-                        true => store.write(edit)?,
-                        false => store.write_deferred(edit)?,
-                    }
-                }
-                spent.add(start.spent(), counts, store.row_counts());
+impl Plan {
+    fn from_args(mut args: impl Iterator<Item = String>) -> Result<Plan> {
+        let (mut docs, mut large, mut edits, mut idle_docs, mut origins) =
+            (100_000, None, None, None, 10_000);
+        let (mut runs, mut work, mut json) = (3, Vec::new(), None);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+            match &arg[..] {
+                "--docs" => docs = value()?.parse()?,
+                "--large" => large = Some(value()?.parse()?),
+                "--edits" => edits = Some(value()?.parse()?),
+                "--idle-docs" => idle_docs = Some(value()?.parse()?),
+                "--origins" => origins = value()?.parse()?,
+                "--runs" => runs = value()?.parse()?,
+                "--work" => work = value()?.split(',').map(str::to_owned).collect(),
+                "--json" => json = Some(value()?.into()),
+                _ => return Err(format!("unknown argument {arg}").into()),
             }
         }
+        Ok(Plan {
+            docs,
+            large: large.unwrap_or(10 * docs),
+            edits: edits.unwrap_or(10 * docs),
+            idle_docs: idle_docs.unwrap_or(docs),
+            origins,
+            runs,
+            work,
+            json,
+        })
     }
-    for (kind, what) in ["add", "remove"].into_iter().enumerate() {
-        let line = |unit: &str, of: &dyn Fn(&Spent) -> f64| {
-            line(&format!("{what}, {name}: {unit}"), of(&spent[0][kind]), of(&spent[1][kind]));
-        };
-        let each = (ROUNDS * EACH) as f64;
-        line("processor, us", &|spent| micros(spent.cpu, ROUNDS * EACH));
-        line("wall, us", &|spent| micros(spent.wall, ROUNDS * EACH));
-        line("rows read", &|spent| spent.read as f64 / each);
-        line("rows written", &|spent| spent.written as f64 / each);
-        line("bytes of rows written", &|spent| spent.bytes as f64 / each);
-        line("peak memory over idle, KiB", &|spent| spent.memory_kib as f64);
-    }
-    Ok(())
-}
 
-/// Reads of one field of a large map, and of all of it.
-fn one_field(store: &Store) -> Result<()> {
-    let map = store.collection("maps")?;
-    let fields: Fields =
-        (0..MAP_KEYS).map(|n| (format!("key {n}"), Field::from(format!("value {n}")))).collect();
-    map.put("m", &fields)?;
-    let start = Instant::now();
-    for n in 0..READS {
-        map.get_field("m", format!("key {}", n * 997))?.ok_or("a field is there")?;
-    }
-    let one = micros(start.elapsed(), READS);
-    let start = Instant::now();
-    map.get("m")?.ok_or("the document is there")?;
-    let all = micros(start.elapsed(), 1);
-    println!("\nread of one field of {MAP_KEYS}: {one:.1} us, of all: {all:.0} us");
-    Ok(())
-}
-
-/// What some edits cost.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    cpu: Duration,
-    wall: Duration,
-    read: u64,
-    written: u64,
-    bytes: u64,
-    memory_kib: u64,
-}
-
-impl Spent {
-    fn add(&mut self, more: Spent, before: RowCounts, after: RowCounts) {
-        self.cpu += more.cpu;
-        self.wall += more.wall;
-        self.read += after.read - before.read;
-        self.written += after.written - before.written;
-        self.bytes += after.bytes_written - before.bytes_written;
-        self.memory_kib = self.memory_kib.max(more.memory_kib);
+    fn has(&self, work: &str) -> bool {
+        self.work.is_empty() || self.work.iter().any(|wanted| wanted == work)
     }
 }
 
-/// What is spent from now on.
-struct Clock {
-    wall: Instant,
-    cpu: Duration,
-    idle_kib: u64,
-}
-
-impl Clock {
-    fn start() -> Clock {
-        let idle_kib = process::forget_peak();
-        Clock { wall: Instant::now(), cpu: process::thread_time(), idle_kib }
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|arg| arg == "child").is_some() {
+        return child::run(args);
     }
-
-    fn spent(&self) -> Spent {
-        Spent {
-            cpu: process::thread_time() - self.cpu,
-            wall: self.wall.elapsed(),
-            memory_kib: process::peak_kib().saturating_sub(self.idle_kib),
-            ..Spent::default()
+    if args.next_if(|arg| arg == "scale").is_some() {
+        return scale::run(args);
+    }
+    let plan = Plan::from_args(args)?;
+    if let Some(unknown) = plan.work.iter().find(|work| !ALL.contains(&&work[..]) && *work != "M1")
+    {
+        return Err(format!("no work {unknown}; there are {} and M1", ALL.join(", ")).into());
+    }
+    notes(&plan)?;
+    let before = process::load();
+    let mut table = Table::default();
+    let measured: [(&str, fn(&Plan, &mut Table) -> Result<()>); 8] = [
+        ("W5", sync::first),
+        ("W6", sync::differences),
+        ("W7", sync::live),
+        ("W8", open::open),
+        ("D1", disk::documents),
+        ("D2", disk::history),
+        ("M1", memory::idle),
+        ("S1", memory::origins),
+    ];
+    for (work, measure) in measured {
+        if plan.has(work) {
+            measure(&plan, &mut table)?;
         }
     }
+    println!(
+        "\n{} notes, {} runs, medians; load {before} at the beginning, {} at the end\n",
+        plan.docs,
+        plan.runs,
+        process::load()
+    );
+    table.print();
+    if let Some(path) = &plan.json {
+        std::fs::write(path, table.to_json())?;
+    }
+    Ok(())
 }
 
-fn line(what: &str, small: f64, large: f64) {
-    let ratio = if small > 0.0 { format!("{:.2}", large / small) } else { "-".to_owned() };
-    println!("{what:<36}{small:>12.1}{large:>12.1}{ratio:>8}");
+/// W1 to W4 have a program of their own, beside this one.
+fn notes(plan: &Plan) -> Result<()> {
+    let work: Vec<&str> = ALL[..4].iter().copied().filter(|work| plan.has(work)).collect();
+    if work.is_empty() {
+        return Ok(());
+    }
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let done = Command::new(cargo)
+        .args(["run", "--quiet", "--release", "--locked", "--bin", "notes", "--manifest-path"])
+        .arg(manifest)
+        .args(["--", "--docs", &plan.docs.to_string(), "--runs", &plan.runs.to_string()])
+        .args(["--work", &work.join(",")])
+        .status()?;
+    match done.success() {
+        true => Ok(()),
+        false => Err("W1 to W4 failed".into()),
+    }
 }
 
-fn micros(taken: Duration, count: u64) -> f64 {
-    taken.as_secs_f64() * 1e6 / count as f64
+/// A store with `docs` notes, `each` to a transaction.
+fn fill(options: Options, dir: &Path, docs: u64, each: u64) -> Result<Store> {
+    let store = options.open(dir)?;
+    for first in (0..docs).step_by(each as usize) {
+        let numbers = first..docs.min(first + each);
+        store.write_deferred(|txn| {
+            numbers.clone().try_for_each(|n| txn.put(NOTES, &id(n), &note(SEED, n).to_fields()))
+        })?;
+    }
+    store.flush()?;
+    Ok(store)
+}
+
+/// The same, in the batches that all loads have.
+fn fill_batches(dir: &Path, docs: u64) -> Result<Store> {
+    fill(Options::new().cache_bytes(CACHE_BYTES), dir, docs, BATCH)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }

@@ -169,6 +169,11 @@ pub(crate) enum Command {
     },
     /// Watch three nodes sync real data, lose a link, diverge and converge.
     Demo(DemoArgs),
+    /// Measure this machine and its disk: writing, reading, syncing, opening, beside plain redb.
+    ///
+    /// Works on notes that it makes, in a directory that it removes at the end. Ratios are those of
+    /// one run, and mean more than figures.
+    Bench(BenchArgs),
 }
 
 /// Which document.
@@ -768,4 +773,19 @@ pub(crate) struct DemoArgs {
     /// Keep the stores in this directory; without it, they are removed at the end.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+/// Of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// How many notes.
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) docs: u64,
+    /// Only these: W1 load, W2 set, W3 get, W4 scan, W5 first sync, W6 differences, W7 live
+    /// changes, W8 open, D1 disk; with commas between.
+    #[arg(long, value_name = "WORKS", value_delimiter = ',')]
+    pub(crate) work: Vec<String>,
+    /// The directory to make files in: on the disk that is to be measured.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
 }

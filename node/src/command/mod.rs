@@ -32,11 +32,11 @@ use littoral::{Error, ErrorKind, Fields, Result};
 pub(crate) use conflicts::describe;
 
 use crate::cli::{Cli, Command, Document};
-use crate::demo;
 use crate::kinds::EXIT_OK;
 use crate::output::Output;
 use crate::shape::{Entry, raw};
 use crate::target::{Opening, Read, Target, Wanted, version_text};
+use crate::{bench, demo};
 
 /// What every command gets.
 #[derive(Debug, Clone)]
@@ -89,6 +89,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),
         Command::Demo(args) => demo::demo(&context, &args),
+        Command::Bench(args) => bench::bench(&context, &args),
     };
     done.map(|()| EXIT_OK)
 }
