@@ -64,6 +64,12 @@ pub trait Replica: Source + Send + Sync {
     /// Belongs to the roster of a node that has let us in, and keeps where that is. Blocks.
     fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()>;
 
+    /// The peers whose addresses are kept, and those: `host:port`, several with commas between.
+    /// Blocks.
+    fn known(&self) -> Result<Vec<(NodeId, String)>> {
+        Ok(Vec::new())
+    }
+
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
 }
@@ -286,6 +292,11 @@ impl Replica for Store {
 
     fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()> {
         Store::enter(self, welcome, inviter, addresses)
+    }
+
+    fn known(&self) -> Result<Vec<(NodeId, String)>> {
+        let known = self.trusted()?.into_iter();
+        Ok(known.filter_map(|peer| Some((peer.node, peer.address?))).collect())
     }
 
     fn flush(&self) -> Result<()> {

@@ -100,6 +100,12 @@ impl Node {
         self.network.connect(peer.clone())
     }
 
+    /// Dials the peers whose addresses the store knows, as of those whom it has joined, but for
+    /// those that are dialled already. Gives how many.
+    pub(crate) fn connect_known(&self) -> Result<usize> {
+        Ok(self.network.connect_known()?.len())
+    }
+
     /// Accepts the links of a peer.
     pub(crate) fn accept(&self, peer: NodeId) -> Result<()> {
         self.store.trust(peer)

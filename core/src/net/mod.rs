@@ -16,6 +16,7 @@
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
+//! | `here` | where others may reach this machine |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
 
 mod accept;
@@ -27,6 +28,7 @@ mod counts;
 mod dial;
 mod driver;
 mod ending;
+mod here;
 mod joining;
 mod knocks;
 mod link;
@@ -44,7 +46,8 @@ mod trust;
 pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
 pub use counts::KeptOff;
-pub use joining::Joins;
+pub use here::reached_at;
+pub use joining::{Joining, Joins};
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};

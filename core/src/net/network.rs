@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use quinn::{Endpoint, VarInt};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
 
 use super::accept::answer;
 use super::address::PeerAddress;
@@ -21,7 +22,8 @@ use super::bell::Bell;
 use super::counts::{Counts, KeptOff};
 use super::dial::{Dial, keep_up};
 use super::driver::Site;
-use super::joining::{self, Attempts, Joins};
+use super::here::reached_at;
+use super::joining::{Attempts, Joining, Joins};
 use super::knocks::Knocks;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
@@ -34,6 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
     CLOSE_TIMEOUT_MS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER, MAX_NETWORK_CALLS,
+    MAX_TICKET_ADDRESSES,
 };
 use crate::replica::{Replica, Watching};
 use crate::store::Store;
@@ -148,6 +151,14 @@ impl Network {
         self.shared.connect(address)
     }
 
+    /// Keeps up a link to each peer whose address the store knows, as of those whom it joined,
+    /// and that is not dialled yet. Gives those links.
+    ///
+    /// Errors: as of [`Network::connect`].
+    pub fn connect_known(&self) -> Result<Vec<Link>> {
+        self.shared.connect_known()
+    }
+
     /// Becomes a member with a ticket: dials whoever made it, shows the secret, enters the roster,
     /// and keeps up a link from then on, as [`Network::connect`] does. `name` is what this node is
     /// called, if the ticket does not say. It tries again until it is answered or `timeout` is
@@ -157,7 +168,18 @@ impl Network {
     /// [`ErrorKind::InvalidInput`] if the store belongs to another network, or roster;
     /// [`ErrorKind::Timeout`].
     pub fn join(&self, ticket: &Ticket, name: &str, timeout: Duration) -> Result<(Welcome, Link)> {
-        self.shared.join(ticket, name, timeout)
+        let mut joining = self.begin_join(ticket, name, timeout)?;
+        loop {
+            if let Some(joined) = joining.wait(Duration::MAX)? {
+                return Ok(joined);
+            }
+        }
+    }
+
+    /// As [`Network::join`], for who does not want to wait for it as a whole: dropping what this
+    /// gives gives it up.
+    pub fn begin_join(&self, ticket: &Ticket, name: &str, timeout: Duration) -> Result<Joining> {
+        Joining::begin(&self.shared, ticket, name, timeout)
     }
 
     /// What became of those who wanted to join here.
@@ -184,6 +206,14 @@ impl Network {
     /// Where it listens.
     pub fn listening(&self) -> Vec<SocketAddr> {
         self.shared.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+    }
+
+    /// Where others may reach it, the likeliest first: what a ticket may name. Empty if it does
+    /// not listen.
+    pub fn reached_at(&self) -> Vec<SocketAddr> {
+        let mut found: Vec<_> = self.listening().into_iter().flat_map(reached_at).collect();
+        found.truncate(MAX_TICKET_ADDRESSES);
+        found
     }
 
     /// All links, in the order in which they came.
@@ -301,7 +331,7 @@ impl Shared {
         Ok(bound)
     }
 
-    fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
+    pub(super) fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
         let peer = target.key();
         if peer == self.site.us {
             return Err(Error::invalid(
@@ -331,38 +361,28 @@ impl Shared {
         Ok(Link::new(Arc::clone(self), entry))
     }
 
-    fn join(
-        self: &Arc<Shared>,
-        ticket: &Ticket,
-        name: &str,
-        timeout: Duration,
-    ) -> Result<(Welcome, Link)> {
-        let replica = &self.site.replica;
-        if ticket.network != replica.network() {
-            return Err(Error::invalid(
-                "the store belongs to another network than the ticket; join with a new store",
-            ));
+    /// Runs a task of this network.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
+    }
+
+    fn connect_known(self: &Arc<Shared>) -> Result<Vec<Link>> {
+        let mut made = Vec::new();
+        for (node, places) in self.site.replica.known()? {
+            let dialled = |entry: &Arc<Entry>| {
+                entry.direction == Direction::Outgoing && entry.wish() != Wish::Close
+            };
+            if self.links().of(&node).any(dialled) {
+                continue;
+            }
+            match format!("{places}#{node}").parse() {
+                Ok(address) => made.push(self.connect(address)?),
+                Err(err) => {
+                    tracing::warn!(peer = %node.short(), %err, "a peer's address is not dialled");
+                }
+            }
         }
-        if ticket.inviter == self.site.us {
-            return Err(Error::invalid("this node made the ticket; join with it on another one"));
-        }
-        let request = joining::request(&**replica, ticket, name);
-        let target = PeerAddress::of_ticket(ticket)?;
-        let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
-        let dial = Dial { endpoint: self.dialler()?, config, target: target.clone() };
-        let (done, welcome) = std::sync::mpsc::channel();
-        let shared = Arc::clone(self);
-        let task = self.handle.spawn(async move {
-            let deadline = tokio::time::Instant::now() + timeout;
-            // Nobody listens any more if the network was closed meanwhile.
-            let _ = done.send(joining::join(shared, dial, request, deadline).await);
-        });
-        let welcome = welcome.recv().map_err(|_| {
-            task.abort();
-            Error::new(ErrorKind::Closed, "the network of this store was closed")
-        })??;
-        replica.enter(&welcome, ticket.inviter, &target.places())?;
-        Ok((welcome, self.connect(target)?))
+        Ok(made)
     }
 
     /// Whether one more may try to join.
@@ -390,7 +410,7 @@ impl Shared {
         self.joins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn dialler(&self) -> Result<Endpoint> {
+    pub(super) fn dialler(&self) -> Result<Endpoint> {
         let mut sockets = self.sockets();
         self.check_open()?;
         if let Some(endpoint) = &sockets.dialler {
