@@ -217,7 +217,7 @@ typedef struct lit_options_t {
     struct lit_slice_t passphrase;
     /**
      * A ticket: a new store belongs to its network, so that lit_store_join can join with it.
-     * Empty is none. Not together with `network`.
+     * A store that is there keeps its network. Empty is none. Not together with `network`.
      */
     struct lit_slice_t ticket;
 } lit_options_t;

@@ -39,7 +39,7 @@ pub struct lit_options_t {
     /// none. LIT_ERR_PASSPHRASE if it is missing or wrong.
     pub passphrase: lit_slice_t,
     /// A ticket: a new store belongs to its network, so that lit_store_join can join with it.
-    /// Empty is none. Not together with `network`.
+    /// A store that is there keeps its network. Empty is none. Not together with `network`.
     pub ticket: lit_slice_t,
 }
 
