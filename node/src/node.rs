@@ -32,6 +32,8 @@ pub(crate) struct NodeOptions {
     pub(crate) listen: SocketAddr,
     /// Where to answer HTTP; port 0 takes any.
     pub(crate) http: SocketAddr,
+    /// Whether to find peers on the LAN, and be found.
+    pub(crate) discover: bool,
 }
 
 /// A node that runs. Dropping it without [`Node::stop`] ends it less politely.
@@ -55,6 +57,9 @@ impl Node {
         let listen = network.listen(options.listen).map_err(|err| {
             Error::new(err.kind(), format!("{err}; --listen names another address"))
         })?;
+        if options.discover {
+            network.discover()?;
+        }
         let (stop, stopping) = watch::channel(false);
         let token = Secret::draw()?;
         let facts = Facts {

@@ -402,6 +402,9 @@ class Store:
     def connect_known(self) -> list[Link]:
         """Keeps up a link to each peer whose address is known and that is not dialled yet."""
 
+    def discover(self) -> None:
+        """Finds peers on the LAN from now on, and is found by them."""
+
     def links(self) -> list[dict[str, Any]]:
         """How all links stand, each as keywords of `littoral.LinkStatus`."""
 

@@ -493,6 +493,16 @@ class Store:
         """
         return [Link(link) for link in self._store.connect_known()]
 
+    def discover(self) -> None:
+        """Find peers on the LAN by mDNS from now on, and be found by them.
+
+        Members of the same roster, or peers that are trusted where there is none, and only
+        those. Links with those that it finds, up to 64, and follows peers to other addresses.
+        Whoever answers has to prove the peer's key. To be found, the store has to `listen`.
+        IPv4 only. `NetworkError` if this machine can't listen for it (UDP 5353).
+        """
+        self._store.discover()
+
     def links(self) -> list[LinkStatus]:
         """List how all links stand, also those that peers made."""
         return [_link_status(one) for one in self._store.links()]

@@ -613,6 +613,12 @@ impl Store {
         link::connect_known(py, &self.open)
     }
 
+    /// Finds peers on the LAN from now on, and is found by them.
+    fn discover(&self, py: Python<'_>) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        detached(py, || network.discover())
+    }
+
     /// How all links stand, each as keywords of `littoral.LinkStatus`.
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.open.get(py)?;

@@ -757,6 +757,7 @@ static void null_pointers(lit_store_t *store) {
 #ifdef LIT_NET
     lit_link_t *link;
     NIL(lit_store_connect_known(NULL, &err));
+    NIL(lit_store_discover(NULL, &err));
     NIL(lit_store_join(NULL, id, id, 0, &link, &err));
     NIL(lit_store_join(store, id, id, 0, NULL, &err));
     NIL(lit_store_join(store, bad, id, 0, &link, &err));
@@ -1227,6 +1228,8 @@ static void joining(void) {
     OK(lit_collection_get_json(at_phone, S("n3"), &bytes, &err));
     lit_bytes_free(&bytes);
     lit_collection_free(at_phone);
+    OK(lit_store_discover(phone, &err));
+    OK(lit_store_discover(phone, &err));
 
     /* Used by another, revoked, expired: all the same from outside. */
     OK(lit_store_open(file(place, sizeof place, "late"), &options, &other, &err));

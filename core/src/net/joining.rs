@@ -263,7 +263,7 @@ async fn join(
 }
 
 async fn attempt(dial: &Dial, request: &JoinRequest) -> Result<Welcome, Ending> {
-    let connection = reach(dial).await?;
+    let connection = reach(dial, &[]).await?;
     let (frame, mut guest) = Guest::begin(request.clone());
     let limit = Duration::from_millis(JOIN_TIMEOUT_MS);
     let asked = timeout(limit, async {

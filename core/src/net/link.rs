@@ -97,6 +97,8 @@ pub(super) struct Entry {
     pub(super) direction: Direction,
     /// Where to dial; none of an incoming link.
     pub(super) target: Option<PeerAddress>,
+    /// Whether it was made since the peer was seen on the LAN.
+    pub(super) found: bool,
     address: String,
     wish: watch::Sender<Wish>,
     face: Mutex<Face>,
@@ -155,7 +157,7 @@ impl Entry {
             view: View::default(),
         });
         let wish = watch::Sender::new(Wish::Run);
-        Entry { id, peer, direction, target, address, wish, face, bell }
+        Entry { id, peer, direction, target, found: false, address, wish, face, bell }
     }
 
     /// For following what it shall do.
@@ -177,6 +179,12 @@ impl Entry {
             }
             changes
         });
+    }
+
+    /// There is something new to try: whoever waits for the next attempt makes it now, and one
+    /// that is under way begins again.
+    pub(super) fn poke(&self) {
+        self.wish.send_modify(|_| ());
     }
 
     /// A connection is there; a session begins on it.

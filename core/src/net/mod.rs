@@ -10,6 +10,7 @@
 //! | `network` | the network of a store: its public calls, its sockets |
 //! | `links`, `link` | all links and which shall run; one link as others see it |
 //! | `dial`, `accept` | the two ways in which a connection comes up |
+//! | `discovery` | finding peers on a LAN by mDNS, for who asks for it |
 //! | `joining` | connections by which a node becomes a member |
 //! | `knocks` | handshakes of those who dial us, while they are under way |
 //! | `driver`, `stream` | a connection's session, and its streams |
@@ -26,6 +27,7 @@ mod bell;
 mod blocking;
 mod counts;
 mod dial;
+mod discovery;
 mod driver;
 mod ending;
 mod here;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, VarInt};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
@@ -21,6 +21,8 @@ use super::address::PeerAddress;
 use super::bell::Bell;
 use super::counts::{Counts, KeptOff};
 use super::dial::{Dial, keep_up};
+use super::discovery;
+use super::discovery::hints::Hints;
 use super::driver::Site;
 use super::here::reached_at;
 use super::joining::{Attempts, Joining, Joins};
@@ -31,12 +33,12 @@ use super::outside::{Machine, Outside};
 use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::Purpose;
 use super::transport;
-use super::trust::{Refusals, Trust};
+use super::trust::{Refusals, Trust, unix_ms};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
-    CLOSE_TIMEOUT_MS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER, MAX_NETWORK_CALLS,
-    MAX_TICKET_ADDRESSES,
+    CLOSE_TIMEOUT_MS, MAX_DISCOVERED_LINKS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER,
+    MAX_NETWORK_CALLS, MAX_TICKET_ADDRESSES,
 };
 use crate::replica::{Replica, Watching};
 use crate::store::Store;
@@ -56,12 +58,20 @@ const BLOCKING_THREADS: usize = MAX_NETWORK_CALLS + 8;
 pub struct NetworkOptions {
     /// Where to listen; port 0 takes any. More addresses can be added by [`Network::listen`].
     pub listen: Option<SocketAddr>,
+    /// Whether to find peers on the LAN: see [`Network::discover`].
+    pub discover: bool,
 }
 
 impl NetworkOptions {
     /// Listen at `address`.
     pub fn listen(address: SocketAddr) -> NetworkOptions {
-        NetworkOptions { listen: Some(address) }
+        NetworkOptions { listen: Some(address), ..NetworkOptions::default() }
+    }
+
+    /// Find peers on the LAN, or don't.
+    pub fn discover(mut self, discover: bool) -> NetworkOptions {
+        self.discover = discover;
+        self
     }
 }
 
@@ -114,6 +124,9 @@ impl Network {
         if let Some(address) = options.listen {
             network.listen(address)?;
         }
+        if options.discover {
+            network.discover()?;
+        }
         Ok(network)
     }
 
@@ -157,6 +170,19 @@ impl Network {
     /// Errors: as of [`Network::connect`].
     pub fn connect_known(&self) -> Result<Vec<Link>> {
         self.shared.connect_known()
+    }
+
+    /// Finds peers on the LAN by mDNS from now on, and is found by them: members of the same
+    /// roster, or peers that are trusted where there is none, and only those. It links with those
+    /// that it finds, up to 64, and follows them to other addresses, also peers to which it was
+    /// connected by [`Network::connect`]. Twice is harmless. IPv4 only.
+    ///
+    /// What a stranger on the LAN learns is in `docs/SECURITY.md`: that a node is there, not whose.
+    /// Whoever answers at an address that was found has to prove the peer's key.
+    ///
+    /// Errors: [`ErrorKind::Network`] if this machine can't listen for it (UDP 5353).
+    pub fn discover(&self) -> Result<()> {
+        self.shared.discover()
     }
 
     /// Becomes a member with a ticket: dials whoever made it, shows the secret, enters the roster,
@@ -205,7 +231,7 @@ impl Network {
 
     /// Where it listens.
     pub fn listening(&self) -> Vec<SocketAddr> {
-        self.shared.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+        self.shared.listening()
     }
 
     /// Where others may reach it, the likeliest first: what a ticket may name. Empty if it does
@@ -286,9 +312,20 @@ pub(super) struct Shared {
     joins: Mutex<Joins>,
     links: Mutex<Links>,
     sockets: Mutex<Sockets>,
+    /// Where peers were seen on the LAN.
+    hints: Mutex<Hints>,
+    discovers: AtomicBool,
     bell: Arc<Bell>,
     handle: Handle,
     closing: AtomicBool,
+}
+
+/// Who has named a peer.
+enum Named {
+    /// The user, who thereby trusts it.
+    ByUser,
+    /// The peer itself, on the LAN: it is trusted as far as the store does.
+    OnLan,
 }
 
 #[derive(Default)]
@@ -308,6 +345,8 @@ impl Shared {
             joins: Mutex::default(),
             links: Mutex::default(),
             sockets: Mutex::default(),
+            hints: Mutex::default(),
+            discovers: AtomicBool::new(false),
             bell: Arc::default(),
             handle,
             closing: AtomicBool::new(false),
@@ -332,6 +371,10 @@ impl Shared {
     }
 
     pub(super) fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
+        self.dial(target, Named::ByUser)
+    }
+
+    fn dial(self: &Arc<Shared>, target: PeerAddress, named: Named) -> Result<Link> {
         let peer = target.key();
         if peer == self.site.us {
             return Err(Error::invalid(
@@ -345,9 +388,13 @@ impl Shared {
             return Ok(Link::new(Arc::clone(self), Arc::clone(entry)));
         }
         self.check_room(&links)?;
-        self.trust.trust(peer);
         let bell = Arc::clone(&self.bell);
-        let entry = Arc::new(Entry::outgoing(links.next_id(), target.clone(), bell));
+        let mut entry = Entry::outgoing(links.next_id(), target.clone(), bell);
+        match named {
+            Named::ByUser => self.trust.trust(peer),
+            Named::OnLan => entry.found = true,
+        }
+        let entry = Arc::new(entry);
         links.add(Arc::clone(&entry));
         links.revise(&self.site.us, &peer);
         drop(links);
@@ -359,6 +406,72 @@ impl Shared {
             drop(guard);
         });
         Ok(Link::new(Arc::clone(self), entry))
+    }
+
+    /// Notes that a peer was seen on the LAN, and dials it if there is no link with it.
+    pub(super) fn found(self: &Arc<Shared>, peer: NodeId, at: SocketAddr) -> Result<()> {
+        if peer == self.site.us || !self.trust.is_trusted(&peer) {
+            return Ok(());
+        }
+        let moved = self.hints().note(peer, at, unix_ms());
+        let links = self.links();
+        let kept = |entry: &&Arc<Entry>| entry.wish() != Wish::Close;
+        let outgoing = |entry: &&Arc<Entry>| entry.direction == Direction::Outgoing;
+        if let Some(entry) = links.of(&peer).filter(kept).find(outgoing) {
+            if moved && !entry.is_connected() {
+                entry.poke();
+            }
+            return Ok(());
+        }
+        let found = links.iter().filter(kept).filter(|entry| entry.found).count();
+        if links.of(&peer).any(|entry| entry.is_connected()) || found >= MAX_DISCOVERED_LINKS {
+            return Ok(());
+        }
+        drop(links);
+        tracing::info!(peer = %peer.short(), %at, "found a peer on the LAN");
+        let target = PeerAddress::new(at.ip().to_string(), at.port(), peer)?;
+        self.dial(target, Named::OnLan).map(drop)
+    }
+
+    /// Gives up links that were made since a peer was seen on the LAN, where it was not for long,
+    /// or is trusted no more.
+    pub(super) fn forget_lost(&self) {
+        self.hints().forget(unix_ms());
+        let links = self.links();
+        let lost = |entry: &&Arc<Entry>| {
+            let peer = &entry.peer;
+            entry.found
+                && !entry.is_connected()
+                && !(self.hints().has(peer) && self.trust.is_trusted(peer))
+        };
+        links.iter().filter(lost).for_each(|entry| entry.set_wish(Wish::Close));
+    }
+
+    /// Where a peer was seen on the LAN, the newest place first.
+    pub(super) fn seen_at(&self, peer: &NodeId) -> Vec<SocketAddr> {
+        self.hints().of(peer)
+    }
+
+    fn hints(&self) -> MutexGuard<'_, Hints> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens.
+    pub(super) fn listening(&self) -> Vec<SocketAddr> {
+        self.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+    }
+
+    /// For who opens sockets.
+    pub(super) fn entered(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    fn discover(self: &Arc<Shared>) -> Result<()> {
+        self.check_open()?;
+        if self.discovers.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        discovery::begin(self).inspect_err(|_| self.discovers.store(false, Ordering::SeqCst))
     }
 
     /// Runs a task of this network.
