@@ -1868,6 +1868,18 @@ lit_status_t lit_store_connect_known(struct lit_store_t *store,
                                      struct lit_error_t *err);
 
 /**
+ * Finds peers on the LAN by mDNS from now on, and is found by them: members of the same roster, or
+ * peers that are trusted where there is none, and only those. Links with those that it finds, up to
+ * 64, and follows peers to other addresses. Whoever answers has to prove the peer's key. To be
+ * found, the store has to listen. IPv4 only. Twice is harmless; it ends with the store. Phones ask
+ * the user before an app may do so, and some need an entitlement.
+ *
+ * Thread-safe. Does not block. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_NETWORK if this machine can't listen for it (UDP 5353).
+ */
+LIT_MUST_USE lit_status_t lit_store_discover(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
  * Becomes a member with a ticket of lit_store_invite_json or `littoral invite`: dials whoever made
  * it, proves this node's key, shows the ticket, takes the rights that it gives, and keeps up a
  * link from then on, as lit_store_connect does. It tries again until it is answered or

@@ -2,6 +2,7 @@
 
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -184,9 +185,57 @@ def test_closing_the_store_ends_a_join(hub: littoral.Store, tmp_path: Path) -> N
 def test_ctrl_c_gives_a_join_up(hub: littoral.Store, tmp_path: Path) -> None:
     begun = time.monotonic()
     ending = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
-    ending.start()
-    with pytest.raises(KeyboardInterrupt):
-        littoral.join(tmp_path / "phone", nowhere(hub), timeout=60)
-    ending.join()
+    # A shell starts what runs in the background with it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        ending.start()
+        with pytest.raises(KeyboardInterrupt):
+            littoral.join(tmp_path / "phone", nowhere(hub), timeout=60)
+        ending.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 30
     littoral.open(tmp_path / "phone").close()
+
+
+def has_multicast() -> bool:
+    """Tell whether multicast reaches this machine itself, as it does where nothing forbids it."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as by,
+    ):
+        to.bind(("", 0))
+        to.settimeout(2)
+        here = socket.inet_aton("127.0.0.1")
+        try:
+            member = socket.inet_aton("224.0.0.251") + here
+            to.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            by.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
+            by.sendto(b"x", ("224.0.0.251", to.getsockname()[1]))
+            return to.recv(8) == b"x"
+        except OSError:
+            return False
+
+
+def test_members_find_each_other_on_the_lan(hub: littoral.Store, tmp_path: Path) -> None:
+    if not has_multicast():
+        pytest.skip("there is no multicast on the loopback here")
+    ticket = hub.invite(uses=2)
+    with littoral.join(tmp_path / "phone", ticket) as phone:
+        with littoral.join(tmp_path / "tablet", ticket) as tablet:
+            tablet.wait_synced(timeout=30)
+        # Only what it hears from the hub tells it that there is a tablet.
+        while len(phone.members()) < 3:
+            time.sleep(0.05)
+        hub.close()
+        phone.listen("127.0.0.1:0")
+        phone.discover()
+        phone.discover()
+        with littoral.open(tmp_path / "tablet") as tablet:
+            tablet.discover()
+            arriving = phone.changes()
+            tablet["notes"]["n"] = {"title": "Tides"}
+            change = arriving.next(timeout=60)
+            assert change is not None
+            assert change.author == tablet.id
+            assert [link.peer for link in tablet.links()] == [phone.id]

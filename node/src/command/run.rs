@@ -26,12 +26,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
             },
         )?;
     set_budget(&store, args)?;
-    let options = NodeOptions {
-        data,
-        listen: args.listen,
-        http: args.http,
-        discover: args.discover,
-    };
+    let options =
+        NodeOptions { data, listen: args.listen, http: args.http, discover: args.discover };
     if let Some(wanted) = &args.collections {
         store.want(wanted.0.clone())?;
     }
