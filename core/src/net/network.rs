@@ -175,7 +175,9 @@ impl Network {
     /// Finds peers on the LAN by mDNS from now on, and is found by them: members of the same
     /// roster, or peers that are trusted where there is none, and only those. It links with those
     /// that it finds, up to 64, and follows them to other addresses, also peers to which it was
-    /// connected by [`Network::connect`]. Twice is harmless. IPv4 only.
+    /// connected by [`Network::connect`]. A link that was closed is made again while its peer is
+    /// heard of; [`Network::set_enabled`] and [`Network::distrust`] keep it off. Twice is harmless.
+    /// IPv4 only.
     ///
     /// What a stranger on the LAN learns is in `docs/SECURITY.md`: that a node is there, not whose.
     /// Whoever answers at an address that was found has to prove the peer's key.

@@ -202,6 +202,8 @@ fn proof_in(txt: &TXT<'_>) -> Option<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
+    use rand_pcg::rand_core::Rng;
+
     use super::*;
 
     const AT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 4433);
@@ -291,6 +293,16 @@ mod tests {
                 // Whatever it says, nobody is recognised in it who is not there.
                 hear(&changed);
             }
+        }
+        let mut chance = rand_pcg::Pcg64Mcg::new(7);
+        for _ in 0..20_000 {
+            let mut changed = [good.clone(), question()][chance.next_u32() as usize % 2].clone();
+            for _ in 0..chance.next_u32() % 8 + 1 {
+                let at = chance.next_u32() as usize % changed.len();
+                changed[at] = chance.next_u32() as u8;
+            }
+            changed.truncate(chance.next_u32() as usize % (2 * changed.len()));
+            hear(&changed);
         }
         let mut many = good.clone();
         many[6..8].copy_from_slice(&u16::MAX.to_be_bytes());

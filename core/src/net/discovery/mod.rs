@@ -11,7 +11,7 @@
 //! hears of a peer that it trusts and has no link with dials it; a link that waits tries the
 //! address at once, and every attempt tries the newest addresses before those that it was told.
 //!
-//! Invariants: an address is a hint. Who is there is decided by the handshake, which accepts that
+//! Invariants: an address is a hint, and one on this LAN. Who is there is decided by the handshake, which accepts that
 //! peer's key and no other; and only a peer that the store trusts at that moment is dialled. What
 //! a flood of packets can take is bounded: so many are read in a second, and only addresses of
 //! trusted peers are kept.
@@ -132,7 +132,7 @@ impl Finder {
 
     fn meet(&self, claim: &Claim) {
         let Some(peer) = self.known.recognise(claim) else { return };
-        if claim.at.port() == 0 || claim.at.ip().is_unspecified() || claim.at.ip().is_multicast() {
+        if claim.at.port() == 0 || !self.lan.reaches(*claim.at.ip()) {
             return;
         }
         let at = SocketAddr::from(claim.at);
@@ -189,8 +189,8 @@ impl Finder {
             let here = |at: &&SocketAddr| at.ip() == IpAddr::V4(*ip) || at.ip().is_unspecified();
             listening.iter().find(here).map(SocketAddr::port)
         };
-        let there = self.lan.addresses().iter();
-        there.filter_map(|ip| Some(SocketAddrV4::new(*ip, port(ip)?))).collect()
+        let there = self.lan.addresses();
+        there.filter_map(|ip| Some(SocketAddrV4::new(ip, port(&ip)?))).collect()
     }
 
     async fn speak(&mut self) {
@@ -201,7 +201,7 @@ impl Finder {
         }
         if std::mem::take(&mut self.ask) {
             for ip in self.lan.addresses() {
-                self.lan.say(*ip, &beacon::question()).await;
+                self.lan.say(ip, &beacon::question()).await;
             }
         }
     }
