@@ -99,6 +99,10 @@ pub const STRANGER_WINDOW_BYTES: usize = 64 << 10;
 pub const MAX_TICKET_ADDRESSES: usize = 8;
 /// Longest text of a ticket, in characters.
 pub const MAX_TICKET_CHARS: usize = 4096;
+/// Entries of a vector above which a peer is told digests of its parts first.
+pub const OUTLINE_ABOVE: usize = 512;
+/// Most such parts.
+pub const MAX_OUTLINE_BUCKETS: usize = 4096;
 /// Bytes of all collections of a link together that a sender leaves unacknowledged.
 pub const SYNC_LINK_WINDOW_BYTES: usize = 32 << 20;
 /// Bytes that a collection with nothing unacknowledged may send although the link's window

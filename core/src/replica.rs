@@ -140,7 +140,7 @@ impl Source for Store {
         Store::rights(self, node)
     }
 
-    fn floor(&self, collection: &str) -> Result<Vector> {
+    fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
         Store::floor(self, collection)
     }
 

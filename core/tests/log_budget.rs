@@ -194,7 +194,7 @@ fn own_writes_that_no_peer_was_given_hold_the_log_while_there_are_peers() {
     a.store.trust(b.store.node_id()).unwrap();
     fill(&a, NOTES, 5 * BUDGET);
     assert!(log_bytes(&a.store) >= 5 * BUDGET);
-    assert_eq!(a.store.floor(NOTES).unwrap(), Vector::new());
+    assert_eq!(*a.store.floor(NOTES).unwrap(), Vector::new());
     let stats = a.store.stats().unwrap();
     assert!(stats.log_held.unwrap().contains("no peer was given"));
     // What a peer wrote in between is held by them, and no longer than they are.
@@ -547,7 +547,7 @@ fn an_old_segment_that_is_damaged_goes_and_counts_as_empty() {
     first.write_at(200, b"rot").unwrap();
     a.store.set_log_budget(NOTES, None).unwrap();
     assert!(a.store.prune().unwrap().segments >= 3);
-    assert_eq!(a.store.floor(NOTES).unwrap(), common::vector(&a.store, NOTES));
+    assert_eq!(*a.store.floor(NOTES).unwrap(), common::vector(&a.store, NOTES));
     write(&a, NOTES, 3);
     let all = common::vector(&a.store, NOTES).seq(&own(&a));
     assert_eq!(a.store.floor(NOTES).unwrap().seq(&own(&a)), all - 3);

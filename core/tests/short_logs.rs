@@ -34,7 +34,7 @@ fn prune(store: &Store) {
         store.collection("filler").unwrap().set("f", "x", filler.as_str()).unwrap();
     }
     store.prune().unwrap();
-    assert_eq!(store.floor(NOTES).unwrap(), vector(store, NOTES), "all of it is pruned");
+    assert_eq!(*store.floor(NOTES).unwrap(), vector(store, NOTES), "all of it is pruned");
 }
 
 /// A machine that has written so much before it was cloned, and each of the two after that; and

@@ -1,10 +1,11 @@
 //! Frames as they arrive on the streams of a link.
 
-use littoral::id::NodeId;
+use littoral::id::{Hash, Head, NodeId, Origin, ShortHash};
 use littoral::limits::MAX_MEMBER_NAME_BYTES;
 use littoral::sync::ask::Answer;
 use littoral::sync::joining::{Guest, Host, Message as Joining};
 use littoral::sync::message::{Control, PROTOCOL_VERSION, Tail};
+use littoral::sync::outline::Outline;
 use littoral::txn::joining::{JoinRefusal, JoinRequest, Welcome};
 use littoral::txn::roster::{Right, Rights};
 use littoral::txn::ticket::TicketSecret;
@@ -63,6 +64,24 @@ fn join(data: &[u8]) {
 fn request(founder: Option<NodeId>) -> JoinRequest {
     let secret = TicketSecret::from_bytes([3; 16]);
     JoinRequest { secret, network: scope().network, founder, name: "phone".to_owned() }
+}
+
+/// How a long vector is told, without the lengths of frames.
+pub(super) fn outline_seeds() -> Vec<Vec<u8>> {
+    let (collection, vector) = (|| "notes".to_owned(), Hash([8; 32]));
+    let buckets = vec![ShortHash([9; 16]); 4];
+    let head = Head { seq: 7, hash: ShortHash([1; 16]) };
+    let origin = Origin { node: key(0).id(), incarnation: 3 };
+    let messages = [
+        Control::Outline { collection: collection(), outline: Outline { vector, buckets } },
+        Control::Pick { collection: collection(), vector, buckets: vec![0, 3] },
+        Control::Picked {
+            collection: collection(),
+            digest: vector,
+            vector: [(origin, head)].into_iter().collect(),
+        },
+    ];
+    messages.map(|message| message.to_frame()[4..].to_vec()).to_vec()
 }
 
 /// The frames of joining, without their lengths.

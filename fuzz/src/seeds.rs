@@ -33,7 +33,11 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     signed.extend(txns.first().cloned());
     BTreeMap::from([
         ("transaction", signed),
-        ("message", [small(&frames), super::message::joining_seeds()].concat()),
+        (
+            "message",
+            [small(&frames), super::message::joining_seeds(), super::message::outline_seeds()]
+                .concat(),
+        ),
         ("session", scripts),
         ("head", vec![head, head_body]),
         ("document", small(&documents)),

@@ -90,7 +90,7 @@ impl Source for Fake {
         self.with(|store| store.contradictions(collection, theirs))
     }
 
-    fn floor(&self, collection: &str) -> Result<Vector> {
+    fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
         self.with(|store| store.floor(collection))
     }
 

@@ -22,7 +22,7 @@ use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
 use crate::error::{Error, Result};
-use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, ShortHash, Vector};
+use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, ShortHash};
 use crate::txn::branches::{Held, Place, Translated};
 use crate::txn::snapshot::{Newest, ViewHead};
 use crate::txn::{Branches, Signed, Txn};
@@ -63,7 +63,11 @@ impl Changes {
                 None => heads.insert(changed),
             };
             vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
-            floor.iter().for_each(|(origin, newest)| head.floor.advance(*origin, *newest));
+            // Readers know one that they hold by its place, so it is not touched for nothing.
+            if !floor.is_empty() {
+                let raised = Arc::make_mut(&mut head.floor);
+                floor.iter().for_each(|(origin, newest)| raised.advance(*origin, *newest));
+            }
         }
     }
 }
@@ -143,7 +147,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 number: head.number,
                 row: head.row.clone(),
                 vector: BTreeMap::new(),
-                floor: Vector::new(),
+                floor: Arc::default(),
                 branches: head.branches.clone(),
                 fresh: BTreeMap::new(),
             },
@@ -171,7 +175,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             exported: 0,
             cells: LtHash::new(),
         };
-        let (vector, floor, fresh) = (BTreeMap::new(), Vector::new(), BTreeMap::new());
+        let (vector, floor, fresh) = (BTreeMap::new(), Arc::default(), BTreeMap::new());
         let (name, branches) = (name.to_owned(), Arc::default());
         Ok(CollectionHead { name, number, row, vector, floor, branches, fresh })
     }
@@ -262,7 +266,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             past.insert(newest.seq, hash.short());
             hashes::keep(&mut self.tables.hashes, whose, rule, newest.seq, &past)?;
             let head = self.head(collection);
-            head.floor.advance(*origin, floor);
+            Arc::make_mut(&mut head.floor).advance(*origin, floor);
             head.row.transactions += newest.seq - seq;
         }
         Ok(())

@@ -8,6 +8,8 @@
 //! and durable before a record below it goes from the disk. So whoever reads the log and *then*
 //! the floor never takes a gap for the end (schedule S1).
 
+use std::sync::Arc;
+
 use super::Store;
 use super::heads::{CollectionHead, Origins};
 use super::tables::{self, Tables, set};
@@ -52,16 +54,17 @@ impl Rise {
 
     /// Makes the head say what the table now says.
     pub(super) fn publish(self, head: &mut CollectionHead) {
+        // One entry or more: a rise of nothing leaves the floor in its place.
         for (origin, newest) in self.heads.iter() {
-            head.floor.advance(*origin, *newest);
+            Arc::make_mut(&mut head.floor).advance(*origin, *newest);
         }
     }
 }
 
 impl Store {
     /// The log holds every transaction of the collection that is held and above this.
-    pub fn floor(&self, collection: &str) -> Result<Vector> {
+    pub fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
         let heads = self.inner.read_heads();
-        Ok(heads.named(collection).map_or_else(Vector::new, |head| head.floor.clone()))
+        Ok(heads.named(collection).map_or_else(Arc::default, |head| head.floor.clone()))
     }
 }

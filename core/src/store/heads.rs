@@ -46,7 +46,7 @@ pub(super) struct CollectionHead {
     pub(super) row: HeadRow,
     pub(super) vector: BTreeMap<Origin, VectorRow>,
     /// What the log no longer holds: see [`floor`](super::floor).
-    pub(super) floor: Vector,
+    pub(super) floor: Arc<Vector>,
     /// How forked origins are named here.
     pub(super) branches: Arc<Branches>,
     /// The origins of which we hold more than our own transactions have named, under whatever name.
@@ -206,7 +206,7 @@ fn load_collection(
         number,
         row: HeadRow::decode(&row)?,
         vector: BTreeMap::new(),
-        floor: Vector::new(),
+        floor: Arc::default(),
         branches: Arc::default(),
         fresh: BTreeMap::new(),
     };
@@ -225,7 +225,7 @@ fn load_collection(
     for entry in floor.range(&start[..]..&end[..]).map_err(db)? {
         let (key, value) = entry.map_err(db)?;
         let origin = origins.get(tables::u32_of(&key.value()[4..])?)?;
-        head.floor.advance(origin, tables::decode_floor(value.value())?.0);
+        Arc::make_mut(&mut head.floor).advance(origin, tables::decode_floor(value.value())?.0);
     }
     Ok(head)
 }

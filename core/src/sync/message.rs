@@ -21,6 +21,9 @@
 //! | 10 | `Roster` | 32 key of its founder, 32 digest of its statements |
 //! | 11 | `Known` | uint n, n × 32 hash of a statement |
 //! | 12 | `Statements` | uint n ≥ 1, n × bytes (see [`roster`](crate::txn::roster)) |
+//! | 20 | `Outline` | name, 32 digest of a vector, uint n = 4, 8, 16 .. 4,096, n × 16 digest of a bucket (see [`outline`](super::outline)) |
+//! | 21 | `Pick` | name, 32 digest of that vector, uint n, n × u16 bucket |
+//! | 22 | `Picked` | name, 32 digest of that vector, uint n, n × (36 origin, u64 seq, 16 hash) |
 //!
 //! What travels on snapshot streams is in [`ask`](super::ask). On a tail stream, `Tail` first and
 //! only first, `Behind` last:
@@ -45,8 +48,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, ShortHash, Vector, check_collection};
 use crate::limits::{
-    MAX_FORK_HASHES, MAX_GRANTS, MAX_LINK_COLLECTIONS, MAX_REASON_BYTES, MAX_TXN_BYTES,
-    MAX_VECTOR_ENTRIES, MAX_VOUCHES,
+    MAX_FORK_HASHES, MAX_GRANTS, MAX_LINK_COLLECTIONS, MAX_OUTLINE_BUCKETS, MAX_REASON_BYTES,
+    MAX_TXN_BYTES, MAX_VECTOR_ENTRIES, MAX_VOUCHES,
 };
 use crate::txn::peek_dot;
 use crate::wire::{Reader, put_bytes, put_uint};
@@ -54,6 +57,7 @@ use crate::wire::{Reader, put_bytes, put_uint};
 use super::ask::{Question, put_question, read_question};
 use super::door::{Offence, Wanted};
 use super::framing::LENGTH_BYTES;
+use super::outline::{self, Outline};
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -70,6 +74,9 @@ const ASK: u8 = 6;
 const DIFFERS: u8 = 7;
 const SHARED: u8 = 8;
 const BRANCHES: u8 = 9;
+const OUTLINE: u8 = 20;
+const PICK: u8 = 21;
+const PICKED: u8 = 22;
 const TAIL: u8 = 16;
 const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
@@ -88,6 +95,31 @@ pub enum Control {
         /// Of which collection.
         collection: String,
         /// What is held.
+        vector: Vector,
+    },
+    /// As `Have`, in short.
+    Outline {
+        /// Of which collection.
+        collection: String,
+        /// What is held.
+        outline: Outline,
+    },
+    /// "Send me these buckets; all others are as mine." Answers `Outline`.
+    Pick {
+        /// Of which collection.
+        collection: String,
+        /// Of which vector.
+        vector: Hash,
+        /// Numbers of buckets, ascending.
+        buckets: Vec<u16>,
+    },
+    /// What was picked.
+    Picked {
+        /// Of which collection.
+        collection: String,
+        /// The digest of the whole vector.
+        digest: Hash,
+        /// The entries of it that are in the buckets picked.
         vector: Vector,
     },
     /// "I have durably applied your log through this."
@@ -317,9 +349,27 @@ impl Control {
     pub fn to_frame(&self) -> Vec<u8> {
         match self {
             Control::Hello(hello) => frame(HELLO, |out| put_hello(out, hello)),
-            Control::Have { collection, vector } => {
-                frame(HAVE, |out| put_have(out, collection, vector))
-            }
+            Control::Have { collection, vector } => frame(HAVE, |out| {
+                put_name(out, collection);
+                put_vector(out, vector);
+            }),
+            Control::Outline { collection, outline } => frame(OUTLINE, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&outline.vector.0);
+                put_uint(out, outline.buckets.len() as u64);
+                outline.buckets.iter().for_each(|digest| out.extend_from_slice(&digest.0));
+            }),
+            Control::Pick { collection, vector, buckets } => frame(PICK, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&vector.0);
+                put_uint(out, buckets.len() as u64);
+                buckets.iter().for_each(|bucket| out.extend_from_slice(&bucket.to_be_bytes()));
+            }),
+            Control::Picked { collection, digest, vector } => frame(PICKED, |out| {
+                put_name(out, collection);
+                out.extend_from_slice(&digest.0);
+                put_vector(out, vector);
+            }),
             Control::Ack { collection, position } => frame(ACK, |out| {
                 put_name(out, collection);
                 out.extend_from_slice(&position.0.to_be_bytes());
@@ -432,8 +482,7 @@ fn put_hello(out: &mut Vec<u8>, hello: &Hello) {
     }
 }
 
-fn put_have(out: &mut Vec<u8>, collection: &str, vector: &Vector) {
-    put_name(out, collection);
+fn put_vector(out: &mut Vec<u8>, vector: &Vector) {
     put_uint(out, vector.len() as u64);
     for (origin, head) in vector.iter() {
         out.extend_from_slice(&origin.to_bytes());
@@ -446,6 +495,20 @@ fn read_control(reader: &mut Reader<'_>) -> Result<Control> {
     Ok(match reader.u8()? {
         HELLO => Control::Hello(read_hello(reader)?),
         HAVE => Control::Have { collection: read_name(reader)?, vector: read_vector(reader)? },
+        OUTLINE => Control::Outline {
+            collection: read_name(reader)?,
+            outline: Outline { vector: Hash(reader.array()?), buckets: read_buckets(reader)? },
+        },
+        PICK => Control::Pick {
+            collection: read_name(reader)?,
+            vector: Hash(reader.array()?),
+            buckets: read_picks(reader)?,
+        },
+        PICKED => Control::Picked {
+            collection: read_name(reader)?,
+            digest: Hash(reader.array()?),
+            vector: read_vector(reader)?,
+        },
         ACK => Control::Ack { collection: read_name(reader)?, position: read_position(reader)? },
         ASK => Control::Ask {
             collection: read_name(reader)?,
@@ -599,6 +662,27 @@ fn read_dot(reader: &mut Reader<'_>) -> Result<Dot> {
 fn read_hashes(reader: &mut Reader<'_>) -> Result<Vec<ShortHash>> {
     let count = at_most(reader, MAX_FORK_HASHES, "hashes of an origin")?;
     (0..count).map(|_| reader.array().map(ShortHash)).collect()
+}
+
+fn read_buckets(reader: &mut Reader<'_>) -> Result<Vec<ShortHash>> {
+    let count = reader.count()?;
+    if !outline::is_legal(count) {
+        return Err(reader.bad("an outline of so many buckets"));
+    }
+    (0..count).map(|_| reader.array().map(ShortHash)).collect()
+}
+
+fn read_picks(reader: &mut Reader<'_>) -> Result<Vec<u16>> {
+    let count = at_most(reader, MAX_OUTLINE_BUCKETS, "buckets of an outline")?;
+    let mut picks: Vec<u16> = Vec::new();
+    for _ in 0..count {
+        let bucket = u16::from_be_bytes(reader.array()?);
+        if picks.last() >= Some(&bucket) {
+            return Err(reader.bad("buckets that are not sorted"));
+        }
+        picks.push(bucket);
+    }
+    Ok(picks)
 }
 
 fn read_txns(reader: &mut Reader<'_>) -> Result<Vec<Txn>> {

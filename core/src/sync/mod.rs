@@ -13,6 +13,7 @@
 //! | `tail_out`, `tail_in` | one collection, sent and received |
 //! | `failure` | why a link ends |
 //! | `snapshot_out`, `snapshot_in` | a snapshot of one collection, served and taken in |
+//! | `outline` | a long vector, told by digests of its parts |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
 //! | `message`, `ask` | the messages and their bytes; those of snapshots |
 //! | `joining` | the exchange by which a node becomes a member: messages and both sides |
@@ -23,6 +24,7 @@ mod failure;
 mod framing;
 pub mod joining;
 pub mod message;
+pub mod outline;
 pub mod session;
 mod snapshot_in;
 mod snapshot_out;
@@ -31,6 +33,8 @@ mod tail_in;
 mod tail_out;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, NodeId, Position, Seq, ShortHash, Vector};
@@ -108,7 +112,7 @@ pub trait Source {
     }
 
     /// The log holds every transaction of `collection` that is held and above this.
-    fn floor(&self, collection: &str) -> Result<Vector>;
+    fn floor(&self, collection: &str) -> Result<Arc<Vector>>;
 
     /// A position at or before the first transaction of `collection` in the log that `have`
     /// lacks; with everything before it, `have` includes what the log held there.

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::id::{Position, Vector};
 use crate::limits::{
     HELLO_TIMEOUT_MS, MAX_CONTROL_BYTES, MAX_LINK_COLLECTIONS, MAX_LINK_VECTOR_ENTRIES,
-    SYNC_RECEIVE_BYTES,
+    OUTLINE_ABOVE, SYNC_RECEIVE_BYTES,
 };
 
 use super::door::{Config, Event, Input, Offence, Output, Progress, StreamId, Wanted};
@@ -54,12 +54,14 @@ use super::{Lease, Source, Summary};
 
 mod forks;
 mod hello;
+mod outlines;
 mod receive;
 mod roster;
 mod send;
 mod snapshots;
 
 use forks::Forks;
+use outlines::Outlined;
 use roster::RosterTalk;
 
 /// One link between two replicas, seen from one side.
@@ -90,6 +92,8 @@ pub struct Session {
     next_ticket: u64,
     next_stream: u64,
     next_snapshot: u64,
+    /// A vector with more entries is told in short.
+    outline_above: usize,
     output: VecDeque<Output>,
 }
 
@@ -117,6 +121,7 @@ struct Lane {
     joining: SnapshotIn,
     lease: Option<Box<dyn Lease>>,
     forks: Forks,
+    outlined: Outlined,
 }
 
 impl Session {
@@ -143,8 +148,14 @@ impl Session {
             next_ticket: 0,
             next_stream: 0,
             next_snapshot: 0,
+            outline_above: OUTLINE_ABOVE,
             output: VecDeque::new(),
         }
+    }
+
+    /// Tells vectors with more entries than this in short, for tests with few origins.
+    pub fn outline_above(self, entries: usize) -> Session {
+        Session { outline_above: entries, ..self }
     }
 
     /// The door in. Poll after it until there is nothing left.
@@ -197,7 +208,10 @@ impl Session {
     /// waits for something that this link can't bring about.
     pub fn is_idle(&self) -> bool {
         let settled = self.output.is_empty() && self.acks.is_empty() && self.ready.is_empty();
-        let idle = |lane: &Lane| lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined();
+        let idle = |lane: &Lane| {
+            let told = lane.outlined.is_idle() || lane.tail.is_halted();
+            lane.out.is_idle() && lane.tail.is_idle() && lane.is_joined() && told
+        };
         settled
             && self.is_roster_settled()
             && self.state == State::Ready
@@ -254,6 +268,15 @@ impl Session {
             (_, Control::Have { collection, vector }) => {
                 self.peer_has(&collection, vector, source)?;
             }
+            (_, Control::Outline { collection, outline }) => {
+                self.outlined(&collection, &outline, source)?;
+            }
+            (_, Control::Pick { collection, vector, buckets }) => {
+                self.pick(&collection, vector, &buckets, source)?;
+            }
+            (_, Control::Picked { collection, digest, vector }) => {
+                self.picked(&collection, digest, &vector, source)?;
+            }
             (_, Control::Ack { collection, position }) => self.acked(&collection, position)?,
             (_, Control::Ask { collection, number, question }) => {
                 self.asked(&collection, number, question)?;
@@ -277,19 +300,27 @@ impl Session {
         Ok(())
     }
 
-    /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
-    fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
+    /// Whether it matters what the peer says to hold of a collection; if there is no room for it,
+    /// the peer hears so.
+    fn takes_vectors(&mut self, name: &str) -> Outcomes<bool> {
         if !self.wants(name) {
-            return Ok(());
+            return Ok(false);
         }
         if !self.open_lane(name) {
             self.turn_down(name);
+            return Ok(false);
+        }
+        Ok(!self.lanes.entry(name.to_owned()).or_default().tail.is_halted())
+    }
+
+    /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
+    fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
+        if !self.takes_vectors(name)? {
             return Ok(());
         }
-        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
-            return Ok(());
-        }
-        self.lane(name)?.told = vector.clone();
+        let lane = self.lane(name)?;
+        lane.outlined.heard();
+        lane.told = vector.clone();
         if let Some(dot) = source.contradictions(name, &vector)?.first() {
             return self.contradicted(name, *dot, vector, source);
         }
@@ -509,7 +540,7 @@ impl Lane {
     /// Entries of all vectors of the peer that are remembered.
     fn entries(&self) -> usize {
         let doubted = self.doubted.as_ref().map_or(0, Vector::len);
-        self.out.have_entries() + self.forks.entries() + doubted
+        self.out.have_entries() + self.forks.entries() + self.outlined.entries() + doubted
     }
 
     fn progress(&self) -> Progress {

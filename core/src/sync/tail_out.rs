@@ -26,6 +26,7 @@
 //! Does not know: frames of the control stream, other collections, who the peer is.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Head, Origin, Position, Seq, ShortHash, Vector};
@@ -47,6 +48,8 @@ pub(super) struct TailOut {
     peer_has: BTreeMap<Origin, Seq>,
     heard: BTreeMap<Origin, Seq>,
     have_entries: usize,
+    /// The floor that was last compared, if the peer holds all below it.
+    covered: Option<Arc<Vector>>,
     flight: VecDeque<Flight>,
     unacked: usize,
     sent_through: Position,
@@ -143,6 +146,7 @@ impl TailOut {
     fn restart(&mut self, held: &Vector, cursor: Position) -> Option<u64> {
         self.phase = Phase::Open;
         self.withholds = false;
+        self.covered = None;
         self.cursor = cursor;
         self.peer_has = self.heard.clone();
         for (origin, head) in held.iter() {
@@ -224,7 +228,7 @@ impl TailOut {
                 true => source.read_others(name, from, bytes)?,
                 false => source.read(name, from, bytes)?,
             };
-            if !self.covers(&source.floor(name)?) {
+            if !self.covers(source.floor(name)?) {
                 return Ok(self.behind(name, next_stream));
             }
             self.settle();
@@ -253,8 +257,15 @@ impl TailOut {
         Room { bytes, single: bytes.max(alone) }
     }
 
-    fn covers(&self, floor: &Vector) -> bool {
-        floor.iter().all(|(origin, head)| self.peer_seq(origin) >= head.seq)
+    /// Whether the peer holds what the log does not. What it held once it still holds, so the
+    /// same floor is compared once.
+    fn covers(&mut self, floor: Arc<Vector>) -> bool {
+        if self.covered.as_ref().is_some_and(|covered| Arc::ptr_eq(covered, &floor)) {
+            return true;
+        }
+        let covers = floor.iter().all(|(origin, head)| self.peer_seq(origin) >= head.seq);
+        self.covered = covers.then_some(floor);
+        covers
     }
 
     fn peer_seq(&self, origin: &Origin) -> Seq {

@@ -16,6 +16,8 @@ use crate::chance::Chance;
 const PLAN_STREAM: u64 = 1;
 /// The stream that decides of copies. One of its own: schedules without copies are what they were.
 const COPY_STREAM: u64 = 17;
+/// The stream that decides how vectors are told. One of its own, likewise.
+const OUTLINE_STREAM: u64 = 18;
 
 /// A log that is never pruned.
 const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
@@ -59,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) copy_percent: usize,
     /// Whether logs keep everything, whatever budgets say: then any fork can be named.
     pub(crate) whole_logs: bool,
+    /// Entries of a vector above which it is told in short.
+    pub(crate) outline_above: usize,
 }
 
 impl Plan {
@@ -100,6 +104,7 @@ impl Plan {
             follow_percent: *chance.pick(&[0, 3, 20, 100]),
             copy_percent,
             whole_logs,
+            outline_above: *Chance::new(settings.seed, OUTLINE_STREAM).pick(&[usize::MAX, 3, 0]),
         };
         // Long texts in very small pieces are too many events.
         let least = if plan.long_percent > 0 { 5_000 } else { 0 };

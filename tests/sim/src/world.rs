@@ -463,7 +463,9 @@ impl World {
             let network = NetworkId::named("default").0;
             let wanted = us.up().and_then(|store| store.wanted(&peer.id()));
             let config = Config { network, us: us.id(), peer: peer.id(), wanted: wanted.clone() };
-            Some(End::new(Session::new(config, self.now_ms), us.commits(), wanted))
+            let session = Session::new(config, self.now_ms);
+            let session = session.outline_above(self.plan.outline_above);
+            Some(End::new(session, us.commits(), wanted))
         };
         let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
         self.links.insert(number, link);

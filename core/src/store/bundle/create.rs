@@ -128,7 +128,7 @@ impl Maker<'_, '_> {
             Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
             Err(err) => return Err(err),
         };
-        let covered = Reached::new(base).covers(&self.store.floor(name)?);
+        let covered = Reached::new(base).covers(&*self.store.floor(name)?);
         Ok(covered.then_some((start, pin)))
     }
 
@@ -145,7 +145,7 @@ impl Maker<'_, '_> {
         let (mut frame, mut bytes) = (Vec::new(), 0);
         while at < span.end {
             let LogPage { records, next } = self.store.log_read(name, at, BUNDLE_FRAME_BYTES)?;
-            if !reached.covers(&self.store.floor(name)?) {
+            if !reached.covers(&*self.store.floor(name)?) {
                 return Err(pruned(name));
             }
             if records.is_empty() {

@@ -1,13 +1,12 @@
 //! The part of a session that receives tails: from bytes of a stream to what is to be applied.
 
 use super::{Outcomes, Session, State};
-use crate::id::{Position, Vector};
-use crate::limits::MAX_VECTOR_ENTRIES;
+use crate::id::Position;
 use crate::sync::Source;
 use crate::sync::ask::SNAPSHOT;
 use crate::sync::door::{Event, Offence, Outcome, Output, StreamId};
 use crate::sync::failure::{breach, store_failed};
-use crate::sync::message::{Control, Tail, Txn};
+use crate::sync::message::{Tail, Txn};
 use crate::sync::streams::Carries;
 use crate::sync::tail_in::{Bound, Missing, Work};
 
@@ -204,18 +203,7 @@ impl Session {
         let told = source.vector(name)?;
         let old = self.lane(name)?.tail.ask(held);
         self.stop(old)?;
-        self.say_have(name, told)?;
-        self.tell_differences(name, source)
-    }
-
-    fn say_have(&mut self, name: &str, vector: Vector) -> Outcomes {
-        if vector.len() > MAX_VECTOR_ENTRIES {
-            let why =
-                format!("it has {} origins; a link carries {MAX_VECTOR_ENTRIES}", vector.len());
-            return self.refuse(name, Offence::TooMuch, why);
-        }
-        self.say(&Control::Have { collection: name.to_owned(), vector });
-        Ok(())
+        self.say_have(name, told, source)
     }
 
     /// Reads a stream no more.

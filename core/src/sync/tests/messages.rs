@@ -11,6 +11,7 @@ use crate::sync::ask::{Answer, Content, Question};
 use crate::sync::door::{Offence, Wanted};
 use crate::sync::joining::Message;
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION, Tail, Txn};
+use crate::sync::outline::Outline;
 use crate::txn::snapshot::{Span, SpanDigest};
 
 fn controls() -> Vec<Control> {
@@ -22,7 +23,7 @@ fn controls() -> Vec<Control> {
     vec![
         hello(collections, None),
         hello([].into(), Some([notes(), "tasks".to_owned()].into())),
-        Control::Have { collection: notes(), vector },
+        Control::Have { collection: notes(), vector: vector.clone() },
         Control::Have { collection: notes(), vector: Vector::new() },
         Control::Ack { collection: notes(), position: Position(258) },
         Control::Halt { collection: notes(), offence: Offence::Forked, reason: "why".to_owned() },
@@ -37,6 +38,12 @@ fn controls() -> Vec<Control> {
         Control::Known { hashes: Vec::new() },
         Control::Known { hashes: vec![Hash([6; 32]), Hash([7; 32])] },
         Control::Statements { statements: vec![vec![1, 2, 3], Vec::new()] },
+        Control::Outline {
+            collection: notes(),
+            outline: Outline { vector: Hash([8; 32]), buckets: vec![ShortHash([9; 16]); 4] },
+        },
+        Control::Pick { collection: notes(), vector: Hash([8; 32]), buckets: vec![1, 258] },
+        Control::Picked { collection: notes(), digest: Hash([8; 32]), vector: vector.clone() },
         ask(Question::View),
         ask(Question::Pieces { span: span("a", Some("b\0")), per: 300 }),
         ask(Question::List { span: span("", None) }),
@@ -160,7 +167,7 @@ fn every_shortened_or_lengthened_frame_is_refused() {
 
 #[test]
 fn unknown_types_name_the_version() {
-    for kind in (0..=255).filter(|kind| !(1..=12).contains(kind)) {
+    for kind in (0..=255).filter(|kind| !matches!(kind, 1..=12 | 20..=22)) {
         let error = Control::from_frame(&[kind]).unwrap_err();
         assert!(error.message().contains("version 1"), "{error}");
     }
@@ -223,11 +230,27 @@ fn lists_out_of_order_and_zeros_are_refused() {
     assert!(!have(&[(2, 1), (1, 1)]));
     assert!(!have(&[(1, 1), (1, 2)]));
     assert!(!have(&[(1, 0)]));
+    let pick = |buckets: &[u16]| {
+        let mut body = vec![21, 1, b'n'];
+        body.extend([0; 32]);
+        body.push(buckets.len() as u8);
+        buckets.iter().for_each(|bucket| body.extend(bucket.to_be_bytes()));
+        Control::from_frame(&body).is_ok()
+    };
+    assert!(pick(&[]) && pick(&[0, 7]));
+    assert!(!pick(&[7, 0]) && !pick(&[7, 7]));
+    let outline = |buckets: usize| {
+        let outline = Outline { vector: Hash([0; 32]), buckets: vec![ShortHash([0; 16]); buckets] };
+        let message = Control::Outline { collection: "n".to_owned(), outline };
+        Control::from_frame(&message.to_frame()[4..]).is_ok()
+    };
+    assert!([4, 8, 4096].into_iter().all(outline));
+    assert!(![0, 1, 2, 5, 8192].into_iter().any(outline));
 }
 
 proptest! {
     #[test]
-    fn what_decodes_is_canonical(kind in 0u8..20, body in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn what_decodes_is_canonical(kind in 0u8..24, body in prop::collection::vec(any::<u8>(), 0..80)) {
         let frame = [&[kind][..], &body].concat();
         if let Ok(message) = Tail::from_frame(&frame) {
             prop_assert_eq!(&message.to_frame()[4..], &frame[..]);

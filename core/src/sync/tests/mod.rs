@@ -9,6 +9,7 @@ mod hello;
 mod hostile;
 mod joining;
 mod messages;
+mod outlines;
 mod schedules;
 mod store;
 mod window;

@@ -4,6 +4,7 @@
 //! length and payload, and 8 bytes of hash over all before, which stand for the signature.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, Vector};
@@ -75,7 +76,7 @@ pub(super) struct Store {
 pub(super) struct Held {
     pub(super) txns: BTreeMap<Dot, Vec<u8>>,
     pub(super) vector: Vector,
-    floor: Vector,
+    floor: Arc<Vector>,
     pub(super) rot: u8,
 }
 
@@ -130,12 +131,12 @@ impl Store {
     pub(super) fn prune(&mut self, collection: &str) {
         self.log.retain(|(name, _)| name != collection);
         let held = self.held.get_mut(collection).unwrap();
-        held.floor = held.vector.clone();
+        held.floor = Arc::new(held.vector.clone());
     }
 
     /// A store with a defect: its log lacks what it holds, and it does not know.
     pub(super) fn forget_floor(&mut self, collection: &str) {
-        self.held.get_mut(collection).unwrap().floor = Vector::new();
+        self.held.get_mut(collection).unwrap().floor = Arc::default();
     }
 
     /// The end of the log.
@@ -151,7 +152,7 @@ impl Store {
             held.include(*dot, bytes.clone());
         }
         for (origin, head) in theirs.vector.iter() {
-            held.floor.advance(*origin, *head);
+            Arc::make_mut(&mut held.floor).advance(*origin, *head);
         }
     }
 
@@ -225,7 +226,7 @@ impl Source for Store {
         self.peer.clone()
     }
 
-    fn floor(&self, collection: &str) -> Result<Vector> {
+    fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
         Ok(self.held.get(collection).map(|held| held.floor.clone()).unwrap_or_default())
     }
 

@@ -1,0 +1,207 @@
+//! Long vectors, told in short. With odd seeds all other tests do that, too.
+
+use std::collections::BTreeMap;
+
+use super::store::{Store, node, origin, txn};
+use super::world::{NETWORK, World};
+use crate::id::{Dot, Hash, Head, Origin, ShortHash, Vector};
+use crate::sync::door::{Config, Input, Output, StreamId};
+use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION};
+use crate::sync::outline::{Outline, pick};
+use crate::sync::session::Session;
+
+/// So many stores wrote once, long ago.
+const ORIGINS: u32 = 3_000;
+
+fn long_ago(store: &mut Store) {
+    for incarnation in 0..ORIGINS {
+        let origin = Origin { incarnation, ..origin(9) };
+        store.apply("notes", &txn(Dot { origin, seq: 1 }, &[], b"gone"));
+    }
+}
+
+/// Bytes that each side has said.
+fn said(world: &World, link: usize) -> [usize; 2] {
+    [0, 1].map(|end| world.links[link][end].sent[&StreamId::Control].len())
+}
+
+fn apart(seed: u64) -> World {
+    let mut world = World::new(seed, 2);
+    world.max_chunk = 1 << 20;
+    (0..2).for_each(|at| long_ago(&mut world.stores[at]));
+    // Not by `write`, whose dependencies have no room for so many.
+    for at in 0..2 {
+        let dot = Dot { origin: origin(at as u8 + 1), seq: 1 };
+        world.stores[at].apply("notes", &txn(dot, &[], b"news"));
+    }
+    world
+}
+
+#[test]
+fn who_differs_in_little_says_little_however_many_have_written() {
+    let mut world = apart(2);
+    let link = world.link(0, 1);
+    world.settle();
+    world.assert_converged();
+    for bytes in said(&world, link) {
+        assert!(bytes < 16 << 10, "{bytes} bytes said");
+    }
+    // In full it is ten times as much.
+    let mut world = apart(2);
+    world.outline_above = usize::MAX;
+    let link = world.link(0, 1);
+    world.settle();
+    world.assert_converged();
+    assert!(said(&world, link).iter().all(|bytes| *bytes > 160 << 10));
+}
+
+#[test]
+fn who_holds_nothing_is_told_all() {
+    let mut world = World::new(4, 2);
+    world.max_chunk = 1 << 20;
+    long_ago(&mut world.stores[0]);
+    world.link(0, 1);
+    world.settle();
+    world.assert_converged();
+}
+
+#[test]
+fn what_is_written_while_a_vector_is_told_arrives() {
+    for seed in 0..200 {
+        let mut world = World::new(2 * seed + 1, 3);
+        for at in 0..3 {
+            world.write(at, "notes");
+        }
+        let _ = (world.link(0, 1), world.link(1, 2));
+        for _ in 0..40 {
+            let at = world.rng.below(3);
+            if world.rng.below(8) == 0 {
+                world.write(at, "notes");
+            }
+            world.step();
+        }
+        world.settle();
+        world.assert_converged();
+    }
+}
+
+/// A session that holds one transaction of `notes`, greeted by a peer that holds none.
+struct Victim {
+    session: Session,
+    store: Store,
+    said: Vec<Control>,
+    closed: Option<CloseCode>,
+}
+
+impl Victim {
+    fn new() -> Victim {
+        let config = Config { network: NETWORK, us: node(2), peer: node(1), wanted: None };
+        let session = Session::new(config, 0).outline_above(0);
+        let mut victim =
+            Victim { session, store: Store::default(), said: Vec::new(), closed: None };
+        victim.store.write(2, "notes", b"ours");
+        let collections = BTreeMap::new();
+        let version = PROTOCOL_VERSION;
+        victim.hear(&Control::Hello(Hello {
+            version,
+            network: NETWORK,
+            collections,
+            wanted: None,
+        }));
+        victim
+    }
+
+    fn hear(&mut self, message: &Control) {
+        let bytes = message.to_frame();
+        let stream = StreamId::Control;
+        self.session.handle(Input::Received { stream, bytes: &bytes }, 0, &self.store);
+        while let Some(output) = self.session.poll(&self.store) {
+            match output {
+                Output::Send { stream: StreamId::Control, bytes } => {
+                    let mut framer = crate::sync::framing::Framer::new(1 << 20);
+                    framer.push(&bytes);
+                    while let Some(frame) = framer.next().unwrap() {
+                        self.said.push(Control::from_frame(&frame).unwrap());
+                    }
+                }
+                Output::Close { code, .. } => self.closed = Some(code),
+                _ => {}
+            }
+        }
+    }
+
+    fn outline(&self) -> Outline {
+        let outline = self.said.iter().rev().find_map(|message| match message {
+            Control::Outline { outline, .. } => Some(outline.clone()),
+            _ => None,
+        });
+        outline.unwrap()
+    }
+
+    fn answers(&self) -> usize {
+        let is_answer = |message: &&Control| matches!(message, Control::Picked { .. });
+        self.said.iter().filter(is_answer).count()
+    }
+
+    fn picks(&self) -> Vec<u16> {
+        match self.said.last() {
+            Some(Control::Pick { buckets, .. }) => buckets.clone(),
+            other => panic!("{other:?} instead of a pick"),
+        }
+    }
+}
+
+fn notes() -> String {
+    "notes".to_owned()
+}
+
+fn theirs() -> Vector {
+    let head = Head { seq: 7, hash: ShortHash([7; 16]) };
+    [(origin(1), head), (origin(77), head)].into_iter().collect()
+}
+
+#[test]
+fn an_outline_is_answered_once_and_an_older_one_not_at_all() {
+    let mut victim = Victim::new();
+    let outline = victim.outline();
+    let pick = |vector, buckets| Control::Pick { collection: notes(), vector, buckets };
+    victim.hear(&pick(Hash([1; 32]), vec![0]));
+    assert_eq!(victim.answers(), 0);
+    victim.hear(&pick(outline.vector, vec![0, 1, 2, 3]));
+    assert_eq!(victim.answers(), 1);
+    victim.hear(&pick(outline.vector, vec![0, 1, 2, 3]));
+    assert_eq!((victim.answers(), victim.closed), (1, None));
+    victim.hear(&pick(outline.vector, vec![4]));
+    assert_eq!(victim.closed, None);
+}
+
+#[test]
+fn a_bucket_that_is_not_there_ends_the_link() {
+    let mut victim = Victim::new();
+    let vector = victim.outline().vector;
+    victim.hear(&Control::Pick { collection: notes(), vector, buckets: vec![4] });
+    assert_eq!(victim.closed, Some(CloseCode::Protocol));
+}
+
+#[test]
+fn a_vector_that_is_not_the_one_of_its_outline_ends_the_link() {
+    let outline = Outline::of(&theirs());
+    for honest in [true, false] {
+        let mut victim = Victim::new();
+        victim.hear(&Control::Outline { collection: notes(), outline: outline.clone() });
+        let picks = victim.picks();
+        let mut vector = pick(&theirs(), outline.buckets.len(), &picks);
+        if !honest {
+            vector.advance(origin(78), Head { seq: 1, hash: ShortHash([1; 16]) });
+        }
+        let digest = outline.vector;
+        victim.hear(&Control::Picked { collection: notes(), digest, vector: vector.clone() });
+        let expected = (!honest).then_some(CloseCode::Protocol);
+        assert_eq!(victim.closed, expected);
+        if honest {
+            // Once more it is nobody's answer.
+            victim.hear(&Control::Picked { collection: notes(), digest, vector: Vector::new() });
+            assert_eq!(victim.closed, None);
+        }
+    }
+}
