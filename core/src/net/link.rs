@@ -14,6 +14,7 @@
 //! only by the link's own task; `Close` is the last wish.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,8 +98,8 @@ pub(super) struct Entry {
     pub(super) direction: Direction,
     /// Where to dial; none of an incoming link.
     pub(super) target: Option<PeerAddress>,
-    /// Whether it was made since the peer was seen on the LAN.
-    pub(super) found: bool,
+    /// Whether it was made since the peer was seen on the LAN, and nobody else has asked for it.
+    pub(super) found: AtomicBool,
     address: String,
     wish: watch::Sender<Wish>,
     face: Mutex<Face>,
@@ -157,7 +158,17 @@ impl Entry {
             view: View::default(),
         });
         let wish = watch::Sender::new(Wish::Run);
-        Entry { id, peer, direction, target, found: false, address, wish, face, bell }
+        Entry {
+            id,
+            peer,
+            direction,
+            target,
+            found: AtomicBool::new(false),
+            address,
+            wish,
+            face,
+            bell,
+        }
     }
 
     /// For following what it shall do.

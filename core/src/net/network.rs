@@ -33,7 +33,7 @@ use super::outside::{Machine, Outside};
 use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::Purpose;
 use super::transport;
-use super::trust::{Refusals, Trust, unix_ms};
+use super::trust::{Refusals, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
@@ -323,6 +323,7 @@ pub(super) struct Shared {
 }
 
 /// Who has named a peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Named {
     /// The user, who thereby trusts it.
     ByUser,
@@ -387,14 +388,18 @@ impl Shared {
         let endpoint = self.dialler()?;
         let mut links = self.links();
         if let Some(entry) = links.dialling(&target) {
+            if named == Named::ByUser {
+                self.trust.trust(peer);
+                entry.found.store(false, Ordering::Relaxed);
+            }
             return Ok(Link::new(Arc::clone(self), Arc::clone(entry)));
         }
         self.check_room(&links)?;
         let bell = Arc::clone(&self.bell);
-        let mut entry = Entry::outgoing(links.next_id(), target.clone(), bell);
+        let entry = Entry::outgoing(links.next_id(), target.clone(), bell);
         match named {
             Named::ByUser => self.trust.trust(peer),
-            Named::OnLan => entry.found = true,
+            Named::OnLan => entry.found.store(true, Ordering::Relaxed),
         }
         let entry = Arc::new(entry);
         links.add(Arc::clone(&entry));
@@ -415,7 +420,7 @@ impl Shared {
         if peer == self.site.us || !self.trust.is_trusted(&peer) {
             return Ok(());
         }
-        let moved = self.hints().note(peer, at, unix_ms());
+        let moved = self.hints().note(peer, at, self.age_ms());
         let links = self.links();
         let kept = |entry: &&Arc<Entry>| entry.wish() != Wish::Close;
         let outgoing = |entry: &&Arc<Entry>| entry.direction == Direction::Outgoing;
@@ -425,7 +430,8 @@ impl Shared {
             }
             return Ok(());
         }
-        let found = links.iter().filter(kept).filter(|entry| entry.found).count();
+        let found =
+            links.iter().filter(kept).filter(|entry| entry.found.load(Ordering::Relaxed)).count();
         if links.of(&peer).any(|entry| entry.is_connected()) || found >= MAX_DISCOVERED_LINKS {
             return Ok(());
         }
@@ -438,11 +444,11 @@ impl Shared {
     /// Gives up links that were made since a peer was seen on the LAN, where it was not for long,
     /// or is trusted no more.
     pub(super) fn forget_lost(&self) {
-        self.hints().forget(unix_ms());
+        self.hints().forget(self.age_ms());
         let links = self.links();
         let lost = |entry: &&Arc<Entry>| {
             let peer = &entry.peer;
-            entry.found
+            entry.found.load(Ordering::Relaxed)
                 && !entry.is_connected()
                 && !(self.hints().has(peer) && self.trust.is_trusted(peer))
         };
@@ -452,6 +458,11 @@ impl Shared {
     /// Where a peer was seen on the LAN, the newest place first.
     pub(super) fn seen_at(&self, peer: &NodeId) -> Vec<SocketAddr> {
         self.hints().of(peer)
+    }
+
+    /// Milliseconds since the network was started.
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.site.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn hints(&self) -> MutexGuard<'_, Hints> {
