@@ -36,13 +36,14 @@ impl Net {
         reached.iter().map(SocketAddr::to_string).collect()
     }
 
-    /// Adds to figures of the store those of its network.
-    pub(crate) fn add_to(&self, stats: &mut Value) {
+    /// Figures of the store, and those of its network.
+    pub(crate) fn added_to(&self, mut stats: Value) -> Value {
         if let Some(network) = self.started() {
             let joins = network.joins();
             stats["kept_off"] = json!(network.kept_off().by_kind());
             stats["joins"] = json!({"joined": joins.joined, "refused": joins.refused});
         }
+        stats
     }
 
     /// Tells a network that runs already that a node is trusted from now on.

@@ -285,9 +285,9 @@ pub unsafe extern "C" fn lit_store_stats_json(
     guard(err, || {
         let json = json.required("json")?;
         let shared = STORES.get(store)?;
-        let mut stats = json::stats(&shared.open()?.stats()?);
+        let stats = json::stats(&shared.open()?.stats()?);
         #[cfg(feature = "net")]
-        shared.net.add_to(&mut stats);
+        let stats = shared.net.added_to(stats);
         json.set(stats.to_string().into());
         Ok(LIT_OK)
     })
