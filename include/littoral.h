@@ -215,6 +215,11 @@ typedef struct lit_options_t {
      * none. LIT_ERR_PASSPHRASE if it is missing or wrong.
      */
     struct lit_slice_t passphrase;
+    /**
+     * A ticket: a new store belongs to its network, so that lit_store_join can join with it.
+     * A store that is there keeps its network. Empty is none. Not together with `network`.
+     */
+    struct lit_slice_t ticket;
 } lit_options_t;
 
 /**
@@ -460,7 +465,7 @@ void lit_bytes_free(struct lit_bytes_t *bytes);
  * Errors: LIT_ERR_LOCKED if it is open already, here or in another process;
  * LIT_ERR_NOT_A_STORE if something else is in the directory, or nothing with
  * LIT_OPEN_EXISTING; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_CORRUPT; LIT_ERR_INVALID_INPUT for
- * options of an impossible size and for a store of another network.
+ * options of an impossible size, for a store of another network, and for what is no ticket.
  */
 LIT_MUST_USE
 lit_status_t lit_store_open(struct lit_slice_t path,
@@ -527,7 +532,10 @@ lit_status_t lit_store_node_id(struct lit_store_t *store,
  * log_budget_bytes, log_start, log_held (what keeps the log beyond its budget, or null),
  * log_pins_expired, log_syncs, failure (a sentence, or null), and of each of collections its
  * name, documents, conflicts, transactions, origins, exported, pruned, log_bytes,
- * log_budget_bytes and log_budget_ms. Names are only ever added.
+ * log_budget_bytes and log_budget_ms. Besides, null as long as there is no network: kept_off, how
+ * often somebody was kept off since the network was started, by kind (unknown_keys,
+ * failed_handshakes, breaches, ..), and joins, what became of those who showed a ticket: joined,
+ * a number, and refused, numbers by why (unknown, expired, used, ..). Names are only ever added.
  *
  * `*json` is yours: free it with lit_bytes_free.
  * Thread-safe. Blocks: disk.
@@ -1658,6 +1666,76 @@ lit_status_t lit_store_revoke(struct lit_store_t *store,
                               struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
+ * Tickets
+ */
+
+/**
+ * Makes a ticket: one line of text, and whoever has it can join this store's network with it, by
+ * lit_store_join, `littoral join` or in any other language. A store without a roster, that trusts
+ * nobody yet, founds one by that.
+ *
+ * `invitation_json` is an object of rights, as lit_store_grant_json takes them:
+ * {"rights": {"notes": "write"}}, and, if you like, of name (what people call the new member; else
+ * it is called as it says), seconds (for how long the ticket is good; 3600), uses (how many may
+ * join with it; 1), addresses (where this node is reached, an array of "host:port", the likeliest
+ * first; else where it listens, so call lit_store_listen before) and own_name (what people call
+ * this node, if it founds the roster now).
+ *
+ * `*ticket_json` is an object of what lit_ticket_inspect_json gives, and yours: free it with
+ * lit_bytes_free. Hand its "ticket" over as you would a key: it is kept nowhere.
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (a member of the object; there are peers, and no roster);
+ * LIT_ERR_FORBIDDEN if this node may not give these rights; LIT_ERR_LIMIT_EXCEEDED for too many
+ * open invitations.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_invite_json(struct lit_store_t *store,
+                                   struct lit_slice_t invitation_json,
+                                   struct lit_bytes_t *ticket_json,
+                                   struct lit_error_t *err);
+
+/**
+ * All invitations that are remembered, in the order in which they were made, as a JSON array of
+ * objects of id, state ("open", "used", "expired", "revoked"), name, rights, made_ms, expires_ms
+ * (Unix milliseconds), uses_left, and used_by, an array of objects of node (the key of who joined)
+ * and time_ms. None of them has the ticket. Names are only ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_invites_json(struct lit_store_t *store,
+                                    struct lit_bytes_t *json,
+                                    struct lit_error_t *err);
+
+/**
+ * Lets nobody join any more with the ticket of the invitation `id`. Who has joined with it stays
+ * a member: see lit_store_revoke. Harmless if it let nobody in any more.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT (id); LIT_ERR_NOT_FOUND if there is no such invitation.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revoke_invite(struct lit_store_t *store,
+                                     struct lit_slice_t id,
+                                     struct lit_error_t *err);
+
+/**
+ * What a ticket says, as a JSON object of ticket (the text again, without white space and in
+ * lower case), id (the name of the invitation), network, inviter (the key of the node that made
+ * it), expires_ms (Unix milliseconds, by that node's clock) and addresses. Whether it is still
+ * good, only that node knows.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT if it is no ticket, or was mistyped; LIT_ERR_FORMAT_TOO_NEW.
+ */
+LIT_MUST_USE
+lit_status_t lit_ticket_inspect_json(struct lit_slice_t ticket,
+                                     struct lit_bytes_t *json,
+                                     struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
  * Bundles: changes in a file
  */
 
@@ -1776,6 +1854,57 @@ lit_status_t lit_store_connect(struct lit_store_t *store,
                                struct lit_slice_t address,
                                struct lit_link_t **link,
                                struct lit_error_t *err);
+
+/**
+ * Keeps up a link, as lit_store_connect does, to each peer whose address the store knows, as of
+ * those whom it joined by a ticket, and that is not dialled yet: so a store that has joined needs
+ * no more than this when it is opened again. See lit_store_links_json.
+ *
+ * Thread-safe. Blocks: disk. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_LIMIT_EXCEEDED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_connect_known(struct lit_store_t *store,
+                                     struct lit_error_t *err);
+
+/**
+ * Finds peers on the LAN by mDNS from now on, and is found by them: members of the same roster, or
+ * peers that are trusted where there is none, and only those. Links with those that it finds, up to
+ * 64, and follows peers to other addresses. Whoever answers has to prove the peer's key. To be
+ * found, the store has to listen. IPv4 only. Twice is harmless; it ends with the store. Phones ask
+ * the user before an app may do so, and some need an entitlement.
+ *
+ * Thread-safe. Does not block. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_NETWORK if this machine can't listen for it (UDP 5353).
+ */
+LIT_MUST_USE lit_status_t lit_store_discover(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
+ * Becomes a member with a ticket of lit_store_invite_json or `littoral invite`: dials whoever made
+ * it, proves this node's key, shows the ticket, takes the rights that it gives, and keeps up a
+ * link from then on, as lit_store_connect does. It tries again until it is answered or
+ * `timeout_ms` is over (LIT_FOREVER: no limit); LIT_TIMEOUT then, and nothing has changed. Joining
+ * again with the same ticket does no harm. `name` is what people call this node, if the ticket
+ * does not say; may be empty.
+ *
+ * The store has to belong to the ticket's network: open a new one with lit_options_t.ticket. When
+ * it returns this node is a member, and the first sync begins: lit_link_wait_synced waits for it.
+ * lit_store_roster_json tells who belongs, and what this node may do.
+ *
+ * `*link` is yours: free it with lit_link_free; the link goes on without it.
+ * Thread-safe. Blocks: for the time given, and commit. lit_store_close in another thread ends it
+ * with LIT_ERR_CLOSED. Starts the threads of the network, which end with the store.
+ * Errors: LIT_ERR_REFUSED if the ticket was used, revoked, has expired or never was, or lets this
+ * node not in; LIT_ERR_INVALID_INPUT (ticket, name; the store belongs to another network or
+ * roster); LIT_ERR_FORMAT_TOO_NEW for a ticket of a newer version.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_join(struct lit_store_t *store,
+                            struct lit_slice_t ticket,
+                            struct lit_slice_t name,
+                            int64_t timeout_ms,
+                            struct lit_link_t **link,
+                            struct lit_error_t *err);
 
 /**
  * Waits until this store and all peers that it is linked with hold the same, at most

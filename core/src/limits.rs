@@ -155,6 +155,29 @@ pub const RETRY_MIN_MS: u64 = 250;
 /// Longest such wait.
 pub const RETRY_MAX_MS: u64 = 60_000;
 
+/// Largest packet of discovery on a LAN that is read, in bytes; ours have about 200.
+pub const MAX_DISCOVERY_PACKET_BYTES: usize = 1500;
+/// Most records of each kind in one of those.
+pub const MAX_DISCOVERY_RECORDS: u16 = 64;
+/// Packets of discovery that are read in a second; further ones wait, or are lost.
+pub const MAX_DISCOVERY_PACKETS: u32 = 1000;
+/// Interfaces on which a node announces itself and listens.
+pub const MAX_DISCOVERY_INTERFACES: usize = 16;
+/// How often a node announces itself where nothing changes.
+pub const DISCOVERY_ANNOUNCE_MS: u64 = 20_000;
+/// For how long others may keep an announcement, in seconds.
+pub const DISCOVERY_TTL_S: u32 = 120;
+/// For how long a node has the same name on a LAN.
+pub const DISCOVERY_TAG_MS: u64 = 3_600_000;
+/// Peers whose places on the LAN are remembered, those heard of last,
+pub const MAX_DISCOVERED_PEERS: usize = 1024;
+/// how many places of each, the newest,
+pub const MAX_DISCOVERY_ADDRESSES: usize = 4;
+/// and for how long after it was heard of last.
+pub const DISCOVERY_FORGET_MS: u64 = 600_000;
+/// Links that are made since a peer was found on the LAN.
+pub const MAX_DISCOVERED_LINKS: usize = 64;
+
 /// Links of one store at most, in both directions together.
 pub const MAX_LINKS: usize = 1024;
 /// Incoming links with one peer, those included that are about to end: the newest replaces the

@@ -5,6 +5,7 @@
 //! likewise. It is synchronous and knows no network, so that a simulator drives sessions over it
 //! as well.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -63,6 +64,18 @@ pub trait Replica: Source + Send + Sync {
 
     /// Belongs to the roster of a node that has let us in, and keeps where that is. Blocks.
     fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()>;
+
+    /// The peers whose addresses are kept, and those: `host:port`, several with commas between.
+    /// Blocks.
+    fn known(&self) -> Result<Vec<(NodeId, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// The nodes whose links are accepted, but for this one, in order: what to look for on a LAN.
+    /// Blocks.
+    fn peers(&self) -> Result<Vec<NodeId>> {
+        Ok(Vec::new())
+    }
 
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
@@ -290,6 +303,19 @@ impl Replica for Store {
 
     fn enter(&self, welcome: &Welcome, inviter: NodeId, addresses: &str) -> Result<()> {
         Store::enter(self, welcome, inviter, addresses)
+    }
+
+    fn known(&self) -> Result<Vec<(NodeId, String)>> {
+        let known = self.trusted()?.into_iter();
+        Ok(known.filter_map(|peer| Some((peer.node, peer.address?))).collect())
+    }
+
+    fn peers(&self) -> Result<Vec<NodeId>> {
+        let members = self.members().unwrap_or_default();
+        let named = self.trusted()?;
+        let all = members.iter().map(|one| one.node).chain(named.iter().map(|one| one.node));
+        let all: BTreeSet<NodeId> = all.filter(|node| *node != self.node_id()).collect();
+        Ok(all.into_iter().filter(|node| Store::is_trusted(self, node)).collect())
     }
 
     fn flush(&self) -> Result<()> {

@@ -6,7 +6,8 @@ mod common;
 use std::time::Duration;
 
 use common::{NOTES, Replica, key};
-use littoral::net::{Network, NetworkOptions};
+use littoral::limits::MAX_MEMBER_NAME_BYTES;
+use littoral::net::{Link, Network, NetworkOptions};
 use littoral::store::InviteOptions;
 use littoral::sync::joining::{Guest, Host, Message};
 use littoral::txn::NetworkId;
@@ -189,13 +190,47 @@ fn a_node_started_again_syncs_with_whom_it_joined() {
     hub.write("meanwhile").unwrap();
     let store = Store::open(dir.path()).unwrap();
     let network = Network::start(&store, NetworkOptions::default()).unwrap();
-    let peer = store.trusted().unwrap().remove(0);
-    let address = format!("{}#{}", peer.address.unwrap(), peer.node).parse().unwrap();
-    network.connect(address).unwrap().wait_synced(LONG).unwrap();
+    let links = network.connect_known().unwrap();
+    assert_eq!(links.iter().map(Link::peer).collect::<Vec<_>>(), [hub.store.node_id()]);
+    links[0].wait_synced(LONG).unwrap();
+    assert_eq!(network.connect_known().unwrap().len(), 0, "it is dialled");
     assert!(store.collection(NOTES).unwrap().get("meanwhile").unwrap().is_some());
 }
 
 /// The exchange, cut anywhere, within frames and between them: it is done again, and the ticket was used once.
+#[test]
+fn who_gives_up_or_closes_while_joining_is_no_member_and_may_try_again() {
+    let (hub, phone) = (Node::new(), Node::new());
+    let ticket = hub.invite(Right::Write);
+    let nowhere = Ticket { addresses: vec!["127.0.0.1:9".to_owned()], ..ticket.clone() };
+    let mut joining = phone.network.begin_join(&nowhere, "phone", LONG).unwrap();
+    assert_eq!(joining.wait(Duration::ZERO).unwrap().map(drop), None);
+    drop(joining);
+    let mut joining = phone.network.begin_join(&nowhere, "phone", LONG).unwrap();
+    phone.network.close();
+    assert_eq!(joining.wait(LONG).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(phone.store.founder(), None);
+    let again = Network::start(&phone.store, NetworkOptions::default()).unwrap();
+    let name = "x".repeat(MAX_MEMBER_NAME_BYTES + 1);
+    for wrong in [name.as_str(), "a\nb"] {
+        let err = again.join(&ticket, wrong, LONG).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::InvalidInput, "{err}");
+    }
+    assert_eq!(hub.store.invites().unwrap()[0].used_by, []);
+    again.join(&ticket, &name[1..], LONG).unwrap().1.wait_synced(LONG).unwrap();
+}
+
+#[test]
+fn a_ticket_may_name_where_the_network_listens() {
+    let hub = Node::new();
+    assert_eq!(hub.network.reached_at(), hub.network.listening());
+    hub.network.listen(([0, 0, 0, 0], 0).into()).unwrap();
+    let reached = hub.network.reached_at();
+    assert!(reached.len() > 1 && reached.iter().all(|at| !at.ip().is_unspecified()));
+    let silent = Network::start(&hub.store, NetworkOptions::default()).unwrap();
+    assert_eq!(silent.reached_at(), []);
+}
+
 #[test]
 fn an_exchange_cut_anywhere_is_done_again_and_uses_the_ticket_once() {
     let guest_id = key(1).id();

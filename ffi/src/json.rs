@@ -13,7 +13,7 @@ pub(crate) fn names(names: &[String]) -> String {
     Value::from(names.to_vec()).to_string()
 }
 
-pub(crate) fn stats(stats: &Stats) -> String {
+pub(crate) fn stats(stats: &Stats) -> Value {
     let collections = stats.collections.iter().map(|collection| {
         json!({
             "name": collection.name,
@@ -40,8 +40,9 @@ pub(crate) fn stats(stats: &Stats) -> String {
         "position": stats.position.0,
         "log_syncs": stats.log_syncs,
         "failure": stats.failure,
+        "kept_off": null,
+        "joins": null,
     })
-    .to_string()
 }
 
 /// What is in a bundle, and what of it is new for who has `have`.

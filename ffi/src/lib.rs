@@ -36,6 +36,8 @@ pub mod peers;
 
 pub mod roster;
 
+pub mod invites;
+
 pub mod bundle;
 
 #[cfg(feature = "net")]

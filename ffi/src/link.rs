@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use littoral::net::{Link, Network, NetworkOptions, PeerAddress};
 use littoral::{Error, ErrorKind, NodeId};
+use serde_json::{Value, json};
 
 use crate::changes::wait;
 use crate::error::{
     Fault, LIT_OK, LIT_TIMEOUT, Outcome, guard, guard_free, lit_error_t, lit_status_t,
 };
 use crate::handles::Registry;
+use crate::invites::ticket;
 use crate::json;
 use crate::slices::{Out, lit_bytes_t, lit_slice_t};
 use crate::store::{STORES, Shared, lit_store_t, shared};
@@ -26,6 +28,22 @@ impl Net {
     /// The network, if it was needed so far.
     fn started(&self) -> Option<Arc<Network>> {
         self.slot().clone()
+    }
+
+    /// Where others may reach it, if it listens.
+    pub(crate) fn reached_at(&self) -> Vec<String> {
+        let reached = self.started().map(|network| network.reached_at()).unwrap_or_default();
+        reached.iter().map(SocketAddr::to_string).collect()
+    }
+
+    /// Figures of the store, and those of its network.
+    pub(crate) fn added_to(&self, mut stats: Value) -> Value {
+        if let Some(network) = self.started() {
+            let joins = network.joins();
+            stats["kept_off"] = json!(network.kept_off().by_kind());
+            stats["joins"] = json!({"joined": joins.joined, "refused": joins.refused});
+        }
+        stats
     }
 
     /// Tells a network that runs already that a node is trusted from now on.
@@ -77,12 +95,15 @@ struct Linked {
 static LINKS: Registry<lit_link_t, Linked> = Registry::new("link");
 
 /// Time that ran out is an answer here, with a sentence about what is missing.
+fn in_time<T>(waited: Result<T, Error>) -> Outcome<T> {
+    waited.map_err(|err| match err.kind() {
+        ErrorKind::Timeout => Fault::new(LIT_TIMEOUT, err.message()),
+        _ => err.into(),
+    })
+}
+
 fn synced(waited: Result<(), Error>) -> Outcome {
-    match waited {
-        Ok(()) => Ok(LIT_OK),
-        Err(err) if err.kind() == ErrorKind::Timeout => Err(Fault::new(LIT_TIMEOUT, err.message())),
-        Err(err) => Err(err.into()),
-    }
+    in_time(waited).map(|()| LIT_OK)
 }
 
 /// Listens for trusted peers at `address`, "host:port" with an IP address as host, IPv6 in
@@ -136,6 +157,88 @@ pub unsafe extern "C" fn lit_store_connect(
         let shared = shared(store)?;
         let address: PeerAddress = address.text("address")?.parse()?;
         let link = shared.network()?.connect(address)?;
+        out.set(LINKS.insert(Linked { shared, link }));
+        Ok(LIT_OK)
+    })
+}
+
+/// Keeps up a link, as lit_store_connect does, to each peer whose address the store knows, as of
+/// those whom it joined by a ticket, and that is not dialled yet: so a store that has joined needs
+/// no more than this when it is opened again. See lit_store_links_json.
+///
+/// Thread-safe. Blocks: disk. Starts the threads of the network, which end with the store.
+/// Errors: LIT_ERR_LIMIT_EXCEEDED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_connect_known(
+    store: *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        shared(store)?.network()?.connect_known()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Finds peers on the LAN by mDNS from now on, and is found by them: members of the same roster, or
+/// peers that are trusted where there is none, and only those. Links with those that it finds, up to
+/// 64, and follows peers to other addresses. Whoever answers has to prove the peer's key. To be
+/// found, the store has to listen. IPv4 only. Twice is harmless; it ends with the store. Phones ask
+/// the user before an app may do so, and some need an entitlement.
+///
+/// Thread-safe. Does not block. Starts the threads of the network, which end with the store.
+/// Errors: LIT_ERR_NETWORK if this machine can't listen for it (UDP 5353).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_discover(
+    store: *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        shared(store)?.network()?.discover()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Becomes a member with a ticket of lit_store_invite_json or `littoral invite`: dials whoever made
+/// it, proves this node's key, shows the ticket, takes the rights that it gives, and keeps up a
+/// link from then on, as lit_store_connect does. It tries again until it is answered or
+/// `timeout_ms` is over (LIT_FOREVER: no limit); LIT_TIMEOUT then, and nothing has changed. Joining
+/// again with the same ticket does no harm. `name` is what people call this node, if the ticket
+/// does not say; may be empty.
+///
+/// The store has to belong to the ticket's network: open a new one with lit_options_t.ticket. When
+/// it returns this node is a member, and the first sync begins: lit_link_wait_synced waits for it.
+/// lit_store_roster_json tells who belongs, and what this node may do.
+///
+/// `*link` is yours: free it with lit_link_free; the link goes on without it.
+/// Thread-safe. Blocks: for the time given, and commit. lit_store_close in another thread ends it
+/// with LIT_ERR_CLOSED. Starts the threads of the network, which end with the store.
+/// Errors: LIT_ERR_REFUSED if the ticket was used, revoked, has expired or never was, or lets this
+/// node not in; LIT_ERR_INVALID_INPUT (ticket, name; the store belongs to another network or
+/// roster); LIT_ERR_FORMAT_TOO_NEW for a ticket of a newer version.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_join(
+    store: *mut lit_store_t,
+    ticket: lit_slice_t,
+    name: lit_slice_t,
+    timeout_ms: i64,
+    link: *mut *mut lit_link_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (out, err) = unsafe { (Out::new(link), Out::new(err)) };
+    guard(err, || {
+        let out = out.required("link")?;
+        let shared = shared(store)?;
+        let (ticket, name) = (self::ticket(&ticket)?, name.text("name")?);
+        let joined = shared.network()?.join(&ticket, name, wait(timeout_ms));
+        let (_, link) = in_time(joined)?;
         out.set(LINKS.insert(Linked { shared, link }));
         Ok(LIT_OK)
     })

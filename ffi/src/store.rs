@@ -9,6 +9,7 @@ use littoral::{Options, Store};
 
 use crate::error::{Fault, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t};
 use crate::handles::Registry;
+use crate::invites;
 use crate::json;
 use crate::slices::{Grows, Out, Zeroed, lit_bytes_t, lit_slice_t, options};
 
@@ -37,6 +38,9 @@ pub struct lit_options_t {
     /// What the node's key is encrypted with; a new store encrypts its key with it. Empty is
     /// none. LIT_ERR_PASSPHRASE if it is missing or wrong.
     pub passphrase: lit_slice_t,
+    /// A ticket: a new store belongs to its network, so that lit_store_join can join with it.
+    /// A store that is there keeps its network. Empty is none. Not together with `network`.
+    pub ticket: lit_slice_t,
 }
 
 impl Zeroed for lit_options_t {
@@ -47,6 +51,7 @@ impl Zeroed for lit_options_t {
         cache_bytes: 0,
         network: lit_slice_t::ZEROED,
         passphrase: lit_slice_t::ZEROED,
+        ticket: lit_slice_t::ZEROED,
     };
 }
 
@@ -74,6 +79,14 @@ impl Shared {
         }
     }
 
+    /// Where others may reach it, `host:port`, the likeliest first; empty if it does not listen.
+    pub(crate) fn reached_at(&self) -> Vec<String> {
+        #[cfg(feature = "net")]
+        return self.net.reached_at();
+        #[cfg(not(feature = "net"))]
+        Vec::new()
+    }
+
     fn close(&self) -> Outcome<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
@@ -99,7 +112,7 @@ pub(crate) fn shared(store: *mut lit_store_t) -> Outcome<Arc<Shared>> {
 /// Errors: LIT_ERR_LOCKED if it is open already, here or in another process;
 /// LIT_ERR_NOT_A_STORE if something else is in the directory, or nothing with
 /// LIT_OPEN_EXISTING; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_CORRUPT; LIT_ERR_INVALID_INPUT for
-/// options of an impossible size and for a store of another network.
+/// options of an impossible size, for a store of another network, and for what is no ticket.
 #[must_use]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lit_store_open(
@@ -142,9 +155,11 @@ fn configure(options: &lit_options_t) -> Outcome<Options> {
         "" => {}
         passphrase => configured = configured.passphrase(passphrase),
     }
-    match options.network.text("network")? {
-        "" => Ok(configured),
-        name => Ok(configured.network(name)),
+    match (options.network.text("network")?, options.ticket.text("ticket")?) {
+        ("", "") => Ok(configured),
+        (name, "") => Ok(configured.network(name)),
+        ("", _) => Ok(configured.network_id(invites::ticket(&options.ticket)?.network)),
+        _ => Err(Fault::invalid("lit_options: a ticket has a network; don't name another one")),
     }
 }
 
@@ -251,7 +266,10 @@ pub unsafe extern "C" fn lit_store_node_id(
 /// log_budget_bytes, log_start, log_held (what keeps the log beyond its budget, or null),
 /// log_pins_expired, log_syncs, failure (a sentence, or null), and of each of collections its
 /// name, documents, conflicts, transactions, origins, exported, pruned, log_bytes,
-/// log_budget_bytes and log_budget_ms. Names are only ever added.
+/// log_budget_bytes and log_budget_ms. Besides, null as long as there is no network: kept_off, how
+/// often somebody was kept off since the network was started, by kind (unknown_keys,
+/// failed_handshakes, breaches, ..), and joins, what became of those who showed a ticket: joined,
+/// a number, and refused, numbers by why (unknown, expired, used, ..). Names are only ever added.
 ///
 /// `*json` is yours: free it with lit_bytes_free.
 /// Thread-safe. Blocks: disk.
@@ -266,7 +284,11 @@ pub unsafe extern "C" fn lit_store_stats_json(
     let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
     guard(err, || {
         let json = json.required("json")?;
-        json.set(json::stats(&STORES.get(store)?.open()?.stats()?).into());
+        let shared = STORES.get(store)?;
+        let stats = json::stats(&shared.open()?.stats()?);
+        #[cfg(feature = "net")]
+        let stats = shared.net.added_to(stats);
+        json.set(stats.to_string().into());
         Ok(LIT_OK)
     })
 }

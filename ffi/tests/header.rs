@@ -23,6 +23,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("lit_txn_begin", "Transactions"),
     ("lit_changes_open", "Changes"),
     ("lit_store_trust", "Trust"),
+    ("lit_store_invite_json", "Tickets"),
     ("lit_bundle_have", "Bundles: changes in a file"),
     ("lit_store_listen", "Network"),
     ("lit_debug_live_handles", "For tests"),

@@ -215,6 +215,10 @@ pub(crate) struct RunArgs {
     /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
     #[arg(long, value_name = "PEER")]
     pub(crate) peer: Vec<Peer>,
+    /// Find peers on the LAN by mDNS, and be found by them: members of the same roster, or peers
+    /// that are trusted where there is none. Needs no address, and follows when one changes.
+    #[arg(long)]
+    pub(crate) discover: bool,
     /// Exchange only these collections with peers, from now on: names with commas between, or
     /// `*` for all.
     #[arg(long, value_name = "NAMES")]
@@ -238,8 +242,9 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// At these addresses, and else as if nothing was said.
     pub(crate) fn at(listen: SocketAddr, http: SocketAddr) -> RunArgs {
-        let (peer, collections, log_budget, log_days) = (Vec::new(), None, None, None);
-        RunArgs { listen, peer, collections, http, cache: CACHE_MIB, log_budget, log_days }
+        let (peer, discover, cache) = (Vec::new(), false, CACHE_MIB);
+        let (collections, log_budget, log_days) = (None, None, None);
+        RunArgs { listen, peer, discover, collections, http, cache, log_budget, log_days }
     }
 }
 

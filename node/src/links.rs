@@ -32,36 +32,8 @@ pub(crate) fn refused(network: &Network) -> Vec<RefusalShape> {
 
 /// How often somebody was kept off, by kind.
 pub(crate) fn kept_off(network: &Network) -> BTreeMap<String, u64> {
-    let kept = network.kept_off();
-    let counts = [
-        ("unknown_keys", kept.unknown_keys),
-        ("failed_handshakes", kept.failed_handshakes),
-        ("slow_handshakes", kept.slow_handshakes),
-        ("crowded_handshakes", kept.crowded_handshakes),
-        ("asked_for_address", kept.asked_for_address),
-        ("turned_away", kept.turned_away),
-        ("breaches", kept.breaches),
-        ("over_limit", kept.over_limit),
-        ("silent", kept.silent),
-        ("without_rights", kept.without_rights),
-    ];
-    let mut all: BTreeMap<String, u64> =
-        counts.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
-    for (offence, count) in kept.halted {
-        *all.entry(format!("halted_{}", offence_word(offence))).or_default() += count;
-    }
-    all
-}
-
-fn offence_word(offence: Offence) -> &'static str {
-    match offence {
-        Offence::Invalid => "invalid",
-        Offence::Forked => "forked",
-        Offence::TooNew => "too_new",
-        Offence::Forbidden => "forbidden",
-        Offence::TooMuch => "too_much",
-        _ => "other",
-    }
+    let kept = network.kept_off().by_kind();
+    kept.into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect()
 }
 
 impl From<&LinkStatus> for LinkShape {

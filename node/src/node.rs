@@ -32,6 +32,8 @@ pub(crate) struct NodeOptions {
     pub(crate) listen: SocketAddr,
     /// Where to answer HTTP; port 0 takes any.
     pub(crate) http: SocketAddr,
+    /// Whether to find peers on the LAN, and be found.
+    pub(crate) discover: bool,
 }
 
 /// A node that runs. Dropping it without [`Node::stop`] ends it less politely.
@@ -55,6 +57,9 @@ impl Node {
         let listen = network.listen(options.listen).map_err(|err| {
             Error::new(err.kind(), format!("{err}; --listen names another address"))
         })?;
+        if options.discover {
+            network.discover()?;
+        }
         let (stop, stopping) = watch::channel(false);
         let token = Secret::draw()?;
         let facts = Facts {
@@ -98,6 +103,12 @@ impl Node {
     pub(crate) fn connect(&self, peer: &PeerAddress) -> Result<Link> {
         self.store.trust(peer.key())?;
         self.network.connect(peer.clone())
+    }
+
+    /// Dials the peers whose addresses the store knows, as of those whom it has joined, but for
+    /// those that are dialled already. Gives how many.
+    pub(crate) fn connect_known(&self) -> Result<usize> {
+        Ok(self.network.connect_known()?.len())
     }
 
     /// Accepts the links of a peer.

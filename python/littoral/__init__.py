@@ -63,13 +63,16 @@ from littoral._records import (
     Conflict,
     Digests,
     Finding,
+    Invite,
+    InviteUse,
+    Joins,
     LinkProgress,
     LinkStatus,
     Member,
     Stats,
     Verified,
 )
-from littoral._store import Changes, Link, Store, Transaction, open
+from littoral._store import Changes, Link, Store, Ticket, Transaction, join, open
 from littoral._values import Counter, Moment, Opaque
 
 __version__ = _native.__version__
@@ -102,6 +105,9 @@ __all__ = [
     "InternalError",
     "InvalidInputError",
     "InvalidTransactionError",
+    "Invite",
+    "InviteUse",
+    "Joins",
     "LimitError",
     "Link",
     "LinkProgress",
@@ -123,6 +129,7 @@ __all__ = [
     "Stats",
     "StorageError",
     "Store",
+    "Ticket",
     "TimeoutError",
     "Transaction",
     "TransactionCollection",
@@ -132,6 +139,7 @@ __all__ = [
     "VersionMismatchError",
     "WrongKindError",
     "bundle_inspect",
+    "join",
     "open",
 ]
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -13,6 +14,7 @@ __all__ = [
     "Link",
     "Scan",
     "Store",
+    "Ticket",
     "Transaction",
     "Version",
     "__version__",
@@ -30,6 +32,7 @@ def open(
     network: str | None = None,
     cache_bytes: int | None = None,
     passphrase: str | None = None,
+    ticket: Ticket | None = None,
 ) -> Store:
     """Opens the store in a directory, or makes a new one there."""
 
@@ -60,6 +63,33 @@ class Version:
     def __copy__(self) -> Version: ...
     def __deepcopy__(self, _memo: Any) -> Version: ...
     def __reduce__(self) -> tuple[type[Version], tuple[str, str, str, bytes]]: ...
+
+@final
+class Ticket:
+    """A ticket: whoever has its text can join with it. `str(ticket)` is the text."""
+
+    def __new__(cls, text: str) -> Ticket:
+        """From its text, in any case and with white space."""
+
+    @property
+    def id(self) -> str:
+        """The name of the invitation, from which the ticket can't be told."""
+
+    @property
+    def inviter(self) -> str:
+        """The key of the node that made it, which whoever answers must prove to hold."""
+
+    @property
+    def expires(self) -> datetime:
+        """Until when it is good, by the clock of the node that made it."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where that node may be reached, `host:port`, the likeliest first."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[type[Ticket], tuple[str]]: ...
 
 @final
 class Scan:
@@ -314,6 +344,27 @@ class Store:
     def revoke(self, member: str) -> None:
         """Takes all rights from a member."""
 
+    def invite(
+        self,
+        rights: dict[str, str],
+        *,
+        lives_ms: int,
+        uses: int,
+        name: str,
+        addresses: list[str],
+        own_name: str,
+    ) -> Ticket:
+        """Makes a ticket, with rights in words by collection."""
+
+    def invites(self) -> list[dict[str, Any]]:
+        """All invitations, each as keywords of `littoral.Invite`."""
+
+    def revoke_invite(self, id: str) -> bool:
+        """Lets nobody join with a ticket any more; gives whether somebody could have."""
+
+    def join(self, ticket: Ticket, name: str, timeout: float) -> Link:
+        """Becomes a member with a ticket, and keeps up a link to whoever made it."""
+
     def want(self, collections: list[str] | None, peer: str | None = None) -> None:
         """Which collections to exchange with peers, or with one; `None` is all."""
 
@@ -347,6 +398,12 @@ class Store:
 
     def connect(self, address: str) -> Link:
         """Keeps up a link to the peer at `host:port#KEY`, and trusts it."""
+
+    def connect_known(self) -> list[Link]:
+        """Keeps up a link to each peer whose address is known and that is not dialled yet."""
+
+    def discover(self) -> None:
+        """Finds peers on the LAN from now on, and is found by them."""
 
     def links(self) -> list[dict[str, Any]]:
         """How all links stand, each as keywords of `littoral.LinkStatus`."""

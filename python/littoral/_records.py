@@ -75,6 +75,16 @@ class CollectionStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Joins:
+    """What became of those who wanted to join here, since the network was started."""
+
+    joined: int
+    """How many became members."""
+    refused: Mapping[str, int]
+    """How many did not, by why: unknown, expired, used, revoked, former, elsewhere, .."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a store holds and has done."""
 
@@ -100,6 +110,42 @@ class Stats:
     """Why the store refuses writes, if it does."""
     collections: Mapping[str, CollectionStats] = field(default_factory=dict)
     """By collection, in the order of names."""
+    kept_off: Mapping[str, int] | None = None
+    """How often somebody was kept off since the network was started, by kind; `None` as long as
+    there is no network."""
+    joins: Joins | None = None
+    """What became of those who showed a ticket; `None` as long as there is no network."""
+
+
+class InviteUse(NamedTuple):
+    """Somebody joined with a ticket."""
+
+    id: str
+    """The key of the new member."""
+    time: datetime
+    """When."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """An invitation, as it is kept: without its ticket."""
+
+    id: str
+    """Its name, as `Ticket.id` has it."""
+    state: str
+    """``open``, ``used``, ``expired`` or ``revoked``."""
+    name: str
+    """What the new member is to be called; empty: as it calls itself."""
+    rights: Mapping[str, str]
+    """What the new member may do, as `Member.rights` has it."""
+    made: datetime
+    """When it was made."""
+    expires: datetime
+    """Until when it is good."""
+    uses_left: int
+    """How many more may join with it."""
+    used_by: tuple[InviteUse, ...]
+    """Who has, in the order in which they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +342,9 @@ for _class in (
     Finding,
     Verified,
     Member,
+    Invite,
+    InviteUse,
+    Joins,
     LinkProgress,
     LinkStatus,
 ):

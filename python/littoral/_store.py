@@ -2,16 +2,17 @@
 
 import json
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
 
 from littoral import _native
 from littoral._bundle import bundle_of
 from littoral._collection import Collection, Path, TransactionCollection
-from littoral._errors import ClosedError
-from littoral._native import Changes
+from littoral._errors import ClosedError, InvalidInputError
+from littoral._native import Changes, Ticket
 from littoral._records import (
     Applied,
     Bundle,
@@ -19,6 +20,9 @@ from littoral._records import (
     Conflict,
     Digests,
     Finding,
+    Invite,
+    InviteUse,
+    Joins,
     LinkProgress,
     LinkStatus,
     Member,
@@ -26,7 +30,7 @@ from littoral._records import (
     Verified,
 )
 
-__all__ = ["Changes", "Link", "Store", "Transaction", "open"]
+__all__ = ["Changes", "Link", "Store", "Ticket", "Transaction", "join", "open"]
 
 
 def open(
@@ -57,6 +61,48 @@ def open(
         path, create=create, network=network, cache_bytes=cache_bytes, passphrase=passphrase
     )
     return Store(opened)
+
+
+def join(
+    path: str | os.PathLike[str],
+    ticket: str | Ticket,
+    *,
+    name: str | None = None,
+    timeout: float = 30.0,
+    cache_bytes: int | None = None,
+    passphrase: str | None = None,
+) -> "Store":
+    """Join with a ticket: make a store at ``path``, and become a member of the ticket's network.
+
+    What `Store.invite` or ``littoral invite`` gave is all that it needs. The store is open when
+    it returns, and syncs from then on; ``store.wait_synced()`` waits for the first time. When it
+    is opened again, `Store.connect_known` goes on with it.
+
+    Args:
+        path: the directory. A store that is there must be of the ticket's network.
+        ticket: the ticket, or its text.
+        name: what people call this node, if the ticket does not say; without it, the name of
+            this machine.
+        timeout: for how many seconds to try.
+        cache_bytes: as `littoral.open` has it.
+        passphrase: as `littoral.open` has it.
+
+    Raises:
+        RefusedError: the ticket was used, revoked, has expired or never was, or does not let
+            this node in.
+        InvalidInputError: it is no ticket; the store belongs to another network or roster.
+        TimeoutError: nobody answered in time. Nothing has changed, but that there is a store.
+
+    """
+    ticket = _ticket(ticket)
+    opened = _native.open(path, cache_bytes=cache_bytes, passphrase=passphrase, ticket=ticket)
+    store = Store(opened)
+    try:
+        store.join(ticket, name=name, timeout=timeout)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 class Store:
@@ -193,7 +239,10 @@ class Store:
         collections = {
             name: CollectionStats(**one) for name, one in found.pop("collections").items()
         }
-        return Stats(**found, collections=collections)
+        joins = found.pop("joins")
+        return Stats(
+            **found, collections=collections, joins=None if joins is None else Joins(*joins)
+        )
 
     def verify(self, *, quick: bool = False) -> Verified:
         """Verify every invariant of the store while it is in use. Reads all of it.
@@ -288,6 +337,72 @@ class Store:
         """
         self._store.revoke(member)
 
+    def invite(
+        self,
+        rights: str | Mapping[str, str] = "write",
+        *,
+        expires: float | timedelta = 3600.0,
+        uses: int = 1,
+        name: str = "",
+        addresses: Iterable[str] = (),
+    ) -> Ticket:
+        """Make a ticket: whoever has its text can join with it, by `littoral.join`.
+
+        A store without a roster, that trusts nobody yet, founds one by that. Hand the text,
+        ``str(ticket)``, over as you would a key: it is kept nowhere.
+
+        Args:
+            rights: what the new member may do, as `grant` has it.
+            expires: for how long the ticket is good: seconds, or a `timedelta`.
+            uses: how many may join with it.
+            name: what people call the new member; without it, as it calls itself.
+            addresses: where this node is reached, ``host:port``, the likeliest first; without
+                it, where it listens, so call `listen` before.
+
+        Raises:
+            ForbiddenError: this node may not give these rights.
+            InvalidInputError: no address; no such right; there are peers, and no roster.
+            LimitError: there are too many open invitations.
+
+        """
+        seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
+        if not (seconds >= 0 and 0 <= uses < 2**32):
+            raise InvalidInputError("a ticket is good for some time, and for one node or more")
+        return self._store.invite(
+            {"*": rights} if isinstance(rights, str) else dict(rights),
+            lives_ms=int(min(seconds * 1000, 2.0**63)),
+            uses=uses,
+            name=name,
+            addresses=list(addresses),
+            own_name=_machine(),
+        )
+
+    def invites(self) -> list[Invite]:
+        """List all invitations that are remembered, in the order in which they were made."""
+        return [_invite(one) for one in self._store.invites()]
+
+    def revoke_invite(self, id: str) -> bool:
+        """Let nobody join any more with the ticket of this invitation.
+
+        Give whether somebody could have. Who has joined with it stays a member: see `revoke`.
+        `NotFoundError` if there is no such invitation.
+        """
+        return self._store.revoke_invite(id)
+
+    def join(
+        self, ticket: str | Ticket, *, name: str | None = None, timeout: float = 30.0
+    ) -> "Link":
+        """Become a member with a ticket, and keep up a link to the node that made it.
+
+        For a store that is there already and belongs to the ticket's network; `littoral.join`
+        makes a new one. Joining again with the same ticket does no harm. `members` tells what
+        this node may do then.
+
+        Raises what `littoral.join` does.
+        """
+        name = _machine() if name is None else name
+        return Link(self._store.join(_ticket(ticket), name, timeout))
+
     def bundle_have(self, path: str | os.PathLike[str]) -> None:
         """Write to a small file what this store has, for `bundle_create` elsewhere."""
         self._store.bundle_have(path)
@@ -369,6 +484,24 @@ class Store:
         Returns at once; the link is made, and made again after every cut, until it is closed.
         """
         return Link(self._store.connect(address))
+
+    def connect_known(self) -> list["Link"]:
+        """Keep up a link to each peer whose address is known and that is not dialled yet.
+
+        As of those whom this store has joined: so it needs no more than this when it is opened
+        again. Gives those links.
+        """
+        return [Link(link) for link in self._store.connect_known()]
+
+    def discover(self) -> None:
+        """Find peers on the LAN by mDNS from now on, and be found by them.
+
+        Members of the same roster, or peers that are trusted where there is none, and only
+        those. Links with those that it finds, up to 64, and follows peers to other addresses.
+        Whoever answers has to prove the peer's key. To be found, the store has to `listen`.
+        IPv4 only. `NetworkError` if this machine can't listen for it (UDP 5353).
+        """
+        self._store.discover()
 
     def links(self) -> list[LinkStatus]:
         """List how all links stand, also those that peers made."""
@@ -493,6 +626,21 @@ class Link:
         except ClosedError:
             return "<littoral.Link, closed>"
         return f"<littoral.Link to {status.address!r}, {status.state}>"
+
+
+def _ticket(ticket: str | Ticket) -> Ticket:
+    return Ticket(ticket) if isinstance(ticket, str) else ticket
+
+
+def _invite(found: dict[str, Any]) -> Invite:
+    used_by = tuple(InviteUse(*use) for use in found.pop("used_by"))
+    return Invite(**found, used_by=used_by)
+
+
+def _machine() -> str:
+    """Give what this machine is called, as a member's name."""
+    name = "".join(c for c in platform.node() if c.isprintable())
+    return name.encode()[:128].decode(errors="ignore")
 
 
 def _link_status(found: dict[str, Any]) -> LinkStatus:

@@ -17,6 +17,7 @@ mod ops;
 mod roster;
 mod scan;
 mod store;
+mod ticket;
 mod transaction;
 mod value;
 mod version;
@@ -38,6 +39,8 @@ mod _native {
     use super::scan::Scan;
     #[pymodule_export]
     use super::store::{Store, open};
+    #[pymodule_export]
+    use super::ticket::Ticket;
     #[pymodule_export]
     use super::transaction::Transaction;
     #[pymodule_export]

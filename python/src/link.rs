@@ -37,8 +37,14 @@ pub(crate) fn listen(py: Python<'_>, open: &OpenStore, address: &str) -> PyResul
 pub(crate) fn connect(py: Python<'_>, open: &Arc<OpenStore>, address: &str) -> PyResult<Link> {
     let address: PeerAddress = address.parse().map_err(|err: Error| raise(py, err.into()))?;
     let network = open.network(py)?;
-    let link = detached(py, || network.connect(address))?;
-    Ok(Link { open: open.clone(), link: Mutex::new(Owned::new(link)) })
+    Ok(Link::new(open, detached(py, || network.connect(address))?))
+}
+
+/// Keeps up a link to each peer whose address is known and that is not dialled yet.
+pub(crate) fn connect_known(py: Python<'_>, open: &Arc<OpenStore>) -> PyResult<Vec<Link>> {
+    let network = open.network(py)?;
+    let links = detached(py, || network.connect_known())?;
+    Ok(links.into_iter().map(|link| Link::new(open, link)).collect())
 }
 
 fn socket_address(text: &str) -> littoral::Result<SocketAddr> {
@@ -80,6 +86,10 @@ pub(crate) fn wait(
 }
 
 impl Link {
+    pub(crate) fn new(open: &Arc<OpenStore>, link: littoral::net::Link) -> Link {
+        Link { open: open.clone(), link: Mutex::new(Owned::new(link)) }
+    }
+
     fn link(&self, py: Python<'_>) -> PyResult<littoral::net::Link> {
         self.open.get(py)?;
         let link = lock(&self.link).get_mut().cloned();

@@ -17,6 +17,7 @@ use crate::open_store::{OpenStore, PATIENCE, detached};
 use crate::ops::{self, Door};
 use crate::roster;
 use crate::scan::Scan;
+use crate::ticket::{self, Inviting, Ticket};
 use crate::transaction::Transaction;
 use crate::value;
 use crate::version::Version;
@@ -32,7 +33,7 @@ pub(crate) struct Store {
 
 /// Opens the store in a directory, or makes a new one there.
 #[pyfunction]
-#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None, passphrase=None))]
+#[pyo3(signature = (path, *, create=true, network=None, cache_bytes=None, passphrase=None, ticket=None))]
 pub(crate) fn open(
     py: Python<'_>,
     path: PathBuf,
@@ -40,6 +41,7 @@ pub(crate) fn open(
     network: Option<&str>,
     cache_bytes: Option<usize>,
     passphrase: Option<&str>,
+    ticket: Option<&Bound<'_, Ticket>>,
 ) -> PyResult<Store> {
     let mut options = Options::new().create(create);
     if let Some(network) = network {
@@ -50,6 +52,9 @@ pub(crate) fn open(
     }
     if let Some(passphrase) = passphrase {
         options = options.passphrase(passphrase);
+    }
+    if let Some(ticket) = ticket {
+        options = options.network_id(ticket.get().0.network);
     }
     let store = detached(py, || options.open(&path))?;
     Ok(Store { open: OpenStore::new(store, path) })
@@ -168,6 +173,10 @@ impl Store {
         all.set_item("log_syncs", stats.log_syncs)?;
         all.set_item("position", stats.position.0)?;
         all.set_item("failure", stats.failure)?;
+        let network = self.open.started_network(py)?;
+        all.set_item("kept_off", network.as_ref().map(|network| network.kept_off().by_kind()))?;
+        let joins = network.map(|network| network.joins());
+        all.set_item("joins", joins.map(|joins| (joins.joined, joins.refused)))?;
         Ok(all)
     }
 
@@ -481,6 +490,44 @@ impl Store {
         self.open.run(py, |store| store.revoke(node))
     }
 
+    /// Makes a ticket, with rights in words by collection.
+    #[pyo3(signature = (rights, *, lives_ms, uses, name, addresses, own_name))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn invite(
+        &self,
+        py: Python<'_>,
+        rights: BTreeMap<String, String>,
+        lives_ms: u64,
+        uses: u32,
+        name: String,
+        addresses: Vec<String>,
+        own_name: String,
+    ) -> PyResult<Ticket> {
+        let asked = Inviting { rights, lives_ms, uses, name, addresses, own_name };
+        ticket::invite(py, &self.open, asked)
+    }
+
+    /// All invitations, each as keywords of `littoral.Invite`.
+    fn invites<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        ticket::invites(py, &self.open)
+    }
+
+    /// Lets nobody join with a ticket any more; gives whether somebody could have.
+    fn revoke_invite(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        ticket::revoke(py, &self.open, id)
+    }
+
+    /// Becomes a member with a ticket, and keeps up a link to whoever made it.
+    fn join(
+        &self,
+        py: Python<'_>,
+        ticket: &Bound<'_, Ticket>,
+        name: &str,
+        timeout: f64,
+    ) -> PyResult<Link> {
+        ticket::join(py, &self.open, ticket.get(), name, timeout)
+    }
+
     /// Which collections to exchange with peers, or with one; `None` is all.
     #[pyo3(signature = (collections, peer=None))]
     fn want(
@@ -559,6 +606,17 @@ impl Store {
     /// Keeps up a link to the peer at `host:port#KEY`, and trusts it.
     fn connect(&self, py: Python<'_>, address: &str) -> PyResult<Link> {
         link::connect(py, &self.open, address)
+    }
+
+    /// Keeps up a link to each peer whose address is known and that is not dialled yet.
+    fn connect_known(&self, py: Python<'_>) -> PyResult<Vec<Link>> {
+        link::connect_known(py, &self.open)
+    }
+
+    /// Finds peers on the LAN from now on, and is found by them.
+    fn discover(&self, py: Python<'_>) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        detached(py, || network.discover())
     }
 
     /// How all links stand, each as keywords of `littoral.LinkStatus`.

@@ -30,7 +30,7 @@ def test_examples_run(example: Path) -> None:
 
 
 def test_the_examples_are_there() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"first_steps", "two_stores"}
+    assert {path.stem for path in EXAMPLES} >= {"first_steps", "join", "two_stores"}
 
 
 def test_docstrings_run() -> None:

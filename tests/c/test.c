@@ -745,8 +745,23 @@ static void null_pointers(lit_store_t *store) {
     NIL(lit_store_grant_json(NULL, id, S(""), S("{}"), &err));
     NIL(lit_store_grant_json(store, bad, S(""), S("{}"), &err));
     NIL(lit_store_revoke(NULL, id, &err));
+    NIL(lit_store_invite_json(NULL, S("{}"), &bytes, &err));
+    NIL(lit_store_invite_json(store, S("{}"), NULL, &err));
+    NIL(lit_store_invite_json(store, bad, &bytes, &err));
+    NIL(lit_store_invites_json(NULL, &bytes, &err));
+    NIL(lit_store_invites_json(store, NULL, &err));
+    NIL(lit_store_revoke_invite(NULL, id, &err));
+    NIL(lit_store_revoke_invite(store, bad, &err));
+    NIL(lit_ticket_inspect_json(bad, &bytes, &err));
+    NIL(lit_ticket_inspect_json(id, NULL, &err));
 #ifdef LIT_NET
     lit_link_t *link;
+    NIL(lit_store_connect_known(NULL, &err));
+    NIL(lit_store_discover(NULL, &err));
+    NIL(lit_store_join(NULL, id, id, 0, &link, &err));
+    NIL(lit_store_join(store, id, id, 0, NULL, &err));
+    NIL(lit_store_join(store, bad, id, 0, &link, &err));
+    CHECK(link == NULL);
     NIL(lit_store_listen(NULL, S("127.0.0.1:0"), &bytes, &err));
     NIL(lit_store_listen(store, S("127.0.0.1:0"), NULL, &err));
     NIL(lit_store_connect(NULL, id, &link, &err));
@@ -914,6 +929,96 @@ static lit_slice_t file(char *place, size_t bytes, const char *name) {
     return lit_cstr(place);
 }
 
+/* The text of one member of a JSON object, which has no quotes in it. */
+static const char *member(const lit_bytes_t *json, const char *name, char *text, size_t bytes) {
+    char key[64];
+    const char *from, *to;
+    snprintf(key, sizeof key, "\"%s\":\"", name);
+    from = json->ptr == NULL ? NULL : strstr((const char *)json->ptr, key);
+    to = from == NULL ? NULL : strchr(from + strlen(key), '"');
+    CHECK(to != NULL && (size_t)(to - from) < bytes);
+    text[0] = 0;
+    if (to != NULL) snprintf(text, bytes, "%.*s", (int)(to - from - strlen(key)), from + strlen(key));
+    return text;
+}
+
+static int has(const lit_bytes_t *json, const char *part) {
+    return json->ptr != NULL && strstr((const char *)json->ptr, part) != NULL;
+}
+
+static void invitations(void) {
+    lit_store_t *host = open_store("host"), *named;
+    lit_options_t options;
+    lit_bytes_t bytes, key;
+    char ticket[2000], id[100], text[100], place[4096];
+    const char *asked = "{\"rights\":{\"notes\":\"write\"},\"addresses\":[\"192.0.2.7:4433\"],"
+                        "\"name\":\"phone\",\"seconds\":60,\"uses\":2,\"own_name\":\"quay\"}";
+    OK(lit_store_invites_json(host, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_invite_json(host, lit_cstr(asked), &bytes, &err));
+    member(&bytes, "ticket", ticket, sizeof ticket);
+    member(&bytes, "id", id, sizeof id);
+    CHECK(strncmp(ticket, "littoral1", 9) == 0 && strlen(id) == 52);
+    CHECK(has(&bytes, "\"addresses\":[\"192.0.2.7:4433\"]"));
+    lit_bytes_free(&bytes);
+    OK(lit_store_node_id(host, &key, &err));
+    OK(lit_ticket_inspect_json(lit_cstr(ticket), &bytes, &err));
+    CHECK(strcmp(member(&bytes, "inviter", text, sizeof text), (const char *)key.ptr) == 0);
+    CHECK(strcmp(member(&bytes, "id", text, sizeof text), id) == 0);
+    lit_bytes_free(&bytes);
+    OK(lit_store_roster_json(host, &bytes, &err));
+    CHECK(has(&bytes, "\"name\":\"quay\""));
+    lit_bytes_free(&bytes);
+    OK(lit_store_invites_json(host, &bytes, &err));
+    CHECK(has(&bytes, "\"state\":\"open\"") && has(&bytes, "\"uses_left\":2"));
+    CHECK(has(&bytes, "\"rights\":{\"notes\":\"write\"}") && has(&bytes, "\"used_by\":[]"));
+    CHECK(has(&bytes, id) && !has(&bytes, ticket + 9));
+    lit_bytes_free(&bytes);
+    OK(lit_store_revoke_invite(host, lit_cstr(id), &err));
+    OK(lit_store_revoke_invite(host, lit_cstr(id), &err));
+    OK(lit_store_invites_json(host, &bytes, &err));
+    CHECK(has(&bytes, "\"state\":\"revoked\""));
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_revoke_invite(host, lit_bytes_slice(key), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revoke_invite(host, S("nothing"), &err));
+    lit_bytes_free(&key);
+
+    static const char *const wrong[] = {
+        "", "[]", "{}", "{\"rights\":{}, \"addresses\":[\"a:1\"]}",
+        "{\"rights\":{\"notes\":\"all\"},\"addresses\":[\"a:1\"]}",
+        "{\"rights\":{\"notes\":\"read\"},\"addresses\":[\"a\"]}",
+        "{\"rights\":{\"notes\":\"read\"}}",
+        "{\"rights\":{\"notes\":\"read\"},\"addresses\":[\"a:1\"],\"seconds\":0}",
+        "{\"rights\":{\"notes\":\"read\"},\"addresses\":[\"a:1\"],\"uses\":0}",
+        "{\"rights\":{\"notes\":\"read\"},\"addresses\":[\"a:1\"],\"seconds\":-1}",
+        "{\"rights\":{\"notes\":\"read\"},\"addresses\":[\"a:1\"],\"sesame\":1}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        GIVES(LIT_ERR_INVALID_INPUT, lit_store_invite_json(host, lit_cstr(wrong[i]), &bytes, &err));
+        CHECK(strstr(err.message, "sesame") == NULL && bytes.ptr == NULL);
+    }
+    GIVES(LIT_ERR_INVALID_INPUT, lit_ticket_inspect_json(S("littoral1"), &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_ticket_inspect_json(S("hello"), &bytes, &err));
+    lit_store_free(host);
+
+    /* A new store of the ticket's network. */
+    OK(lit_store_open(file(place, sizeof place, "guest"), NULL, &named, &err));
+    lit_store_free(named);
+    lit_options_init(&options);
+    options.ticket = lit_cstr(ticket);
+    OK(lit_store_open(file(place, sizeof place, "guest"), &options, &named, &err));
+    lit_store_free(named);
+    options.network = S("harbour");
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(file(place, sizeof place, "both"), &options, &named, &err));
+    options.ticket = S("");
+    OK(lit_store_open(file(place, sizeof place, "harbour"), &options, &named, &err));
+    lit_store_free(named);
+    lit_options_init(&options);
+    options.ticket = lit_cstr(ticket);
+    ticket[20] = ticket[20] == 'a' ? 'b' : 'a';
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_open(file(place, sizeof place, "typo"), &options, &named, &err));
+    CHECK(named == NULL);
+}
+
 static void bundles(lit_store_t *store) {
     lit_store_t *other = open_store("bundled");
     lit_collection_t *notes;
@@ -1045,6 +1150,131 @@ static void linking(void) {
     near_store = open_store("near");
     lit_store_free(near_store);
 }
+
+typedef struct {
+    lit_store_t *store;
+    const char *ticket;
+    lit_status_t status;
+} joining_t;
+
+static void *join_in_vain(void *given) {
+    joining_t *joining = (joining_t *)given;
+    lit_link_t *link;
+    joining->status = lit_store_join(joining->store, lit_cstr(joining->ticket), S(""), LIT_FOREVER, &link, NULL);
+    return NULL;
+}
+
+/* From nothing to synced with a ticket, and every way in which it does not come to that. */
+static void joining(void) {
+    lit_store_t *hub, *phone, *other;
+    lit_collection_t *at_hub, *at_phone;
+    lit_options_t options;
+    lit_link_t *link;
+    lit_bytes_t bytes, bound;
+    pthread_t thread;
+    char ticket[2000], second[2000], id[100], place[4096];
+    lit_options_init(&options);
+    options.network = S("tides");
+    OK(lit_store_open(file(place, sizeof place, "hub"), &options, &hub, &err));
+    OK(lit_collection_open(hub, S("notes"), &at_hub, &err));
+    OK(lit_collection_put_json(at_hub, S("n1"), S("{\"x\":1}"), &err));
+    OK(lit_store_stats_json(hub, &bytes, &err));
+    CHECK(has(&bytes, "\"kept_off\":null") && has(&bytes, "\"joins\":null"));
+    lit_bytes_free(&bytes);
+    OK(lit_store_listen(hub, S("127.0.0.1:0"), &bound, &err));
+    OK(lit_store_invite_json(hub, S("{\"rights\":{\"notes\":\"write\"}}"), &bytes, &err));
+    CHECK(has(&bytes, (const char *)bound.ptr));
+    member(&bytes, "ticket", ticket, sizeof ticket);
+    lit_bytes_free(&bytes);
+    lit_bytes_free(&bound);
+
+    lit_options_init(&options);
+    options.ticket = lit_cstr(ticket);
+    OK(lit_store_open(file(place, sizeof place, "phone"), &options, &phone, &err));
+    OK(lit_store_join(phone, lit_cstr(ticket), S("phone"), 30000, &link, &err));
+    OK(lit_link_wait_synced(link, 30000, &err));
+    OK(lit_collection_open(phone, S("notes"), &at_phone, &err));
+    OK(lit_collection_get_json(at_phone, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"x\":1}"));
+    OK(lit_collection_put_json(at_phone, S("n2"), S("{\"x\":2}"), &err));
+    OK(lit_link_wait_synced(link, 30000, &err));
+    OK(lit_collection_get_json(at_hub, S("n2"), &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_store_roster_json(phone, &bytes, &err));
+    CHECK(has(&bytes, "\"name\":\"phone\"") && has(&bytes, "{\"notes\":\"write\"}"));
+    lit_bytes_free(&bytes);
+    lit_link_free(link);
+    /* Twice is harmless, for who is in. */
+    OK(lit_store_join(phone, lit_cstr(ticket), S(""), 30000, &link, &err));
+    lit_link_free(link);
+    OK(lit_store_invites_json(hub, &bytes, &err));
+    CHECK(has(&bytes, "\"state\":\"used\"") && has(&bytes, "\"time_ms\":"));
+    lit_bytes_free(&bytes);
+    OK(lit_store_stats_json(hub, &bytes, &err));
+    CHECK(has(&bytes, "\"joined\":2") && has(&bytes, "\"unknown_keys\":"));
+    lit_bytes_free(&bytes);
+
+    /* Opened again it needs no ticket. */
+    lit_collection_free(at_phone);
+    OK(lit_store_close(phone, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_connect_known(phone, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_join(phone, lit_cstr(ticket), S(""), 0, &link, &err));
+    lit_store_free(phone);
+    phone = open_store("phone");
+    OK(lit_collection_put_json(at_hub, S("n3"), S("{}"), &err));
+    OK(lit_store_connect_known(phone, &err));
+    OK(lit_store_wait_synced(phone, 30000, &err));
+    OK(lit_collection_open(phone, S("notes"), &at_phone, &err));
+    OK(lit_collection_get_json(at_phone, S("n3"), &bytes, &err));
+    lit_bytes_free(&bytes);
+    lit_collection_free(at_phone);
+    OK(lit_store_discover(phone, &err));
+    OK(lit_store_discover(phone, &err));
+
+    /* Used by another, revoked, expired: all the same from outside. */
+    OK(lit_store_open(file(place, sizeof place, "late"), &options, &other, &err));
+    GIVES(LIT_ERR_REFUSED, lit_store_join(other, lit_cstr(ticket), S(""), 30000, &link, &err));
+    CHECK(link == NULL);
+    OK(lit_store_invite_json(hub, S("{\"rights\":{\"*\":\"read\"}}"), &bytes, &err));
+    member(&bytes, "ticket", second, sizeof second);
+    member(&bytes, "id", id, sizeof id);
+    lit_bytes_free(&bytes);
+    OK(lit_store_revoke_invite(hub, lit_cstr(id), &err));
+    GIVES(LIT_ERR_REFUSED, lit_store_join(other, lit_cstr(second), S(""), 30000, &link, &err));
+    OK(lit_store_invite_json(hub, S("{\"rights\":{\"*\":\"read\"},\"seconds\":1}"), &bytes, &err));
+    member(&bytes, "ticket", second, sizeof second);
+    lit_bytes_free(&bytes);
+    do {
+        lit_bytes_free(&bytes);
+        GIVES(LIT_TIMEOUT, lit_store_wait_synced(other, 100, &err));
+        OK(lit_store_invites_json(hub, &bytes, &err));
+    } while (!has(&bytes, "\"state\":\"expired\""));
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_REFUSED, lit_store_join(other, lit_cstr(second), S(""), 30000, &link, &err));
+
+    /* Nobody there: until the time is over, or the store is closed. */
+    OK(lit_store_invite_json(hub, S("{\"rights\":{\"*\":\"read\"},\"addresses\":[\"127.0.0.1:9\"]}"), &bytes, &err));
+    member(&bytes, "ticket", second, sizeof second);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_TIMEOUT, lit_store_join(other, lit_cstr(second), S(""), 100, &link, &err));
+    CHECK(strstr(err.message, "can't be reached") != NULL && link == NULL);
+    joining_t in_vain = {other, second, LIT_OK};
+    CHECK(pthread_create(&thread, NULL, join_in_vain, &in_vain) == 0);
+    OK(lit_store_close(other, &err));
+    CHECK(pthread_join(thread, NULL) == 0 && in_vain.status == LIT_ERR_CLOSED);
+    lit_store_free(other);
+
+    /* Not for this store, and no ticket at all. */
+    other = open_store("elsewhere");
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join(other, lit_cstr(ticket), S(""), 30000, &link, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join(hub, lit_cstr(ticket), S(""), 30000, &link, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join(phone, S("littoral1garbage"), S(""), 30000, &link, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_join(phone, lit_cstr(ticket), S("a\nb"), 30000, &link, &err));
+    lit_store_free(other);
+    lit_collection_free(at_hub);
+    lit_store_free(phone);
+    lit_store_free(hub);
+}
 #endif
 
 int main(int argc, char **argv) {
@@ -1067,11 +1297,13 @@ int main(int argc, char **argv) {
     trusting(store);
     roster();
     passphrase();
+    invitations();
     bundles(store);
     eight_threads(store);
     closing_under_everything();
 #ifdef LIT_NET
     linking();
+    joining();
 #endif
     stale_handles(store);
     lit_store_free(store);

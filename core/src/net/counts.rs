@@ -36,6 +36,40 @@ pub struct KeptOff {
     pub halted: BTreeMap<Offence, u64>,
 }
 
+impl KeptOff {
+    /// All counts by their names, as every door tells them: those above, and of halted
+    /// collections `halted_` and what was wrong, where there were any.
+    pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = BTreeMap::from([
+            ("unknown_keys", self.unknown_keys),
+            ("failed_handshakes", self.failed_handshakes),
+            ("slow_handshakes", self.slow_handshakes),
+            ("crowded_handshakes", self.crowded_handshakes),
+            ("asked_for_address", self.asked_for_address),
+            ("turned_away", self.turned_away),
+            ("breaches", self.breaches),
+            ("over_limit", self.over_limit),
+            ("silent", self.silent),
+            ("without_rights", self.without_rights),
+        ]);
+        for (offence, count) in &self.halted {
+            *all.entry(halted(*offence)).or_default() += count;
+        }
+        all
+    }
+}
+
+fn halted(offence: Offence) -> &'static str {
+    match offence {
+        Offence::Invalid => "halted_invalid",
+        Offence::Forked => "halted_forked",
+        Offence::TooNew => "halted_too_new",
+        Offence::Forbidden => "halted_forbidden",
+        Offence::TooMuch => "halted_too_much",
+        Offence::Other(_) => "halted_other",
+    }
+}
+
 /// Counts what is kept off.
 #[derive(Debug, Default)]
 pub(super) struct Counts {

@@ -66,9 +66,10 @@ async fn attempt(
     wishes: &mut watch::Receiver<Wish>,
 ) -> Option<Ending> {
     entry.rest(LinkState::Connecting);
+    let seen_at = shared.seen_at(&entry.peer);
     let dialled = tokio::select! {
         biased;
-        dialled = reach(dial) => dialled,
+        dialled = reach(dial, &seen_at) => dialled,
         () = changed(wishes) => return None,
     };
     let connection = match dialled {
@@ -109,20 +110,22 @@ async fn changed(wishes: &mut watch::Receiver<Wish>) {
     let _ = wishes.changed().await;
 }
 
-/// Looks the peer's hosts up and makes a connection to one of their addresses.
-pub(super) async fn reach(dial: &Dial) -> Result<Connection, Ending> {
+/// Looks the peer's hosts up and makes a connection to one of their addresses, or to one of those
+/// where it was seen, which are tried first.
+pub(super) async fn reach(dial: &Dial, seen_at: &[SocketAddr]) -> Result<Connection, Ending> {
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-    let reached = timeout(limit, try_places(dial)).await;
+    let reached = timeout(limit, try_places(dial, seen_at)).await;
     reached.unwrap_or_else(|_| Err(Ending::lost(&quinn::ConnectionError::TimedOut)))
 }
 
 /// Tries the places at which a peer may be, as [`race`] does the addresses of one: a name that
 /// can't be looked up now holds up none of the others.
-async fn try_places(dial: &Dial) -> Result<Connection, Ending> {
+async fn try_places(dial: &Dial, seen_at: &[SocketAddr]) -> Result<Connection, Ending> {
     let mut attempts = JoinSet::new();
-    for (number, (host, port)) in (0..).zip(dial.target.all()) {
-        let (host, endpoint, config) =
-            (host.to_owned(), dial.endpoint.clone(), dial.config.clone());
+    let seen = seen_at.iter().map(|at| (at.ip().to_string(), at.port()));
+    let told = dial.target.all().map(|(host, port)| (host.to_owned(), port));
+    for (number, (host, port)) in (0..).zip(seen.chain(told)) {
+        let (endpoint, config) = (dial.endpoint.clone(), dial.config.clone());
         attempts.spawn(async move {
             sleep(HEAD_START * number).await;
             race(&endpoint, &config, resolve(&host, port).await?).await

@@ -8,16 +8,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use quinn::{Connection, VarInt};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::address::PeerAddress;
 use super::backoff::Backoff;
 use super::blocking;
 use super::dial::{Dial, reach};
 use super::ending::Ending;
+use super::link::Link;
 use super::network::Shared;
+use super::tls::Purpose;
+use super::transport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
@@ -26,7 +32,7 @@ use crate::limits::{
 use crate::replica::Replica;
 use crate::sync::joining::{Guest, Host, Message, NO_TICKET, Parting};
 use crate::sync::message::CloseCode;
-use crate::txn::joining::{JoinRequest, Welcome};
+use crate::txn::joining::{JoinRequest, Welcome, check_member_name};
 use crate::txn::ticket::Ticket;
 
 /// What became of those who wanted to join here, since the network was started.
@@ -37,6 +43,77 @@ pub struct Joins {
     /// How many did not, by why: the words of [`JoinRefusal`](crate::txn::joining::JoinRefusal), `broken` for who did not get as
     /// far as to show a ticket, `busy` for who came while too many others did.
     pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// A join that is under way, as [`Network::begin_join`](super::Network::begin_join) gives it.
+/// Dropping it gives it up: what was not said yet is not said, and nothing is kept.
+pub struct Joining {
+    shared: Arc<Shared>,
+    target: PeerAddress,
+    answer: Receiver<Result<Welcome>>,
+    task: AbortHandle,
+}
+
+impl Joining {
+    /// Dials, if this store may join with this ticket.
+    pub(super) fn begin(
+        shared: &Arc<Shared>,
+        ticket: &Ticket,
+        name: &str,
+        timeout: Duration,
+    ) -> Result<Joining> {
+        let replica = &shared.site.replica;
+        if ticket.network != replica.network() {
+            return Err(Error::invalid(
+                "the store belongs to another network than the ticket; join with a new store",
+            ));
+        }
+        if ticket.inviter == shared.site.us {
+            return Err(Error::invalid("this node made the ticket; join with it on another one"));
+        }
+        check_member_name(name)?;
+        let request = request(&**replica, ticket, name);
+        let target = PeerAddress::of_ticket(ticket)?;
+        let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
+        let dial = Dial { endpoint: shared.dialler()?, config, target: target.clone() };
+        let (done, answer) = mpsc::channel();
+        let theirs = Arc::clone(shared);
+        let task = shared.spawn(async move {
+            let deadline = Instant::now() + timeout;
+            // Nobody listens any more if it was given up.
+            let _ = done.send(join(theirs, dial, request, deadline).await);
+        });
+        Ok(Joining { shared: Arc::clone(shared), target, answer, task })
+    }
+
+    /// Waits for the answer, at most so long; `None` if there is none yet. With a good one this
+    /// node is a member when it returns, and a link to the inviter is kept up.
+    ///
+    /// Errors: as of [`Network::join`](super::Network::join); it is over then.
+    pub fn wait(&mut self, at_most: Duration) -> Result<Option<(Welcome, Link)>> {
+        let welcome = match self.answer.recv_timeout(at_most) {
+            Ok(answer) => answer?,
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(ErrorKind::Closed, "the network of this store was closed"));
+            }
+        };
+        let (target, replica) = (&self.target, &self.shared.site.replica);
+        replica.enter(&welcome, target.key(), &target.places())?;
+        Ok(Some((welcome, self.shared.connect(target.clone())?)))
+    }
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Joining({})", self.target)
+    }
 }
 
 /// How many may try: a number at once, and then one at a time.
@@ -160,7 +237,7 @@ async fn listen<T>(
 }
 
 /// Dials until it is let in, refused, or the time is over.
-pub(super) async fn join(
+async fn join(
     shared: Arc<Shared>,
     dial: Dial,
     request: JoinRequest,
@@ -186,7 +263,7 @@ pub(super) async fn join(
 }
 
 async fn attempt(dial: &Dial, request: &JoinRequest) -> Result<Welcome, Ending> {
-    let connection = reach(dial).await?;
+    let connection = reach(dial, &[]).await?;
     let (frame, mut guest) = Guest::begin(request.clone());
     let limit = Duration::from_millis(JOIN_TIMEOUT_MS);
     let asked = timeout(limit, async {
@@ -221,7 +298,7 @@ fn refused(ending: Ending) -> Error {
 }
 
 /// What a guest shows.
-pub(super) fn request(replica: &dyn Replica, ticket: &Ticket, name: &str) -> JoinRequest {
+fn request(replica: &dyn Replica, ticket: &Ticket, name: &str) -> JoinRequest {
     JoinRequest {
         secret: ticket.secret,
         network: replica.network(),

@@ -14,6 +14,7 @@
 //! only by the link's own task; `Close` is the last wish.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +98,8 @@ pub(super) struct Entry {
     pub(super) direction: Direction,
     /// Where to dial; none of an incoming link.
     pub(super) target: Option<PeerAddress>,
+    /// Whether it was made since the peer was seen on the LAN, and nobody else has asked for it.
+    pub(super) found: AtomicBool,
     address: String,
     wish: watch::Sender<Wish>,
     face: Mutex<Face>,
@@ -155,7 +158,17 @@ impl Entry {
             view: View::default(),
         });
         let wish = watch::Sender::new(Wish::Run);
-        Entry { id, peer, direction, target, address, wish, face, bell }
+        Entry {
+            id,
+            peer,
+            direction,
+            target,
+            found: AtomicBool::new(false),
+            address,
+            wish,
+            face,
+            bell,
+        }
     }
 
     /// For following what it shall do.
@@ -177,6 +190,12 @@ impl Entry {
             }
             changes
         });
+    }
+
+    /// There is something new to try: whoever waits for the next attempt makes it now, and one
+    /// that is under way begins again.
+    pub(super) fn poke(&self) {
+        self.wish.send_modify(|_| ());
     }
 
     /// A connection is there; a session begins on it.

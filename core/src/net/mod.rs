@@ -10,12 +10,14 @@
 //! | `network` | the network of a store: its public calls, its sockets |
 //! | `links`, `link` | all links and which shall run; one link as others see it |
 //! | `dial`, `accept` | the two ways in which a connection comes up |
+//! | `discovery` | finding peers on a LAN by mDNS, for who asks for it |
 //! | `joining` | connections by which a node becomes a member |
 //! | `knocks` | handshakes of those who dial us, while they are under way |
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
+//! | `here` | where others may reach this machine |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
 
 mod accept;
@@ -25,8 +27,10 @@ mod bell;
 mod blocking;
 mod counts;
 mod dial;
+mod discovery;
 mod driver;
 mod ending;
+mod here;
 mod holdings;
 mod joining;
 mod knocks;
@@ -45,7 +49,8 @@ mod trust;
 pub use crate::sync::door::Offence;
 pub use address::PeerAddress;
 pub use counts::KeptOff;
-pub use joining::Joins;
+pub use here::reached_at;
+pub use joining::{Joining, Joins};
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};

@@ -12,16 +12,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, VarInt};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
 
 use super::accept::answer;
 use super::address::PeerAddress;
 use super::bell::Bell;
 use super::counts::{Counts, KeptOff};
 use super::dial::{Dial, keep_up};
+use super::discovery;
+use super::discovery::hints::Hints;
 use super::driver::Site;
-use super::joining::{self, Attempts, Joins};
+use super::here::reached_at;
+use super::joining::{Attempts, Joining, Joins};
 use super::knocks::Knocks;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
@@ -33,7 +37,8 @@ use super::trust::{Refusals, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
-    CLOSE_TIMEOUT_MS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER, MAX_NETWORK_CALLS,
+    CLOSE_TIMEOUT_MS, MAX_DISCOVERED_LINKS, MAX_JOINING, MAX_LINKS, MAX_LINKS_OF_PEER,
+    MAX_NETWORK_CALLS, MAX_TICKET_ADDRESSES,
 };
 use crate::replica::{Replica, Watching};
 use crate::store::Store;
@@ -53,12 +58,20 @@ const BLOCKING_THREADS: usize = MAX_NETWORK_CALLS + 8;
 pub struct NetworkOptions {
     /// Where to listen; port 0 takes any. More addresses can be added by [`Network::listen`].
     pub listen: Option<SocketAddr>,
+    /// Whether to find peers on the LAN: see [`Network::discover`].
+    pub discover: bool,
 }
 
 impl NetworkOptions {
     /// Listen at `address`.
     pub fn listen(address: SocketAddr) -> NetworkOptions {
-        NetworkOptions { listen: Some(address) }
+        NetworkOptions { listen: Some(address), ..NetworkOptions::default() }
+    }
+
+    /// Find peers on the LAN, or don't.
+    pub fn discover(mut self, discover: bool) -> NetworkOptions {
+        self.discover = discover;
+        self
     }
 }
 
@@ -111,6 +124,9 @@ impl Network {
         if let Some(address) = options.listen {
             network.listen(address)?;
         }
+        if options.discover {
+            network.discover()?;
+        }
         Ok(network)
     }
 
@@ -149,6 +165,29 @@ impl Network {
         self.shared.connect(address)
     }
 
+    /// Keeps up a link to each peer whose address the store knows, as of those whom it joined,
+    /// and that is not dialled yet. Gives those links.
+    ///
+    /// Errors: as of [`Network::connect`].
+    pub fn connect_known(&self) -> Result<Vec<Link>> {
+        self.shared.connect_known()
+    }
+
+    /// Finds peers on the LAN by mDNS from now on, and is found by them: members of the same
+    /// roster, or peers that are trusted where there is none, and only those. It links with those
+    /// that it finds, up to 64, and follows them to other addresses, also peers to which it was
+    /// connected by [`Network::connect`]. A link that was closed is made again while its peer is
+    /// heard of; [`Network::set_enabled`] and [`Network::distrust`] keep it off. Twice is harmless.
+    /// IPv4 only.
+    ///
+    /// What a stranger on the LAN learns is in `docs/SECURITY.md`: that a node is there, not whose.
+    /// Whoever answers at an address that was found has to prove the peer's key.
+    ///
+    /// Errors: [`ErrorKind::Network`] if this machine can't listen for it (UDP 5353).
+    pub fn discover(&self) -> Result<()> {
+        self.shared.discover()
+    }
+
     /// Becomes a member with a ticket: dials whoever made it, shows the secret, enters the roster,
     /// and keeps up a link from then on, as [`Network::connect`] does. `name` is what this node is
     /// called, if the ticket does not say. It tries again until it is answered or `timeout` is
@@ -158,7 +197,18 @@ impl Network {
     /// [`ErrorKind::InvalidInput`] if the store belongs to another network, or roster;
     /// [`ErrorKind::Timeout`].
     pub fn join(&self, ticket: &Ticket, name: &str, timeout: Duration) -> Result<(Welcome, Link)> {
-        self.shared.join(ticket, name, timeout)
+        let mut joining = self.begin_join(ticket, name, timeout)?;
+        loop {
+            if let Some(joined) = joining.wait(Duration::MAX)? {
+                return Ok(joined);
+            }
+        }
+    }
+
+    /// As [`Network::join`], for who does not want to wait for it as a whole: dropping what this
+    /// gives gives it up.
+    pub fn begin_join(&self, ticket: &Ticket, name: &str, timeout: Duration) -> Result<Joining> {
+        Joining::begin(&self.shared, ticket, name, timeout)
     }
 
     /// What became of those who wanted to join here.
@@ -184,7 +234,15 @@ impl Network {
 
     /// Where it listens.
     pub fn listening(&self) -> Vec<SocketAddr> {
-        self.shared.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+        self.shared.listening()
+    }
+
+    /// Where others may reach it, the likeliest first: what a ticket may name. Empty if it does
+    /// not listen.
+    pub fn reached_at(&self) -> Vec<SocketAddr> {
+        let mut found: Vec<_> = self.listening().into_iter().flat_map(reached_at).collect();
+        found.truncate(MAX_TICKET_ADDRESSES);
+        found
     }
 
     /// All links, in the order in which they came.
@@ -257,9 +315,21 @@ pub(super) struct Shared {
     joins: Mutex<Joins>,
     links: Mutex<Links>,
     sockets: Mutex<Sockets>,
+    /// Where peers were seen on the LAN.
+    hints: Mutex<Hints>,
+    discovers: AtomicBool,
     bell: Arc<Bell>,
     handle: Handle,
     closing: AtomicBool,
+}
+
+/// Who has named a peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// The user, who thereby trusts it.
+    ByUser,
+    /// The peer itself, on the LAN: it is trusted as far as the store does.
+    OnLan,
 }
 
 #[derive(Default)]
@@ -279,6 +349,8 @@ impl Shared {
             joins: Mutex::default(),
             links: Mutex::default(),
             sockets: Mutex::default(),
+            hints: Mutex::default(),
+            discovers: AtomicBool::new(false),
             bell: Arc::default(),
             handle,
             closing: AtomicBool::new(false),
@@ -302,7 +374,11 @@ impl Shared {
         Ok(bound)
     }
 
-    fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
+    pub(super) fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
+        self.dial(target, Named::ByUser)
+    }
+
+    fn dial(self: &Arc<Shared>, target: PeerAddress, named: Named) -> Result<Link> {
         let peer = target.key();
         if peer == self.site.us {
             return Err(Error::invalid(
@@ -313,12 +389,20 @@ impl Shared {
         let endpoint = self.dialler()?;
         let mut links = self.links();
         if let Some(entry) = links.dialling(&target) {
+            if named == Named::ByUser {
+                self.trust.trust(peer);
+                entry.found.store(false, Ordering::Relaxed);
+            }
             return Ok(Link::new(Arc::clone(self), Arc::clone(entry)));
         }
         self.check_room(&links)?;
-        self.trust.trust(peer);
         let bell = Arc::clone(&self.bell);
-        let entry = Arc::new(Entry::outgoing(links.next_id(), target.clone(), bell));
+        let entry = Entry::outgoing(links.next_id(), target.clone(), bell);
+        match named {
+            Named::ByUser => self.trust.trust(peer),
+            Named::OnLan => entry.found.store(true, Ordering::Relaxed),
+        }
+        let entry = Arc::new(entry);
         links.add(Arc::clone(&entry));
         links.revise(&self.site.us, &peer);
         drop(links);
@@ -332,38 +416,100 @@ impl Shared {
         Ok(Link::new(Arc::clone(self), entry))
     }
 
-    fn join(
-        self: &Arc<Shared>,
-        ticket: &Ticket,
-        name: &str,
-        timeout: Duration,
-    ) -> Result<(Welcome, Link)> {
-        let replica = &self.site.replica;
-        if ticket.network != replica.network() {
-            return Err(Error::invalid(
-                "the store belongs to another network than the ticket; join with a new store",
-            ));
+    /// Notes that a peer was seen on the LAN, and dials it if there is no link with it.
+    pub(super) fn found(self: &Arc<Shared>, peer: NodeId, at: SocketAddr) -> Result<()> {
+        if peer == self.site.us || !self.trust.is_trusted(&peer) {
+            return Ok(());
         }
-        if ticket.inviter == self.site.us {
-            return Err(Error::invalid("this node made the ticket; join with it on another one"));
+        let moved = self.hints().note(peer, at, self.age_ms());
+        let links = self.links();
+        let kept = |entry: &&Arc<Entry>| entry.wish() != Wish::Close;
+        let outgoing = |entry: &&Arc<Entry>| entry.direction == Direction::Outgoing;
+        if let Some(entry) = links.of(&peer).filter(kept).find(outgoing) {
+            if moved && !entry.is_connected() {
+                entry.poke();
+            }
+            return Ok(());
         }
-        let request = joining::request(&**replica, ticket, name);
-        let target = PeerAddress::of_ticket(ticket)?;
-        let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
-        let dial = Dial { endpoint: self.dialler()?, config, target: target.clone() };
-        let (done, welcome) = std::sync::mpsc::channel();
-        let shared = Arc::clone(self);
-        let task = self.handle.spawn(async move {
-            let deadline = tokio::time::Instant::now() + timeout;
-            // Nobody listens any more if the network was closed meanwhile.
-            let _ = done.send(joining::join(shared, dial, request, deadline).await);
-        });
-        let welcome = welcome.recv().map_err(|_| {
-            task.abort();
-            Error::new(ErrorKind::Closed, "the network of this store was closed")
-        })??;
-        replica.enter(&welcome, ticket.inviter, &target.places())?;
-        Ok((welcome, self.connect(target)?))
+        let found =
+            links.iter().filter(kept).filter(|entry| entry.found.load(Ordering::Relaxed)).count();
+        if links.of(&peer).any(|entry| entry.is_connected()) || found >= MAX_DISCOVERED_LINKS {
+            return Ok(());
+        }
+        drop(links);
+        tracing::info!(peer = %peer.short(), %at, "found a peer on the LAN");
+        let target = PeerAddress::new(at.ip().to_string(), at.port(), peer)?;
+        self.dial(target, Named::OnLan).map(drop)
+    }
+
+    /// Gives up links that were made since a peer was seen on the LAN, where it was not for long,
+    /// or is trusted no more.
+    pub(super) fn forget_lost(&self) {
+        self.hints().forget(self.age_ms());
+        let links = self.links();
+        let lost = |entry: &&Arc<Entry>| {
+            let peer = &entry.peer;
+            entry.found.load(Ordering::Relaxed)
+                && !entry.is_connected()
+                && !(self.hints().has(peer) && self.trust.is_trusted(peer))
+        };
+        links.iter().filter(lost).for_each(|entry| entry.set_wish(Wish::Close));
+    }
+
+    /// Where a peer was seen on the LAN, the newest place first.
+    pub(super) fn seen_at(&self, peer: &NodeId) -> Vec<SocketAddr> {
+        self.hints().of(peer)
+    }
+
+    /// Milliseconds since the network was started.
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.site.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn hints(&self) -> MutexGuard<'_, Hints> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it listens.
+    pub(super) fn listening(&self) -> Vec<SocketAddr> {
+        self.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
+    }
+
+    /// For who opens sockets.
+    pub(super) fn entered(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    fn discover(self: &Arc<Shared>) -> Result<()> {
+        self.check_open()?;
+        if self.discovers.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        discovery::begin(self).inspect_err(|_| self.discovers.store(false, Ordering::SeqCst))
+    }
+
+    /// Runs a task of this network.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
+    }
+
+    fn connect_known(self: &Arc<Shared>) -> Result<Vec<Link>> {
+        let mut made = Vec::new();
+        for (node, places) in self.site.replica.known()? {
+            let dialled = |entry: &Arc<Entry>| {
+                entry.direction == Direction::Outgoing && entry.wish() != Wish::Close
+            };
+            if self.links().of(&node).any(dialled) {
+                continue;
+            }
+            match format!("{places}#{node}").parse() {
+                Ok(address) => made.push(self.connect(address)?),
+                Err(err) => {
+                    tracing::warn!(peer = %node.short(), %err, "a peer's address is not dialled");
+                }
+            }
+        }
+        Ok(made)
     }
 
     /// Whether one more may try to join.
@@ -391,7 +537,7 @@ impl Shared {
         self.joins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn dialler(&self) -> Result<Endpoint> {
+    pub(super) fn dialler(&self) -> Result<Endpoint> {
         let mut sockets = self.sockets();
         self.check_open()?;
         if let Some(endpoint) = &sockets.dialler {

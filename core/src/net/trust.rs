@@ -129,7 +129,8 @@ impl Said {
     }
 }
 
-/// Milliseconds since 1970, as this machine's clock believes. For people only.
+/// Milliseconds since 1970, as this machine's clock believes. For people, and for the names by
+/// which peers know each other on a LAN.
 pub(super) fn unix_ms() -> u64 {
     SystemClock.now_ms()
 }

@@ -23,10 +23,8 @@ use super::tables::{self, db};
 use super::{Inner, Store, peers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
-use crate::limits::{
-    MAX_INVITE_MS, MAX_INVITE_USES, MAX_INVITES, MAX_MEMBER_NAME_BYTES, WELCOME_STATEMENTS_BYTES,
-};
-use crate::txn::joining::{JoinRefusal, JoinRequest, Welcome};
+use crate::limits::{MAX_INVITE_MS, MAX_INVITE_USES, MAX_INVITES, WELCOME_STATEMENTS_BYTES};
+use crate::txn::joining::{JoinRefusal, JoinRequest, Welcome, check_member_name};
 use crate::txn::roster::{
     Grant, Right, Rights, Roster, RosterScope, Says, Statement, put_rights, read_rights,
 };
@@ -73,17 +71,8 @@ impl InviteOptions {
                 self.uses
             )));
         }
-        check_name(&self.name)?;
-        check_name(&self.own_name)
-    }
-}
-
-fn check_name(name: &str) -> Result<()> {
-    match name.len() > MAX_MEMBER_NAME_BYTES || name.chars().any(char::is_control) {
-        true => Err(Error::invalid(format!(
-            "a member's name has up to {MAX_MEMBER_NAME_BYTES} bytes, all printable"
-        ))),
-        false => Ok(()),
+        check_member_name(&self.name)?;
+        check_member_name(&self.own_name)
     }
 }
 

@@ -5,7 +5,9 @@
 use super::NetworkId;
 use super::roster::Rights;
 use super::ticket::TicketSecret;
+use crate::error::{Error, Result};
 use crate::id::NodeId;
+use crate::limits::MAX_MEMBER_NAME_BYTES;
 
 /// What a node that wants to join shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,5 +70,15 @@ impl JoinRefusal {
             JoinRefusal::Elsewhere => "elsewhere",
             JoinRefusal::NotAdmin => "not-admin",
         }
+    }
+}
+
+/// Checks what a member is to be called.
+pub(crate) fn check_member_name(name: &str) -> Result<()> {
+    match name.len() > MAX_MEMBER_NAME_BYTES || name.chars().any(char::is_control) {
+        true => Err(Error::invalid(format!(
+            "a member's name has up to {MAX_MEMBER_NAME_BYTES} bytes, all printable"
+        ))),
+        false => Ok(()),
     }
 }

@@ -143,7 +143,10 @@ impl Ticket {
     /// Errors: [`ErrorKind::InvalidInput`] for an address that is none, or for none or too many.
     pub fn check(&self) -> Result<()> {
         match self.addresses.len() {
-            0 => Err(Error::invalid("a ticket names at least one address")),
+            0 => Err(Error::invalid(
+                "a ticket names at least one address: listen before it is made, or say where this \
+                 node is reached",
+            )),
             n if n > MAX_TICKET_ADDRESSES => Err(Error::invalid(format!(
                 "a ticket names at most {MAX_TICKET_ADDRESSES} addresses, not {n}"
             ))),

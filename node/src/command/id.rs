@@ -1,10 +1,10 @@
 //! `id`: who this node is, and where.
 
 use littoral::Result;
+use littoral::net::reached_at;
 use serde_json::json;
 
 use super::Context;
-use crate::here;
 use crate::target::Wanted;
 
 /// `littoral id`
@@ -19,6 +19,6 @@ pub(super) fn id(context: &Context) -> Result<()> {
 
 /// Where a node that listens there is reached from other machines.
 fn reachable(listen: &str) -> String {
-    let reached = listen.parse().map(here::reached_at).unwrap_or_default();
+    let reached = listen.parse().map(reached_at).unwrap_or_default();
     reached.first().map_or_else(|| listen.to_owned(), ToString::to_string)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
+use littoral::net::reached_at;
 use littoral::txn::ticket::{InviteId, Ticket};
 use littoral::{Error, ErrorKind, Result};
 use qrcode::render::unicode::Dense1x2;
@@ -13,7 +14,6 @@ use serde_json::json;
 use super::Context;
 use super::peers::may;
 use crate::cli::{InviteArgs, InvitesArgs, LISTEN};
-use crate::here;
 use crate::invites::{InviteShape, InvitesShape, Inviting, TicketShape};
 use crate::output::{columns, moment, plain, short, table};
 use crate::target::{Target, Wanted};
@@ -32,7 +32,7 @@ pub(super) fn invite(context: &Context, args: &InviteArgs) -> Result<()> {
     if !runs && asked.addresses.is_empty() {
         // A node that does not run yet will listen where `run` does by itself.
         let listen: SocketAddr = LISTEN.parse().expect("a legal address");
-        asked.addresses = here::reached_at(listen).iter().map(SocketAddr::to_string).collect();
+        asked.addresses = reached_at(listen).iter().map(SocketAddr::to_string).collect();
     }
     let made = target.invite(&asked)?;
     if context.output.json {

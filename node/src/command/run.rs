@@ -1,6 +1,6 @@
 //! `run`: a node, until Ctrl-C.
 
-use littoral::{Error, ErrorKind, NodeId, Result, Store};
+use littoral::{Error, ErrorKind, Result, Store};
 use serde_json::json;
 
 use super::Context;
@@ -26,7 +26,8 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
             },
         )?;
     set_budget(&store, args)?;
-    let options = NodeOptions { data, listen: args.listen, http: args.http };
+    let options =
+        NodeOptions { data, listen: args.listen, http: args.http, discover: args.discover };
     if let Some(wanted) = &args.collections {
         store.want(wanted.0.clone())?;
     }
@@ -39,33 +40,12 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
             Peer::Accept(key) => node.accept(*key)?,
         }
     }
-    peers += dial_known(&node, args)?;
+    peers += node.connect_known()?;
     announce(context, &node, peers)?;
     warn_without_tokens(context, args)?;
     signals.wait();
     eprintln!("littoral: stopping");
     node.stop()
-}
-
-/// Dials the peers whose addresses the store knows, as of those whom it has joined, but for those
-/// that were named now. Gives how many.
-fn dial_known(node: &Node, args: &RunArgs) -> Result<usize> {
-    let named = |key: &NodeId| {
-        args.peer.iter().any(|peer| matches!(peer, Peer::Connect(at) if at.key() == *key))
-    };
-    let mut dialled = 0;
-    for peer in node.store().trusted()? {
-        let Some(places) = peer.address.filter(|_| !named(&peer.node)) else { continue };
-        match format!("{places}#{}", peer.node).parse() {
-            Ok(address) => drop(node.connect(&address)?),
-            Err(err) => {
-                tracing::warn!(peer = %peer.node.short(), %err, "a peer's address is not dialled");
-                continue;
-            }
-        }
-        dialled += 1;
-    }
-    Ok(dialled)
 }
 
 fn set_budget(store: &Store, args: &RunArgs) -> Result<()> {

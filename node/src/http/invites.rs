@@ -1,5 +1,7 @@
 //! Tickets, and what became of them.
 
+use std::net::SocketAddr;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -9,7 +11,6 @@ use super::body::JsonText;
 use super::failure::{Answer, Named};
 use super::json::Json;
 use super::service::Service;
-use crate::here;
 use crate::invites::{InvitesShape, Inviting};
 use crate::target::Target;
 
@@ -17,10 +18,7 @@ use crate::target::Target;
 pub(super) async fn invite(State(service): State<Service>, body: JsonText) -> Answer {
     let mut asked: Inviting = body.parse()?;
     if asked.addresses.is_empty() {
-        let listening = service.listening();
-        let reached = listening.into_iter().flat_map(here::reached_at);
-        asked.addresses = reached.map(|at| at.to_string()).collect();
-        asked.addresses.truncate(littoral::limits::MAX_TICKET_ADDRESSES);
+        asked.addresses = service.reached_at().iter().map(SocketAddr::to_string).collect();
     }
     service.call(move |local| Ok(Json(local.invite(&asked)?).into_response())).await
 }

@@ -64,9 +64,9 @@ impl Service {
         self.local.store()
     }
 
-    /// Where links are accepted.
-    pub(super) fn listening(&self) -> Vec<SocketAddr> {
-        self.facts.network.listening()
+    /// Where others may reach it.
+    pub(super) fn reached_at(&self) -> Vec<SocketAddr> {
+        self.facts.network.reached_at()
     }
 
     /// Turns true when the node stops.
