@@ -410,8 +410,12 @@ pub(crate) async fn reader_writes(attack: Attack) -> String {
     let digest = speaker.heard.roster.lock().unwrap().expect("it is here");
     speaker.say(&Control::Roster { founder: attack.hub, digest }).await;
     let signed = Author::new(&attack.key(), "notes").write(20);
-    let mut tail = speaker.tail("notes").await;
-    write(&mut tail, &txns(1, &[&signed])).await;
+    // It might not have known what it may do: it is asked again before the node gives up.
+    for _ in 0..20 {
+        let mut tail = speaker.tail("notes").await;
+        write(&mut tail, &txns(1, &[&signed])).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
     attack.is_counted("halted_forbidden").await;
     "the collection is halted".to_owned()
 }
