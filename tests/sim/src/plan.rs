@@ -22,6 +22,8 @@ const OUTLINE_STREAM: u64 = 18;
 const RIGHTS_STREAM: u64 = 23;
 /// Of so many seeds one has a roster: schedules of the others are what they were.
 const RIGHTS_EVERY: u64 = 6;
+/// From here on seeds were in use before there were rosters, and have none.
+const RIGHTS_BELOW: u64 = 30_000_000;
 
 /// A log that is never pruned.
 const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
@@ -85,7 +87,7 @@ impl Plan {
             }
         });
         let copies = &mut Chance::new(settings.seed, COPY_STREAM);
-        let rights = settings.seed.is_multiple_of(RIGHTS_EVERY);
+        let rights = settings.seed.is_multiple_of(RIGHTS_EVERY) && settings.seed < RIGHTS_BELOW;
         let copy_percent = match *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]) {
             _ if rights => 0,
             percent => percent,

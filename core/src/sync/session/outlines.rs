@@ -87,12 +87,6 @@ impl Session {
         if !self.takes_vectors(name)? {
             return Ok(());
         }
-        // Where there is a roster, the same is asked for again when that has changed. What was picked
-        // before, and only that, will come.
-        let theirs = self.lane(name)?.outlined.theirs.as_ref();
-        if theirs.is_some_and(|theirs| theirs.digest == outline.vector) {
-            return Ok(());
-        }
         let base = source.vector(name)?;
         let picks = outline.differing(&base);
         let (digest, buckets) = (outline.vector, outline.buckets.len());

@@ -205,23 +205,3 @@ fn a_vector_that_is_not_the_one_of_its_outline_ends_the_link() {
         }
     }
 }
-
-/// Who asks again, because the roster has changed, and holds the same, is answered by what was
-/// picked the first time, whatever came here meanwhile.
-#[test]
-fn an_outline_that_is_told_again_is_not_picked_from_again() {
-    let outline = Outline::of(&theirs());
-    let told = Control::Outline { collection: notes(), outline: outline.clone() };
-    let mut victim = Victim::new();
-    victim.hear(&told);
-    let picks = victim.picks();
-    for incarnation in 0..20 {
-        let origin = Origin { incarnation, ..origin(9) };
-        victim.store.apply("notes", &txn(Dot { origin, seq: 1 }, &[], b"meanwhile"));
-    }
-    assert_ne!(outline.differing(&victim.store.held["notes"].vector), picks);
-    victim.hear(&told);
-    let vector = pick(&theirs(), outline.buckets.len(), &picks);
-    victim.hear(&Control::Picked { collection: notes(), digest: outline.vector, vector });
-    assert_eq!(victim.closed, None);
-}
