@@ -330,8 +330,10 @@ impl World {
     }
 
     fn let_write(&mut self, at: usize, name: &str) -> Checked {
+        // Not kept: the store may be opened again meanwhile.
         let founder = self.machines[FOUNDER].up().ok_or("the founder is down")?;
         let rights = founder.rights(&self.machines[at].id()).unwrap_or_default();
+        drop(founder);
         self.say_of(FOUNDER, at, rights.or_higher(&Rights::only(Right::Write, [name])))?;
         self.said.let_write += 1;
         self.look()?;
