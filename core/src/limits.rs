@@ -150,6 +150,9 @@ pub const VIEW_HOLDS_BYTES: u64 = 32 << 20;
 pub const MAX_REASON_BYTES: usize = 512;
 /// How long a link may take until both sides have said hello.
 pub const HELLO_TIMEOUT_MS: u64 = 10_000;
+/// So often a peer that may not vouch for it sends what is not valid, until nothing more of that
+/// collection is exchanged on the link.
+pub const MAX_INVALID_ANSWERS: u32 = 3;
 /// Wait before a stalled collection is asked for again; doubled each time.
 pub const RETRY_MIN_MS: u64 = 250;
 /// Longest such wait.

@@ -145,7 +145,7 @@ impl Source for Store {
     }
 
     fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
-        Store::floor(self, collection)
+        self.floor_for_peers(collection)
     }
 
     fn start(&self, collection: &str, have: &Vector) -> Result<Position> {

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{NOON, NOTES, Replica, files, key};
+use common::link::Link;
+use common::{NOON, NOTES, Replica, assert_same, files, key};
 use littoral::id::NodeId;
 use littoral::limits::{MAX_INVITE_MS, MAX_INVITE_USES, MAX_INVITES};
 use littoral::store::InviteOptions;
@@ -62,6 +63,61 @@ fn a_ticket_makes_one_member_and_no_second() {
     let invite = hub.store.invites().unwrap().remove(0);
     assert_eq!((invite.uses_left, invite.used_by), (0, vec![(id(1), NOON)]));
     assert_eq!(hub.store.statements_held().len(), 2, "the founder and one member");
+}
+
+fn meet(a: &Store, b: &Store) {
+    for _ in 0..4 {
+        let mut link = Link::new(a, b);
+        link.settle();
+        if link.closed().is_none() {
+            return;
+        }
+    }
+}
+
+/// As docs/SECURITY.md says what to do when a node is lost.
+#[test]
+fn a_lost_node_is_replaced_and_only_what_it_kept_to_itself_is_gone() {
+    let (hub, other, lost) = (Replica::new(0), Replica::new(1), Replica::new(2));
+    for (guest, one) in [(1, &other), (2, &lost)] {
+        let ticket = hub.store.invite(&options(write())).unwrap();
+        let welcome = admit(&hub.store, guest, &ticket).unwrap();
+        one.store.enter(&welcome, id(0), "192.0.2.7:4433").unwrap();
+    }
+    meet(&hub.store, &lost.store);
+    let put = |one: &Replica, doc: &str| one.notes().set(doc, "x", 1).unwrap();
+    put(&lost, "came to the hub");
+    meet(&hub.store, &lost.store);
+    put(&lost, "came to another");
+    meet(&other.store, &hub.store);
+    meet(&other.store, &lost.store);
+    put(&lost, "came to nobody");
+
+    // On an admin's node: littoral revoke, and littoral invite with the same rights.
+    hub.store.revoke(id(2)).unwrap();
+    let ticket = hub.store.invite(&options(write())).unwrap();
+    // On the new machine: littoral join.
+    let new = Replica::new(3);
+    let welcome = admit(&hub.store, 3, &ticket).unwrap();
+    new.store.enter(&welcome, id(0), "192.0.2.7:4433").unwrap();
+    meet(&hub.store, &new.store);
+    put(&new, "goes on");
+    for _ in 0..2 {
+        meet(&hub.store, &other.store);
+        meet(&hub.store, &new.store);
+    }
+    assert_same(&[&hub, &other, &new]);
+    let there = |doc: &str| new.notes().get(doc).unwrap().is_some();
+    assert!(there("came to the hub") && there("came to another") && there("goes on"));
+    assert!(!there("came to nobody"));
+    // Whoever found the old one gets nothing, and gets nothing in.
+    put(&hub, "later");
+    for one in [&hub, &other, &new] {
+        put(&lost, "by the finder");
+        meet(&one.store, &lost.store);
+        assert!(lost.notes().get("later").unwrap().is_none());
+        assert!(one.notes().get("by the finder").unwrap().is_none());
+    }
 }
 
 #[test]

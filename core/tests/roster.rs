@@ -8,7 +8,7 @@ use common::link::{Link, sync};
 use common::{NOTES, Replica, Rng, Small, assert_same, carry, key, pull, vector};
 use littoral::id::{NodeId, Vector};
 use littoral::store::LogBudget;
-use littoral::sync::door::Offence;
+use littoral::sync::door::{Event, Offence};
 use littoral::sync::message::CloseCode;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Options, Store};
@@ -142,6 +142,30 @@ fn what_an_honest_writer_built_on_before_it_heard_is_taken_by_all() {
     }
 }
 
+/// S12, where who built on it is gone before it could vouch, and only a reader has what it wrote.
+#[test]
+fn what_a_writer_that_is_gone_built_on_is_taken_by_all() {
+    let all = everywhere(&[Right::Write, Right::Write, Right::Write, Right::Read]);
+    let [a, c, m, other, reader] = &all[..] else { unreachable!() };
+    // M builds on one who will be revoked as well.
+    write(other, 1);
+    sync(&other.store, &m.store);
+    write(m, 1);
+    sync(&m.store, &c.store);
+    c.notes().set("built", "on", 2i64).unwrap();
+    sync(&c.store, &reader.store);
+    write(m, 2);
+    sync(&m.store, &reader.store);
+    a.store.revoke(id(2)).unwrap();
+    a.store.revoke(id(3)).unwrap();
+    assert_eq!(meet(&a.store, &reader.store), [vec![], vec![]]);
+    assert_eq!([holds(a, other), holds(a, m), holds(a, c)], [1, 1, 1]);
+    assert_eq!(reader.store.not_valid().len(), 1, "what nobody built on");
+    assert!(reader.store.leave(NOTES).unwrap());
+    meet(&a.store, &reader.store);
+    assert_same(&[a, reader]);
+}
+
 /// A reader that holds what no writer vouches for sends on what is valid, and is not held up.
 #[test]
 fn a_reader_relays_what_is_valid_past_what_is_not() {
@@ -194,11 +218,96 @@ fn a_snapshot_is_taken_from_a_writer_only() {
     meet(&a.store, &reader.store);
     assert_same(&[&a, &reader]);
     writer.store.join_roster(id(0)).unwrap();
-    let halted = meet(&reader.store, &writer.store);
-    assert!(halted[1].contains(&(NOTES.to_owned(), Offence::Forbidden)), "{halted:?}");
+    assert_eq!(meet(&reader.store, &writer.store), [vec![], vec![]]);
     assert!(vector(&writer.store, NOTES).is_empty());
+    // Their link goes on when the writer has it from somebody else.
+    let mut link = Link::new(&reader.store, &writer.store);
+    link.settle();
+    let stuck = Event::Stuck { collection: NOTES.to_owned() };
+    assert!(link.events(1).contains(&stuck), "{:?}", link.events(1));
+    assert!(!link.is_in_sync());
     meet(&a.store, &writer.store);
-    assert_same(&[&a, &writer]);
+    write(&writer, 1);
+    link.later(60_000);
+    link.settle();
+    assert!(link.is_in_sync());
+    assert_same(&[&reader, &writer]);
+}
+
+/// What nobody takes from a reader, and what its log has no more, keeps nothing else from being
+/// relayed.
+#[test]
+fn a_reader_relays_past_what_is_not_valid_and_not_in_its_log() {
+    let small =
+        Small { segment_bytes: 2 << 10, budget: LogBudget { bytes: 4 << 10, age_ms: u64::MAX } };
+    let (a, b, m) = (Replica::new(0), Replica::new(1), Replica::new(3));
+    let reader = Replica::small(2, small);
+    a.store.found_roster("a").unwrap();
+    for (member, right) in [(1, Right::Write), (2, Right::Read), (3, Right::Write)] {
+        a.store.grant(id(member), None, Rights::everywhere(right)).unwrap();
+    }
+    for one in [&b, &reader, &m] {
+        one.store.join_roster(id(0)).unwrap();
+        meet(&a.store, &one.store);
+    }
+    for n in 0..40 {
+        (0..5).for_each(|k| write(&m, 5 * n + k));
+        sync(&m.store, &reader.store);
+    }
+    reader.store.prune().unwrap();
+    assert!(!reader.store.floor(NOTES).unwrap().is_empty());
+    a.store.revoke(id(3)).unwrap();
+    meet(&a.store, &b.store);
+    write(&b, 1);
+    assert_eq!(meet(&b.store, &reader.store), [vec![], vec![]]);
+    assert_eq!(meet(&a.store, &reader.store), [vec![], vec![]]);
+    assert_eq!((holds(&a, &b), holds(&a, &m), holds(&b, &m)), (1, 0, 0));
+    let mut link = Link::new(&a.store, &reader.store);
+    link.settle();
+    write(&a, 1);
+    link.settle();
+    assert!(link.is_in_sync());
+    assert_eq!(holds(&reader, &a), 1);
+    // As it is written down for who sees `not-valid`.
+    assert_eq!(reader.store.not_valid().len(), 1);
+    assert!(reader.store.leave(NOTES).unwrap());
+    meet(&a.store, &reader.store);
+    meet(&a.store, &b.store);
+    assert_same(&[&a, &b, &reader]);
+}
+
+/// Who may not read any more what it still holds waits for nobody, and goes on when it may again.
+#[test]
+fn a_collection_that_may_be_read_no_more_is_not_waited_for() {
+    let all = everywhere(&[Right::Write]);
+    let [a, m] = &all[..] else { unreachable!() };
+    for one in [a, m] {
+        one.store.collection(PLANS).unwrap().set("p", "x", 1).unwrap();
+        write(one, 1);
+    }
+    meet(&a.store, &m.store);
+    a.store.grant(id(1), None, Rights::only(Right::Write, [PLANS])).unwrap();
+    meet(&a.store, &m.store);
+    write(a, 2);
+    let mut link = Link::new(&a.store, &m.store);
+    link.settle();
+    assert!(link.is_in_sync());
+    assert_eq!(holds(m, a), 1);
+    // One side hears it before the other, whichever that is.
+    for on in 0..2 {
+        a.store.grant(id(1), None, Rights::everywhere(Right::Write)).unwrap();
+        if on == 1 {
+            m.store.add_statements(a.store.statements_beyond(&[])).unwrap();
+        }
+        link.settle();
+        meet(&a.store, &m.store);
+        assert_same(&[a, m]);
+        a.store.grant(id(1), None, Rights::only(Right::Write, [PLANS])).unwrap();
+        meet(&a.store, &m.store);
+        link = Link::new(&a.store, &m.store);
+        link.settle();
+        write(a, 3 + on);
+    }
 }
 
 #[test]

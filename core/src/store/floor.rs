@@ -14,7 +14,7 @@ use super::Store;
 use super::heads::{CollectionHead, Origins};
 use super::tables::{self, Tables, set};
 use crate::error::{Error, Result};
-use crate::id::{Head, Origin, Vector};
+use crate::id::{Head, Origin, ShortHash, Vector};
 use crate::txn::Proof;
 
 /// What to raise of one collection's floor.
@@ -66,5 +66,22 @@ impl Store {
     pub fn floor(&self, collection: &str) -> Result<Arc<Vector>> {
         let heads = self.inner.read_heads();
         Ok(heads.named(collection).map_or_else(Arc::default, |head| head.floor.clone()))
+    }
+
+    /// As [`Store::floor`], without what is not valid as far as the roster is known here: nobody
+    /// takes it, so that whoever lacks it lacks nothing. Of what it leaves out in part the hash is
+    /// not known.
+    pub fn floor_for_peers(&self, collection: &str) -> Result<Arc<Vector>> {
+        let floor = self.floor(collection)?;
+        let Some(roster) = self.inner.roster() else { return Ok(floor) };
+        let valid = |origin: &Origin| roster.valid_through(collection, origin);
+        if floor.iter().all(|(origin, head)| head.seq <= valid(origin)) {
+            return Ok(floor);
+        }
+        let cut = |(origin, head): (&Origin, &Head)| match valid(origin) {
+            valid if valid < head.seq => (*origin, Head { seq: valid, hash: ShortHash::default() }),
+            _ => (*origin, *head),
+        };
+        Ok(Arc::new(floor.iter().map(cut).filter(|(_, head)| head.seq > 0).collect()))
     }
 }

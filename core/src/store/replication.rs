@@ -357,7 +357,12 @@ impl Store {
     fn go_on(&self, collection: &str, stop: Option<Stop>, at: Option<&Item>) -> Result<()> {
         match stop {
             None => Ok(()),
-            Some(Stop::Refused(err)) => Err(err),
+            Some(Stop::Refused(err)) => {
+                if let (ErrorKind::MissingDependency, Some(item)) = (err.kind(), at) {
+                    self.inner.vouch_for_past(collection, &item.signed)?;
+                }
+                Err(err)
+            }
             // The incarnation goes, and the same transaction is anyone's.
             Some(Stop::Disowned) => self.inner.retreat(collection),
             Some(Stop::Forked(fork, err)) => {

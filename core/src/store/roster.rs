@@ -24,10 +24,11 @@ use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Head, NodeId, Origin, Seq};
-use crate::txn::NetworkId;
+use crate::limits::MAX_VOUCHES_OF_MEMBER;
 use crate::txn::roster::{
     Grant, Member, Right, Rights, Roster, RosterScope, Says, Statement, Vouch,
 };
+use crate::txn::{Dep, NetworkId, Signed};
 
 const GRANT: u8 = 0;
 const VOUCH: u8 = 1;
@@ -172,6 +173,36 @@ impl Inner {
             let sign = |vouch| Statement::sign(Says::Vouch(vouch), roster.scope(), &self.key);
             self.owed().into_iter().map(sign).collect()
         })?;
+        self.announce();
+        Ok(())
+    }
+
+    /// Vouches for what a valid transaction builds on and is not here, if its author may not write
+    /// (any more) and nobody vouches for it. Whoever built on it held it and would vouch, but may be
+    /// gone; and what it wrote is to be taken by all (schedule S12).
+    ///
+    /// Whoever may write can say to have built on anything: such vouches take up no more than half
+    /// of the room that this node has for its own.
+    pub(super) fn vouch_for_past(&self, collection: &str, signed: &Signed) -> Result<()> {
+        let Some(roster) = self.roster() else { return Ok(()) };
+        let dot = signed.txn.dot;
+        let valid = |origin: &Origin| roster.valid_through(collection, origin);
+        let may = roster.right(&self.node, collection) >= Right::Write
+            && roster.vouches_of(&self.node) < MAX_VOUCHES_OF_MEMBER / 2;
+        if !may || valid(&dot.origin) < dot.seq {
+            return Ok(());
+        }
+        let vouch = |dep: &Dep| {
+            let head = Head { seq: dep.seq, hash: dep.hash };
+            let vouch = Vouch { collection: collection.to_owned(), origin: dep.origin, head };
+            Statement::sign(Says::Vouch(vouch), roster.scope(), &self.key)
+        };
+        let unvouched = signed.txn.deps.iter().filter(|dep| valid(&dep.origin) < dep.seq);
+        let vouches: Vec<Statement> = unvouched.map(vouch).collect::<Result<_>>()?;
+        if vouches.is_empty() {
+            return Ok(());
+        }
+        self.change_roster(|_, _| Ok(vouches))?;
         self.announce();
         Ok(())
     }

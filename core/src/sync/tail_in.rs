@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position};
-use crate::limits::{RETRY_MAX_MS, RETRY_MIN_MS, SYNC_UNAPPLIED_BYTES};
+use crate::limits::{MAX_INVALID_ANSWERS, RETRY_MAX_MS, RETRY_MIN_MS, SYNC_UNAPPLIED_BYTES};
 
 use super::message::Txn;
 
@@ -42,6 +42,8 @@ pub(super) struct TailIn {
     phase: Phase,
     asked: Hash,
     attempts: u32,
+    /// Answers in which a peer that should have known better sent what is not valid.
+    invalid_answers: u32,
     /// The newest stream of this collection; older ones are stale.
     bound: Option<u64>,
     /// Whether that stream is still read.
@@ -272,6 +274,15 @@ impl TailIn {
         }
         self.wait(now_ms);
         Missing::Later
+    }
+
+    /// The peer knows all that we know, and sends what is not valid. It may have sent that before it
+    /// knew: an answer to what we asked earlier may still be under way. After a while it is asked
+    /// again. Whether it has answered so too often.
+    pub(super) fn invalid(&mut self) -> bool {
+        self.invalid_answers += 1;
+        self.asked = Hash::default();
+        self.invalid_answers >= MAX_INVALID_ANSWERS
     }
 
     /// Drops the stream. Returns it, if it is to be stopped.

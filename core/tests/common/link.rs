@@ -200,6 +200,15 @@ impl<'a> Link<'a> {
         &self.ends[end].events
     }
 
+    /// Whether neither end waits for anything, and both have all that they can have.
+    pub(crate) fn is_in_sync(&self) -> bool {
+        let done = |end: &End<'_>| {
+            let progress = end.session.progress();
+            end.session.is_idle() && progress.values().all(|p| p.caught_up && p.peer_caught_up)
+        };
+        self.ends.iter().all(done)
+    }
+
     /// Why the link is over, if it is.
     pub(crate) fn closed(&self) -> Option<(CloseCode, String)> {
         self.ends.iter().find_map(|end| end.closed.clone())

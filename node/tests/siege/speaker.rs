@@ -45,6 +45,8 @@ impl Drop for Speaker {
 pub(crate) struct Said {
     /// The collections of which it has said what it holds.
     pub(crate) haves: BTreeMap<String, Vector>,
+    /// How often it has said so.
+    pub(crate) asked: BTreeMap<String, usize>,
     /// The positions that it has acknowledged last.
     pub(crate) acked: BTreeMap<String, u64>,
     /// The collections that it has halted, and why.
@@ -62,7 +64,10 @@ pub(crate) struct Said {
 impl Said {
     fn hear(&mut self, message: Control) {
         match message {
-            Control::Have { collection, vector } => drop(self.haves.insert(collection, vector)),
+            Control::Have { collection, vector } => {
+                *self.asked.entry(collection.clone()).or_default() += 1;
+                self.haves.insert(collection, vector);
+            }
             Control::Ack { collection, position } => {
                 self.acked.insert(collection, position.0);
             }

@@ -167,10 +167,15 @@ pub(crate) async fn reader_writes(attack: Attack) -> String {
     let digest = speaker.heard(|said| said.roster).expect("it is here");
     speaker.say(&Control::Roster { founder: attack.hub, digest }).await;
     let signed = Author::new(&attack.key(), NOTES).write(20);
-    let mut tail = speaker.tail(NOTES).await;
-    write(&mut tail, &txns(1, &[&signed])).await;
     let halted = |said: &Said| said.halts.get(NOTES) == Some(&Offence::Forbidden);
-    speaker.until("the collection is halted", halted).await;
+    // It might not have known what it may do: it is asked again before the node gives up.
+    while !speaker.heard(halted) {
+        let mut tail = speaker.tail(NOTES).await;
+        let before = speaker.heard(|said| said.asked.get(NOTES).copied());
+        write(&mut tail, &txns(1, &[&signed])).await;
+        let answers = |said: &Said| halted(said) || said.asked.get(NOTES).copied() > before;
+        speaker.until("the node asks again, or halts the collection", answers).await;
+    }
     speaker.stays("the collection is halted").await
 }
 

@@ -14,13 +14,14 @@ use crate::follower::Follower;
 use crate::ledger::COLLECTIONS;
 use crate::machine::Down;
 use crate::plan::budget;
+use crate::rights::FOUNDER;
 use crate::world::{Event, World};
 use crate::{Checked, ensure};
 
 /// One commit, at most, where texts are short: it lies in one segment of the log.
 const BATCH_BYTES: u64 = 64 << 10;
 /// Replicas of one schedule at most, those that are gone included.
-const MOST_REPLICAS: usize = 8;
+pub(crate) const MOST_REPLICAS: usize = 8;
 
 /// A kind of act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +149,7 @@ impl World {
             }
             Act::Double => {
                 let other = chance.below(self.machines.len());
-                let up = [at, other].iter().all(|at| self.machines[*at].store.is_some());
-                match self.can_meet(at, other) && up {
+                match self.can_meet(at, other) && self.may_meet(at, other) {
                     true => self.connect(at, other),
                     false => Ok(()),
                 }
@@ -194,6 +194,9 @@ impl World {
                 if durable && before != COLLECTIONS.map(|name| store.held(name).0) {
                     self.acknowledge(at)?;
                 }
+            }
+            Err(err) if self.is_without_right(&store, &err) => {
+                self.say(&format!("{at} may not write"));
             }
             Err(err) => {
                 self.say(&format!("{at} could not write {how} to {touched:?}: {err}"));
@@ -401,6 +404,10 @@ impl World {
 
     /// A replica leaves for good, with what only it held. Two stay.
     fn gone(&mut self, at: usize) -> Checked {
+        // Without the founder, whoever was away long enough knows nobody any more.
+        if self.plan.rights && at == FOUNDER {
+            return Ok(());
+        }
         // Two that can meet stay.
         let stay = self.present().into_iter().filter(|other| *other != at);
         let stay: BTreeSet<NodeId> = stay.map(|at| self.machines[at].id()).collect();

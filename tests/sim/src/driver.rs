@@ -75,6 +75,10 @@ impl World {
                 let outcome = self.take_step(at, number, &collection, &peer, step, &store)?;
                 self.handle(number, e, Input::Stepped { ticket, outcome })
             }
+            Task::Hear(statements) => {
+                let outcome = self.hear_statements(at, number, statements, &store)?;
+                self.handle(number, e, Input::Heard { outcome })
+            }
         }
     }
 
@@ -96,6 +100,7 @@ impl World {
             Err(err) => ensure!(
                 err.kind() == ErrorKind::MissingDependency
                     || (err.kind() == ErrorKind::Forked && self.ledger.has_copies())
+                    || (err.kind() == ErrorKind::Forbidden && self.plan.rights)
                     || !sound
                     || self.may_fail(at),
                 "store {at} could not apply: {err}"
@@ -141,6 +146,7 @@ impl World {
             }
             // The link ends the collection then, if it may.
             StepOutcome::Refused(Offence::Forked, _) if self.ledger.has_copies() => {}
+            StepOutcome::Refused(Offence::Forbidden, _) if self.plan.rights => {}
             StepOutcome::Refused(..) => {
                 return Err(format!("store {at} refused a snapshot: {outcome:?}"));
             }
@@ -263,7 +269,12 @@ impl World {
             Output::Apply { ticket, collection, txns } => {
                 self.set_to_work(number, e, Work { ticket, collection, task: Task::Apply(txns) })
             }
-            Output::Hear { .. } => Err(format!("store {at}: statements, and there is no roster")),
+            Output::Hear { statements } => {
+                ensure!(self.plan.rights, "store {at}: statements, and there is no roster");
+                let (ticket, collection) = (0, String::new());
+                let task = Task::Hear(statements);
+                self.set_to_work(number, e, Work { ticket, collection, task })
+            }
             Output::Snapshot { ticket, collection, step } => {
                 self.set_to_work(number, e, Work { ticket, collection, task: Task::Step(step) })
             }
@@ -283,7 +294,8 @@ impl World {
                 self.say(&format!("link {number} closed at {at}: {code:?}: {reason}"));
                 let fine =
                     [CloseCode::Done, CloseCode::Gone, CloseCode::StoreFailed, CloseCode::Timeout];
-                ensure!(fine.contains(&code), "{at} closed link {number}: {code:?}: {reason}");
+                let fine = fine.contains(&code) || (self.plan.rights && code == CloseCode::Rights);
+                ensure!(fine, "{at} closed link {number}: {code:?}: {reason}");
                 ensure!(
                     code != CloseCode::StoreFailed || by_peer || self.may_fail(at),
                     "the store of {at} failed: {reason}"
@@ -335,7 +347,9 @@ impl World {
         for frame in frames(bytes) {
             let malformed = |err: Error| format!("store {at} sent nonsense: {err}");
             if stream == StreamId::Control {
-                match Control::from_frame(frame).map_err(malformed)? {
+                let message = Control::from_frame(frame).map_err(malformed)?;
+                self.check_names(number, e, &message)?;
+                match message {
                     Control::Have { collection, vector } => {
                         self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
@@ -350,10 +364,13 @@ impl World {
             }
             let Some(end) = self.end(number, e) else { return Ok(()) };
             let carried = end.carries.get(&stream).cloned().unwrap_or_default();
+            self.check_may_hear(number, e, &carried)?;
+            let Some(end) = self.end(number, e) else { return Ok(()) };
             match Tail::from_frame(frame) {
                 Ok(Tail::Tail { collection }) => {
                     drop(end.carries.insert(stream, collection.clone()));
                     self.check_wanted(number, &collection)?;
+                    self.check_may_hear(number, e, &collection)?;
                 }
                 Ok(Tail::Txns { txns, .. }) => {
                     self.look_at_what_is_sent(at)?;
@@ -364,7 +381,8 @@ impl World {
                 Ok(_) => {}
                 Err(_) => match Answer::from_frame(frame).map_err(malformed)? {
                     Answer::Snapshot { collection, .. } => {
-                        drop(end.carries.insert(stream, collection));
+                        drop(end.carries.insert(stream, collection.clone()));
+                        self.check_may_hear(number, e, &collection)?;
                     }
                     Answer::Head(head) => self.witness_view(at, &carried, &head)?,
                     _ => {}

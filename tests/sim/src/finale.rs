@@ -1,5 +1,7 @@
 //! The finale: faults cease, everyone who is still there meets, and all must be the same.
 
+use littoral::txn::roster::Right;
+
 use crate::ledger::COLLECTIONS;
 use crate::link::End;
 use crate::machine::Down;
@@ -44,7 +46,9 @@ impl World {
             self.link_numbers().into_iter().for_each(|link| self.lose(link, 0));
         }
         self.settle()?;
-        self.heal_all()?;
+        if !self.plan.rights {
+            self.heal_all()?;
+        }
         // What was written deferred goes to peers when it is durable.
         for at in self.present() {
             self.flush(at)?;
@@ -57,7 +61,9 @@ impl World {
             self.epilogue()?;
             self.settle()?;
             // Two with one key have just written the same number.
-            self.heal_all()?;
+            if !self.plan.rights {
+                self.heal_all()?;
+            }
             self.compare()?;
             for at in self.present() {
                 let store = self.machines[at].up().ok_or_else(|| format!("{at} is down"))?;
@@ -81,8 +87,8 @@ impl World {
     fn compare_what_is_wanted(&mut self) -> Checked {
         self.look()?;
         self.wait_for_all()?;
-        // What was left comes back with the next hello only.
-        if !self.ledger.has_anyone_left() {
+        // What was left comes back with the next hello only; who may only read may hold more.
+        if !self.ledger.has_anyone_left() && !self.plan.rights {
             self.connect_all();
             self.settle()?;
             for at in self.present() {
@@ -117,7 +123,12 @@ impl World {
     fn connect_all(&mut self) {
         let present = self.present();
         // Whoever has a double can't meet it.
-        let shape = if self.ledger.has_copies() { 2 } else { self.chance.below(3) };
+        let shape = match self.ledger.has_copies() {
+            true => 2,
+            // Whom the one before it refuses is not cut off: all meet the founder.
+            false if self.plan.rights => 1 + self.chance.below(2),
+            false => self.chance.below(3),
+        };
         for (index, at) in present.iter().enumerate().skip(1) {
             match shape {
                 0 => self.want(present[index - 1], *at),
@@ -160,8 +171,10 @@ impl World {
     fn epilogue(&mut self) -> Checked {
         for at in self.present() {
             let Some(store) = self.machines[at].up() else { continue };
+            let mut names = COLLECTIONS.to_vec();
+            names.retain(|name| store.right(&store.node_id(), name) >= Right::Write);
             let write = |txn: &mut littoral::Transaction| {
-                COLLECTIONS.iter().try_for_each(|name| txn.set(name, "end", "x", at as i64))
+                names.iter().try_for_each(|name| txn.set(name, "end", "x", at as i64))
             };
             store.write(write).map_err(|err| format!("store {at} could not write: {err}"))?;
             self.touch(at);
@@ -172,6 +185,9 @@ impl World {
 
     /// All hold and show the same.
     fn compare(&mut self) -> Checked {
+        if self.plan.rights {
+            return self.compare_by_rights();
+        }
         let present = self.present();
         for at in &present {
             self.follow(*at, usize::MAX)?;

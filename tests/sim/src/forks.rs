@@ -61,6 +61,11 @@ impl World {
     ) -> Checked {
         let Some(link) = self.links.get(&number) else { return Ok(()) };
         let machines = link.machines;
+        if self.plan.rights && offence == Offence::Forbidden {
+            // Nobody is halted at the end: see `rights`.
+            self.halts += u64::from(!by_peer);
+            return Ok(());
+        }
         let other = |end: &End| end.halted.contains(name);
         let told = link.ends.iter().flatten().any(other) || link.ends.iter().any(Option::is_none);
         ensure!(!by_peer || told, "link {number} of {machines:?}: nobody ended {name}: {why}");
@@ -86,6 +91,18 @@ impl World {
         COLLECTIONS.into_iter().filter(is_halted).collect()
     }
 
+    /// A store leaves a collection; it comes back with the next link.
+    pub(crate) fn take_anew(&mut self, at: usize, name: &str) -> Checked {
+        let Some(store) = self.machines[at].up() else { return Ok(()) };
+        let left = store.leave(name);
+        self.say(&format!("{at} left {name} to take it anew: {left:?}"));
+        left.map_err(|err| format!("store {at} could not leave {name}: {err}"))?;
+        self.machines[at].follower.iter_mut().for_each(|follower| follower.drop_all());
+        self.touch(at);
+        self.ledger.left(at, name)?;
+        self.acknowledge(at)
+    }
+
     /// Whoever is apart from the first leaves the collection, and takes it anew.
     pub(crate) fn heal(&mut self) -> Checked<bool> {
         let halted = self.halted();
@@ -98,14 +115,7 @@ impl World {
         }
         for name in &halted {
             for at in self.present().into_iter().skip(1) {
-                let Some(store) = self.machines[at].up() else { continue };
-                let left = store.leave(name);
-                self.say(&format!("{at} left {name} to take it anew: {left:?}"));
-                left.map_err(|err| format!("store {at} could not leave {name}: {err}"))?;
-                self.machines[at].follower.iter_mut().for_each(|follower| follower.drop_all());
-                self.touch(at);
-                self.ledger.left(at, name)?;
-                self.acknowledge(at)?;
+                self.take_anew(at, name)?;
             }
         }
         if !halted.is_empty() {

@@ -18,6 +18,7 @@
 //! | `link` | two sessions and the bytes under way between them |
 //! | `ledger`, `book`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
 //! | `forks` | what may come of stores that were copied |
+//! | `rights` | a roster, what admins say in it, and what must come of that |
 //! | `follower` | an app that follows a store's changes |
 //! | `finale` | convergence |
 #![forbid(unsafe_code)]
@@ -38,6 +39,7 @@ mod machine;
 #[allow(dead_code, reason = "the core's own tests use the rest")]
 mod oracle;
 mod plan;
+mod rights;
 mod spy;
 mod trace;
 mod world;
@@ -107,6 +109,16 @@ pub struct Report {
     pub healed: u64,
     /// Whether logs kept everything.
     pub whole_logs: bool,
+    /// Whether there was a roster.
+    pub rights: bool,
+    /// What admins said in it.
+    pub grants: u64,
+    /// How often a reader left a collection because it held what others did not take.
+    pub set_aside: u64,
+    /// How often a reader was let write, since it alone had what its log has no more.
+    pub let_write: u64,
+    /// Transactions that somebody wrote, and that nobody takes.
+    pub refused: u64,
 }
 
 /// A promise that was broken.
@@ -140,6 +152,11 @@ impl fmt::Display for Failure {
 /// named, and nothing may halt.
 pub fn copies_with_whole_logs(settings: &Settings) -> bool {
     plan::Plan::new(settings).whole_logs
+}
+
+/// Whether the replicas of a schedule belong to a roster.
+pub fn has_rights(settings: &Settings) -> bool {
+    plan::Plan::new(settings).rights
 }
 
 /// Runs a schedule.

@@ -41,6 +41,8 @@ pub(crate) struct End {
     wanted: Wanted,
     /// Collections in which nothing goes on here, because of a fork.
     pub(crate) halted: BTreeSet<String>,
+    /// Whether nothing was known of the roster when it began: then it speaks to everyone.
+    pub(crate) unheard: bool,
     /// The link is cut: what is sent goes nowhere.
     severed: bool,
     /// It has said goodbye: only its control stream is still under way.
@@ -50,6 +52,7 @@ pub(crate) struct End {
 /// What a session wants done.
 pub(crate) struct Work {
     pub(crate) ticket: u64,
+    /// Of which collection; none for statements.
     pub(crate) collection: String,
     pub(crate) task: Task,
 }
@@ -58,6 +61,8 @@ pub(crate) struct Work {
 pub(crate) enum Task {
     Apply(Vec<Vec<u8>>),
     Step(SnapshotStep),
+    /// Keep statements of the roster.
+    Hear(Vec<Vec<u8>>),
 }
 
 #[derive(Default)]
@@ -104,7 +109,7 @@ impl Link {
 }
 
 impl End {
-    pub(crate) fn new(session: Session, heard: u64, wanted: Wanted) -> End {
+    pub(crate) fn new(session: Session, heard: u64, wanted: Wanted, unheard: bool) -> End {
         End {
             session,
             wires: BTreeMap::new(),
@@ -118,6 +123,7 @@ impl End {
             carries: BTreeMap::new(),
             wanted,
             halted: BTreeSet::new(),
+            unheard,
             severed: false,
             parting: false,
         }

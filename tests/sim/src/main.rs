@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use littoral_sim::{Failure, Report, Settings, copies_with_whole_logs, run, shrink};
+use littoral_sim::{Failure, Report, Settings, copies_with_whole_logs, has_rights, run, shrink};
 
 /// Where failed seeds are kept: the tests run them first.
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds.txt");
@@ -36,6 +36,9 @@ struct Cli {
     /// Pass over seeds in which no store is copied, or logs are not whole.
     #[arg(long)]
     forks: bool,
+    /// Pass over seeds in which there is no roster.
+    #[arg(long)]
+    rights: bool,
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
@@ -56,6 +59,9 @@ fn main() -> ExitCode {
     for seed in cli.seed..cli.seed.saturating_add(cli.seeds) {
         let settings = settings(&cli, seed);
         if cli.forks && !copies_with_whole_logs(&settings) {
+            continue;
+        }
+        if cli.rights && !has_rights(&settings) {
             continue;
         }
         match quietly(|| run(&settings)) {
@@ -138,6 +144,11 @@ struct Total {
     halts: u64,
     healed: u64,
     with_whole_logs: u64,
+    with_rights: u64,
+    grants: u64,
+    set_aside: u64,
+    let_write: u64,
+    refused: u64,
     digest: Option<[u8; 32]>,
 }
 
@@ -161,6 +172,11 @@ impl Total {
         self.healed += report.healed;
         let copies = report.rolled_back + report.copied > 0;
         self.with_whole_logs += u64::from(report.whole_logs && copies);
+        self.with_rights += u64::from(report.rights);
+        self.grants += report.grants;
+        self.set_aside += report.set_aside;
+        self.let_write += report.let_write;
+        self.refused += report.refused;
         self.digest = Some(report.digest);
     }
 
@@ -192,6 +208,11 @@ impl Total {
             self.with_halts,
             self.halts,
             self.healed
+        );
+        println!(
+            "with a roster {}: {} grants, {} transactions that nobody takes, {} collections set aside, \
+             {} readers let write",
+            self.with_rights, self.grants, self.refused, self.set_aside, self.let_write
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -18,6 +18,12 @@ const PLAN_STREAM: u64 = 1;
 const COPY_STREAM: u64 = 17;
 /// The stream that decides how vectors are told. One of its own, likewise.
 const OUTLINE_STREAM: u64 = 18;
+/// The stream that decides of rights.
+const RIGHTS_STREAM: u64 = 23;
+/// Of so many seeds one has a roster: schedules of the others are what they were.
+const RIGHTS_EVERY: u64 = 6;
+/// From here on seeds were in use before there were rosters, and have none.
+const RIGHTS_BELOW: u64 = 30_000_000;
 
 /// A log that is never pruned.
 const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
@@ -63,6 +69,10 @@ pub(crate) struct Plan {
     pub(crate) whole_logs: bool,
     /// Entries of a vector above which it is told in short.
     pub(crate) outline_above: usize,
+    /// Whether the replicas belong to a roster.
+    pub(crate) rights: bool,
+    /// Before how many acts of a hundred an admin says something of a member.
+    pub(crate) rights_percent: usize,
 }
 
 impl Plan {
@@ -77,7 +87,11 @@ impl Plan {
             }
         });
         let copies = &mut Chance::new(settings.seed, COPY_STREAM);
-        let copy_percent = *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]);
+        let rights = settings.seed.is_multiple_of(RIGHTS_EVERY) && settings.seed < RIGHTS_BELOW;
+        let copy_percent = match *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]) {
+            _ if rights => 0,
+            percent => percent,
+        };
         let whole_logs = copy_percent > 0 && copies.percent(60);
         let (replicas, steps) = (2 + chance.below(4), 20 + chance.below(140));
         let plan = Plan {
@@ -105,6 +119,8 @@ impl Plan {
             copy_percent,
             whole_logs,
             outline_above: *Chance::new(settings.seed, OUTLINE_STREAM).pick(&[usize::MAX, 3, 0]),
+            rights,
+            rights_percent: *Chance::new(settings.seed, RIGHTS_STREAM).pick(&[4, 12, 30]),
         };
         // Long texts in very small pieces are too many events.
         let least = if plan.long_percent > 0 { 5_000 } else { 0 };
@@ -114,6 +130,11 @@ impl Plan {
     /// The chance of what is copied before the act with this number.
     pub(crate) fn copies_of(&self, step: usize) -> Chance {
         Chance::new(self.seed, 1_000_000 + step as u64)
+    }
+
+    /// The chance of what is said in the roster before the act with this number.
+    pub(crate) fn rights_of(&self, step: usize) -> Chance {
+        Chance::new(self.seed, 2_000_000 + step as u64)
     }
 
     /// The chance of the act with this number: whether others are left out changes nothing.

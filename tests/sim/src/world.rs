@@ -20,6 +20,7 @@ use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
 use crate::plan::Plan;
+use crate::rights::Said;
 use crate::trace::Trace;
 use crate::{Checked, Report, Settings, ensure};
 
@@ -84,6 +85,8 @@ pub(crate) struct World {
     /// Collections that links have ended, and how often one was healed.
     pub(crate) halts: u64,
     pub(crate) healed: u64,
+    /// What was said in the roster.
+    pub(crate) said: Said,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -116,6 +119,7 @@ impl World {
             copied: 0,
             halts: 0,
             healed: 0,
+            said: Said::default(),
             peace: false,
         }
     }
@@ -147,6 +151,11 @@ impl World {
             halts: self.halts,
             healed: self.healed,
             whole_logs: self.plan.whole_logs,
+            rights: self.plan.rights,
+            grants: self.said.count(),
+            set_aside: self.said.set_aside,
+            let_write: self.said.let_write,
+            refused: self.said.refused,
         }
     }
 
@@ -192,6 +201,7 @@ impl World {
                 self.step = number + 1;
                 if !self.plan.skip.contains(&number) {
                     self.perhaps_copy(number)?;
+                    self.perhaps_say(number)?;
                     self.act(number)?;
                 }
                 let pause = self.plan.chance_of(number).between(0, self.plan.pause_ms);
@@ -293,6 +303,7 @@ impl World {
         self.machines.push(Machine::new(at, &self.plan));
         self.ledger.open_account();
         self.boot(at)?;
+        self.enroll(at)?;
         if let Some(store) = self.machines[at].up().filter(|_| self.plan.trusting) {
             let peer = self.machines[at.saturating_sub(1)].id();
             store.trust(peer).map_err(|err| format!("store {at} could not trust: {err}"))?;
@@ -378,6 +389,7 @@ impl World {
         let disk = self.machines[at].disk.clone();
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
+        self.check_statements(at, &store)?;
         let left = std::mem::take(&mut self.machines[at].leaving);
         let follower = self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
         if left {
@@ -441,8 +453,7 @@ impl World {
             return Ok(());
         }
         let blocked = self.blocked.contains(&(a, b)) || self.blocked.contains(&(b, a));
-        let up = [a, b].map(|at| self.machines[at].store.is_some());
-        if blocked || up != [true, true] {
+        if blocked || !self.may_meet(a, b) {
             let delay = self.chance.between(200, 3_000);
             self.schedule(delay, Event::Dial(a, b));
             return Ok(());
@@ -465,7 +476,8 @@ impl World {
             let config = Config { network, us: us.id(), peer: peer.id(), wanted: wanted.clone() };
             let session = Session::new(config, self.now_ms);
             let session = session.outline_above(self.plan.outline_above);
-            Some(End::new(session, us.commits(), wanted))
+            let unheard = us.up().is_some_and(|store| store.rights(&peer.id()).is_none());
+            Some(End::new(session, us.commits(), wanted, unheard))
         };
         let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
         self.links.insert(number, link);
@@ -504,6 +516,7 @@ impl World {
                 let done = match work.task {
                     Task::Apply(txns) => store.apply_remote(name, txns).map(|_| "applied"),
                     Task::Step(step) => store.step(name, &peer, step).map(|_| "did"),
+                    Task::Hear(statements) => store.hear(statements).map(|()| "heard"),
                 };
                 let what = done.map_or_else(|err| err.to_string(), str::to_owned);
                 self.say(&format!("{at} had this left of link {number} for {name}: {what}"));
@@ -561,13 +574,20 @@ impl World {
                 let Some(end) = end else { continue };
                 for (name, p) in end.session.progress() {
                     let still = p.caught_up && p.peer_caught_up && end.session.is_idle();
-                    if !still && !end.halted.contains(&name) {
+                    let over = end.halted.contains(&name) || self.waits_for_ever(end);
+                    if !still && !over {
                         said += &format!("; link {number} at {machine}: {name} {p:?}");
                     }
                 }
             }
         }
         said
+    }
+
+    /// Whether nothing more happens on a link by itself: where there is a roster, one may have what
+    /// it can't give to the other.
+    fn waits_for_ever(&self, end: &End) -> bool {
+        self.plan.rights && end.session.is_idle() && end.session.deadline_ms().is_none()
     }
 
     /// Whether every pair that wants a link has one on which all is said and applied.
@@ -579,12 +599,13 @@ impl World {
                     && end.works.is_empty()
                     && end.session.is_idle()
                     && end.session.progress().iter().all(|(name, p)| {
-                        end.halted.contains(name) || p.caught_up && p.peer_caught_up
+                        let still = p.caught_up && p.peer_caught_up;
+                        still || end.halted.contains(name) || self.waits_for_ever(end)
                     })
             })
         };
         self.links.values().flat_map(|link| &link.ends).all(still)
-            && self.wanted.iter().all(|(a, b)| self.linked(*a, *b))
+            && self.wanted.iter().all(|(a, b)| self.linked(*a, *b) || !self.may_meet(*a, *b))
     }
 
     /// What a store holds of a collection.

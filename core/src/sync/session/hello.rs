@@ -33,6 +33,7 @@ impl Session {
         self.check_hello(&hello)?;
         self.state = State::Ready;
         self.event(Event::Ready);
+        self.roster_changed(source)?;
         self.peer_wants = hello.wanted;
         self.peer_unpacks = hello.unpacks;
         let greeted = std::mem::take(&mut self.greeted);
@@ -49,10 +50,12 @@ impl Session {
         self.streams.ids().into_iter().try_for_each(|id| self.drain_stream(id, source))
     }
 
-    /// Whether both sides want this collection; before the peer's hello, whether we do.
+    /// Whether both sides want this collection and may read it; before the peer's hello, whether
+    /// we want it.
     pub(super) fn wants(&self, name: &str) -> bool {
         let wants = |wanted: &Wanted| wanted.as_ref().is_none_or(|names| names.contains(name));
-        wants(&self.config.wanted) && wants(&self.peer_wants) && self.peer_may_read(name)
+        let both_want = wants(&self.config.wanted) && wants(&self.peer_wants);
+        both_want && self.peer_may_read(name) && self.may_read(name)
     }
 
     fn check_hello(&self, hello: &Hello) -> Outcomes {

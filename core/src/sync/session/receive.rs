@@ -121,6 +121,11 @@ impl Session {
                     self.learn_at_last(name, source)?;
                 }
                 Work::Behind => {
+                    // Who may not write can't serve a snapshot: somebody else has to help.
+                    if !self.peer_may_write(name) {
+                        self.event(Event::Stuck { collection });
+                        continue;
+                    }
                     self.event(Event::Behind { collection });
                     self.lane(name)?.joining.want();
                 }
@@ -148,12 +153,8 @@ impl Session {
                 }
             }
             Outcome::Forbidden(why) => {
-                let current = self.lane(&name)?.tail.refused(ticket);
-                if self.is_roster_settled() && !self.peer_may_write(&name) {
-                    return self.refuse(&name, Offence::Forbidden, why);
-                }
-                if current {
-                    self.missing(&name, source)?;
+                if self.lane(&name)?.tail.refused(ticket) {
+                    self.forbidden(&name, why, source)?;
                 }
             }
             Outcome::Refused(Offence::Forked, why) => {
@@ -171,21 +172,45 @@ impl Session {
         self.retry(&name, source)
     }
 
-    /// Dependencies are unmet: no offence. The stream is dropped, and the peer is told again
-    /// what we hold, if that is news.
+    /// What the peer sends is not valid, as far as is known here. It may have sent it before it
+    /// heard what we have heard, and know better by now. Who knows what we hold and all that we
+    /// know, and may not vouch for anything, ought not to send it.
+    fn forbidden(&mut self, name: &str, why: String, source: &dyn Source) -> Outcomes {
+        match self.start_over(name, source)? {
+            Missing::Stuck if self.is_roster_settled() && !self.peer_may_write(name) => {
+                match self.lane(name)?.tail.invalid() {
+                    true => self.refuse(name, Offence::Forbidden, why),
+                    false => Ok(()),
+                }
+            }
+            Missing::Stuck => {
+                self.event(Event::Stuck { collection: name.to_owned() });
+                Ok(())
+            }
+            Missing::Ask | Missing::Later => Ok(()),
+        }
+    }
+
+    /// Dependencies are unmet: no offence.
     pub(super) fn missing(&mut self, name: &str, source: &dyn Source) -> Outcomes {
+        if self.start_over(name, source)? == Missing::Stuck {
+            self.event(Event::Stuck { collection: name.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The stream is dropped, and the peer is told again what we hold, if that is news.
+    fn start_over(&mut self, name: &str, source: &dyn Source) -> Outcomes<Missing> {
         let held = self.held(name, source)?;
         let now_ms = self.now_ms;
         let lane = self.lane(name)?;
         let verdict = lane.tail.missing(held, now_ms);
         let dropped = lane.tail.abandon();
         self.stop(dropped)?;
-        match verdict {
-            Missing::Ask => self.ask(name, source)?,
-            Missing::Later => {}
-            Missing::Stuck => self.event(Event::Stuck { collection: name.to_owned() }),
+        if verdict == Missing::Ask {
+            self.ask(name, source)?;
         }
-        Ok(())
+        Ok(verdict)
     }
 
     /// Asks again for a collection that waits, if it is time and our vector has changed.

@@ -88,6 +88,11 @@ impl Session {
         self.peer_right(name) >= Right::Read
     }
 
+    /// Whether we may read a collection, as far as we have heard.
+    pub(super) fn may_read(&self, name: &str) -> bool {
+        may_read(&self.roster.own, Some(name))
+    }
+
     /// Whether the peer may write in a collection.
     pub(super) fn peer_may_write(&self, name: &str) -> bool {
         self.peer_right(name) >= Right::Write
@@ -235,6 +240,10 @@ impl Session {
         if before == self.roster.own {
             return Ok(());
         }
+        if self.reads_otherwise(&before) {
+            let why = format!("node {} has heard what it may read", self.config.us.short());
+            return Err(failure(CloseCode::Rights, why));
+        }
         let could = |rights: &Option<Rights>, name: &str| {
             rights.as_ref().is_some_and(|rights| rights.of(Some(name)) >= Right::Write)
         };
@@ -249,6 +258,18 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Whether we may read other collections than before: some are exchanged that must not be, or
+    /// the peer has spoken of some that we did not listen to.
+    fn reads_otherwise(&self, before: &Option<Rights>) -> bool {
+        let now = &self.roster.own;
+        let differs = |name: Option<&str>| may_read(before, name) != may_read(now, name);
+        let named = [before, now].into_iter().flatten().flat_map(|rights| rights.named.keys());
+        let known = named.map(String::as_str).map(Some).chain([None]);
+        // With nothing known, we spoke and listened as if we might read everything.
+        let known = known.filter(|_| before.is_some());
+        self.lanes.keys().map(|name| Some(name.as_str())).chain(known).any(differs)
     }
 
     /// The peer knows more: what it passed over because it was not valid may be so now.
@@ -272,4 +293,10 @@ impl Session {
         let peer = self.config.peer.short();
         failure(CloseCode::Rights, format!("node {peer} is not, or no longer, a member"))
     }
+}
+
+/// Whether these rights, or everything if none are known, are enough to read a collection, or
+/// those that nobody names.
+fn may_read(rights: &Option<Rights>, name: Option<&str>) -> bool {
+    rights.as_ref().is_none_or(|rights| rights.of(name) >= Right::Read)
 }

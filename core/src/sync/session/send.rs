@@ -8,6 +8,7 @@ use crate::sync::tail_out::Step;
 impl Session {
     pub(super) fn committed(&mut self, source: &dyn Source) -> Outcomes {
         if self.state != State::Ready {
+            // `meet` looks what has changed.
             return Ok(());
         }
         self.roster_changed(source)?;

@@ -165,6 +165,16 @@ impl Session {
                 self.stop(stream)?;
                 return self.forked(&name, format!("snapshot refused: {why}"), source);
             }
+            // We have not heard yet that the peer may write, or it has not heard that it may not.
+            Stepped::Refused(Offence::Forbidden, _) => {
+                self.done(&name)?;
+                let now_ms = self.now_ms;
+                let stream = match self.peer_may_write(&name) {
+                    true => self.lane(&name)?.joining.again(now_ms),
+                    false => self.lane(&name)?.joining.reset(),
+                };
+                self.stop(stream)?;
+            }
             Stepped::Refused(offence, why) => {
                 self.done(&name)?;
                 return self.refuse(&name, offence, format!("snapshot refused: {why}"));

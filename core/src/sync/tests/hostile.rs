@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::store::{Store, dot, node, txn};
 use super::world::{NETWORK, World};
 use crate::id::{Position, Vector};
-use crate::limits::{MAX_FRAME_BYTES, SYNC_RECEIVE_BYTES, SYNC_UNAPPLIED_BYTES};
+use crate::limits::{
+    MAX_FRAME_BYTES, MAX_INVALID_ANSWERS, RETRY_MAX_MS, SYNC_RECEIVE_BYTES, SYNC_UNAPPLIED_BYTES,
+};
 use crate::sync::door::{Config, Event, Input, Offence, Outcome, Output, StreamId};
 use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tail, Txn};
 use crate::sync::session::Session;
@@ -20,6 +22,7 @@ struct Victim {
     applies: Vec<u64>,
     events: Vec<Event>,
     closed: Option<CloseCode>,
+    now_ms: u64,
 }
 
 impl Victim {
@@ -33,7 +36,8 @@ impl Victim {
             Session::new(Config { network: NETWORK, us: node(2), peer: node(1), wanted: None }, 0);
         let (mut store, closed) = (Store::default(), None);
         store.peer = peer;
-        let mut victim = Victim { session, store, applies: Vec::new(), events: Vec::new(), closed };
+        let (applies, events, now_ms) = (Vec::new(), Vec::new(), 0);
+        let mut victim = Victim { session, store, applies, events, closed, now_ms };
         victim.store.write(2, "notes", b"ours");
         victim
     }
@@ -76,7 +80,7 @@ impl Victim {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        self.session.handle(input, 0, &self.store);
+        self.session.handle(input, self.now_ms, &self.store);
         while let Some(output) = self.session.poll(&self.store) {
             match output {
                 Output::Apply { ticket, .. } => self.applies.push(ticket),
@@ -95,8 +99,17 @@ fn what_a_reader_wrote_halts_its_collection_alone() {
     let mut victim = Victim::allowing(Some(reader)).greeted();
     victim.tail(0, &Tail::Tail { collection: "notes".to_owned() });
     victim.tail(0, &Tail::Txns { position: Position(1), txns: vec![big_txn(1, 8)] });
-    let outcome = Outcome::Forbidden("it may not write".to_owned());
-    victim.input(Input::Applied { ticket: victim.applies[0], outcome });
+    for answer in 0..MAX_INVALID_ANSWERS as usize {
+        assert!(!victim.events.iter().any(|event| matches!(event, Event::Halted { .. })));
+        let outcome = Outcome::Forbidden("it may not write".to_owned());
+        victim.input(Input::Applied { ticket: victim.applies[answer], outcome });
+        // It is asked again after a while, and answers the same.
+        victim.now_ms += RETRY_MAX_MS;
+        victim.input(Input::Tick);
+        let stream = 1 + answer as u64;
+        victim.tail(stream, &Tail::Tail { collection: "notes".to_owned() });
+        victim.tail(stream, &Tail::Txns { position: Position(1), txns: vec![big_txn(1, 8)] });
+    }
     assert!(victim.closed.is_none());
     let halted = victim.events.iter().find(|event| matches!(event, Event::Halted { .. }));
     let Some(Event::Halted { offence, why, by_peer, .. }) = halted else { panic!("not halted") };
@@ -154,6 +167,16 @@ fn who_takes_nothing_has_nothing_made_ready() {
     };
     // What is known here, one statement, and what is held; and the tail, with its end.
     assert_eq!((frames(StreamId::Control), frames(StreamId::Tail(0))), (3, 2), "{all:?}");
+}
+
+#[test]
+fn rights_that_shrink_before_the_peers_hello_are_not_passed_over() {
+    let mut victim = Victim::allowing(Some(Rights::everywhere(Right::Write)));
+    victim.input(Input::Tick);
+    victim.store.peer = Some(Rights::default());
+    victim.input(Input::Committed);
+    assert_eq!(victim.closed, None);
+    assert_eq!(victim.greeted().closed, Some(CloseCode::Rights));
 }
 
 #[test]

@@ -15,7 +15,8 @@
 //!    admin, nor, after it was brought down, date anything back.
 //!
 //! **Which transactions are valid**: those of an author who may write, and of any other those
-//! that somebody who may write vouches for. Whoever may write vouches for what it holds. So two
+//! that somebody who may write vouches for. Whoever may write vouches for what it holds, and for
+//! what something valid builds on. So two
 //! replicas that know the same statements take the same transactions, and what an honest writer
 //! took before it heard of a revocation is taken by all. A replica that may only read and holds
 //! more than is vouched for has to fetch its collection anew from a writer.
@@ -297,6 +298,11 @@ impl Roster {
     /// The vouches that were held and have made room for others since this was asked last.
     pub fn take_dropped(&mut self) -> Vec<Statement> {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// For how many origins a member vouches.
+    pub fn vouches_of(&self, member: &NodeId) -> usize {
+        self.subjects.get(member).map_or(0, BTreeSet::len)
     }
 
     /// How many grants there are.

@@ -154,8 +154,8 @@ pub struct Grant {
     pub rights: Rights,
 }
 
-/// Says that a writer holds these transactions of an origin whose author may not write any more,
-/// so that everyone takes them.
+/// Says that a writer holds these transactions of an origin whose author may not write any more, or
+/// has met what a writer built on them, so that everyone takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vouch {
     /// Of which collection.
