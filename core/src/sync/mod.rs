@@ -26,7 +26,7 @@ mod framing;
 pub mod joining;
 pub mod message;
 pub mod outline;
-mod packing;
+pub mod packing;
 pub mod session;
 mod snapshot_in;
 mod snapshot_out;

@@ -63,8 +63,10 @@ fn packed(content: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A frame as it was before it was packed, if it was.
-pub(super) fn unpack(frame: Vec<u8>) -> Result<Vec<u8>> {
+/// A frame, type first, as it was before it was packed, if it was.
+///
+/// Errors: [`Protocol`](crate::ErrorKind::Protocol) if it can't be unpacked, or is too large.
+pub fn unpack(frame: Vec<u8>) -> Result<Vec<u8>> {
     match frame.first() {
         Some(&PACKED) if UNPACKS => read(&frame).map_err(protocol),
         _ => Ok(frame),

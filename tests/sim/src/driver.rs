@@ -14,6 +14,7 @@ use littoral::sync::door::{
     Event as News, Input, Offence, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
 };
 use littoral::sync::message::{CloseCode, Control, Tail};
+use littoral::sync::packing::unpack;
 use littoral::txn::snapshot::{Newest, ViewHead};
 use littoral::txn::{NetworkId, Scope};
 use littoral::{Error, ErrorKind, NodeId, Store};
@@ -350,7 +351,8 @@ impl World {
                 let message = Control::from_frame(frame).map_err(malformed)?;
                 self.check_names(number, e, &message)?;
                 match message {
-                    Control::Have { collection, vector } => {
+                    Control::Have { collection, vector }
+                    | Control::Picked { collection, vector, .. } => {
                         self.check_wanted(number, &collection)?;
                         self.ledger.told(at, &collection, &vector)?;
                     }
@@ -362,6 +364,7 @@ impl World {
                 }
                 continue;
             }
+            let frame = &unpack(frame.to_vec()).map_err(malformed)?;
             let Some(end) = self.end(number, e) else { return Ok(()) };
             let carried = end.carries.get(&stream).cloned().unwrap_or_default();
             self.check_may_hear(number, e, &carried)?;
