@@ -119,6 +119,10 @@ impl Session {
         if picks.last().is_some_and(|last| usize::from(*last) >= ours.buckets) {
             return Err(breach("a bucket that the outline does not have"));
         }
+        // It may have been left or renamed since: nothing is said to be held that is not.
+        if !source.vector(name)?.covers_all(&ours.vector) {
+            return self.ask(name, source);
+        }
         let vector = pick(&ours.vector, ours.buckets, picks);
         self.say(&Control::Picked { collection: name.to_owned(), number, vector });
         self.tell_differences(name, source)

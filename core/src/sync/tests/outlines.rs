@@ -191,6 +191,17 @@ fn one_vector_told_twice_is_two_outlines() {
     assert_eq!(victim.closed, None);
 }
 
+/// The simulator found it.
+#[test]
+fn what_was_left_meanwhile_is_not_said_to_be_held() {
+    let mut victim = Victim::new();
+    victim.store.held.clear();
+    victim.hear(&Control::Pick { collection: notes(), number: 1, buckets: vec![0, 1, 2, 3] });
+    assert_eq!(victim.answers(), 0);
+    let empty = Control::Have { collection: notes(), vector: Vector::new() };
+    assert_eq!(victim.said.last(), Some(&empty));
+}
+
 #[test]
 fn a_bucket_that_is_not_there_ends_the_link() {
     let mut victim = Victim::new();
