@@ -422,11 +422,12 @@ fn a_hostile_peer_gets_nowhere() -> usize {
     siege.by_member("a second hello", Each("breaches"), members::second_hello);
     siege.by_member("giant frames", Each("breaches"), members::giant_frames);
     siege.by_member("giant frames on tails", Each("breaches"), members::giant_frames_on_tails);
-    // There is no compression, so no few bytes become many; but counts can promise much.
+    siege.by_member("bombs: packed frames", Each("breaches"), members::bombs);
     siege.by_member("bombs: counts that promise", Each("breaches"), members::promises);
     siege.by_member("ten million origins", Each("breaches"), members::forged_vectors);
     siege.by_member("vectors of a million in all", Each("over_limit"), members::many_vectors);
     siege.by_member("claims to hold all", No, members::claims_all);
+    siege.by_member("outlines without end", No, members::outlines);
     siege.by_member("acks of what was not sent", Each("breaches"), members::acks_the_unsent);
     siege.by_member("half a frame and the end", Each("breaches"), members::half_closed);
     siege.by_member("control stream ended", No, members::ends_control);

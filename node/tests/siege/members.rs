@@ -4,6 +4,7 @@ use littoral::id::{Dot, Hash, Head, Position, ShortHash, Vector};
 use littoral::sync::ask::Question;
 use littoral::sync::door::Offence;
 use littoral::sync::message::{CloseCode, Control, Hello, Tail};
+use littoral::sync::outline::Outline;
 use littoral::txn::snapshot::Span;
 use quinn::VarInt;
 
@@ -57,7 +58,59 @@ pub(crate) async fn giant_frames_on_tails(attack: Attack) -> String {
     .await
 }
 
-/// The protocol has no compression, so no few bytes become many; but counts can promise much.
+/// Zeros, packed: a few hundred bytes that become as many mebibytes.
+fn zeros(mebibytes: usize) -> Vec<u8> {
+    // Zstandard by hand: magic, no checksum, a window of 1 MiB, blocks of one byte repeated.
+    let mut out = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50];
+    let blocks = 8 * mebibytes;
+    for n in 1..=blocks {
+        let header = (u32::from(n == blocks) | 1 << 1 | (128 << 10) << 3).to_le_bytes();
+        out.extend_from_slice(&header[..3]);
+        out.push(0);
+    }
+    out
+}
+
+/// Packed frames that become as much as a frame may have and are nothing, that become more than
+/// they say, and that say at once to be larger than a frame may be.
+pub(crate) async fn bombs(attack: Attack) -> String {
+    breaches(attack.clone(), async move |speaker| {
+        let (says, has) = match attack.last() % 3 {
+            0 => (16, 16),
+            1 => (16, 1024),
+            _ => (1024, 1024),
+        };
+        let mut body = vec![24];
+        let mut left: u64 = says << 20;
+        while left >= 0x80 {
+            body.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        body.push(left as u8);
+        body.extend(zeros(has));
+        let mut tail = speaker.tail("notes").await;
+        write(&mut tail, &[&(body.len() as u32).to_be_bytes()[..], &body].concat()).await;
+    })
+    .await
+}
+
+/// Says in short what it holds, over and over, each time something else, and never the rest.
+pub(crate) async fn outlines(attack: Attack) -> String {
+    let mut speaker = Speaker::listen(attack.at, attack.manner()).await;
+    while attack.goes_on(500) {
+        let n = attack.tried();
+        let bucket = ShortHash([n as u8; 16]);
+        let outline = Outline { vector: Hash([n as u8; 32]), buckets: vec![bucket; 4096] };
+        let collection = "notes".to_owned();
+        let message = Control::Outline { collection, number: n + 1, outline };
+        if !speaker.say(&message).await {
+            return speaker.ended().await.1;
+        }
+    }
+    speaker.stays("answered each time").await
+}
+
+/// Counts can promise much, too.
 pub(crate) async fn promises(attack: Attack) -> String {
     breaches(attack.clone(), async move |speaker| {
         let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
