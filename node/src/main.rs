@@ -2,7 +2,7 @@
 //!
 //! [`cli`] says what can be typed, [`command`] does it over a [`target`], which is a store on
 //! this disk or a node elsewhere. [`node`] is a running node, [`http`] its service, [`demo`]
-//! three of them in one process, [`bench`] how fast all of it is here. Architecture invariant:
+//! three of them in one process, [`bench`](mod@bench) how fast all of it is here. Architecture invariant:
 //! nothing here decides what a write does or what is sent to a peer; that is the core's.
 #![forbid(unsafe_code)]
 

@@ -21,7 +21,7 @@
 //! | 10 | `Roster` | 32 key of its founder, 32 digest of its statements |
 //! | 11 | `Known` | uint n, n × 32 hash of a statement |
 //! | 12 | `Statements` | uint n ≥ 1, n × bytes (see [`roster`](crate::txn::roster)) |
-//! | 20 | `Outline` | name, u64 number of the outline, 32 digest of a vector, uint n = 4, 8, 16 .. 4,096, n × 16 digest of a bucket (see [`outline`](super::outline)) |
+//! | 20 | `Outline` | name, u64 number of the outline, 32 digest of a vector, uint n = 4, 8, 16 .. 4,096, n × 16 digest of a bucket (see [`outline`]) |
 //! | 21 | `Pick` | name, u64 number of that outline, uint n, n × u16 bucket |
 //! | 22 | `Picked` | name, u64 number of that outline, uint n, n × (36 origin, u64 seq, 16 hash) |
 //!

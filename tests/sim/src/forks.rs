@@ -48,7 +48,8 @@ impl World {
         let Some(book) = self.ledger.books.get(name) else { return Ok(()) };
         let mixed = book.mixed(self.ledger.accounts[at].vectors.get(name), view)?;
         let Some(dot) = mixed else { return Ok(()) };
-        Err(format!("store {at} joined a view of {name} with another {dot}"))
+        let ours = self.ledger.accounts[at].vectors.get(name);
+        Err(format!("store {at} joined a view of {name} with another {dot}: {ours:?} and {view:?}"))
     }
 
     /// A link has ended a collection: there must be a fork that can't be named.

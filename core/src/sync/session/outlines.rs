@@ -54,6 +54,11 @@ impl Outlined {
         self.theirs = None;
     }
 
+    /// Whether the peer knows all that we have said: nothing of ours is told in short only.
+    pub(super) fn is_said(&self) -> bool {
+        self.ours.is_none()
+    }
+
     /// Whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.ours.is_none() && self.theirs.is_none()

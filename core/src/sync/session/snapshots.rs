@@ -216,7 +216,9 @@ impl Session {
         let expired: Vec<Reply> =
             self.lanes.values_mut().filter_map(|lane| lane.serving.expire(now_ms)).collect();
         expired.into_iter().for_each(|reply| self.reply(reply));
-        let due = self.lanes.iter().filter(|(_, lane)| lane.joining.is_due(now_ms));
+        // A view is made for who has said what it holds: only then it shows what contradicts.
+        let due = |lane: &Lane| lane.joining.is_due(now_ms) && lane.outlined.is_said();
+        let due = self.lanes.iter().filter(|(_, lane)| due(lane));
         let due: Vec<String> = due.map(|(name, _)| name.clone()).collect();
         for name in due {
             let number = self.next_snapshot;
@@ -276,8 +278,9 @@ impl Lane {
 
     /// When to look again, if that is a matter of time.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
+        let joining = self.joining.deadline_ms().filter(|_| self.outlined.is_said());
         let deadlines =
-            [self.tail.deadline_ms(), self.joining.deadline_ms(), self.serving.deadline_ms()];
+            [self.tail.deadline_ms(), joining, self.serving.deadline_ms()];
         deadlines.into_iter().flatten().min()
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::store::{Store, node, origin, txn};
 use super::world::{NETWORK, World};
 use crate::id::{Dot, Head, Origin, ShortHash, Vector};
+use crate::sync::ask::Question;
 use crate::sync::door::{Config, Input, Output, StreamId};
-use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION};
+use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tail};
 use crate::sync::outline::{Outline, pick};
 use crate::sync::session::Session;
 
@@ -113,8 +114,10 @@ impl Victim {
     }
 
     fn hear(&mut self, message: &Control) {
-        let bytes = message.to_frame();
-        let stream = StreamId::Control;
+        self.receive(StreamId::Control, message.to_frame());
+    }
+
+    fn receive(&mut self, stream: StreamId, bytes: Vec<u8>) {
         self.session.handle(Input::Received { stream, bytes: &bytes }, 0, &self.store);
         while let Some(output) = self.session.poll(&self.store) {
             match output {
@@ -134,6 +137,12 @@ impl Victim {
     fn answers(&self) -> usize {
         let is_answer = |message: &&Control| matches!(message, Control::Picked { .. });
         self.said.iter().filter(is_answer).count()
+    }
+
+    fn asks_for_a_view(&self) -> bool {
+        let asks =
+            |message: &Control| matches!(message, Control::Ask { question: Question::View, .. });
+        self.said.iter().any(asks)
     }
 
     fn picks(&self) -> Vec<u16> {
@@ -200,6 +209,22 @@ fn what_was_left_meanwhile_is_not_said_to_be_held() {
     assert_eq!(victim.answers(), 0);
     let empty = Control::Have { collection: notes(), vector: Vector::new() };
     assert_eq!(victim.said.last(), Some(&empty));
+}
+
+/// The simulator found it: a view that is made for who has not said yet what it holds does not show
+/// what contradicts that, and was joined over another side of a fork.
+#[test]
+fn a_view_is_asked_for_when_all_is_said_and_not_before() {
+    let mut victim = Victim::new();
+    victim.store.leases = true;
+    let tail = [Tail::Tail { collection: notes() }, Tail::Behind];
+    victim.receive(StreamId::Tail(0), tail.iter().flat_map(Tail::to_frame).collect());
+    assert!(!victim.asks_for_a_view());
+    victim.hear(&Control::Pick { collection: notes(), number: 1, buckets: vec![0, 1, 2, 3] });
+    assert!(victim.asks_for_a_view());
+    let at = |asked: fn(&Control) -> bool| victim.said.iter().position(asked).unwrap();
+    let told = at(|message| matches!(message, Control::Picked { .. }));
+    assert!(told < at(|message| matches!(message, Control::Ask { .. })));
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(super) struct Store {
     log: Vec<(String, Record)>,
     end: u64,
     pub(super) failing: bool,
+    /// Whether snapshots may be staged here.
+    pub(super) leases: bool,
     /// What the peer may do; everything, if nothing is said.
     pub(super) peer: Option<Rights>,
     /// Its founder, if there is a roster, and the digest and the only one of its statements.
@@ -196,6 +198,11 @@ fn head(dot: &Dot, bytes: &[u8]) -> Head {
     Head { seq: dot.seq, hash: Hash(*blake3::hash(bytes).as_bytes()).short() }
 }
 
+#[derive(Debug)]
+struct Leased;
+
+impl Lease for Leased {}
+
 impl Source for Store {
     fn collections(&self) -> Result<Vec<String>> {
         match self.failing {
@@ -282,7 +289,7 @@ impl Source for Store {
     }
 
     fn lease(&self, _: &str) -> Option<Box<dyn Lease>> {
-        None
+        self.leases.then(|| Box::new(Leased) as Box<dyn Lease>)
     }
 
     fn candidate_digests(&self, _: &str, _: &[Span]) -> Result<Vec<SpanDigest>> {
