@@ -279,8 +279,7 @@ impl Lane {
     /// When to look again, if that is a matter of time.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         let joining = self.joining.deadline_ms().filter(|_| self.outlined.is_said());
-        let deadlines =
-            [self.tail.deadline_ms(), joining, self.serving.deadline_ms()];
+        let deadlines = [self.tail.deadline_ms(), joining, self.serving.deadline_ms()];
         deadlines.into_iter().flatten().min()
     }
 }
