@@ -30,12 +30,18 @@ impl World {
         book.sides(held).iter().any(short)
     }
 
-    /// What the log of a store has of a collection.
+    /// What the log of a store has of a collection. What is from before it was left is of another
+    /// life: the store does not know it any more.
     fn logged(&self, at: usize, name: &str) -> Vec<littoral::id::ShortHash> {
         let disk = &self.machines[at].disk;
         let records = disk.spared(|| spy::read(disk, spy::start(disk)).0);
-        let txns = records.into_iter().filter(|record| record.kind == spy::TXN);
-        let of_it = txns.filter(|record| record.collection == name);
+        let mut of_it: Vec<spy::Logged> =
+            records.into_iter().filter(|record| record.collection == name).collect();
+        let left = |record: &spy::Logged| record.kind == spy::BARRIER && record.bytes == b"left";
+        if let Some(last) = of_it.iter().rposition(left) {
+            of_it.drain(..last);
+        }
+        let of_it = of_it.into_iter().filter(|record| record.kind == spy::TXN);
         let find = |record: spy::Logged| {
             let dot = peek_dot(&record.bytes).ok()?;
             self.ledger.books[name].find(&dot, &record.bytes)
