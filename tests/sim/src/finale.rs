@@ -74,8 +74,8 @@ impl World {
     }
 
     fn heal_all(&mut self) -> Checked {
-        for _ in 0..4 {
-            if !self.heal()? {
+        for round in 0..4 {
+            if !self.heal(round > 0)? {
                 break;
             }
         }

@@ -14,6 +14,7 @@ use littoral::txn::peek_dot;
 
 use crate::ledger::COLLECTIONS;
 use crate::link::End;
+use crate::plan::WHOLE;
 use crate::spy;
 use crate::world::World;
 
@@ -110,8 +111,10 @@ impl World {
         self.acknowledge(at)
     }
 
-    /// Whoever is apart from the first leaves the collection, and takes it anew.
-    pub(crate) fn heal(&mut self) -> Checked<bool> {
+    /// Whoever is apart from the first leaves the collection, and takes it anew. If that was to no
+    /// avail it has room for all of it in its log: one that keeps less than lies between the sides of
+    /// a fork has none of the one when the other comes.
+    pub(crate) fn heal(&mut self, whole: bool) -> Checked<bool> {
         let halted = self.halted();
         if !halted.is_empty() {
             // What is under way from others must not come after the leaving.
@@ -122,6 +125,10 @@ impl World {
         }
         for name in &halted {
             for at in self.present().into_iter().skip(1) {
+                if let Some(store) = self.machines[at].up().filter(|_| whole) {
+                    let room = store.set_log_budget(name, Some(WHOLE));
+                    room.map_err(|err| format!("store {at} keeps no more of {name}: {err}"))?;
+                }
                 self.take_anew(at, name)?;
             }
         }

@@ -26,7 +26,7 @@ const RIGHTS_EVERY: u64 = 6;
 const RIGHTS_BELOW: u64 = 30_000_000;
 
 /// A log that is never pruned.
-const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
+pub(crate) const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
 
 /// What a seed decides.
 pub(crate) struct Plan {
