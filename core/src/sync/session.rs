@@ -462,6 +462,7 @@ impl Session {
     fn halt(&mut self, name: &str) -> Outcomes {
         let lane = self.lane(name)?;
         let (sent, received) = (lane.out.halt(), lane.tail.halt());
+        lane.outlined = Outlined::default();
         self.reset(sent);
         self.stop(received)?;
         self.halt_snapshots(name)

@@ -6,7 +6,7 @@ use super::store::{Store, node, origin, txn};
 use super::world::{NETWORK, World};
 use crate::id::{Dot, Head, Origin, ShortHash, Vector};
 use crate::sync::ask::Question;
-use crate::sync::door::{Config, Input, Output, StreamId};
+use crate::sync::door::{Config, Input, Offence, Output, StreamId};
 use crate::sync::message::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tail};
 use crate::sync::outline::{Outline, pick};
 use crate::sync::session::Session;
@@ -198,6 +198,18 @@ fn one_vector_told_twice_is_two_outlines() {
     victim.hear(&picked(1, &before));
     victim.hear(&picked(2, &after));
     assert_eq!(victim.closed, None);
+}
+
+/// The simulator found it: an answer that was under way let a collection go on.
+#[test]
+fn a_collection_that_was_halted_stays_so() {
+    let mut victim = Victim::new();
+    let (offence, reason) = (Offence::Forked, "why".to_owned());
+    victim.hear(&Control::Halt { collection: notes(), offence, reason });
+    victim.store.held.clear();
+    let said = victim.said.len();
+    victim.hear(&Control::Pick { collection: notes(), number: 1, buckets: vec![0, 1, 2, 3] });
+    assert_eq!((victim.said.len(), victim.closed), (said, None));
 }
 
 /// The simulator found it.
