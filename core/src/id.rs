@@ -174,6 +174,15 @@ pub struct Head {
     pub hash: ShortHash,
 }
 
+impl Head {
+    /// Adds the entry of a vector that says this of `origin` to a digest.
+    pub(crate) fn hash_into(&self, hasher: &mut blake3::Hasher, origin: &Origin) {
+        hasher.update(&origin.to_bytes());
+        hasher.update(&self.seq.to_be_bytes());
+        hasher.update(&self.hash.0);
+    }
+}
+
 /// A version vector: of each origin the newest transaction included, without gaps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vector(BTreeMap<Origin, Head>);
@@ -236,11 +245,7 @@ impl Vector {
     /// A digest that is equal exactly for equal vectors.
     pub fn digest(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("littoral v1 vector digest");
-        for (origin, head) in &self.0 {
-            hasher.update(&origin.to_bytes());
-            hasher.update(&head.seq.to_be_bytes());
-            hasher.update(&head.hash.0);
-        }
+        self.0.iter().for_each(|(origin, head)| head.hash_into(&mut hasher, origin));
         Hash(*hasher.finalize().as_bytes())
     }
 }

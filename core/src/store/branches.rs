@@ -210,43 +210,43 @@ impl Inner {
         if let Some(known) = known {
             told = (*known).clone();
         }
-        let last = self.proof_before(collection, &told, parent, base)?;
-        told.add(
-            Branch {
-                root: theirs.txn.dot.origin,
-                base,
-                parent,
-                first: theirs.hash,
-                proof: theirs.proof,
-                last,
-            },
-            false,
-        );
+        told.add(self.begun_by(collection, &told, theirs, (parent, base))?, false);
         self.learn(collection, &told)
+    }
+
+    /// The branch of which a transaction is the first.
+    fn begun_by(
+        &self,
+        collection: &str,
+        branches: &Branches,
+        signed: &Signed,
+        (parent, base): (Origin, Seq),
+    ) -> Result<Branch> {
+        let last = self.proof_before(collection, branches, parent, base)?;
+        let (root, first, proof) = (signed.txn.dot.origin, signed.hash, signed.proof);
+        Ok(Branch { root, base, parent, first, proof, last })
     }
 
     /// How a peer, which holds something else of an origin from the one after `shared` on, is told
     /// what is held here: as a branch, which shows that its author signed it. `None` if nothing is
     /// held there, or the log no longer holds it.
     fn side(&self, collection: &str, parent: Origin, shared: Seq) -> Result<Option<Branches>> {
-        let head = self.read_heads().named(collection).cloned();
-        let Some(head) = head else { return Ok(None) };
-        let newest = head.vector.get(&parent).map_or(0, |row| row.seq);
-        if newest <= shared || head.branches.cut(&parent).is_some_and(|cut| cut <= shared) {
+        let held = self.read_heads().named(collection).map(|head| {
+            let newest = head.vector.get(&parent).map_or(0, |row| row.seq);
+            (newest, head.branches.clone())
+        });
+        let Some((newest, branches)) = held else { return Ok(None) };
+        if newest <= shared || branches.cut(&parent).is_some_and(|cut| cut <= shared) {
             return Ok(None);
         }
-        let base = head.branches.base(&parent) + shared;
-        let read = || -> Result<Branch> {
-            let signed = self.read_named(collection, &Dot { origin: parent, seq: shared + 1 })?;
-            let last = self.proof_before(collection, &head.branches, parent, base)?;
-            let (root, first, proof) = (signed.txn.dot.origin, signed.hash, signed.proof);
-            Ok(Branch { root, base, parent, first, proof, last })
-        };
-        let branch = match read() {
+        let begun_at = (parent, branches.base(&parent) + shared);
+        let first = self.read_named(collection, &Dot { origin: parent, seq: shared + 1 });
+        let branch = first.and_then(|first| self.begun_by(collection, &branches, &first, begun_at));
+        let branch = match branch {
             Err(err) if err.kind() == ErrorKind::Forked => return Ok(None),
             branch => branch?,
         };
-        let mut told = (*head.branches).clone();
+        let mut told = (*branches).clone();
         told.add(branch, true);
         Ok(Some(told))
     }

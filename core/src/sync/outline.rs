@@ -44,31 +44,32 @@ impl Outline {
     /// Of a vector, with as many buckets as suit its length.
     pub(super) fn of(vector: &Vector) -> Outline {
         let suited = (vector.len() / BUCKET_ENTRIES).next_power_of_two();
-        Outline::with(vector, suited.clamp(MIN_BUCKETS, MAX_OUTLINE_BUCKETS))
-    }
-
-    /// Of a vector, with so many buckets.
-    pub(super) fn with(vector: &Vector, buckets: usize) -> Outline {
-        let mut entries: Vec<(usize, &Origin, &Head)> =
-            vector.iter().map(|(origin, head)| (bucket(origin, buckets), origin, head)).collect();
-        // Stable: within a bucket they stay in the order of origins.
-        entries.sort_by_key(|(bucket, ..)| *bucket);
-        let mut rest = entries.as_slice();
-        let digests = (0..buckets).map(|bucket| {
-            let of_it = rest.partition_point(|(of, ..)| *of == bucket);
-            let (entries, later) = rest.split_at(of_it);
-            rest = later;
-            digest(entries)
-        });
-        Outline { buckets: digests.collect(), vector: vector.digest() }
+        let buckets = suited.clamp(MIN_BUCKETS, MAX_OUTLINE_BUCKETS);
+        Outline { vector: vector.digest(), buckets: digests(vector, buckets) }
     }
 
     /// The buckets in which a vector differs from this one, ascending.
     pub(super) fn differing(&self, from: &Vector) -> Vec<u16> {
-        let theirs = Outline::with(from, self.buckets.len()).buckets;
+        let theirs = digests(from, self.buckets.len());
         let both = self.buckets.iter().zip(&theirs).enumerate();
         both.filter(|(_, (a, b))| a != b).map(|(at, _)| at as u16).collect()
     }
+}
+
+/// Digests of so many buckets of a vector.
+fn digests(vector: &Vector, buckets: usize) -> Vec<ShortHash> {
+    let mut entries: Vec<(usize, &Origin, &Head)> =
+        vector.iter().map(|(origin, head)| (bucket(origin, buckets), origin, head)).collect();
+    // Stable: within a bucket they stay in the order of origins.
+    entries.sort_by_key(|(bucket, ..)| *bucket);
+    let mut rest = entries.as_slice();
+    let digests = (0..buckets).map(|bucket| {
+        let of_it = rest.partition_point(|(of, ..)| *of == bucket);
+        let (entries, later) = rest.split_at(of_it);
+        rest = later;
+        digest(entries)
+    });
+    digests.collect()
 }
 
 /// The entries of a vector in some of so many buckets.
@@ -102,11 +103,7 @@ fn bucket(origin: &Origin, buckets: usize) -> usize {
 
 fn digest(entries: &[(usize, &Origin, &Head)]) -> ShortHash {
     let mut hasher = blake3::Hasher::new_derive_key("littoral v1 vector bucket");
-    for (_, origin, head) in entries {
-        hasher.update(&origin.to_bytes());
-        hasher.update(&head.seq.to_be_bytes());
-        hasher.update(&head.hash.0);
-    }
+    entries.iter().for_each(|(_, origin, head)| head.hash_into(&mut hasher, origin));
     Hash(*hasher.finalize().as_bytes()).short()
 }
 
@@ -163,7 +160,7 @@ mod tests {
             let ours = vector(&[&both[..], &ours].concat());
             let theirs = vector(&[&both[..], &theirs].concat());
             let buckets = 1 << bits;
-            let outline = Outline::with(&theirs, buckets);
+            let outline = Outline { vector: theirs.digest(), buckets: digests(&theirs, buckets) };
             let picks = outline.differing(&ours);
             prop_assert_eq!(picks.is_empty(), ours == theirs);
             let picked = pick(&theirs, buckets, &picks);

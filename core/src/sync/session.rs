@@ -338,9 +338,9 @@ impl Session {
         Ok(())
     }
 
-    /// Whether it matters what the peer says to hold of a collection; if there is no room for it,
-    /// the peer hears so.
-    fn takes_vectors(&mut self, name: &str) -> Outcomes<bool> {
+    /// Whether it matters what the peer says of a collection; if there is no room for it, the peer
+    /// hears so.
+    fn listens_to(&mut self, name: &str) -> Outcomes<bool> {
         if !self.wants(name) {
             return Ok(false);
         }
@@ -353,7 +353,7 @@ impl Session {
 
     /// The peer says what it holds: it gets the rest, and our own vector if it lacks that.
     fn peer_has(&mut self, name: &str, vector: Vector, source: &dyn Source) -> Outcomes {
-        if !self.takes_vectors(name)? {
+        if !self.listens_to(name)? {
             return Ok(());
         }
         let lane = self.lane(name)?;

@@ -133,8 +133,9 @@ impl Session {
         let lane = self.lane(name)?;
         let said = lane.forks.said.clone().unwrap_or_else(|| lane.out.peer_has());
         let held = lowered(said, &BTreeMap::from([(origin, shared)]));
-        let behind = source.floor(name)?.iter().any(|(of, head)| held.seq(of) < head.seq);
-        if behind && let Some(branches) = source.side(name, origin, shared)? {
+        if !held.covers_all(&*source.floor(name)?)
+            && let Some(branches) = source.side(name, origin, shared)?
+        {
             self.say(&Control::Branches { collection: name.to_owned(), branches });
         }
         Ok(())
@@ -242,14 +243,7 @@ impl Session {
         branches: Vec<u8>,
         source: &dyn Source,
     ) -> Outcomes {
-        if !self.wants(name) {
-            return Ok(());
-        }
-        if !self.open_lane(name) {
-            self.turn_down(name);
-            return Ok(());
-        }
-        if self.lanes.entry(name.to_owned()).or_default().tail.is_halted() {
+        if !self.listens_to(name)? {
             return Ok(());
         }
         if source.branches(name) == branches {

@@ -97,7 +97,7 @@ impl Session {
         outline: &Outline,
         source: &dyn Source,
     ) -> Outcomes {
-        if !self.takes_vectors(name)? {
+        if !self.listens_to(name)? {
             return Ok(());
         }
         let base = source.vector(name)?;
