@@ -11,12 +11,18 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from littoral import _native
 from littoral._document import Document, Version
 from littoral._errors import FieldTypeError, InvalidInputError, NotFoundError
-from littoral._records import Conflict
+from littoral._frames import ArrowSchema, ArrowSource, bar, counted, frame_of, table_of
+from littoral._html import MOST_COLUMNS, MOST_ROWS, table
+from littoral._records import Conflict, Conflicts
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
 
 T = TypeVar("T")
 Path: TypeAlias = str | tuple[str, ...] | list[str]
@@ -232,16 +238,150 @@ class Collection(_Documents):
 
     def put_many(
         self,
-        documents: "Mapping[str, Fields] | Iterable[tuple[str, Fields]]",
+        documents: "Mapping[str, Fields] | Iterable[tuple[str, Fields]] | ArrowSource",
         *,
         batch: int = 1000,
+        id_column: str = "_id",
+        progress: bool = False,
     ) -> int:
-        """Put pairs of id and fields, ``batch`` to a transaction; give how many there were.
+        """Put documents, ``batch`` to a transaction; give how many there were.
+
+            notes.put_many({"n1": {"title": "Low tide"}, "n2": {"title": "High tide"}})
+            notes.put_many(frame, id_column="key")
 
         A batch is written whole or not at all: after an error those before it are there, and
         nothing of its own. Batches of large documents are smaller.
+
+        Args:
+            documents: a mapping, pairs of id and fields, or a table: a DataFrame of pandas or
+                polars, a table of pyarrow, whatever has the Arrow C stream interface. The rows
+                of a table are documents, its columns their fields; what is null is not there.
+            batch: how many to a transaction.
+            id_column: which column of a table has the ids.
+            progress: show a progress bar (needs tqdm).
+
+        Raises:
+            InvalidInputError: a table has no column of ids, or one that is no kind of value.
+
         """
-        return self._store.put_many(self._name, _pairs(documents), batch)
+        if isinstance(documents, ArrowSource) and not isinstance(documents, Mapping):
+            total = len(documents) if hasattr(documents, "__len__") else None
+            with bar(progress, total, "documents") as tell:
+                return self._store.put_arrow(
+                    self._name, documents, id_column=id_column, batch=batch, told=tell
+                )
+        total = len(documents) if hasattr(documents, "__len__") else None
+        with bar(progress, total, "documents") as tell:
+            pairs = counted(_pairs(documents), tell) if progress else _pairs(documents)
+            return self._store.put_many(self._name, pairs, batch)
+
+    def arrow(
+        self,
+        *,
+        schema: ArrowSchema | None = None,
+        id_column: str = "_id",
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> _native.ArrowStream:
+        """Give the documents as a stream of Arrow batches, for whatever reads those.
+
+        As `to_arrow`, but nothing is read yet, and no more than a batch at a time will be:
+        ``polars.from_arrow(notes.arrow())``, ``duckdb.from_arrow(..)``.
+        """
+        return self._store.arrow(
+            self._name,
+            schema=schema,
+            id_column=id_column,
+            prefix=prefix,
+            start=start,
+            after=after,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+        )
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give all documents, to whatever takes the Arrow C stream interface."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def to_arrow(
+        self,
+        *,
+        schema: ArrowSchema | None = None,
+        id_column: str = "_id",
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        progress: bool = False,
+    ) -> "pyarrow.Table":
+        """Give the documents as a table of pyarrow, as they are at this moment.
+
+        A column for each field that a document has; maps are structs, sets and arrays lists,
+        counters integers, times in UTC with microseconds. Where the documents differ in kind,
+        the column is their JSON, and says so in its metadata; integers and floats together are
+        floats, unless one would not be exact. A field that is not there is null.
+
+        Args:
+            schema: which columns, of which types, instead of those that the documents have. A
+                value that is no such thing is an error, not a guess.
+            id_column: what the column of ids is called; with a ``schema`` that has none of that
+                name there is none.
+            prefix: only ids that begin so; ``start``, ``after``, ``end``, ``limit`` and
+                ``reverse`` are those of `scan`.
+            start: only ids from this one on.
+            after: only ids beyond this one.
+            end: only ids before this one.
+            limit: at most so many documents.
+            reverse: from the last to the first.
+            progress: show a progress bar (needs tqdm).
+
+        """
+        stream = self.arrow(
+            schema=schema,
+            id_column=id_column,
+            prefix=prefix,
+            start=start,
+            after=after,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+        )
+        rows = len(self) if progress else 0
+        return table_of(stream, rows, progress)
+
+    def to_pandas(
+        self,
+        *,
+        schema: ArrowSchema | None = None,
+        id_column: str = "_id",
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        progress: bool = False,
+    ) -> "pandas.DataFrame":
+        """Give the documents as a DataFrame of pandas, indexed by id; see `to_arrow`."""
+        found = self.to_arrow(
+            schema=schema,
+            id_column=id_column,
+            prefix=prefix,
+            start=start,
+            after=after,
+            end=end,
+            limit=limit,
+            reverse=reverse,
+            progress=progress,
+        )
+        return frame_of(found, id_column)
 
     def update(self, other: Any = (), /, **documents: Fields) -> None:
         """Put the documents given, as `put_many` does."""
@@ -299,9 +439,20 @@ class Collection(_Documents):
             finally:
                 txn.rollback()
 
-    def conflicts(self) -> list[Conflict]:
+    def conflicts(self) -> "list[Conflict]":
         """List the conflicts in this collection."""
-        return self._store.conflicts(self._name)
+        return Conflicts(self._store.conflicts(self._name))
+
+    def _repr_html_(self) -> str:
+        found = list(self.scan(limit=MOST_ROWS))
+        names = list(dict.fromkeys(name for document in found for name in document))
+        shown = names[:MOST_COLUMNS]
+        rows = [[document.id, *(document.get(name, "") for name in shown)] for document in found]
+        count = len(self)
+        more = [f"{count - len(found):,} more documents"] if count > len(found) else []
+        more += [f"{len(names) - len(shown)} more fields"] if len(names) > len(shown) else []
+        title = f"{self._name}: {count:,} documents"
+        return table(title, ["_id", *shown], rows, ", ".join(more))
 
     def __repr__(self) -> str:
         if self._store.closed:

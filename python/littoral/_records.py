@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from littoral._html import MOST_ROWS, table
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -48,6 +50,26 @@ class Conflict:
     """The field."""
     candidates: tuple[Candidate, ...]
     """What was written, by whom and when; the first is shown, everywhere."""
+
+
+class Conflicts(list[Conflict]):
+    """Conflicts: a list that a notebook shows as a table."""
+
+    __module__ = "littoral"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [one.collection, one.id, "/".join(one.path), *_side(candidate)]
+            for one in self[:MOST_ROWS]
+            for candidate in one.candidates
+        ]
+        heads = ["collection", "document", "field", "value", "author", "time"]
+        more = f"{len(self) - MOST_ROWS:,} more" if len(self) > MOST_ROWS else ""
+        return table(f"{len(self):,} conflicts", heads, rows, more)
+
+
+def _side(candidate: Candidate) -> list[Any]:
+    return [candidate.value, candidate.author[:10], f"{candidate.time:%Y-%m-%d %H:%M:%S}"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 //! The native half of the Python package `littoral`.
 //!
 //! It translates: Python values into fields and back ([`value`]), errors into exceptions
-//! ([`error`]), calls into the store ([`store`], [`transaction`]). The classes that people
+//! ([`error`]), calls into the store ([`store`], [`transaction`]), documents into Arrow and back
+//! ([`arrow`]). The classes that people
 //! see, with their mapping protocol, are Python, in `littoral/`. Invariants: whatever can
 //! block runs detached from the interpreter; no panic leaves; no Rust thread calls Python;
 //! a forked child touches nothing of its parent's stores.
 #![forbid(unsafe_code)]
 
+mod arrow;
 mod bundle;
 mod changes;
 mod classes;
@@ -27,6 +29,8 @@ use pyo3::prelude::*;
 /// The native half of `littoral`: use the classes of the package, which are built on it.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use super::arrow::ArrowStream;
     #[pymodule_export]
     use super::bundle::bundle_inspect;
     #[pymodule_export]

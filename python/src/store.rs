@@ -8,7 +8,9 @@ use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Collections, 
 use littoral::{Fields, NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use pyo3_arrow::input::AnyRecordBatch;
 
+use crate::arrow::{self, ArrowStream};
 use crate::bundle;
 use crate::changes::{Changes, seconds_to_duration};
 use crate::error::raise;
@@ -278,6 +280,66 @@ impl Store {
         version: Option<&Bound<'_, Version>>,
     ) -> PyResult<()> {
         ops::put(self, py, collection, id, fields, version)
+    }
+
+    /// The documents of a range as a stream of Arrow batches, in the columns of `schema`, or in
+    /// those that all of them have in common. Their ids are in the column `id_column`.
+    #[pyo3(signature = (collection, *, schema=None, id_column="_id", prefix="", start=None, after=None, end=None, limit=None, reverse=false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn arrow(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        schema: Option<pyo3_arrow::PySchema>,
+        id_column: &str,
+        prefix: &str,
+        start: Option<String>,
+        after: Option<String>,
+        end: Option<String>,
+        limit: Option<usize>,
+        reverse: bool,
+    ) -> PyResult<ArrowStream> {
+        let range = ScanRange { prefix: prefix.to_owned(), start, after, end, limit, reverse };
+        let scans = self.open.run(py, |store| store.collection(collection)?.scan_twice(&range))?;
+        arrow::stream(py, &self.open, scans, schema, id_column)
+    }
+
+    /// Puts the rows of what has the Arrow C stream interface, `batch` at a time; tells `told`
+    /// after each how many there were, and gives how many there were in all.
+    #[pyo3(signature = (collection, source, *, id_column="_id", batch=1000, told=None))]
+    fn put_arrow(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        source: AnyRecordBatch,
+        id_column: &str,
+        batch: usize,
+        told: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
+        let mut incoming = arrow::Incoming::new(py, source, id_column)?;
+        let mut count = 0;
+        while let Some(rows) = detached(py, || incoming.next())? {
+            for from in (0..rows.num_rows()).step_by(batch.max(1)) {
+                let rows = rows.slice(from, batch.max(1).min(rows.num_rows() - from));
+                let mut ready = detached(py, || incoming.documents(&rows))?;
+                while !ready.is_empty() {
+                    let (mut bytes, mut most) = (0, 0);
+                    while most < ready.len() && bytes < BATCH_BYTES {
+                        bytes += ready[most].0.len() + value::size_of(&ready[most].1);
+                        most += 1;
+                    }
+                    let rest = ready.split_off(most);
+                    let put = self.put_batch(py, collection, ready)?;
+                    count += put;
+                    if let Some(told) = &told {
+                        told.call1((put,))?;
+                    }
+                    py.check_signals()?;
+                    ready = rest;
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Puts pairs of id and fields, `batch` at a time; gives how many there were.

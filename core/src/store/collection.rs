@@ -117,7 +117,14 @@ impl Collection {
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
-        Scan::new(self, range)
+        let [scan] = Scan::of_one_moment(self, range)?;
+        Ok(scan)
+    }
+
+    /// The same as two scans of one moment: for whoever has to look at all the documents before
+    /// going through them.
+    pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
+        Scan::of_one_moment(self, range)
     }
 
     /// The documents of this collection that are in conflict.
@@ -274,20 +281,29 @@ pub struct Scan {
 }
 
 impl Scan {
-    fn new(collection: &Collection, range: &ScanRange) -> Result<Scan> {
-        let store = collection.store.clone();
+    fn of_one_moment<const N: usize>(
+        collection: &Collection,
+        range: &ScanRange,
+    ) -> Result<[Scan; N]> {
+        let store = &collection.store;
         let (reverse, left) = (range.reverse, range.limit.unwrap_or(usize::MAX));
-        let documents = match store.inner.view(&collection.name)? {
-            None => None,
-            Some((number, read)) => {
-                let (start, end) = bounds(number, range);
-                match key_of(&start) <= key_of(&end) {
-                    false => None,
-                    true => Some(documents::range(&read, store.inner.origins(), start, end)?),
+        let view = store.inner.view(&collection.name)?;
+        let mut scans = [const { None }; N];
+        for scan in &mut scans {
+            let documents = match &view {
+                None => None,
+                Some((number, read)) => {
+                    let (start, end) = bounds(*number, range);
+                    match key_of(&start) <= key_of(&end) {
+                        false => None,
+                        true => Some(documents::range(read, store.inner.origins(), start, end)?),
+                    }
                 }
-            }
-        };
-        Ok(Scan { _store: store, collection: collection.name.clone(), documents, reverse, left })
+            };
+            let (_store, collection) = (store.clone(), collection.name.clone());
+            *scan = Some(Scan { _store, collection, documents, reverse, left });
+        }
+        Ok(scans.map(|scan| scan.expect("each was made")))
     }
 
     fn step(&mut self) -> Option<Result<Document>> {

@@ -1,0 +1,89 @@
+"""Collections as tables, and tables as documents: Arrow, pandas, progress bars."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
+
+from littoral._errors import Error
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from littoral._native import ArrowStream
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class ArrowSource(Protocol):
+    """A table: whatever has the Arrow C stream interface.
+
+    A DataFrame of pandas or polars, a table of pyarrow, a relation of duckdb.
+    """
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None, /) -> object:
+        """Give the stream."""
+
+
+@runtime_checkable
+class ArrowSchema(Protocol):
+    """A schema: whatever has the Arrow C schema interface, such as one of pyarrow."""
+
+    def __arrow_c_schema__(self) -> object:
+        """Give the schema."""
+
+
+def table_of(stream: "ArrowStream", rows: int, progress: bool) -> "pyarrow.Table":
+    """Read a stream to its end, a batch at a time, so that Ctrl-C is heard."""
+    pyarrow = _module("pyarrow", "to_arrow")
+    reader = pyarrow.RecordBatchReader.from_stream(stream)
+    batches = []
+    with bar(progress, rows, "documents") as tell:
+        for batch in reader:
+            batches.append(batch)
+            tell(batch.num_rows)
+    return cast("pyarrow.Table", pyarrow.Table.from_batches(batches, reader.schema))
+
+
+def frame_of(table: "pyarrow.Table", id_column: str) -> "pandas.DataFrame":
+    """Give a table as a DataFrame with the ids as its index."""
+    _module("pandas", "to_pandas")
+    frame = table.to_pandas()
+    return frame.set_index(id_column) if id_column in frame.columns else frame
+
+
+def _module(name: str, who: str) -> Any:
+    try:
+        return __import__(name)
+    except ImportError as err:
+        raise Error(f"{who} needs {name}: pip install {name}") from err
+
+
+class bar:  # noqa: N801 - used like a function
+    """A progress bar for a block, if it is wanted and tqdm is installed.
+
+    Gives what to call with how many more are done.
+    """
+
+    def __init__(self, wanted: bool, total: int | None, unit: str) -> None:
+        """Open nothing yet."""
+        self._wanted, self._total, self._unit = wanted, total, unit
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[int], object]:
+        if self._wanted:
+            tqdm = _module("tqdm.auto", "progress").auto.tqdm
+            self._bar = tqdm(total=self._total, unit=f" {self._unit}", unit_scale=True)
+            return cast("Callable[[int], object]", self._bar.update)
+        return lambda _: None
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def counted(items: Iterable[T], tell: Callable[[int], object]) -> Iterator[T]:
+    """Give the items, and tell of each."""
+    for item in items:
+        yield item
+        tell(1)

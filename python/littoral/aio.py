@@ -1,0 +1,580 @@
+"""The same store for asyncio: what waits is awaited.
+
+>>> import asyncio, tempfile
+>>> from littoral import aio
+>>> async def main():
+...     async with await aio.open(tempfile.mkdtemp()) as store:
+...         notes = store["notes"]
+...         await notes.put("n1", {"title": "Tide table"})
+...         async with store.write() as tx:
+...             await tx["notes"].merge("n1", {"done": True})
+...         return await notes.get("n1")
+>>> asyncio.run(main())
+Document({'done': True, 'title': 'Tide table'})
+
+Calls run in threads of the store's own, so that the event loop goes on meanwhile. One that is
+cancelled while it runs is not undone: a write that has begun is finished.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+import littoral
+from littoral._collection import Fields, Path
+from littoral._document import Document, Version
+from littoral._errors import ClosedError, NestedWriteError
+from littoral._frames import ArrowSource
+from littoral._records import Change, Conflict, LinkStatus, Stats
+from littoral._store import Ticket
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = [
+    "Changes",
+    "Collection",
+    "Link",
+    "Store",
+    "Transaction",
+    "TransactionCollection",
+    "join",
+    "open",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Calls of one store that may wait at a time.
+_THREADS = 32
+# For how long a follower of changes waits in its thread before it looks whether it is over.
+_SLICE = 0.2
+
+# The transactions that the present task has open.
+_open: ContextVar[tuple["Transaction", ...]] = ContextVar("littoral_open", default=())
+
+
+async def open(
+    path: str | os.PathLike[str],
+    *,
+    create: bool = True,
+    network: str | None = None,
+    cache_bytes: int | None = None,
+    passphrase: str | None = None,
+) -> "Store":
+    """Open the store in the directory at ``path``, or make a new one; see `littoral.open`."""
+    opened = await asyncio.to_thread(
+        littoral.open,
+        path,
+        create=create,
+        network=network,
+        cache_bytes=cache_bytes,
+        passphrase=passphrase,
+    )
+    return Store(opened)
+
+
+async def join(
+    path: str | os.PathLike[str],
+    ticket: str | Ticket,
+    *,
+    name: str | None = None,
+    timeout: float = 30.0,
+    cache_bytes: int | None = None,
+    passphrase: str | None = None,
+) -> "Store":
+    """Join with a ticket, and give the store; see `littoral.join`."""
+    joined = await asyncio.to_thread(
+        littoral.join,
+        path,
+        ticket,
+        name=name,
+        timeout=timeout,
+        cache_bytes=cache_bytes,
+        passphrase=passphrase,
+    )
+    return Store(joined)
+
+
+class _Threads:
+    """Where calls run, and what they run on."""
+
+    def __init__(self, workers: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
+
+    def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        try:
+            return self._pool.submit(call, *args, **kwargs)
+        except RuntimeError:
+            raise ClosedError("the store is closed; open it again") from None
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+
+    def end(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
+class Store:
+    """An open store: ``store["notes"]`` is the collection of that name.
+
+    Any number of tasks may use it, of one event loop or of several. `sync` is the same store
+    without asyncio, for all that is not here.
+    """
+
+    __slots__ = ("_store", "_threads")
+
+    def __init__(self, store: littoral.Store) -> None:
+        """Over a store that is open; closing one closes the other."""
+        self._store = store
+        self._threads = _Threads(_THREADS, "littoral")
+
+    @property
+    def sync(self) -> littoral.Store:
+        """The same store without asyncio. Its calls block."""
+        return self._store
+
+    @property
+    def id(self) -> str:
+        """This node's public key, which peers know it by."""
+        return self._store.id
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._store.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed."""
+        return self._store.closed
+
+    async def close(self) -> None:
+        """Write everything out, end all links and the use of the store. Twice is harmless."""
+        await asyncio.to_thread(self._store.close)
+        self._threads.end()
+
+    async def __aenter__(self) -> "Store":
+        if self.closed:
+            raise ClosedError("the store is closed; open it again")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def collections(self) -> list[str]:
+        """List the names of the collections, in order."""
+        return await self._threads.run(self._store.collections)
+
+    def collection(self, name: str) -> "Collection":
+        """Give the collection with this name; it begins with its first write."""
+        return Collection(self, self._store[name])
+
+    def __getitem__(self, name: str) -> "Collection":
+        return self.collection(name)
+
+    def write(self, *, timeout: float = 30.0) -> "Transaction":
+        """Give a transaction to use with ``async with``: all of the block, or nothing.
+
+        Other local writes wait until it ends, this one for another at most ``timeout`` seconds.
+        Sync does not wait for it.
+        """
+        return Transaction(self, timeout)
+
+    def changes(self, since: int | None = None) -> "Changes":
+        """Follow what changes, with ``async for``; see `littoral.Store.changes`."""
+        return Changes(self._store.changes(since))
+
+    async def conflicts(self) -> list[Conflict]:
+        """List all fields that replicas wrote without having seen each other's writes."""
+        return await self._threads.run(self._store.conflicts)
+
+    async def flush(self) -> None:
+        """Make everything written so far durable."""
+        await self._threads.run(self._store.flush)
+
+    async def stats(self) -> Stats:
+        """Give figures for operators."""
+        return await self._threads.run(self._store.stats)
+
+    async def listen(self, address: str = "0.0.0.0:0") -> str:
+        """Accept links of trusted peers; give ``host:port#KEY``, which peers connect to."""
+        return await self._threads.run(self._store.listen, address)
+
+    async def connect(self, address: str) -> "Link":
+        """Keep up a link to the peer at ``host:port#KEY``, and trust it. Returns at once."""
+        return Link(self, await self._threads.run(self._store.connect, address))
+
+    async def connect_known(self) -> list["Link"]:
+        """Keep up a link to each peer whose address is known."""
+        found = await self._threads.run(self._store.connect_known)
+        return [Link(self, link) for link in found]
+
+    async def trust(self, key: str) -> None:
+        """Trust a peer from now on: its links are accepted."""
+        await self._threads.run(self._store.trust, key)
+
+    async def invite(
+        self,
+        rights: str | Mapping[str, str] = "write",
+        *,
+        expires: float | timedelta = 3600.0,
+        uses: int = 1,
+        name: str = "",
+        addresses: Iterable[str] = (),
+    ) -> Ticket:
+        """Make a ticket: whoever has its text can join with it; see `littoral.Store.invite`."""
+        return await self._threads.run(
+            self._store.invite, rights, expires=expires, uses=uses, name=name, addresses=addresses
+        )
+
+    async def links(self) -> list[LinkStatus]:
+        """List how all links stand, also those that peers made."""
+        return await self._threads.run(self._store.links)
+
+    async def wait_synced(self, timeout: float = 30.0) -> None:
+        """Wait until this store and its connected peers hold the same.
+
+        `TimeoutError` after ``timeout`` seconds.
+        """
+        await self._threads.run(self._store.wait_synced, timeout)
+
+    def __repr__(self) -> str:
+        return f"<littoral.aio.Store {self.path!r}{', closed' if self.closed else ''}>"
+
+
+class _Verbs:
+    """What a collection of a store and one inside a transaction have in common."""
+
+    __slots__ = ("_documents", "_threads")
+    _documents: "littoral.Collection | littoral.TransactionCollection"
+    _threads: _Threads
+
+    async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._threads.run(call, *args, **kwargs)
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        return self._documents.name
+
+    @overload
+    async def get(self, id: str) -> Document | None: ...
+    @overload
+    async def get(self, id: str, default: T) -> Document | T: ...
+    async def get(self, id: str, default: Any = None) -> Any:
+        """Give the document, or ``default`` if there is none."""
+        return await self._threads.run(self._documents.get, id, default)
+
+    async def get_field(self, id: str, path: Path, default: Any = None) -> Any:
+        """Give one field of a document, or ``default`` if there is no such one."""
+        return await self._threads.run(self._documents.get_field, id, path, default)
+
+    async def has(self, id: str, path: Path, element: Any) -> bool:
+        """Tell whether the set at ``path`` has ``element``."""
+        return await self._threads.run(self._documents.has, id, path, element)
+
+    async def contains(self, id: str) -> bool:
+        """Tell whether there is a document with this id."""
+        return await self._threads.run(self._documents.__contains__, id)
+
+    async def count(self) -> int:
+        """Tell how many documents there are."""
+        return await self._threads.run(self._documents.__len__)
+
+    async def put(self, id: str, fields: Fields, *, version: Version | None = None) -> None:
+        """Replace a document; see `littoral.Collection.put`."""
+        await self._write(self._documents.put, id, fields, version=version)
+
+    async def merge(self, id: str, fields: Fields) -> None:
+        """Write the fields given, map by map, and leave the others alone."""
+        await self._write(self._documents.merge, id, fields)
+
+    async def delete(self, id: str, *, version: Version | None = None) -> bool:
+        """Delete a document; give whether it was there."""
+        return await self._write(self._documents.delete, id, version=version)
+
+    async def set(self, id: str, path: Path, value: Any) -> None:
+        """Write one field; maps on the way to it are created."""
+        await self._write(self._documents.set, id, path, value)
+
+    async def unset(self, id: str, path: Path) -> bool:
+        """Remove one field; give whether it was there."""
+        return await self._write(self._documents.unset, id, path)
+
+    async def add(self, id: str, path: Path, element: Any) -> None:
+        """Add an element to a set, which is created if nothing is there."""
+        await self._write(self._documents.add, id, path, element)
+
+    async def remove(self, id: str, path: Path, element: Any) -> bool:
+        """Remove an element from a set; give whether it was there."""
+        return await self._write(self._documents.remove, id, path, element)
+
+    async def increment(self, id: str, path: Path, by: int = 1) -> None:
+        """Add to a counter, which is created if nothing is there."""
+        await self._write(self._documents.increment, id, path, by)
+
+    async def resolve(self, id: str, path: Path, choice: Any) -> None:
+        """Settle the conflict at ``path`` for ``choice``: a `Candidate` of it, or a value."""
+        await self._write(self._documents.resolve, id, path, choice)
+
+
+class Collection(_Verbs):
+    """A collection of a store. Each write is a transaction of its own, durable when it is done."""
+
+    __slots__ = ("_collection", "_store")
+
+    def __init__(self, store: Store, collection: littoral.Collection) -> None:
+        """Use ``store[name]`` instead."""
+        self._store = store
+        self._threads = store._threads
+        self._documents = self._collection = collection
+
+    async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if any(txn._over is self._store for txn in _open.get()):
+            raise NestedWriteError(
+                "this task has a transaction open, and would wait for itself: write through that "
+                "transaction (await tx['notes'].put(...)), or end it first"
+            )
+        return await self._threads.run(call, *args, **kwargs)
+
+    def scan(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> AsyncIterator[Document]:
+        """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
+
+        def some() -> list[Document]:
+            return [document for document, _ in zip(found, range(128), strict=False)]
+
+        async def all() -> AsyncIterator[Document]:
+            while page := await self._threads.run(some):
+                for document in page:
+                    yield document
+
+        found = self._collection.scan(
+            prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
+        )
+        return all()
+
+    def __aiter__(self) -> AsyncIterator[Document]:
+        return self.scan()
+
+    def edit(self, id: str, *, timeout: float = 30.0) -> AbstractAsyncContextManager[Document]:
+        """Read, change and put a document in one; one that is not there starts empty.
+
+        async with notes.edit("n1") as note:
+            note["title"] = "High tide"
+        """
+        return self._edit(id, timeout)
+
+    @asynccontextmanager
+    async def _edit(self, id: str, timeout: float) -> AsyncIterator[Document]:
+        async with self._store.write(timeout=timeout) as tx:
+            documents = tx[self.name]
+            document = await documents.get(id)
+            if document is None:
+                document = Document()
+            yield document
+            await documents.put(id, document)
+
+    async def put_many(
+        self,
+        documents: "Mapping[str, Fields] | Iterable[tuple[str, Fields]] | ArrowSource",
+        *,
+        batch: int = 1000,
+        id_column: str = "_id",
+    ) -> int:
+        """Put documents, ``batch`` to a transaction; see `littoral.Collection.put_many`."""
+        return await self._write(
+            self._collection.put_many, documents, batch=batch, id_column=id_column
+        )
+
+    async def conflicts(self) -> list[Conflict]:
+        """List the conflicts in this collection."""
+        return await self._threads.run(self._collection.conflicts)
+
+    async def to_arrow(self, **how: Any) -> "pyarrow.Table":
+        """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
+        return await self._threads.run(self._collection.to_arrow, **how)
+
+    def __repr__(self) -> str:
+        return f"<littoral.aio.Collection {self.name!r}>"
+
+
+class TransactionCollection(_Verbs):
+    """A collection inside a transaction: reads see what the transaction wrote."""
+
+    __slots__ = ()
+
+    def __init__(self, threads: _Threads, documents: littoral.TransactionCollection) -> None:
+        """Use ``tx[name]`` instead."""
+        self._threads = threads
+        self._documents = documents
+
+    def __repr__(self) -> str:
+        return f"<littoral.aio.TransactionCollection {self.name!r}>"
+
+
+class Transaction:
+    """A local write over any number of collections: all of it happens, or nothing.
+
+    Begins with its ``async with`` block; an exception in it, being cancelled too, rolls back.
+    """
+
+    __slots__ = ("_over", "_threads", "_timeout", "_token", "_txn")
+
+    def __init__(self, store: Store, timeout: float) -> None:
+        """Use `Store.write` instead."""
+        self._over = store
+        self._timeout = timeout
+        # A thread of its own: a transaction belongs to the thread that began it.
+        self._threads = _Threads(1, "littoral-write")
+        self._txn = store.sync.write(timeout=timeout)
+
+    async def __aenter__(self) -> "Transaction":
+        if any(txn._over is self._over for txn in _open.get()):
+            raise NestedWriteError("this task has a transaction of this store open already")
+        begun = self._threads.submit(self._txn.__enter__)
+        try:
+            await asyncio.shield(asyncio.wrap_future(begun))
+        except BaseException:
+            # Cancelled while it waited: if it still begins, it ends at once.
+            self._threads.submit(_give_up, begun, self._txn)
+            self._threads.end()
+            raise
+        self._token = _open.set((*_open.get(), self))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _open.reset(self._token)
+        ended = self._threads.submit(self._txn.__exit__, kind, value, traceback)
+        self._threads.end()
+        await asyncio.shield(asyncio.wrap_future(ended))
+
+    def collection(self, name: str) -> TransactionCollection:
+        """Give the collection with this name, as this transaction leaves it."""
+        return TransactionCollection(self._threads, self._txn[name])
+
+    def __getitem__(self, name: str) -> TransactionCollection:
+        return self.collection(name)
+
+    async def rollback(self) -> None:
+        """Give up everything that was written; what is left of the block can't write."""
+        await self._threads.run(self._txn.rollback)
+
+    def __repr__(self) -> str:
+        return repr(self._txn).replace("littoral.", "littoral.aio.")
+
+
+def _give_up(begun: "Future[Any]", txn: littoral.Transaction) -> None:
+    if begun.exception() is None:
+        txn.rollback()
+
+
+class Changes:
+    """What changes from a position on, with ``async for``. None is lost if a wait is cancelled."""
+
+    __slots__ = ("_changes", "_closed", "_pending", "_position", "_threads")
+
+    def __init__(self, changes: littoral.Changes) -> None:
+        """Use `Store.changes` instead."""
+        self._changes = changes
+        self._position = changes.position
+        self._threads = _Threads(1, "littoral-changes")
+        self._pending: Future[Change | None] | None = None
+        self._closed = False
+
+    @property
+    def position(self) -> int:
+        """Where to resume: after the last change that was given."""
+        return self._position
+
+    def __aiter__(self) -> "Changes":
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._closed:
+            if self._pending is None:
+                self._pending = self._threads.submit(self._changes.next, _SLICE)
+            try:
+                found = await asyncio.shield(asyncio.wrap_future(self._pending))
+            except ClosedError:
+                self.close()
+                break
+            self._pending = None
+            if found is not None:
+                self._position = found.position
+                return found
+        raise StopAsyncIteration
+
+    async def next(self, timeout: float | None = None) -> Change | None:
+        """Give the next change; ``None`` if there is none within ``timeout`` seconds.
+
+        None without a ``timeout`` is the end: the store is closed.
+        """
+        try:
+            return await asyncio.wait_for(self.__anext__(), timeout)
+        except (TimeoutError, asyncio.TimeoutError, StopAsyncIteration):
+            return None
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._closed = True
+        self._threads.end()
+
+    def __del__(self) -> None:
+        self._threads.end()
+
+
+class Link:
+    """A link that a store keeps up, from `Store.connect`. Dropping it leaves it as it is."""
+
+    __slots__ = ("_link", "_threads")
+
+    def __init__(self, store: Store, link: littoral.Link) -> None:
+        """Use `Store.connect` instead."""
+        self._threads = store._threads
+        self._link = link
+
+    @property
+    def peer(self) -> str:
+        """The key of the node at the other end."""
+        return self._link.peer
+
+    async def status(self) -> LinkStatus:
+        """Tell how it stands."""
+        return await self._threads.run(self._link.status)
+
+    async def wait_synced(self, timeout: float = 30.0) -> None:
+        """Wait until this peer and we hold the same; see `Store.wait_synced`."""
+        await self._threads.run(self._link.wait_synced, timeout)
+
+    async def close(self) -> None:
+        """Close it for good. What was not yet sent is sent by the next link."""
+        await self._threads.run(self._link.close)
+
+    def __repr__(self) -> str:
+        return repr(self._link).replace("littoral.", "littoral.aio.")
