@@ -120,6 +120,36 @@ fn what_builds_on_one_side_is_not_applied_over_the_other() {
     halted_and_healed(&b.store, &c.store);
 }
 
+/// One side has the settling and nothing after the fork, the other what came after the fork and not
+/// the settling: neither lets go of the counter row before it joins the other.
+#[test]
+fn a_counter_that_is_settled_by_a_join_past_a_fork_goes_as_it_would_by_a_stream() {
+    let (a, b, d) = (Replica::new(0), Replica::new(1), Replica::new(4));
+    let c = Replica::small(2, SHORT);
+    a.notes().increment("n", "hits", 10).unwrap();
+    a.notes().set("n", "x", "common").unwrap();
+    pull(&b, &a);
+    b.notes().unset("n", "hits").unwrap();
+    let clone = clone_of(&a);
+    a.notes().set("n", "of_a", 1i64).unwrap();
+    clone.notes().set("n", "of_clone", 1i64).unwrap();
+    pull(&c, &a);
+    pull(&d, &clone);
+    assert_eq!(sync(&c.store, &d.store), [vec![], vec![]]);
+    prune(&c.store);
+    let mut link = Link::new(&b.store, &c.store);
+    link.settle();
+    let joined =
+        |event: &Event| matches!(event, Event::Joined { collection } if collection == NOTES);
+    assert!(link.events(0).iter().any(joined), "B is behind what C's log holds");
+    drop(link);
+    assert_same(&[&b, &c]);
+    assert_eq!(sync(&b.store, &d.store), [vec![], vec![]]);
+    assert_same(&[&b, &c, &d]);
+    assert_same(&[&b.after_power_cut(None), &c]);
+    b.store.check_rows().unwrap();
+}
+
 /// Nobody needs what both share to tell the sides apart.
 #[test]
 fn a_fork_right_after_what_the_log_no_longer_holds_is_named() {

@@ -96,7 +96,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
         self.advance(collection, number, txn, signed, position)?;
         match translated {
-            Some(_) => self.drop_ended(collection, number),
+            Some(_) => self.drop_ended(collection),
             None => Ok(()),
         }
     }
@@ -463,14 +463,20 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// Settled counter rows of an origin that ends at a fork go as soon as all of it is here and
     /// something after the fork: nobody adds to them again. That a fork is known of is not
     /// enough: another replica with the same vector may not know, and the cells are the same.
-    pub(super) fn drop_ended(&mut self, collection: &str, number: u32) -> Result<()> {
+    /// To be called whenever the vector has moved, also by a join: one side may have had what
+    /// settles a row, and the other what comes after the fork.
+    pub(super) fn drop_ended(&mut self, collection: &str) -> Result<()> {
         let branches = self.head(collection).branches.clone();
+        if branches.is_empty() {
+            return Ok(());
+        }
+        let number = self.heads_collection(collection);
         let ended = branches.iter().map(|branch| branch.parent).collect::<BTreeSet<Origin>>();
         for origin in ended {
             let newest = self.vector_row(collection, &origin).map_or(0, |row| row.seq);
             let Some(origin_number) = self.heads_number(&origin) else { continue };
-            let begun =
-                branches.children(&origin).any(|(c, _)| self.vector_row(collection, c).is_some());
+            let mut after = branches.children(&origin).map(|(name, _)| name);
+            let begun = after.any(|name| self.has_begun(collection, &branches, name));
             if branches.cut(&origin) != Some(newest) || !begun {
                 continue;
             }
@@ -486,6 +492,13 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             }
         }
         Ok(())
+    }
+
+    /// Whether something of a branch is here, or of one that has parted from it: one that parts at
+    /// once has nothing of its own.
+    fn has_begun(&self, collection: &str, branches: &Branches, name: &Origin) -> bool {
+        self.vector_row(collection, name).is_some_and(|row| row.seq > 0)
+            || branches.children(name).any(|(child, _)| self.has_begun(collection, branches, child))
     }
 
     /// The counter rows of an origin that are listed as settled, by document.

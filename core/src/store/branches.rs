@@ -460,7 +460,7 @@ impl Inner {
             waist.take_incarnation(collection, incarnation)?;
         }
         waist.set_branches(collection, branches);
-        waist.drop_ended(collection, number)?;
+        waist.drop_ended(collection)?;
         drop_staging(&mut waist.tables.joins, &mut waist.tables.staged, collection)?;
         let changes = waist.finish(before.applied, None)?;
         drop(before);

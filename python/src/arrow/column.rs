@@ -105,9 +105,9 @@ impl Column {
                 false => Column::Text(StringBuilder::new()),
             },
             DataType::Binary => Column::Bytes(BinaryBuilder::new()),
-            DataType::Timestamp(..) => Column::Time(
-                TimestampMicrosecondBuilder::new().with_data_type(shape::time_type()),
-            ),
+            DataType::Timestamp(..) => {
+                Column::Time(TimestampMicrosecondBuilder::new().with_data_type(shape::time_type()))
+            }
             DataType::List(item) => Column::List {
                 field: item.clone(),
                 ends: vec![0],

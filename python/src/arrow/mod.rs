@@ -16,9 +16,9 @@ use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields as ArrowFie
 use littoral::{Document, Error, ErrorKind, Scan};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
+use pyo3_arrow::PySchema;
 use pyo3_arrow::ffi::{ArrayIterator, ArrayReader, to_schema_pycapsule, to_stream_pycapsule};
 use pyo3_arrow::input::AnyRecordBatch;
-use pyo3_arrow::PySchema;
 
 use crate::error::exception;
 use crate::open_store::{OpenStore, Owned, detached, lock};
@@ -225,7 +225,11 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(py: Python<'_>, source: AnyRecordBatch, id_column: &str) -> PyResult<Incoming> {
+    pub(crate) fn new(
+        py: Python<'_>,
+        source: AnyRecordBatch,
+        id_column: &str,
+    ) -> PyResult<Incoming> {
         let batches = source.into_reader()?;
         let plan = Plan::new(&batches.schema(), id_column)
             .map_err(|what| exception(py, "InvalidInputError", &what))?;
@@ -236,7 +240,8 @@ impl Incoming {
     /// handed out `most` rows at a time by whoever calls.
     pub(crate) fn next(&mut self) -> littoral::Result<Option<RecordBatch>> {
         let batch = self.batches.get_mut().and_then(Iterator::next).transpose();
-        batch.map_err(|err| Error::new(ErrorKind::InvalidInput, format!("the source failed: {err}")))
+        batch
+            .map_err(|err| Error::new(ErrorKind::InvalidInput, format!("the source failed: {err}")))
     }
 
     /// What rows of a batch say.

@@ -107,7 +107,8 @@ fn field_at(field: &ArrowField, column: &ArrayRef, row: usize) -> Result<Option<
     Ok(Some(match (field.data_type(), was(field)) {
         (DataType::Utf8, Some(JSON)) => {
             let text = column.as_string::<i32>().value(row);
-            littoral::value::parse_field(text.as_bytes(), &Path::root()).map_err(|err| format!("is no JSON: {err}"))?
+            littoral::value::parse_field(text.as_bytes(), &Path::root())
+                .map_err(|err| format!("is no JSON: {err}"))?
         }
         (DataType::Int64, Some(COUNTER)) => {
             Field::Counter(column.as_primitive::<Int64Type>().value(row))
@@ -116,7 +117,10 @@ fn field_at(field: &ArrowField, column: &ArrayRef, row: usize) -> Result<Option<
             let mut elements = BTreeSet::new();
             for element in values_of(item, &column.as_list::<i32>().value(row))? {
                 if !element.is_scalar() {
-                    return Err(format!("is a set, which can't hold a value of kind {}", element.kind()));
+                    return Err(format!(
+                        "is a set, which can't hold a value of kind {}",
+                        element.kind()
+                    ));
                 }
                 elements.insert(element);
             }
@@ -155,8 +159,11 @@ fn value_at(field: &ArrowField, column: &ArrayRef, row: usize) -> Result<Value, 
             number => return Err(format!("is {number}, which can't be stored; make it null")),
         },
         DataType::Utf8 => match was(field) {
-            Some(JSON) => littoral::value::parse_value(column.as_string::<i32>().value(row).as_bytes(), &Path::root())
-                .map_err(|err| format!("is no JSON: {err}"))?,
+            Some(JSON) => littoral::value::parse_value(
+                column.as_string::<i32>().value(row).as_bytes(),
+                &Path::root(),
+            )
+            .map_err(|err| format!("is no JSON: {err}"))?,
             _ => Value::Text(column.as_string::<i32>().value(row).to_owned()),
         },
         DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_owned()),

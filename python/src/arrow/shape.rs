@@ -196,7 +196,11 @@ impl Shape {
             Shape::Time => time_type(),
             Shape::List { items, .. } => DataType::List(Arc::new(items.column("item"))),
             Shape::Map(names) => DataType::Struct(
-                names.iter().map(|(name, shape)| Arc::new(shape.column(name))).collect::<Vec<_>>().into(),
+                names
+                    .iter()
+                    .map(|(name, shape)| Arc::new(shape.column(name)))
+                    .collect::<Vec<_>>()
+                    .into(),
             ),
         }
     }

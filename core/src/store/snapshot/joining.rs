@@ -107,6 +107,7 @@ impl Inner {
         let end = committer.append_barrier(last).map_err(|err| self.poison(&err))?;
         let Pass { mut waist, newest, .. } = pass;
         waist.join_vector(collection, view)?;
+        waist.drop_ended(collection)?;
         drop_staging(&mut waist.tables.joins, &mut waist.tables.staged, collection)?;
         Ok(Some((waist.finish(end, committer.log().batch())?, newest)))
     }
