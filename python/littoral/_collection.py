@@ -439,7 +439,7 @@ class Collection(_Documents):
             finally:
                 txn.rollback()
 
-    def conflicts(self) -> "list[Conflict]":
+    def conflicts(self) -> list[Conflict]:
         """List the conflicts in this collection."""
         return Conflicts(self._store.conflicts(self._name))
 

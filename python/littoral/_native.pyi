@@ -1,15 +1,17 @@
 """The native half of `littoral`: use the classes of the package, which are built on it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
 
 from littoral._document import Document
+from littoral._frames import ArrowSchema, ArrowSource
 from littoral._records import Change, Conflict
 
 __all__ = [
+    "ArrowStream",
     "Changes",
     "Link",
     "Scan",
@@ -90,6 +92,17 @@ class Ticket:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Ticket], tuple[str]]: ...
+
+@final
+class ArrowStream:
+    """Documents as a stream of Arrow batches.
+
+    For `pyarrow.table(..)`, `polars.from_arrow(..)` and whatever else takes the Arrow C stream
+    interface. It can be read once.
+    """
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
 
 @final
 class Scan:
@@ -288,6 +301,39 @@ class Store:
         self, collection: str, id: str, fields: dict[str, Any], version: Version | None = None
     ) -> None:
         """Replaces a document."""
+
+    def arrow(
+        self,
+        collection: str,
+        *,
+        schema: ArrowSchema | None = None,
+        id_column: str = "_id",
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> ArrowStream:
+        """The documents of a range as a stream of Arrow batches.
+
+        In the columns of `schema`, or in those that all of them have in common. Their ids are in
+        the column `id_column`.
+        """
+
+    def put_arrow(
+        self,
+        collection: str,
+        source: ArrowSource,
+        *,
+        id_column: str = "_id",
+        batch: int = 1000,
+        told: Callable[[int], object] | None = None,
+    ) -> int:
+        """Puts the rows of what has the Arrow C stream interface, `batch` at a time.
+
+        Tells `told` after each how many there were, and gives how many there were in all.
+        """
 
     def put_many(self, collection: str, pairs: Iterable[tuple[str, Any]], batch: int) -> int:
         """Puts pairs of id and fields, `batch` at a time; gives how many there were."""

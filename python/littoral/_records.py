@@ -283,6 +283,40 @@ class LinkStatus:
     """How far each collection is on the present connection."""
 
 
+class Links(list[LinkStatus]):
+    """How links stand: a list that a notebook shows as a table."""
+
+    __module__ = "littoral"
+
+    def _repr_html_(self) -> str:
+        heads = [
+            "peer",
+            "address",
+            "direction",
+            "state",
+            "synced",
+            "round trip",
+            "in",
+            "out",
+            "why",
+        ]
+        rows = [
+            [
+                one.peer[:10],
+                one.address,
+                one.direction,
+                one.state,
+                "yes" if one.synced else "no",
+                "" if one.rtt_ms is None else f"{one.rtt_ms:.1f} ms",
+                f"{one.received_bytes:,}",
+                f"{one.sent_bytes:,}",
+                one.reason or "",
+            ]
+            for one in self
+        ]
+        return table(f"{len(self):,} links", heads, rows)
+
+
 class BundleAuthor(NamedTuple):
     """The transactions of one author in a bundle."""
 

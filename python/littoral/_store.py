@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from html import escape
 from types import TracebackType
 from typing import Any
 
@@ -12,18 +13,21 @@ from littoral import _native
 from littoral._bundle import bundle_of
 from littoral._collection import Collection, Path, TransactionCollection
 from littoral._errors import ClosedError, InvalidInputError
+from littoral._html import table
 from littoral._native import Changes, Ticket
 from littoral._records import (
     Applied,
     Bundle,
     CollectionStats,
     Conflict,
+    Conflicts,
     Digests,
     Finding,
     Invite,
     InviteUse,
     Joins,
     LinkProgress,
+    Links,
     LinkStatus,
     Member,
     Stats,
@@ -205,7 +209,7 @@ class Store:
 
     def conflicts(self) -> list[Conflict]:
         """List all fields that replicas wrote without having seen each other's writes."""
-        return self._store.conflicts()
+        return Conflicts(self._store.conflicts())
 
     def resolve(self, collection: str, id: str, path: Path, choice: Any) -> None:
         """Settle the conflict at ``path`` for ``choice``: a `Candidate` of it, or a value."""
@@ -505,7 +509,7 @@ class Store:
 
     def links(self) -> list[LinkStatus]:
         """List how all links stand, also those that peers made."""
-        return [_link_status(one) for one in self._store.links()]
+        return Links(_link_status(one) for one in self._store.links())
 
     def wait_synced(self, timeout: float = 30.0) -> None:
         """Wait until this store and its connected peers hold the same.
@@ -514,6 +518,18 @@ class Store:
         here. `TimeoutError` after ``timeout`` seconds.
         """
         self._store.wait_synced(timeout)
+
+    def _repr_html_(self) -> str:
+        if self.closed:
+            return f"<p>{escape(repr(self))}</p>"
+        stats = self.stats()
+        rows = [
+            [name, f"{one.documents:,}", f"{one.conflicts:,}", f"{one.log_bytes:,}"]
+            for name, one in stats.collections.items()
+        ]
+        more = f"node {self.id}; state {stats.state_bytes:,} bytes, log {stats.log_bytes:,} bytes"
+        heads = ["collection", "documents", "in conflict", "bytes in the log"]
+        return table(f"Store {self.path}", heads, rows, more)
 
     def __repr__(self) -> str:
         if self.closed:

@@ -56,8 +56,11 @@ _THREADS = 32
 # For how long a follower of changes waits in its thread before it looks whether it is over.
 _SLICE = 0.2
 
-# The transactions that the present task has open.
-_open: ContextVar[tuple["Transaction", ...]] = ContextVar("littoral_open", default=())
+# The transactions that are open, with the tasks that have them: a task inherits this from the one
+# that made it, but may wait for its transaction.
+_open: ContextVar[tuple[tuple["Transaction", object], ...]] = ContextVar(
+    "littoral_open", default=()
+)
 
 
 async def open(
@@ -342,7 +345,7 @@ class Collection(_Verbs):
         self._documents = self._collection = collection
 
     async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if any(txn._over is self._store for txn in _open.get()):
+        if _has_open(self._store):
             raise NestedWriteError(
                 "this task has a transaction open, and would wait for itself: write through that "
                 "transaction (await tx['notes'].put(...)), or end it first"
@@ -450,7 +453,7 @@ class Transaction:
         self._txn = store.sync.write(timeout=timeout)
 
     async def __aenter__(self) -> "Transaction":
-        if any(txn._over is self._over for txn in _open.get()):
+        if _has_open(self._over):
             raise NestedWriteError("this task has a transaction of this store open already")
         begun = self._threads.submit(self._txn.__enter__)
         try:
@@ -460,7 +463,7 @@ class Transaction:
             self._threads.submit(_give_up, begun, self._txn)
             self._threads.end()
             raise
-        self._token = _open.set((*_open.get(), self))
+        self._token = _open.set((*_open.get(), (self, asyncio.current_task())))
         return self
 
     async def __aexit__(
@@ -487,6 +490,11 @@ class Transaction:
 
     def __repr__(self) -> str:
         return repr(self._txn).replace("littoral.", "littoral.aio.")
+
+
+def _has_open(store: Store) -> bool:
+    task = asyncio.current_task()
+    return any(txn._over is store and whose is task for txn, whose in _open.get())
 
 
 def _give_up(begun: "Future[Any]", txn: littoral.Transaction) -> None:

@@ -15,7 +15,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field as ArrowField, Schema, TimeUnit};
 use littoral::{Field, Fields, Path, Value};
 
-use super::shape::{COUNTER, JSON, SET, plain_field, was};
+use super::shape::{COUNTER, JSON, SET, plain, plain_field, was};
 
 /// How rows become documents: the column of ids and the plain types of the others.
 pub(super) struct Plan {
@@ -34,6 +34,10 @@ impl Plan {
                 names.join(", ")
             )
         })?;
+        let of_ids = schema.field(id).data_type();
+        if plain(of_ids) != Ok(DataType::Utf8) {
+            return Err(format!("the column '{id_column}' holds {of_ids}, and ids are text"));
+        }
         let mut columns = Vec::new();
         for (at, field) in schema.fields().iter().enumerate().filter(|(at, _)| *at != id) {
             if schema.fields()[..at].iter().any(|before| before.name() == field.name()) {
@@ -50,10 +54,7 @@ impl Plan {
     /// The documents of a batch.
     pub(super) fn documents(&self, batch: &RecordBatch) -> Result<Vec<(String, Fields)>, String> {
         let failed = |err: arrow_schema::ArrowError| err.to_string();
-        let ids = batch.column(self.id);
-        let ids = arrow_cast::cast(ids, &DataType::Utf8).map_err(|_| {
-            format!("the column of ids holds {}, and ids are text", ids.data_type())
-        })?;
+        let ids = arrow_cast::cast(batch.column(self.id), &DataType::Utf8).map_err(failed)?;
         let ids = ids.as_string::<i32>();
         let mut columns = Vec::new();
         for (at, field) in &self.columns {
