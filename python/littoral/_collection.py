@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from littoral import _native
 from littoral._document import Document, Version
 from littoral._errors import FieldTypeError, InvalidInputError, NotFoundError
-from littoral._frames import ArrowSchema, ArrowSource, bar, counted, frame_of, table_of
+from littoral._frames import ArrowSchema, ArrowSource, bar, counted, frame_of, length_of, table_of
 from littoral._html import MOST_COLUMNS, MOST_ROWS, table
 from littoral._records import Conflict, Conflicts
 
 if TYPE_CHECKING:
-    import pandas
-    import pyarrow
+    import pandas as _pandas
+    import pyarrow as _pyarrow
 
 T = TypeVar("T")
 Path: TypeAlias = str | tuple[str, ...] | list[str]
@@ -265,13 +265,11 @@ class Collection(_Documents):
 
         """
         if isinstance(documents, ArrowSource) and not isinstance(documents, Mapping):
-            total = len(documents) if hasattr(documents, "__len__") else None
-            with bar(progress, total, "documents") as tell:
+            with bar(progress, length_of(documents), "documents") as tell:
                 return self._store.put_arrow(
                     self._name, documents, id_column=id_column, batch=batch, told=tell
                 )
-        total = len(documents) if hasattr(documents, "__len__") else None
-        with bar(progress, total, "documents") as tell:
+        with bar(progress, length_of(documents), "documents") as tell:
             pairs = counted(_pairs(documents), tell) if progress else _pairs(documents)
             return self._store.put_many(self._name, pairs, batch)
 
@@ -320,7 +318,7 @@ class Collection(_Documents):
         limit: int | None = None,
         reverse: bool = False,
         progress: bool = False,
-    ) -> "pyarrow.Table":
+    ) -> "_pyarrow.Table":
         """Give the documents as a table of pyarrow, as they are at this moment.
 
         A column for each field that a document has; maps are structs, sets and arrays lists,
@@ -368,7 +366,7 @@ class Collection(_Documents):
         limit: int | None = None,
         reverse: bool = False,
         progress: bool = False,
-    ) -> "pandas.DataFrame":
+    ) -> "_pandas.DataFrame":
         """Give the documents as a DataFrame of pandas, indexed by id; see `to_arrow`."""
         found = self.to_arrow(
             schema=schema,

@@ -1,13 +1,13 @@
 """Collections as tables, and tables as documents: Arrow, pandas, progress bars."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 from littoral._errors import Error
 
 if TYPE_CHECKING:
-    import pandas
-    import pyarrow
+    import pandas as _pandas
+    import pyarrow as _pyarrow
 
     from littoral._native import ArrowStream
 
@@ -33,19 +33,19 @@ class ArrowSchema(Protocol):
         """Give the schema."""
 
 
-def table_of(stream: "ArrowStream", rows: int, progress: bool) -> "pyarrow.Table":
+def table_of(stream: "ArrowStream", rows: int, progress: bool) -> "_pyarrow.Table":
     """Read a stream to its end, a batch at a time, so that Ctrl-C is heard."""
-    pyarrow = _module("pyarrow", "to_arrow")
-    reader = pyarrow.RecordBatchReader.from_stream(stream)
+    arrow = _module("pyarrow", "to_arrow")
+    reader = arrow.RecordBatchReader.from_stream(stream)
     batches = []
     with bar(progress, rows, "documents") as tell:
         for batch in reader:
             batches.append(batch)
             tell(batch.num_rows)
-    return cast("pyarrow.Table", pyarrow.Table.from_batches(batches, reader.schema))
+    return cast("_pyarrow.Table", arrow.Table.from_batches(batches, reader.schema))
 
 
-def frame_of(table: "pyarrow.Table", id_column: str) -> "pandas.DataFrame":
+def frame_of(table: "_pyarrow.Table", id_column: str) -> "_pandas.DataFrame":
     """Give a table as a DataFrame with the ids as its index."""
     _module("pandas", "to_pandas")
     frame = table.to_pandas()
@@ -80,6 +80,11 @@ class bar:  # noqa: N801 - used like a function
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def length_of(documents: object) -> int | None:
+    """Tell how many there will be, if that can be known."""
+    return len(documents) if isinstance(documents, Sized) else None
 
 
 def counted(items: Iterable[T], tell: Callable[[int], object]) -> Iterator[T]:

@@ -35,7 +35,7 @@ from littoral._records import Change, Conflict, LinkStatus, Stats
 from littoral._store import Ticket
 
 if TYPE_CHECKING:
-    import pyarrow
+    import pyarrow as _pyarrow
 
 __all__ = [
     "Changes",
@@ -414,7 +414,7 @@ class Collection(_Verbs):
         """List the conflicts in this collection."""
         return await self._threads.run(self._collection.conflicts)
 
-    async def to_arrow(self, **how: Any) -> "pyarrow.Table":
+    async def to_arrow(self, **how: Any) -> "_pyarrow.Table":
         """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
         return await self._threads.run(self._collection.to_arrow, **how)
 

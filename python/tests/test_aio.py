@@ -160,7 +160,7 @@ def test_changes_are_followed_and_none_is_lost_when_a_wait_is_cancelled(tmp_path
         async with await aio.open(tmp_path / "s") as store:
             notes = store["notes"]
             changes = store.changes()
-            seen = []
+            seen: list[str] = []
 
             async def write() -> None:
                 for n in range(50):

@@ -10,7 +10,7 @@ import littoral
 pa = pytest.importorskip("pyarrow")
 
 TIDE = datetime(2026, 11, 28, 20, 30, 1, 5, timezone.utc)
-MIXED = {
+MIXED: dict[str, dict[str, Any]] = {
     "a": {"title": "Low", "n": 1, "tags": {"sea", "moon"}, "at": {"lat": 53.5, "lon": 7.1}},
     "b": {"n": 2**63, "ok": True, "when": TIDE, "raw": b"\x00\xff", "hits": littoral.Counter(3)},
     "c": {"title": None, "list": [1, 2, 3], "either": "text", "rate": 1.5},
@@ -91,7 +91,9 @@ def test_an_empty_collection_is_an_empty_table(notes: littoral.Collection) -> No
 
 
 def test_a_schema_says_which_columns(notes: littoral.Collection) -> None:
-    notes.put_many({"a": {"n": 1, "title": "x", "more": 5}, "b": {"n": 300}})
+    documents: dict[str, dict[str, Any]]
+    documents = {"a": {"n": 1, "title": "x", "more": 5}, "b": {"n": 300}}
+    notes.put_many(documents)
     schema = pa.schema([("n", pa.int16()), ("title", pa.large_string()), ("key", pa.string())])
     table = notes.to_arrow(schema=schema, id_column="key")
     assert table.schema == schema
@@ -166,7 +168,8 @@ def test_a_stream_is_read_once_and_not_after_closing(store: littoral.Store) -> N
 
 
 def test_numbers_that_would_not_stay_exact_are_json(notes: littoral.Collection) -> None:
-    notes.put_many({"a": {"x": 2**53 + 1, "y": -1}, "b": {"x": 0.5, "y": 2**64 - 1}})
+    notes["a"] = {"x": 2**53 + 1, "y": -1}
+    notes["b"] = {"x": 0.5, "y": 2**64 - 1}
     table = notes.to_arrow()
     assert table.column("x").to_pylist() == ["9007199254740993", "0.5"]
     assert table.column("y").to_pylist() == ["-1", "18446744073709551615"]
@@ -180,7 +183,8 @@ def test_a_map_of_very_many_names_is_json(notes: littoral.Collection) -> None:
 
 def test_pandas_both_ways(notes: littoral.Collection, store: littoral.Store) -> None:
     pandas = pytest.importorskip("pandas")
-    notes.put_many({"a": {"n": 1, "t": "x"}, "b": {"n": 2}})
+    documents: dict[str, dict[str, Any]] = {"a": {"n": 1, "t": "x"}, "b": {"n": 2}}
+    notes.put_many(documents)
     frame = notes.to_pandas()
     assert list(frame.index) == ["a", "b"]
     assert frame["n"].tolist() == [1, 2]

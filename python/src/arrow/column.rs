@@ -131,40 +131,42 @@ impl Column {
             return Ok(());
         };
         match self {
-            Column::Null(_) => Err(misfit("null", item)),
+            Column::Null(_) => return Err(misfit("null", item)),
             Column::Bool(column) => match item.value() {
-                Some(Value::Bool(truth)) => Ok(column.append_value(*truth)),
-                _ => Err(misfit("bool", item)),
+                Some(Value::Bool(truth)) => column.append_value(*truth),
+                _ => return Err(misfit("bool", item)),
             },
             Column::Int(column) => match item.integer().map(i64::try_from) {
-                Some(Ok(n)) => Ok(column.append_value(n)),
-                Some(Err(_)) => Err(Misfit::new("is beyond 64 bits with sign")),
-                None => Err(misfit("integer", item)),
+                Some(Ok(n)) => column.append_value(n),
+                Some(Err(_)) => return Err(Misfit::new("is beyond 64 bits with sign")),
+                None => return Err(misfit("integer", item)),
             },
             Column::UInt(column) => match item.integer().map(u64::try_from) {
-                Some(Ok(n)) => Ok(column.append_value(n)),
-                Some(Err(_)) => Err(Misfit::new("is beyond 64 bits without sign")),
-                None => Err(misfit("integer", item)),
+                Some(Ok(n)) => column.append_value(n),
+                Some(Err(_)) => return Err(Misfit::new("is beyond 64 bits without sign")),
+                None => return Err(misfit("integer", item)),
             },
             Column::Float(column) => match (item.value(), item.integer()) {
-                (Some(Value::Float(x)), _) => Ok(column.append_value(*x)),
-                (_, Some(n)) if n as f64 as i128 == n => Ok(column.append_value(n as f64)),
-                (_, Some(_)) => Err(Misfit::new("is an integer that is not exact as a float")),
-                _ => Err(misfit("float", item)),
+                (Some(Value::Float(x)), _) => column.append_value(*x),
+                (_, Some(n)) if n as f64 as i128 == n => column.append_value(n as f64),
+                (_, Some(_)) => {
+                    return Err(Misfit::new("is an integer that is not exact as a float"));
+                }
+                _ => return Err(misfit("float", item)),
             },
             Column::Text(column) => match item.value() {
-                Some(Value::Text(text)) => Ok(column.append_value(text)),
-                _ => Err(misfit("text", item)),
+                Some(Value::Text(text)) => column.append_value(text),
+                _ => return Err(misfit("text", item)),
             },
             Column::Bytes(column) => match item.value() {
-                Some(Value::Bytes(bytes)) => Ok(column.append_value(bytes)),
-                _ => Err(misfit("bytes", item)),
+                Some(Value::Bytes(bytes)) => column.append_value(bytes),
+                _ => return Err(misfit("bytes", item)),
             },
             Column::Time(column) => match item.value() {
-                Some(Value::Time(micros)) => Ok(column.append_value(*micros)),
-                _ => Err(misfit("time", item)),
+                Some(Value::Time(micros)) => column.append_value(*micros),
+                _ => return Err(misfit("time", item)),
             },
-            Column::Json(column) => Ok(column.append_value(item.json())),
+            Column::Json(column) => column.append_value(item.json()),
             Column::List { ends, there, items, .. } => {
                 let count = match item {
                     Item::Field(Field::Set(elements)) => push_all(items, elements.iter())?,
@@ -177,7 +179,6 @@ impl Column {
                 let end = i32::try_from(count).ok().and_then(|count| end.checked_add(count));
                 ends.push(end.ok_or_else(|| Misfit::new("is too long for a list"))?);
                 there.append_non_null();
-                Ok(())
             }
             Column::Struct { fields, there, columns } => {
                 match item {
@@ -188,9 +189,9 @@ impl Column {
                     },
                 }
                 there.append_non_null();
-                Ok(())
             }
         }
+        Ok(())
     }
 
     fn push_null(&mut self) {
