@@ -102,9 +102,9 @@ struct Within {
 /// The ids of documents that may differ.
 enum Ids {
     /// Those of which something was kept: rows of former rows.
-    Kept { rows: OwnedRange<&'static [u8], &'static [u8]>, last: Option<String> },
+    Kept { rows: Box<OwnedRange<&'static [u8], &'static [u8]>>, last: Option<String> },
     /// All that there were, and all that there are.
-    All { before: Option<Peekable<Rows>>, after: Option<Peekable<Rows>> },
+    All(Box<[Option<Peekable<Rows>>; 2]>),
 }
 
 impl Store {
@@ -162,9 +162,9 @@ impl Diff {
                 let start = prefix(Part::Documents, &number.to_be_bytes());
                 let end = prefix(Part::Documents, &(number + 1).to_be_bytes());
                 let rows = self.moment.former().range_owned::<&[u8]>(&start[..]..&end[..]);
-                Ids::Kept { rows: rows.map_err(db)?, last: None }
+                Ids::Kept { rows: Box::new(rows.map_err(db)?), last: None }
             }
-            None => Ids::All { before: all(self.from, before)?, after: all(self.to, after)? },
+            None => Ids::All(Box::new([all(self.from, before)?, all(self.to, after)?])),
         };
         Ok(Within { name, before, after, ids })
     }
@@ -225,8 +225,7 @@ impl Ids {
                 }
                 Ok(None)
             }
-            Ids::All { before, after } => {
-                let mut sides = [before, after];
+            Ids::All(sides) => {
                 let mut least: Option<String> = None;
                 for side in sides.iter_mut().filter_map(|side| side.as_mut()) {
                     let id = match side.peek() {
@@ -236,7 +235,7 @@ impl Ids {
                     };
                     least = Some(least.map_or(id.clone(), |least| least.min(id)));
                 }
-                for side in sides.into_iter().filter_map(|side| side.as_mut()) {
+                for side in sides.iter_mut().filter_map(|side| side.as_mut()) {
                     let here = side.peek().is_some_and(|entry| {
                         entry
                             .as_ref()
