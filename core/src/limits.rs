@@ -297,6 +297,16 @@ pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
 pub const MAX_LOG_BATCH_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
 /// Bytes of transactions committed together at most (one transaction may be larger).
 pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
+/// Checkpoints of a store.
+pub const MAX_CHECKPOINTS: usize = 256;
+/// Longest label of a checkpoint, in bytes.
+pub const MAX_CHECKPOINT_LABEL_BYTES: usize = 128;
+/// Documents that one transaction of a revert writes, at most,
+pub const REVERT_DOCUMENTS: usize = 256;
+/// and what they hold, in bytes, about (one document may hold more).
+pub const REVERT_BYTES: usize = 1 << 20;
+/// Former rows that are looked at in one step when a checkpoint was deleted, about.
+pub const SWEEP_ROWS: usize = 4096;
 /// Findings of one kind that are listed of a store; further ones are counted.
 pub const MAX_FINDINGS_OF_A_KIND: u64 = 50;
 /// Free bytes of the state that the doctor tells of, if they are also the larger part.

@@ -155,6 +155,10 @@ fn a_history_is_rewritten_with_its_shape_and_without_its_content() {
             if step % 25 == 24 {
                 meet(&[&replicas[0], &replicas[1], &replicas[2]]);
             }
+            if step % 40 == 30 {
+                // What is kept for it is content, too.
+                replicas[0].store.checkpoint(&format!("secret-{step}")).unwrap();
+            }
         }
         let a = &replicas[0];
         a.store.flush().unwrap();
@@ -169,6 +173,7 @@ fn a_history_is_rewritten_with_its_shape_and_without_its_content() {
             assert_eq!(counts(ours), counts(theirs));
             assert!(theirs.pruned == 0 && theirs.log_bytes > 0);
         }
+        assert!(store.checkpoints().is_empty() && a.store.checkpoints().len() == 2);
         assert_eq!(store.conflicts().unwrap().len(), a.store.conflicts().unwrap().len());
         assert_absent(&out, &words, &[&replicas[0], &replicas[1], &replicas[2]]);
         // It is a store like any other.
@@ -191,6 +196,7 @@ fn where_the_log_does_not_reach_back_the_documents_are_rewritten() {
         edit(&b, &mut rng, &mut words);
     }
     join(&a.store, &b.store, NOTES);
+    a.store.checkpoint("secret-label").unwrap();
     for _ in 0..60 {
         edit(&a, &mut rng, &mut words);
     }

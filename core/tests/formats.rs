@@ -107,6 +107,16 @@ fn golden_statements_of_a_roster_have_these_bytes() {
     }
 }
 
+#[test]
+fn golden_a_checkpoint_and_the_key_of_a_former_row_have_these_bytes() {
+    let samples = littoral::store::door::samples();
+    for (table, name) in [(13, "checkpoint.hex"), (14, "former.hex")] {
+        let (_, bytes) = samples.iter().find(|sample| sample.0 == table).unwrap();
+        golden(name, &hex(bytes));
+        littoral::store::door::read_back(table, bytes);
+    }
+}
+
 fn scope() -> Scope<'static> {
     Scope { network: NetworkId::named("default"), collection: NOTES }
 }
@@ -429,7 +439,7 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         JOIN_TIMEOUT_MS MAX_JOIN_ATTEMPTS JOIN_ATTEMPT_MS OUTLINE_ABOVE MAX_OUTLINE_BUCKETS
         MAX_NETWORK_HELD_BYTES MAX_NETWORK_WINDOW_BYTES MIN_LINK_WINDOW_BYTES SEND_AHEAD_BYTES
         MAX_LINK_QUEUE_BYTES
-        DISCOVERY_TTL_S DISCOVERY_TAG_MS
+        MAX_CHECKPOINTS MAX_CHECKPOINT_LABEL_BYTES DISCOVERY_TTL_S DISCOVERY_TAG_MS
         DISCOVERY_ANNOUNCE_MS DISCOVERY_FORGET_MS MAX_DISCOVERY_PACKET_BYTES MAX_DISCOVERY_RECORDS
         MAX_DISCOVERY_PACKETS MAX_DISCOVERY_ADDRESSES MAX_DISCOVERED_PEERS MAX_DISCOVERED_LINKS
     };

@@ -55,6 +55,9 @@ fn past(rng: &mut Rng, small: Option<Small>, shared: bool) -> (Replica, Replica)
     }
     for step in 0..60 + rng.below(60) {
         edit(&a, rng, "a");
+        if step == 30 {
+            a.store.checkpoint("L").unwrap();
+        }
         if shared {
             edit(&b, rng, "b");
             if step % 20 == 7 {

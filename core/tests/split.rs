@@ -11,3 +11,5 @@ mod crash;
 mod hostile;
 #[path = "schedules.rs"]
 mod schedules;
+#[path = "tape.rs"]
+mod tape;

@@ -18,6 +18,7 @@ use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
+use super::tape::{Keeper, Part, Recording};
 use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
@@ -33,6 +34,7 @@ pub(super) struct Waist<'txn, 'h> {
     heads: &'h Heads,
     own: NodeId,
     changes: Changes,
+    recording: Option<Recording>,
 }
 
 /// What a batch changes in the heads, to be merged when its commit becomes visible.
@@ -74,7 +76,8 @@ impl Changes {
 
 impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
-        Waist { tables, heads, own, changes: Changes::default() }
+        let recording = heads.recording();
+        Waist { tables, heads, own, changes: Changes::default(), recording }
     }
 
     /// Applies one transaction that was admitted and lies in the log at `position`.
@@ -120,14 +123,17 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// Writes what the batch changed of the collections as a whole, and up to where the log is applied.
     /// The last batch applied begins at `batch`, if that is known.
     pub(super) fn finish(mut self, applied: Position, batch: Option<Position>) -> Result<Changes> {
+        let (former, recording) = (&mut self.tables.former, self.recording);
+        let mut keeper = Keeper { table: former, recording };
         for head in self.changes.collections.values() {
             let key = head.number.to_be_bytes();
-            set(&mut self.tables.heads, &key, &head.row.encode())?;
+            keeper.set(Part::Heads, &mut self.tables.heads, &key, &head.row.encode())?;
             let before = self.heads.named(&head.name).map(|before| &before.branches);
             if before.is_none_or(|before| !Arc::ptr_eq(before, &head.branches))
                 && !head.branches.is_empty()
             {
-                set(&mut self.tables.branches, &key, &head.branches.encode(true))?;
+                let row = head.branches.encode(true);
+                keeper.set(Part::Branches, &mut self.tables.branches, &key, &row)?;
             }
         }
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
@@ -167,7 +173,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             Some(bytes) => tables::u32_of(&bytes)?,
             None => 0,
         };
-        set(&mut self.tables.collections, name.as_bytes(), &number.to_be_bytes())?;
+        let mut keeper = Keeper { table: &mut self.tables.former, recording: self.recording };
+        let (table, key) = (&mut self.tables.collections, name.as_bytes());
+        keeper.set(Part::Collections, table, key, &number.to_be_bytes())?;
         let row = HeadRow {
             documents: 0,
             conflicts: 0,
@@ -333,7 +341,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let at_end = VectorRow { acked: held.acked.min(end), ..at_end };
             return self.set_vector_row(collection, number, origin, at_end);
         }
-        unset(&mut self.tables.vectors, &tables::origin_key(number, old))?;
+        let mut keeper = Keeper { table: &mut self.tables.former, recording: self.recording };
+        let key = tables::origin_key(number, old);
+        keeper.unset(Part::Vectors, &mut self.tables.vectors, &key)?;
         self.head(collection).vector.insert(origin, VectorRow::NOTHING);
         Ok(())
     }
@@ -368,6 +378,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         Writer {
             documents: &mut self.tables.documents,
             runs: &mut self.tables.runs,
+            keeper: Keeper { table: &mut self.tables.former, recording: self.recording },
             numbers: Numbers {
                 table: &mut self.tables.origins,
                 known: &self.heads.origins,
@@ -541,7 +552,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         row: VectorRow,
     ) -> Result<()> {
         let origin_number = self.origin_number(origin)?;
-        set(&mut self.tables.vectors, &tables::origin_key(number, origin_number), &row.encode())?;
+        let mut keeper = Keeper { table: &mut self.tables.former, recording: self.recording };
+        let key = tables::origin_key(number, origin_number);
+        keeper.set(Part::Vectors, &mut self.tables.vectors, &key, &row.encode())?;
         self.head(collection).vector.insert(origin, row);
         Ok(())
     }

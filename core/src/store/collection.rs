@@ -360,6 +360,16 @@ fn bounds(number: u32, range: &ScanRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     }
 }
 
+/// The same, as the first key of the range and the first one after it.
+pub(super) fn key_bounds(number: u32, range: &ScanRange) -> (Vec<u8>, Vec<u8>) {
+    let (start, end) = bounds(number, range);
+    let start = match start {
+        Bound::Excluded(key) => [&key[..], &[0]].concat(),
+        start => key_of(&start).to_vec(),
+    };
+    (start, key_of(&end).to_vec())
+}
+
 fn key_of(bound: &Bound<Vec<u8>>) -> &[u8] {
     match bound {
         Bound::Included(key) | Bound::Excluded(key) => key,

@@ -222,6 +222,7 @@ impl Inner {
             self.commit_batch(batch);
             drop(release);
             self.prune_along();
+            self.sweep_along();
             queue = lock(&self.queue);
         }
     }
@@ -445,6 +446,15 @@ impl Inner {
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
         publish: impl FnOnce(&mut Heads),
     ) -> Result<T> {
+        self.commit_beside_heads_with(change, |heads, _| publish(heads))
+    }
+
+    /// The same, where what becomes visible depends on what the change came to.
+    pub(super) fn commit_beside_heads_with<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
@@ -454,7 +464,7 @@ impl Inner {
         committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
-        publish(&mut heads);
+        publish(&mut heads, &result);
         drop(heads);
         self.note_durable(committer);
         Ok(result)

@@ -12,6 +12,7 @@ use super::place::Place;
 use super::segments::Tally;
 use super::snapshot::read_barrier;
 use super::tables::{self, HeadRow, IndexRow, VectorRow};
+use super::tape::{self, Checkpoint};
 use crate::crdt::LtHash;
 use crate::id::{Hash, Position, ShortHash};
 
@@ -19,7 +20,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 13 {
+    match table % 15 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -38,6 +39,8 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         9 => drop(read_barrier(bytes)),
         11 => drop(hashes::decode(bytes).map(|row| same(&hashes::encode(&row), "hashes"))),
         12 => read_back_invite(bytes),
+        13 => drop(Checkpoint::decode(3, bytes).map(|row| same(&row.encode(), "checkpoint"))),
+        14 => tape::read_back_key(bytes),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -76,5 +79,7 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (10, settled),
         (11, [&[1][..], &[5; 16], &[9], &[6; 16]].concat()),
         (12, invites::sample()),
+        (13, tape::sample().encode()),
+        (14, tape::sample_key()),
     ]
 }

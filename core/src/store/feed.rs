@@ -20,7 +20,7 @@ use crate::txn::{Scope, Signed};
 const READ_BYTES: usize = 256 << 10;
 /// The very beginning of a log, before any record: what a follower of an empty store resumes at.
 /// The default position is another thing, wherever the log begins by now.
-const BEGINNING: Position = Position(1);
+pub(super) const BEGINNING: Position = Position(1);
 
 /// A document was written by a transaction, or changed by a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use super::documents::{Meter, Reader};
 use super::hashes::HashRule;
 use super::tables::{self, HeadRow, VectorRow, db};
+use super::tape::{self, Checkpoint, Recording};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Seq, Vector};
@@ -31,6 +32,8 @@ pub(super) struct Heads {
     pub(super) layout: Layout,
     /// Of which transactions hashes are kept.
     pub(super) hashes: HashRule,
+    /// The checkpoints, in the order in which they were made.
+    pub(super) checkpoints: Vec<Checkpoint>,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
     /// so that redb can use again what that replaces.
     pub(super) reader: OnceLock<Arc<Reader>>,
@@ -155,7 +158,13 @@ impl Heads {
         if let Some(applied) = tables::read(txn, tables::META, tables::META_APPLIED)? {
             heads.applied = Position(tables::u64_of(&applied)?);
         }
+        heads.checkpoints = tape::load(txn)?;
         Ok(heads)
+    }
+
+    /// For whom rows that change are kept as they were, if for anybody.
+    pub(super) fn recording(&self) -> Option<Recording> {
+        self.checkpoints.last().map(Checkpoint::recording)
     }
 
     /// The head of the collection with this name.

@@ -3,12 +3,14 @@
 //! A dot is never reused: whoever takes the collection up again writes under a new
 //! incarnation, so that it need not wait for its own old transactions to come back
 //! (schedule S14). The state becomes durable at once and a barrier enters the log, so that
-//! replay never crosses the leaving.
+//! replay never crosses the leaving. Where there is a checkpoint, what it needs is kept as of any
+//! other change: it goes with the checkpoint.
 
 use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
 use super::tables::{self, LazyTable, Tables, Writable, db, set};
+use super::tape::{Keeper, Part};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 impl Store {
     /// Drops a collection from this store: documents, vector and all. Peers keep theirs, and it
     /// comes back when it is synced or written again. What was written here and never reached
-    /// a peer is lost. Gives whether it was there.
+    /// a peer is lost. Checkpoints still show what was there: who wants it gone from the disk deletes
+    /// them, too. Gives whether it was there.
     pub fn leave(&self, collection: &str) -> Result<bool> {
         self.inner.leave(collection)
     }
@@ -55,8 +58,19 @@ impl Inner {
             let txn = self.begin_write(true)?;
             let mut tables = Tables::open(&txn)?;
             set(&mut tables.left, collection.as_bytes(), &incarnation.to_be_bytes())?;
-            tables::unset(&mut tables.collections, collection.as_bytes())?;
             let (start, stop) = (head.number.to_be_bytes(), (head.number + 1).to_be_bytes());
+            let recording = self.read_heads().recording();
+            let mut keeper = Keeper { table: &mut tables.former, recording };
+            keeper.unset(Part::Collections, &mut tables.collections, collection.as_bytes())?;
+            for (part, table) in [
+                (Part::Heads, &tables.heads),
+                (Part::Vectors, &tables.vectors),
+                (Part::Branches, &tables.branches),
+                (Part::Documents, &tables.documents),
+                (Part::Runs, &tables.runs),
+            ] {
+                keeper.keep_all(part, table, &start, &stop)?;
+            }
             for table in [
                 &mut tables.heads,
                 &mut tables.vectors,

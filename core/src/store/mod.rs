@@ -41,6 +41,7 @@ mod snapshot;
 mod space;
 mod stats;
 mod tables;
+mod tape;
 mod transaction;
 
 use std::collections::BTreeSet;
@@ -82,6 +83,10 @@ pub use replication::{LogPage, Subscription};
 pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
+pub use tape::{
+    Checkpoint, CheckpointCost, Diff, Difference, FieldChange, Past, PastScan, RevertPlan,
+    RevertScope, Reverted,
+};
 pub use transaction::Transaction;
 
 use commit::{Committer, Pending, Queue};
@@ -122,6 +127,9 @@ pub(crate) struct Inner {
     budgets: Mutex<budget::Budgets>,
     pins: Arc<Mutex<pins::Pins>>,
     pruning: Arc<prune::Pruning>,
+    /// What checkpoints hold of the log.
+    tape_pins: Mutex<tape::TapePins>,
+    sweeping: tape::Sweeping,
     queue: Mutex<Queue>,
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,

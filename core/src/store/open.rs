@@ -28,6 +28,7 @@ use super::replication::Listeners;
 use super::roster;
 use super::segments::Segments;
 use super::tables::{self, Tables, db};
+use super::tape::Sweeping;
 use super::{Inner, Store};
 use crate::clock::{HybridClock, SystemClock, WallClock};
 use crate::crdt::Layout;
@@ -285,6 +286,7 @@ impl Options {
         let roster = roster::load(&database, network)?;
         let open_until_ms = invites::open_until_ms(&database.begin_read().map_err(db)?)?;
         let budgets = Budgets::load(&database, self.log_budget)?;
+        let sweeping = Sweeping::load(&database)?;
         let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
         let inner = Inner {
             path,
@@ -307,6 +309,8 @@ impl Options {
             budgets: Mutex::new(budgets),
             pins: Arc::default(),
             pruning: Arc::default(),
+            tape_pins: Mutex::default(),
+            sweeping,
             queue: Mutex::new(Queue::default()),
             queue_moved: Condvar::new(),
             committer: Mutex::new(Some(Committer::new(log, segments, state_len, now_ms))),
@@ -318,6 +322,7 @@ impl Options {
         };
         // It may have heard of a revocation and not have come to that.
         inner.vouch()?;
+        inner.pin_checkpoints();
         Ok(Store { inner: Arc::new(inner) })
     }
 

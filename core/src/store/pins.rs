@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::Store;
 use super::commit::lock;
 use super::prune::Pruning;
+use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Position;
 
@@ -107,8 +107,14 @@ impl Store {
     ///
     /// Errors: [`NotFound`](ErrorKind::NotFound) if the log no longer reaches back so far.
     pub fn pin_log(&self, collection: &str, from: Position, why: &str) -> Result<LogPin> {
-        let mut pins = lock(&self.inner.pins);
-        let start = self.inner.reader.start().max(pins.going);
+        self.inner.pin_log(collection, from, why)
+    }
+}
+
+impl Inner {
+    pub(super) fn pin_log(&self, collection: &str, from: Position, why: &str) -> Result<LogPin> {
+        let mut pins = lock(&self.pins);
+        let start = self.reader.start().max(pins.going);
         if from < start {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -119,7 +125,7 @@ impl Store {
         pins.next += 1;
         let (collection, why) = (collection.to_owned(), why.to_owned());
         pins.held.insert(number, PinnedLog { collection, why, from });
-        let (pins, pruning) = (self.inner.pins.clone(), self.inner.pruning.clone());
+        let (pins, pruning) = (self.pins.clone(), self.pruning.clone());
         Ok(LogPin { pins, pruning, number, from })
     }
 }

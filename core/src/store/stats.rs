@@ -3,6 +3,7 @@
 use super::Store;
 use super::budget::LogBudget;
 use super::commit::{Committer, lock};
+use super::document::Document;
 use super::log::Log;
 use super::pins::PinnedLog;
 use crate::error::Result;
@@ -138,16 +139,34 @@ impl Store {
             Some(head) => head.row.cells.digest(),
             None => crate::crdt::LtHash::new().digest(),
         };
-        let mut hasher = blake3::Hasher::new_derive_key("littoral v1 shown");
+        let mut shown = ShownHasher::default();
         for document in self.collection(collection)?.scan(&super::ScanRange::default())? {
-            let document = document?;
-            let shown = canonical(document.fields());
-            hasher.update(&(document.id().len() as u64).to_be_bytes());
-            hasher.update(document.id().as_bytes());
-            hasher.update(&(shown.len() as u64).to_be_bytes());
-            hasher.update(shown.as_bytes());
+            shown.push(&document?);
         }
-        Ok(Digests { shown: Hash(*hasher.finalize().as_bytes()), cells })
+        Ok(Digests { shown: shown.finish(), cells })
+    }
+}
+
+/// The digest of documents that are shown, one after the other.
+pub(super) struct ShownHasher(blake3::Hasher);
+
+impl Default for ShownHasher {
+    fn default() -> ShownHasher {
+        ShownHasher(blake3::Hasher::new_derive_key("littoral v1 shown"))
+    }
+}
+
+impl ShownHasher {
+    pub(super) fn push(&mut self, document: &Document) {
+        let shown = canonical(document.fields());
+        self.0.update(&(document.id().len() as u64).to_be_bytes());
+        self.0.update(document.id().as_bytes());
+        self.0.update(&(shown.len() as u64).to_be_bytes());
+        self.0.update(shown.as_bytes());
+    }
+
+    pub(super) fn finish(self) -> Hash {
+        Hash(*self.0.finalize().as_bytes())
     }
 }
 

@@ -28,6 +28,7 @@
 //! | roster | see [`roster`](super::roster) | a statement |
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
+//! | checkpoints, former | | see [`tape`](super::tape) |
 
 use std::cell::OnceCell;
 use std::ops::RangeBounds;
@@ -68,9 +69,11 @@ pub(super) const ROSTER: Definition = TableDefinition::new("roster");
 pub(super) const INVITES: Definition = TableDefinition::new("invites");
 pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
+pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
+pub(super) const FORMER: Definition = TableDefinition::new("former");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 22] = [
+pub(super) const ALL: [Definition; 24] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -93,6 +96,8 @@ pub(super) const ALL: [Definition; 22] = [
     INVITES,
     JOINS,
     STAGED,
+    CHECKPOINTS,
+    FORMER,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -114,6 +119,11 @@ pub(super) const META_COPIED: &[u8] = b"copied";
 /// Who founded the roster, 32 bytes; absent if there is none.
 pub(super) const META_FOUNDER: &[u8] = b"founder";
 pub(super) const META_WANTED: &[u8] = b"wanted";
+/// The tag of the next checkpoint, 8 bytes; 1 if absent.
+pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
+/// Up to where former rows were looked through for those that nobody needs any more; absent if
+/// there is nothing to look for.
+pub(super) const META_SWEPT: &[u8] = b"swept";
 
 /// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -134,6 +144,7 @@ pub(super) struct Tables<'txn> {
     pub(super) left: LazyTable<'txn>,
     pub(super) joins: LazyTable<'txn>,
     pub(super) staged: LazyTable<'txn>,
+    pub(super) former: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -158,6 +169,7 @@ impl<'txn> Tables<'txn> {
             left: table(LEFT),
             joins: table(JOINS),
             staged: table(STAGED),
+            former: table(FORMER),
         })
     }
 }

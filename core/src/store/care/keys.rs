@@ -17,6 +17,7 @@ use crate::store::open::STATE;
 use crate::store::peers;
 use crate::store::roster;
 use crate::store::tables::{self, Definition, db};
+use crate::store::tape;
 
 /// Tables whose keys begin with the number of a collection.
 const OF_COLLECTIONS: [(Definition, &str); 10] = [
@@ -33,7 +34,7 @@ const OF_COLLECTIONS: [(Definition, &str); 10] = [
 ];
 
 /// Examines the tables as such.
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings) {
     let mut part = |noun: &str, examine: &dyn Fn(&mut Vec<String>) -> Result<()>| {
         let mut wrong = Vec::new();
         if let Err(err) = guarded(|| examine(&mut wrong)) {
@@ -52,6 +53,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     part("the roster", &|_| roster::check(subject.read, subject.network).map(drop));
     part("the invitations", &|_| invites::list(subject.read).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
+    part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }
 

@@ -3,8 +3,8 @@
 //! 1. every page of `state.redb` against its sum (redb's own check; of a store that is not open);
 //! 2. the log: every segment, batch and record ([`Survey`]); what recovery would do is done in memory,
 //!    so a torn tail is told as what it is, and harmless;
-//! 3. the tables as such ([`keys`]) and the vectors with their proofs, index and floor
-//!    ([`vectors`]);
+//! 3. the tables as such ([`keys`]), what checkpoints keep included, and the vectors with their
+//!    proofs, index and floor ([`vectors`]);
 //! 4. the documents against counts, digests, flags, lists and their layout ([`rows`]);
 //! 5. each record's signature, chain, causes, and place in the index ([`history`]);
 //! 6. where the log reaches back to the beginning of a collection, the state is made anew
@@ -262,7 +262,7 @@ impl Verification<'_> {
     fn run(&self, mut findings: Findings, progress: Progress<'_>) -> Result<Verified> {
         let subject = &self.subject;
         let mut verified = Verified::new(Findings::default());
-        keys::check(subject, &mut findings);
+        keys::check(subject, self.how.quick, &mut findings);
         let mut suspects = BTreeSet::new();
         for head in subject.heads.iter() {
             verified.collections += 1;

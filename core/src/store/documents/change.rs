@@ -22,7 +22,8 @@ use crate::crdt::{
 use crate::error::Result;
 use crate::id::{Hash, Origin};
 use crate::store::heads::Origins;
-use crate::store::tables::{self, LazyTable, Writable, db, set, unset};
+use crate::store::tables::{self, LazyTable, Writable, db, set};
+use crate::store::tape::{Keeper, Part};
 
 /// The numbers that stand for origins, in a transaction that may add some.
 pub(in crate::store) struct Numbers<'a, 'txn> {
@@ -55,6 +56,8 @@ impl Numbers<'_, '_> {
 pub(in crate::store) struct Writer<'a, 'txn> {
     pub(in crate::store) documents: &'a mut LazyTable<'txn>,
     pub(in crate::store) runs: &'a mut LazyTable<'txn>,
+    /// Keeps what rows were, where there are checkpoints.
+    pub(in crate::store) keeper: Keeper<'a, 'txn>,
     pub(in crate::store) numbers: Numbers<'a, 'txn>,
     /// The digest of the collection's cells.
     pub(in crate::store) cells: &'a mut LtHash,
@@ -112,6 +115,7 @@ impl Writer<'_, '_> {
             set(documents, &key, &there)?;
             return Ok(None);
         }
+        self.keeper.keep(Part::Documents, &key, None)?;
         self.meter.note_written(bytes.len());
         self.cells.add(&digest);
         Ok(Some(Change { before: Flags::default(), after, effects: Effects::default() }))
@@ -127,6 +131,7 @@ impl Writer<'_, '_> {
                 Ok(Change { before, after, effects })
             }
             Stored::Runs(head) => {
+                self.keep_head(&head)?;
                 let (head, effects) = self.change_runs(head, batch)?;
                 Ok(Change { before: head.0.flags(), after: head.1.flags(), effects })
             }
@@ -138,6 +143,7 @@ impl Writer<'_, '_> {
         let (stored, before) = match self.stored()? {
             Stored::One(row, flags) => (self.digest(row.cells()), flags),
             Stored::Runs(head) => {
+                self.keep_head(&head)?;
                 self.remove_runs()?;
                 (None, head.flags())
             }
@@ -159,6 +165,17 @@ impl Writer<'_, '_> {
         }
         let row = decode(bytes.value(), self.numbers.origins())?;
         Ok(Stored::One(row, Flags::of(Some(bytes.value()))))
+    }
+
+    /// A large document of which only runs change is among those that changed, too.
+    fn keep_head(&mut self, head: &Head) -> Result<()> {
+        match self.keeper.recording {
+            None => Ok(()),
+            Some(_) => {
+                let key = tables::document_key(self.number, self.id);
+                self.keeper.keep(Part::Documents, &key, Some(&head.encode()))
+            }
+        }
     }
 
     fn digest(&self, cells: &[Cell]) -> Option<Hash> {
@@ -225,16 +242,17 @@ impl Writer<'_, '_> {
     fn write_one(&mut self, cells: &[Cell], flags: Flags) -> Result<()> {
         let key = tables::document_key(self.number, self.id);
         if cells.is_empty() {
-            return unset(self.documents, &key);
+            return self.keeper.unset(Part::Documents, self.documents, &key);
         }
         let bytes = self.encode(cells, flags)?;
-        set(self.documents, &key, &bytes)
+        self.keeper.set(Part::Documents, self.documents, &key, &bytes)
     }
 
     fn write_head(&mut self, head: &Head) -> Result<()> {
         let bytes = head.encode();
         self.meter.note_written(bytes.len());
-        set(self.documents, &tables::document_key(self.number, self.id), &bytes)
+        let key = tables::document_key(self.number, self.id);
+        self.keeper.set(Part::Documents, self.documents, &key, &bytes)
     }
 
     fn key_of_run(&self, key: &[u8]) -> Vec<u8> {
@@ -245,7 +263,8 @@ impl Writer<'_, '_> {
 
     fn write_run(&mut self, key: &[u8], cells: &[Cell]) -> Result<()> {
         let bytes = self.encode(cells, Flags::default())?;
-        set(self.runs, &self.key_of_run(key), &bytes)
+        let key = self.key_of_run(key);
+        self.keeper.set(Part::Runs, self.runs, &key, &bytes)
     }
 
     /// Removes all runs; gives what they held, if it is small.
@@ -262,7 +281,8 @@ impl Writer<'_, '_> {
     /// Removes a run that is stored.
     fn forget(&mut self, run: &Run) -> Result<()> {
         self.exchange(run.stored, None);
-        unset(self.runs, &self.key_of_run(&run.key))
+        let key = self.key_of_run(&run.key);
+        self.keeper.unset(Part::Runs, self.runs, &key)
     }
 
     /// Loads the run that holds `key`.

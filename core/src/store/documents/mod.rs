@@ -107,7 +107,7 @@ impl Head {
 }
 
 /// What the keys of all runs of a document begin with.
-fn runs_prefix(number: u32, id: &str) -> Vec<u8> {
+pub(super) fn runs_prefix(number: u32, id: &str) -> Vec<u8> {
     let id_len = (id.len() as u16).to_be_bytes();
     [&number.to_be_bytes()[..], &id_len, id.as_bytes()].concat()
 }

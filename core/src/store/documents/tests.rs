@@ -70,6 +70,7 @@ impl Shelf {
         let change = change(Writer {
             documents: &mut tables.documents,
             runs: &mut tables.runs,
+            keeper: crate::store::tape::Keeper { table: &mut tables.former, recording: None },
             numbers: Numbers { table, known: &self.origins, changed: &mut changed },
             cells: &mut self.cells,
             layout: self.layout,

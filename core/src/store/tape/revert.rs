@@ -1,0 +1,321 @@
+//! Reverting: documents are brought back to what they showed at a checkpoint, by new transactions.
+//!
+//! They are edits of this node like any others: they clear what is seen now and put what was shown
+//! then, they replicate, and an edit that somebody makes without having seen them stays. What
+//! differs is found among kept rows ([`diff`](super::diff)); each batch then looks at its documents
+//! again inside its own transaction, so that what came in meanwhile is seen. Batches are bounded;
+//! each is whole or not there, and doing it again after it was cut short goes on where it was.
+//!
+//! Only what differs is written, field by field: a field that shows what it showed then keeps its
+//! history, and its conflict if it has one.
+
+use std::mem::discriminant;
+
+use super::diff::{Diff, Difference, compare};
+use super::past::{Moment, NOW};
+use super::{Checkpoint, FieldChange, Part, find};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{check_collection, check_id};
+use crate::limits::{REVERT_BYTES, REVERT_DOCUMENTS};
+use crate::store::{Store, Transaction};
+use crate::value::{Field, Fields, Path, Value, lookup};
+
+/// What is to be brought back: everything, or a part of it.
+#[derive(Debug, Clone, Default)]
+pub struct RevertScope {
+    /// One collection.
+    pub collection: Option<String>,
+    /// One document of it.
+    pub id: Option<String>,
+    /// One field of that.
+    pub path: Option<Path>,
+}
+
+/// What was brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reverted {
+    /// Documents that were changed.
+    pub documents: u64,
+    /// Transactions that it took.
+    pub transactions: u64,
+    /// Collections of the checkpoint that were left since: they are not written again, since their
+    /// peers still have them. Sync them anew, and revert then.
+    pub left: Vec<String>,
+}
+
+/// What a revert would write: of each document what it shows now (`before`) and what it would
+/// show (`after`). Of a field alone, nothing else is in either.
+pub struct RevertPlan {
+    diff: Diff,
+    scope: RevertScope,
+    left: Vec<String>,
+}
+
+impl RevertPlan {
+    /// Collections of the checkpoint that were left since, and would not be written again.
+    pub fn left(&self) -> &[String] {
+        &self.left
+    }
+}
+
+impl Iterator for RevertPlan {
+    type Item = Result<Difference>;
+
+    fn next(&mut self) -> Option<Result<Difference>> {
+        loop {
+            let found = match self.diff.next()? {
+                Ok(found) => found,
+                Err(err) => return Some(Err(err)),
+            };
+            if let Some(found) = self.scope.narrow(found) {
+                return Some(Ok(found));
+            }
+        }
+    }
+}
+
+impl RevertScope {
+    /// One collection.
+    pub fn collection(name: &str) -> RevertScope {
+        RevertScope { collection: Some(name.to_owned()), ..RevertScope::default() }
+    }
+
+    /// One document.
+    pub fn document(collection: &str, id: &str) -> RevertScope {
+        RevertScope { id: Some(id.to_owned()), ..RevertScope::collection(collection) }
+    }
+
+    /// One field.
+    pub fn field(collection: &str, id: &str, path: impl Into<Path>) -> RevertScope {
+        RevertScope { path: Some(path.into()), ..RevertScope::document(collection, id) }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.collection.as_deref().map_or(Ok(()), check_collection)?;
+        self.id.as_deref().map_or(Ok(()), check_id)?;
+        if self.id.is_some() && self.collection.is_none() {
+            return Err(Error::invalid("a document is named without its collection"));
+        }
+        match &self.path {
+            Some(_) if self.id.is_none() => {
+                Err(Error::invalid("a field is named without its document"))
+            }
+            Some(path) if path.names().is_empty() => {
+                Err(Error::invalid("the path of a field is empty; leave it out for all of them"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What of a difference is in the scope.
+    fn narrow(&self, found: Difference) -> Option<Difference> {
+        if self.id.as_ref().is_some_and(|id| *id != found.id) {
+            return None;
+        }
+        let Some(path) = &self.path else { return Some(found) };
+        let alone = |fields: &Option<Fields>| {
+            fields.as_ref().and_then(|fields| lookup(fields, path)).map(|field| {
+                let (last, way) = path.names().split_last().expect("checked before");
+                let mut alone = Fields::from([(last.clone(), field.clone())]);
+                for name in way.iter().rev() {
+                    alone = Fields::from([(name.clone(), Field::Map(alone))]);
+                }
+                alone
+            })
+        };
+        let (before, after) = (alone(&found.before), alone(&found.after));
+        (before != after).then_some(Difference { before, after, ..found })
+    }
+}
+
+impl Store {
+    /// What [`Store::revert`] would write, and nothing is written.
+    ///
+    /// Errors: as of [`Store::revert`].
+    pub fn revert_plan(&self, label: &str, scope: &RevertScope) -> Result<RevertPlan> {
+        scope.check()?;
+        let choose = |all: &[Checkpoint]| find(all, label).map(|known| known.tag);
+        let (tag, moment) = self.moment_of(choose)?;
+        let mut left = left_since(&moment, tag)?;
+        if let Some(name) = &scope.collection {
+            if left.contains(name) {
+                return Err(Error::new(
+                    ErrorKind::UnknownCollection,
+                    format!(
+                        "collection '{name}' was left after the checkpoint: sync it anew, and \
+                         revert then; what it showed can still be read"
+                    ),
+                ));
+            }
+            left.clear();
+        }
+        let mut diff = Diff::between(self, moment, NOW, tag)?;
+        if let Some(name) = &scope.collection {
+            diff = diff.of_collection(name);
+        }
+        for name in &left {
+            diff = diff.without_collection(name);
+        }
+        Ok(RevertPlan { diff, scope: scope.clone(), left })
+    }
+
+    /// Brings documents back to what they showed at a checkpoint, by new transactions: durable
+    /// when this returns, and replicated like any edit. What was not there then is deleted. `each`
+    /// hears of each document after its transaction. If it is cut short, what was done stays, and
+    /// doing it again goes on.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use littoral::store::RevertScope;
+    /// let store = littoral::Store::open(dir.path())?;
+    /// let notes = store.collection("notes")?;
+    /// notes.set("n1", "title", "Tide table")?;
+    /// store.checkpoint("before")?;
+    /// notes.set("n1", "title", "wrong")?;
+    /// notes.set("n2", "title", "wrong, too")?;
+    /// let done = store.revert("before", &RevertScope::default(), &mut |_| ())?;
+    /// assert_eq!((done.documents, notes.len()), (2, 1));
+    /// assert_eq!(notes.get("n1")?.unwrap()["title"], littoral::Field::from("Tide table"));
+    /// # Ok::<(), littoral::Error>(())
+    /// ```
+    ///
+    /// Errors: [`NotFound`](ErrorKind::NotFound) if there is no such checkpoint;
+    /// [`UnknownCollection`](ErrorKind::UnknownCollection) if the collection named was left since;
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) if one document has more that differs than fits
+    /// into a transaction; those of writing.
+    pub fn revert(
+        &self,
+        label: &str,
+        scope: &RevertScope,
+        each: &mut dyn FnMut(&Difference),
+    ) -> Result<Reverted> {
+        let mut plan = self.revert_plan(label, scope)?;
+        let mut done = Reverted { left: plan.left.clone(), ..Reverted::default() };
+        loop {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while batch.len() < REVERT_DOCUMENTS && bytes < REVERT_BYTES {
+                let Some(found) = plan.next().transpose()? else { break };
+                bytes += found.before.as_ref().map_or(0, weight);
+                bytes += found.after.as_ref().map_or(0, weight);
+                batch.push(found);
+            }
+            if batch.is_empty() {
+                return Ok(done);
+            }
+            match self.write(|txn| scope.write(txn, &batch)) {
+                Err(err) if err.kind() == ErrorKind::LimitExceeded && batch.len() > 1 => {
+                    for found in &batch {
+                        self.write(|txn| scope.write(txn, std::slice::from_ref(found)))?;
+                        done.transactions += 1;
+                    }
+                }
+                written => {
+                    written?;
+                    done.transactions += 1;
+                }
+            }
+            done.documents += batch.len() as u64;
+            batch.iter().for_each(&mut *each);
+        }
+    }
+}
+
+/// Collections that there were at a checkpoint and that this store no longer holds.
+fn left_since(moment: &Moment, tag: u64) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for entry in moment.range(tag, Part::Collections, &[], &[0xff], false)? {
+        let name = String::from_utf8_lossy(&entry?.0).into_owned();
+        if moment.number(NOW, &name)?.is_none() {
+            left.push(name);
+        }
+    }
+    Ok(left)
+}
+
+impl RevertScope {
+    /// Writes what leads from what each document of a batch shows in the transaction to what it
+    /// is to show.
+    fn write(&self, txn: &mut Transaction, batch: &[Difference]) -> Result<()> {
+        for Difference { collection, id, after, .. } in batch {
+            let now = txn.get(collection, id)?.map(|document| document.into_fields());
+            match (&self.path, now, after) {
+                (Some(path), now, after) => {
+                    let before = now.as_ref().and_then(|now| lookup(now, path));
+                    let after = after.as_ref().and_then(|after| lookup(after, path));
+                    write_field(txn, collection, id, path, before, after)?;
+                }
+                (None, Some(_), None) => drop(txn.delete(collection, id)?),
+                (None, None, Some(after)) => txn.put(collection, id, after)?,
+                (None, Some(now), Some(after)) => {
+                    write_fields(txn, collection, id, &mut Path::root(), &now, after)?;
+                }
+                (None, None, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_fields(
+    txn: &mut Transaction,
+    collection: &str,
+    id: &str,
+    path: &mut Path,
+    before: &Fields,
+    after: &Fields,
+) -> Result<()> {
+    let mut changes = Vec::new();
+    compare(path, before, after, &mut changes);
+    for FieldChange { path, before, after } in changes {
+        write_field(txn, collection, id, &path, before.as_ref(), after.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Makes one field what it was. What is of another kind now is taken away first: an array put over
+/// a set would be taken for a change of the set, and a number over a counter is refused.
+fn write_field(
+    txn: &mut Transaction,
+    collection: &str,
+    id: &str,
+    path: &Path,
+    before: Option<&Field>,
+    after: Option<&Field>,
+) -> Result<()> {
+    match (before, after) {
+        (Some(Field::Map(before)), Some(Field::Map(after))) => {
+            write_fields(txn, collection, id, &mut path.clone(), before, after)
+        }
+        (before, Some(after)) if before != Some(after) => {
+            if before.is_some_and(|before| discriminant(before) != discriminant(after)) {
+                txn.unset(collection, id, path.clone())?;
+            }
+            txn.set(collection, id, path.clone(), after.clone())
+        }
+        (Some(_), None) => txn.unset(collection, id, path.clone()).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// What fields count towards the size of a batch, about.
+fn weight(fields: &Fields) -> usize {
+    let of = |field: &Field| match field {
+        Field::Map(fields) => weight(fields),
+        Field::Set(elements) => elements.iter().map(value_weight).sum(),
+        Field::Counter(_) => 16,
+        Field::Value(value) => value_weight(value),
+    };
+    fields.iter().map(|(name, field)| 32 + name.len() + of(field)).sum()
+}
+
+fn value_weight(value: &Value) -> usize {
+    16 + match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) | Value::Opaque { bytes, .. } => bytes.len(),
+        Value::Array(items) => items.iter().map(value_weight).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| name.len() + value_weight(member)).sum()
+        }
+        _ => 0,
+    }
+}
