@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `GET /health` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
+//! | `GET /metrics` | the figures, as Prometheus reads them |
 //! | `GET /doctor` | what there is to say about the store and its links |
 //! | `GET /collections` | the collections |
 //! | `POST /collections/{c}/leave` | drops a collection from this store; `{"force"}` |
@@ -42,6 +43,7 @@ mod failure;
 mod guard;
 mod invites;
 mod json;
+mod metrics;
 mod roster;
 mod service;
 mod status;
@@ -67,6 +69,7 @@ pub(crate) fn router(service: Service) -> Router {
     Router::new()
         .route("/health", get(status::health))
         .route("/status", get(status::status))
+        .route("/metrics", get(metrics::metrics))
         .route("/doctor", get(status::doctor))
         .route("/state", get(status::state))
         .route("/collections", get(status::collections))
