@@ -70,6 +70,12 @@ fn fields_batches_and_pages() {
     assert_eq!(ask("GET", &format!("{docs}?id="), &[], None).status, 400);
     assert_eq!(ask("GET", &format!("{docs}?id={}", "x".repeat(513)), &[], None).status, 413);
     assert_eq!(ask("GET", &format!("{docs}?prefx=a"), &[], None).status, 400);
+    // What would be passed over is refused.
+    assert_eq!(ask("GET", &format!("{docs}?path=/n"), &[], None).status, 400);
+    assert_eq!(ask("GET", &format!("{docs}?id=b&path=/n"), &[], None).body, json!(1));
+    assert_eq!(ask("GET", &format!("{docs}?id=b&limit=1"), &[], None).status, 400);
+    let nowhere = format!("{}/collections/.hidden/docs", node.url);
+    assert_eq!(ask("POST", &nowhere, &[], Some("[]")).status, 400);
 }
 
 #[test]
@@ -90,6 +96,24 @@ fn the_node_tells_about_itself() {
     let posted = ask("POST", &format!("{}/health", node.url), &[], Some("{}"));
     assert_eq!((posted.status, &posted.body["error"]["code"]), (405, &json!("no-such-method")));
     assert_eq!(get("/collections/none/docs").body["error"]["code"], "unknown-collection");
+}
+
+#[test]
+fn the_node_describes_itself() {
+    let here = Sandbox::new();
+    let node = here.run("a", &[]);
+    let described = ask("GET", &format!("{}/openapi.json", node.url), &[], None);
+    assert_eq!(described.status, 200);
+    assert!(described.body["openapi"].as_str().unwrap().starts_with("3.1."));
+    for (path, kind) in
+        [("", "text/html"), ("/page.js", "text/javascript"), ("/page.css", "text/css")]
+    {
+        let page = common::agent().get(format!("{}/api{path}", node.url)).call().unwrap();
+        assert!(page.headers()["content-type"].to_str().unwrap().starts_with(kind));
+        // Nothing is asked for from elsewhere.
+        let text = page.into_body().read_to_string().unwrap();
+        assert!(!text.contains("http://") && !text.contains("https://"), "{path}");
+    }
 }
 
 #[test]

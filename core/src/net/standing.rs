@@ -199,7 +199,7 @@ mod tests {
     use crate::id::Position;
 
     fn peer(n: u8) -> NodeId {
-        NodeId([n; 32])
+        NodeId::from_bytes([n; 32])
     }
 
     fn told(acked: u64, lacks: u64, of: u64) -> Told {

@@ -5,6 +5,7 @@
 //! | `GET /health` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
 //! | `GET /metrics` | the figures, as Prometheus reads them |
+//! | `GET /openapi.json`, `/api` | all of this for programs, and as a page |
 //! | `GET /doctor` | what there is to say about the store and its links |
 //! | `GET /collections` | the collections |
 //! | `POST /collections/{c}/leave` | drops a collection from this store; `{"force"}` |
@@ -44,6 +45,7 @@ mod guard;
 mod invites;
 mod json;
 mod metrics;
+mod openapi;
 mod roster;
 mod service;
 mod status;
@@ -70,6 +72,10 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/health", get(status::health))
         .route("/status", get(status::status))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::description))
+        .route("/api", get(openapi::page))
+        .route("/api/page.js", get(openapi::script))
+        .route("/api/page.css", get(openapi::style))
         .route("/doctor", get(status::doctor))
         .route("/state", get(status::state))
         .route("/collections", get(status::collections))
