@@ -6,7 +6,7 @@ use crate::output::bytes;
 use crate::shape::FindingShape;
 
 /// With less than this the store may soon refuse writes.
-const LITTLE_BYTES: u64 = 256 << 20;
+pub(crate) const LITTLE_BYTES: u64 = 256 << 20;
 
 /// The room on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

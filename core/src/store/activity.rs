@@ -66,6 +66,7 @@ pub(super) struct Counters {
     local: FlowCounter,
     remote: FlowCounter,
     duplicates: AtomicU64,
+    clock_lead_ms: AtomicU64,
     pub(super) commits: Durations,
     pub(super) syncs: Durations,
 }
@@ -78,11 +79,15 @@ struct FlowCounter {
 
 impl Counters {
     /// Transactions were committed.
-    pub(super) fn committed(&self, items: &[Item], own: NodeId) {
+    pub(super) fn committed(&self, items: &[Item], own: NodeId, wall_ms: u64) {
         for item in items {
             let flow = match item.signed.txn.dot.origin.node == own {
                 true => &self.local,
-                false => &self.remote,
+                false => {
+                    let lead_ms = item.signed.txn.time.millis().saturating_sub(wall_ms);
+                    self.clock_lead_ms.store(lead_ms, Ordering::Relaxed);
+                    &self.remote
+                }
             };
             flow.txns.fetch_add(1, Ordering::Relaxed);
             flow.bytes.fetch_add(item.signed.bytes.len() as u64, Ordering::Relaxed);
@@ -103,6 +108,13 @@ impl FlowCounter {
 }
 
 impl Store {
+    /// By how many milliseconds the clock of its author was ahead of the one here when the last
+    /// transaction came that was new; 0 if it was not ahead. More than a few seconds: one of the
+    /// two clocks is wrong.
+    pub fn clock_lead_ms(&self) -> u64 {
+        self.inner.counters.clock_lead_ms.load(Ordering::Relaxed)
+    }
+
     /// How many transactions of a collection are applied, if it is held.
     pub fn applied_count(&self, collection: &str) -> Option<u64> {
         Some(self.inner.read_heads().named(collection)?.row.transactions)

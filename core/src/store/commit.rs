@@ -270,7 +270,7 @@ impl Inner {
         // A failure from here on, a full disk included, leaves unknown what reached the disk.
         let marks = if sync { self.marks_along(&admitted) } else { Vec::new() };
         self.write(committer, &admitted, marks, sync).map_err(|err| self.poison(&err))?;
-        self.counters.committed(&admitted, self.node);
+        self.counters.committed(&admitted, self.node, self.wall.now_ms());
         Ok(outcomes)
     }
 

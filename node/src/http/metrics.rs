@@ -35,6 +35,7 @@ pub(super) struct Figures {
     pub(super) uptime_s: u64,
     pub(super) stats: Stats,
     pub(super) activity: Activity,
+    pub(super) clock_lead_ms: u64,
     pub(super) room: Option<Room>,
     /// How the state's file was used when that was last measured.
     pub(super) space: Option<Space>,
@@ -58,6 +59,7 @@ pub(super) async fn metrics(State(service): State<Service>) -> Answer {
                 uptime_s,
                 stats: store.stats()?,
                 activity: store.activity()?,
+                clock_lead_ms: store.clock_lead_ms(),
                 room: store.path().and_then(disk::room),
                 space,
                 links: network.links(),
@@ -113,6 +115,11 @@ impl Figures {
             "littoral_time_seconds",
             "Wall clock of this node, seconds since 1970",
             SystemClock.now_ms() as f64 / 1000.0,
+        )?;
+        out.gauge(
+            "littoral_clock_lead_seconds",
+            "By how much its author's clock was ahead when the last transaction came",
+            self.clock_lead_ms as f64 / 1000.0,
         )?;
         out.gauge(
             "littoral_store_failed",

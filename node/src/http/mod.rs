@@ -2,7 +2,8 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `GET /health` | whether it is there, and who it is |
+//! | `GET /health`, `/health/ready` | whether it can do its work; 503 if not |
+//! | `GET /health/live` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
 //! | `GET /metrics` | the figures, as Prometheus reads them |
 //! | `GET /openapi.json`, `/api` | all of this for programs, and as a page |
@@ -42,6 +43,7 @@ mod conflicts;
 mod documents;
 mod failure;
 mod guard;
+mod health;
 mod invites;
 mod json;
 mod metrics;
@@ -69,7 +71,9 @@ pub(crate) fn router(service: Service) -> Router {
         .patch(documents::merge)
         .delete(documents::delete);
     Router::new()
-        .route("/health", get(status::health))
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
         .route("/status", get(status::status))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::description))

@@ -181,11 +181,20 @@ fn id() -> Json {
 
 fn node(paths: &mut Paths) {
     let read = || needs("read");
+    let failing = json!({
+        "description": "It can't take writes; `checks` says why",
+        "content": {JSON: {"schema": {"anyOf": [of("Health"), of("Error")]}}},
+    });
+    for (path, name) in [("/health", "health"), ("/health/ready", "ready")] {
+        let mut ready = read().gives("It can; perhaps something is degraded", "Health");
+        ready.good.push(("503", failing.clone()));
+        paths.add(path, "get", [name, "node", "Whether it can do its work"], ready);
+    }
     paths.add(
-        "/health",
+        "/health/live",
         "get",
-        ["health", "node", "Whether it is there, and who it is"],
-        read().gives("The node", "Health"),
+        ["live", "node", "Whether it is there, and who it is"],
+        read().gives("The node", "Live"),
     );
     paths.add(
         "/status",

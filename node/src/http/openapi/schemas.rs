@@ -150,8 +150,18 @@ fn node() -> Json {
         "log_bytes": count("Bytes of its transactions in the log"),
     }));
     json!({
+        "Live": object(json!({
+            "status": {"type": "string", "const": "ok"},
+            "node": of("Key"),
+            "version": text("The version of Littoral"),
+        })),
         "Health": object(json!({
-            "status": {"type": "string", "enum": ["ok", "failing"]},
+            "status": {"type": "string", "enum": ["ok", "degraded", "failing"], "description": "The worst of the checks"},
+            "checks": list(object(json!({
+                "check": {"type": "string", "enum": ["store", "disk", "links", "clock"]},
+                "status": {"type": "string", "enum": ["ok", "degraded", "failing"]},
+                "what": text("What was found"),
+            }))),
             "node": of("Key"),
             "version": text("The version of Littoral"),
         })),
