@@ -101,7 +101,7 @@ fn of_disk(service: &Service) -> Option<Found> {
     let free = disk::room(service.store().path()?)?.free_bytes;
     let grade = match free {
         0..NO_ROOM_BYTES => Grade::Failing,
-        0..LITTLE_BYTES => Grade::Degraded,
+        NO_ROOM_BYTES..LITTLE_BYTES => Grade::Degraded,
         _ => Grade::Ok,
     };
     Some(("disk", grade, format!("{} are free", bytes(free))))
