@@ -20,6 +20,7 @@
 
 pub mod clock;
 pub mod crdt;
+pub mod durations;
 pub mod error;
 pub mod id;
 pub mod limits;

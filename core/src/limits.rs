@@ -255,6 +255,8 @@ pub const RECONNECT_MAX_MS: u64 = 30_000;
 /// A link that was up for this long has lived: the next wait starts over.
 pub const LINK_LIVED_MS: u64 = 5_000;
 
+/// Of how many peers and collections is kept how far the peer is behind, while no link tells it.
+pub const MAX_STANDINGS: usize = 4096;
 /// Largest body of an HTTP request: one that holds a largest transaction.
 pub const MAX_HTTP_BODY_BYTES: usize = MAX_TXN_BYTES;
 /// Calls over HTTP that work on the store at once; others wait.
@@ -270,6 +272,8 @@ pub const MAX_HTTP_WAIT_S: u64 = 60;
 pub const MAX_HTTP_ANSWER_HEADER_BYTES: usize = 256 << 10;
 /// Largest answer of another node over HTTP that is read.
 pub const MAX_HTTP_ANSWER_BYTES: u64 = 64 << 20;
+/// Series of one name in the metrics; what is beyond is left out, and counted.
+pub const MAX_METRIC_SERIES: usize = 1000;
 /// Largest record of a file to import, in bytes: JSON needs at most a few times the bytes of
 /// what it says.
 pub const MAX_IMPORT_RECORD_BYTES: u64 = 4 * MAX_TXN_BYTES as u64;

@@ -77,6 +77,11 @@ pub trait Replica: Source + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// How many transactions of `collection` are applied; `None` if it is not held.
+    fn applied_count(&self, _collection: &str) -> Option<u64> {
+        None
+    }
+
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
 }
@@ -316,6 +321,10 @@ impl Replica for Store {
         let all = members.iter().map(|one| one.node).chain(named.iter().map(|one| one.node));
         let all: BTreeSet<NodeId> = all.filter(|node| *node != self.node_id()).collect();
         Ok(all.into_iter().filter(|node| Store::is_trusted(self, node)).collect())
+    }
+
+    fn applied_count(&self, collection: &str) -> Option<u64> {
+        Store::applied_count(self, collection)
     }
 
     fn flush(&self) -> Result<()> {

@@ -6,11 +6,20 @@ use crate::output::bytes;
 use crate::shape::FindingShape;
 
 /// With less than this the store may soon refuse writes.
-const LITTLE_BYTES: u64 = 256 << 20;
+pub(crate) const LITTLE_BYTES: u64 = 256 << 20;
+
+/// The room on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// What is free for us.
+    pub(crate) free_bytes: u64,
+    /// All of it.
+    pub(crate) size_bytes: u64,
+}
 
 /// Whether the disk that a store lies on is nearly full.
 pub(crate) fn check(path: &Path) -> Option<FindingShape> {
-    let free = free_bytes(path).filter(|free| *free < LITTLE_BYTES)?;
+    let free = room(path).map(|room| room.free_bytes).filter(|free| *free < LITTLE_BYTES)?;
     Some(FindingShape {
         level: "warning".to_owned(),
         code: "disk-nearly-full".to_owned(),
@@ -23,13 +32,16 @@ pub(crate) fn check(path: &Path) -> Option<FindingShape> {
     })
 }
 
+/// The room on the disk that a store lies on, if the system tells.
 #[cfg(unix)]
-fn free_bytes(path: &Path) -> Option<u64> {
+pub(crate) fn room(path: &Path) -> Option<Room> {
     let found = rustix::fs::statvfs(path).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Some(Room { free_bytes: bytes(found.f_bavail), size_bytes: bytes(found.f_blocks) })
 }
 
+/// The room on the disk that a store lies on, if the system tells.
 #[cfg(not(unix))]
-fn free_bytes(_: &Path) -> Option<u64> {
+pub(crate) fn room(_: &Path) -> Option<Room> {
     None
 }

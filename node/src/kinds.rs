@@ -63,6 +63,15 @@ const KINDS: &[Row] = &[
     Row(ErrorKind::Internal, "internal", 500, EXIT_FAILED),
 ];
 
+/// Codes that are no kind of error: refusals by the rules of HTTP.
+const OF_HTTP: [&str; 6] =
+    ["unauthorized", "foreign", "not-json", "not-bytes", "no-such-route", "no-such-method"];
+
+/// All codes that JSON may carry.
+pub(crate) fn codes() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|row| row.1).chain(OF_HTTP)
+}
+
 /// The row of a kind; one that is newer than this table counts as internal.
 fn row(kind: ErrorKind) -> &'static Row {
     KINDS.iter().find(|row| row.0 == kind).unwrap_or(&KINDS[KINDS.len() - 1])

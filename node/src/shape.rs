@@ -349,9 +349,33 @@ pub(crate) struct Collections {
 
 /// What a node says about itself to whoever asks whether it is there.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Health {
-    /// `ok`, or `failing` if the store refuses writes.
+pub(crate) struct Live {
+    /// `ok`.
     pub(crate) status: String,
+    /// The node's key.
+    pub(crate) node: String,
+    /// The version of Littoral.
+    pub(crate) version: String,
+}
+
+/// One thing that a node's health depends on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CheckShape {
+    /// Which: `store`, `disk`, `links`, `clock`.
+    pub(crate) check: String,
+    /// `ok`, `degraded` or `failing`.
+    pub(crate) status: String,
+    /// What was found.
+    pub(crate) what: String,
+}
+
+/// Whether a node can do its work, and why not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Health {
+    /// The worst of the checks; with `failing` the node can't take writes.
+    pub(crate) status: String,
+    /// What that is made of.
+    pub(crate) checks: Vec<CheckShape>,
     /// The node's key.
     pub(crate) node: String,
     /// The version of Littoral.

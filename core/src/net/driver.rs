@@ -31,8 +31,10 @@ use super::ending::Ending;
 use super::holdings::{Holdings, Share};
 use super::link::{Entry, View, Wish};
 use super::outside::Outside;
-use super::status::Troubles;
+use super::standing::{Standings, Told};
+use super::status::{CollectionStatus, Troubles};
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
+use super::traffic::{Added, Tally};
 use super::transport;
 use crate::id::NodeId;
 use crate::limits::{
@@ -41,7 +43,8 @@ use crate::limits::{
 };
 use crate::replica::{self, Replica};
 use crate::sync::door::{
-    Config, Event, HearOutcome, Input, Outcome, Output, SnapshotStep, StepOutcome, StreamId,
+    Config, Event, HearOutcome, Input, Outcome, Output, Progress, SnapshotStep, StepOutcome,
+    StreamId,
 };
 use crate::sync::message::CloseCode;
 use crate::sync::session::Session;
@@ -67,6 +70,10 @@ pub(super) struct Site {
     pub(super) calls: Arc<Semaphore>,
     /// What all links hold.
     pub(super) holdings: Arc<Holdings>,
+    /// What went over them.
+    pub(super) tally: Tally,
+    /// How far each peer is behind.
+    pub(super) standings: Standings,
 }
 
 /// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
@@ -81,7 +88,7 @@ pub(super) async fn drive(
     entry.begin(&connection);
     let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
     let ending = driver.run().await;
-    driver.site.counts.ended(&ending);
+    driver.note_end(&ending);
     driver.part(&ending).await;
     ending.close(&connection);
     ending
@@ -136,6 +143,12 @@ struct Driver {
     /// When progress is to be shown, if it may have changed.
     show_at: Option<Instant>,
     shown_at: Instant,
+    /// What the tally has of this connection.
+    added: Added,
+    /// What was sent of snapshots when it was last shown.
+    served_bytes: u64,
+    /// Since when there is something to send or receive.
+    busy_since: Option<Instant>,
     ending: Option<Ending>,
 }
 
@@ -179,6 +192,9 @@ impl Driver {
             leaving: false,
             troubles: Troubles::default(),
             show_at: None,
+            added: Added::default(),
+            served_bytes: 0,
+            busy_since: Some(Instant::now()),
             ending: None,
         }
     }
@@ -445,6 +461,7 @@ impl Driver {
             self.site.counts.halted(*offence);
         }
         if *event == Event::Ready {
+            self.site.tally.connected();
             self.entry.ready();
             if let Some(tell) = self.on_ready.take() {
                 tell();
@@ -465,8 +482,62 @@ impl Driver {
         self.shown_at = now;
         let progress = self.session.progress();
         let synced = idle && progress.values().all(|p| p.caught_up && p.peer_caught_up);
-        let collections = Some(self.troubles.with(progress));
+        let collections = self.troubles.with(progress);
+        self.tell(synced, &collections, now);
+        let collections = Some(collections);
         self.entry.view(View { synced, heard, collections });
+    }
+
+    /// Tells what is known of the peer, and counts.
+    fn tell(&mut self, synced: bool, all: &BTreeMap<String, CollectionStatus>, now: Instant) {
+        match synced {
+            true => {
+                let took = self.busy_since.take().map(|since| now.duration_since(since));
+                took.iter().for_each(|took| self.site.tally.syncs.note(*took));
+            }
+            false => drop(self.busy_since.get_or_insert(now)),
+        }
+        let stats = self.connection.stats();
+        let udp = (stats.udp_rx.bytes, stats.udp_tx.bytes);
+        self.site.tally.add(&mut self.added, all.values(), udp);
+        if self.on_ready.is_some() {
+            return;
+        }
+        // The store may be at work, so what asks it runs where blocking is allowed.
+        blocking::here(|| self.note_standings(all, now));
+    }
+
+    fn note_standings(&mut self, all: &BTreeMap<String, CollectionStatus>, now: Instant) {
+        let served = self.session.served_bytes();
+        let moved = std::mem::replace(&mut self.served_bytes, served) != served;
+        for (name, CollectionStatus { progress, .. }) in all {
+            let (of, lacks) = (self.site.replica.applied_count(name), self.lacks(name, progress));
+            let (Some(of), Some(lacks)) = (of, lacks) else { continue };
+            let told = Told { progress: *progress, lacks, of, moved };
+            self.site.standings.note(self.entry.peer, self.entry.id, name, told, now);
+        }
+    }
+
+    /// How many of our transactions of a collection the peer lacks, if that is known.
+    fn lacks(&self, name: &str, progress: &Progress) -> Option<u64> {
+        if progress.peer_caught_up {
+            return Some(0);
+        }
+        // What can't be read now is told another time.
+        let ours = self.site.replica.vector(name).ok()?;
+        self.session.lacking(name, &ours)
+    }
+
+    fn note_end(&mut self, ending: &Ending) {
+        self.site.counts.ended(ending);
+        let collections = self.troubles.with(self.session.progress());
+        let now = Instant::now();
+        self.tell(false, &collections, now);
+        self.site.standings.cut(self.entry.peer, self.entry.id);
+        let was_connected = self.on_ready.is_none();
+        if was_connected && !self.leaving && !ending.by_peer && ending.code == CloseCode::Gone {
+            self.site.tally.lost();
+        }
     }
 
     /// Lets the last words of ours reach the peer, for a while.

@@ -66,6 +66,11 @@ impl Holdings {
         Share { id, holdings, told, count, bytes: 0 }
     }
 
+    /// Bytes that all links hold together.
+    pub(super) fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
     fn set(&self, id: u64, bytes: usize) {
         let mut links = self.links();
         let Some(link) = links.held.get_mut(&id) else { return };

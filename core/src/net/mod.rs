@@ -16,6 +16,7 @@
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
+//! | `standing`, `traffic` | how far each peer is behind; what went over all links |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
 //! | `here` | where others may reach this machine |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
@@ -38,11 +39,13 @@ mod link;
 mod links;
 mod network;
 mod outside;
+mod standing;
 mod status;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod traffic;
 mod transport;
 mod trust;
 
@@ -53,5 +56,7 @@ pub use here::reached_at;
 pub use joining::{Joining, Joins};
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
+pub use standing::Standing;
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
+pub use traffic::Traffic;
 pub use trust::{Refusal, Refusals};

@@ -30,8 +30,10 @@ use super::knocks::Knocks;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
 use super::outside::{Machine, Outside};
+use super::standing::Standing;
 use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::Purpose;
+use super::traffic::Traffic;
 use super::transport;
 use super::trust::{Refusals, Trust};
 use crate::error::{Error, ErrorKind, Result};
@@ -144,8 +146,18 @@ impl Network {
         let epoch = tokio::time::Instant::now();
         let us = replica.node_key().id();
         let (counts, calls) = (Counts::default(), Arc::new(Semaphore::new(MAX_NETWORK_CALLS)));
-        let holdings = Arc::default();
-        let site = Site { replica, us, commits, epoch, outside, counts, calls, holdings };
+        let site = Site {
+            replica,
+            us,
+            commits,
+            epoch,
+            outside,
+            counts,
+            calls,
+            holdings: Arc::default(),
+            tally: Default::default(),
+            standings: Default::default(),
+        };
         let shared = Arc::new(Shared::new(site, handle));
         Network { shared, runtime: Mutex::default(), _watching: watching }
     }
@@ -259,6 +271,24 @@ impl Network {
     /// How often somebody was kept off, by kind.
     pub fn kept_off(&self) -> KeptOff {
         self.shared.site.counts.read(self.shared.trust.refusals().total)
+    }
+
+    /// What went over all links.
+    pub fn traffic(&self) -> Traffic {
+        let site = &self.shared.site;
+        site.tally.read(site.holdings.total() as u64)
+    }
+
+    /// How far each peer is behind that a link has told of since the network was started, by peer
+    /// and collection; also of those with whom there is no link now. Peers that are trusted no
+    /// more are left out.
+    pub fn standings(&self) -> Vec<Standing> {
+        let (site, trust) = (&self.shared.site, &self.shared.trust);
+        site.standings.read(
+            tokio::time::Instant::now(),
+            |peer| trust.is_trusted(peer),
+            |name| site.replica.applied_count(name),
+        )
     }
 
     /// Waits until this store and its peers hold the same, as far as links can tell.

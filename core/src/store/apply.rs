@@ -406,6 +406,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             (true, false) => unset(&mut self.tables.conflicts, &key())?,
             _ => {}
         }
+        if before.in_conflict != after.in_conflict {
+            self.heads.meter.note_conflict(after.in_conflict);
+        }
         self.note_settled(number, id, &effects.settled)?;
         Ok(effects)
     }

@@ -18,6 +18,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use redb::{Durability, WriteTransaction};
 
@@ -79,6 +80,13 @@ pub(super) type Ticket = Arc<Mutex<Option<Result<Done>>>>;
 pub(super) struct Queue {
     jobs: VecDeque<Job>,
     busy: bool,
+}
+
+impl Queue {
+    /// How many entries wait.
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
 }
 
 /// Local transactions that are queued and not yet applied, so that the next local write sees them.
@@ -228,6 +236,7 @@ impl Inner {
     }
 
     fn commit_batch(&self, jobs: Vec<Job>) {
+        let begun = Instant::now();
         let attempt = || match &mut *lock(&self.committer) {
             None => Err(closed()),
             Some(committer) => self.check_usable().and_then(|()| self.run_batch(committer, &jobs)),
@@ -238,6 +247,7 @@ impl Inner {
         });
         match result {
             Ok(outcomes) => {
+                self.counters.commits.note(begun.elapsed());
                 for (job, outcome) in jobs.iter().zip(outcomes) {
                     *lock(&job.done) = Some(outcome);
                 }
@@ -261,6 +271,7 @@ impl Inner {
         // A failure from here on, a full disk included, leaves unknown what reached the disk.
         let marks = if sync { self.marks_along(&admitted) } else { Vec::new() };
         self.write(committer, &admitted, marks, sync).map_err(|err| self.poison(&err))?;
+        self.counters.committed(&admitted, self.node, self.wall.now_ms());
         Ok(outcomes)
     }
 
@@ -296,6 +307,7 @@ impl Inner {
                     }
                 }
             }
+            self.counters.duplicates(done.outcome.duplicates);
             outcomes.push(Ok(done));
         }
         Ok((outcomes, admitted))
@@ -314,7 +326,9 @@ impl Inner {
         self.count(committer, admitted, &appended);
         let make_durable = self.must_make_durable(committer);
         if sync || make_durable {
+            let begun = Instant::now();
             committer.log.sync()?;
+            self.counters.syncs.note(begun.elapsed());
         }
         if admitted.is_empty() && marks.is_empty() {
             return Ok(());

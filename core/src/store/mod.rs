@@ -5,6 +5,7 @@
 //! peers' transactions and for recovery alike. [`commit`] is the way in, [`collection`] the way
 //! out, [`feed`] tells what changed. This layer knows no network and alone knows redb.
 
+mod activity;
 mod admission;
 mod apply;
 mod branches;
@@ -59,6 +60,7 @@ use crate::id::{NodeId, check_collection};
 use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
+pub use activity::{Activity, CacheUse, Flow};
 pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
@@ -134,6 +136,7 @@ pub(crate) struct Inner {
     queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
+    counters: activity::Counters,
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,

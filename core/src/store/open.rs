@@ -315,6 +315,7 @@ impl Options {
             queue_moved: Condvar::new(),
             committer: Mutex::new(Some(Committer::new(log, segments, state_len, now_ms))),
             failure: OnceLock::new(),
+            counters: Default::default(),
             freeze,
             listeners: Listeners::default(),
             leased: Arc::default(),

@@ -241,6 +241,17 @@ impl Session {
         self.lanes.iter().map(|(name, lane)| (name.clone(), lane.progress())).collect()
     }
 
+    /// How many of the transactions `ours` the peer lacks, as far as is known; `None` if it has not
+    /// said yet what it holds. Those that are sent and not acknowledged it lacks.
+    pub fn lacking(&self, name: &str, ours: &Vector) -> Option<u64> {
+        self.lanes.get(name)?.out.lacking(ours)
+    }
+
+    /// Bytes of snapshots that were sent.
+    pub fn served_bytes(&self) -> u64 {
+        self.lanes.values().map(|lane| lane.serving.sent_bytes()).sum()
+    }
+
     /// Whether nothing is under way: all is sent and acknowledged, received and applied, or
     /// waits for something that this link can't bring about.
     pub fn is_idle(&self) -> bool {

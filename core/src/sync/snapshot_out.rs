@@ -33,6 +33,8 @@ use super::{Source, View};
 #[derive(Debug, Default)]
 pub(super) struct SnapshotOut {
     serving: Option<Serving>,
+    /// Bytes of answers, of all views.
+    sent_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -104,7 +106,14 @@ impl SnapshotOut {
         let stream = *stream;
         let Some(question) = serving.questions.pop_front() else { return Ok(None) };
         let answer = answer(view.as_ref(), &mut serving.large, question)?;
-        Ok(Some(Reply { stream, bytes: answer.to_frame(), last: false }))
+        let bytes = answer.to_frame();
+        self.sent_bytes += bytes.len() as u64;
+        Ok(Some(Reply { stream, bytes, last: false }))
+    }
+
+    /// Bytes of answers so far.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
     }
 
     fn begin(

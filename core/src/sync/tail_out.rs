@@ -72,6 +72,7 @@ enum Phase {
 struct Flight {
     end: Position,
     bytes: usize,
+    txns: usize,
 }
 
 /// What came of an attempt to send.
@@ -340,7 +341,7 @@ impl TailOut {
         self.bytes += bytes as u64;
         self.unacked += bytes;
         self.sent_through = self.sent_through.max(self.cursor);
-        self.flight.push_back(Flight { end: self.cursor, bytes });
+        self.flight.push_back(Flight { end: self.cursor, bytes, txns: txns.len() });
         (self.drained, self.told, self.announced) = (false, false, false);
         let message = Tail::Txns { position: self.cursor, txns };
         let (stream, bytes) = self.frame(&message, name, next_stream);
@@ -391,6 +392,18 @@ impl TailOut {
     /// The stream under way.
     pub(super) fn stream(&self) -> Option<u64> {
         self.stream
+    }
+
+    /// How many of the transactions `ours` the peer lacks; `None` if it has not said what it holds.
+    pub(super) fn lacking(&self, ours: &Vector) -> Option<u64> {
+        if self.phase == Phase::Unasked {
+            return None;
+        }
+        let lacking =
+            |(origin, head): (&Origin, &Head)| head.seq.saturating_sub(self.peer_seq(origin));
+        let unsent: u64 = ours.iter().map(lacking).sum();
+        let flying: usize = self.flight.iter().map(|flight| flight.txns).sum();
+        Some(unsent + flying as u64)
     }
 
     /// Bytes sent and not acknowledged.

@@ -54,6 +54,14 @@ pub(super) struct OfPage {
     versions: bool,
 }
 
+impl OfPage {
+    /// Whether anything is asked for that only a page has.
+    fn is_of_page(&self) -> bool {
+        let named = [&self.start, &self.end, &self.after].iter().any(|name| name.is_some());
+        named || !self.prefix.is_empty() || self.limit.is_some() || self.reverse || self.versions
+    }
+}
+
 /// The body of a write to a set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +99,12 @@ pub(super) async fn read_or_page(
     Named(names): Named<Names>,
     Asked(asked): Asked<OfPage>,
 ) -> Answer {
+    if asked.id.is_none() && asked.path.is_some() {
+        return Err(Refusal::malformed("`path` is of one document: give its `id`"));
+    }
+    if asked.id.is_some() && asked.is_of_page() {
+        return Err(Refusal::malformed("with `id`, only `path` is taken: it is no page"));
+    }
     match &asked.id {
         Some(id) => read_at(&service, names.collection, id.clone(), asked.path).await,
         None => service.call(move |local| page(local, &names.collection, asked)).await,

@@ -32,6 +32,11 @@ impl Refusal {
         Refusal { status, code, message: message.into() }
     }
 
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Its status.
     #[cfg(test)]
     pub(super) fn status(&self) -> u16 {

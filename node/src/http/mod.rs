@@ -2,8 +2,11 @@
 //!
 //! | request | does |
 //! | --- | --- |
-//! | `GET /health` | whether it is there, and who it is |
+//! | `GET /health`, `/health/ready` | whether it can do its work; 503 if not |
+//! | `GET /health/live` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
+//! | `GET /metrics` | the figures, as Prometheus reads them |
+//! | `GET /openapi.json`, `/api` | all of this for programs, and as a page |
 //! | `GET /doctor` | what there is to say about the store and its links |
 //! | `GET /collections` | the collections |
 //! | `POST /collections/{c}/leave` | drops a collection from this store; `{"force"}` |
@@ -40,8 +43,11 @@ mod conflicts;
 mod documents;
 mod failure;
 mod guard;
+mod health;
 mod invites;
 mod json;
+mod metrics;
+mod openapi;
 mod roster;
 mod service;
 mod status;
@@ -65,8 +71,15 @@ pub(crate) fn router(service: Service) -> Router {
         .patch(documents::merge)
         .delete(documents::delete);
     Router::new()
-        .route("/health", get(status::health))
+        .route("/health", get(health::ready))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
         .route("/status", get(status::status))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::description))
+        .route("/api", get(openapi::page))
+        .route("/api/page.js", get(openapi::script))
+        .route("/api/page.css", get(openapi::style))
         .route("/doctor", get(status::doctor))
         .route("/state", get(status::state))
         .route("/collections", get(status::collections))

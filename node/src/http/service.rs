@@ -1,11 +1,12 @@
 //! What all handlers share: the store, and where blocking calls run.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use littoral::limits::MAX_HTTP_CALLS;
 use littoral::net::Network;
+use littoral::store::Space;
 use littoral::{Error, ErrorKind, Store};
 use tokio::sync::{Semaphore, watch};
 
@@ -27,6 +28,19 @@ pub(crate) struct Facts {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
+/// How often, at most, it is measured how much of the state's file is in use: that reads all of it.
+const MEASURE_EVERY: Duration = Duration::from_secs(600);
+/// And for how small a part of the time.
+const MEASURE_SHARE: u32 = 100;
+
+/// How the state's file is used.
+#[derive(Debug, Default)]
+struct Measured {
+    space: Option<Space>,
+    /// When it may be measured again; none while that is under way.
+    next: Option<Instant>,
+}
+
 /// What all handlers share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -34,16 +48,19 @@ pub(crate) struct Service {
     facts: Arc<Facts>,
     started: Instant,
     calls: Arc<Semaphore>,
+    measured: Arc<Mutex<Measured>>,
 }
 
 impl Service {
     /// Over an open store.
     pub(crate) fn new(store: Store, facts: Facts) -> Service {
+        let measured = Measured { space: None, next: Some(Instant::now()) };
         Service {
             local: Local::new(store),
             facts: Arc::new(facts),
             started: Instant::now(),
             calls: Arc::new(Semaphore::new(MAX_HTTP_CALLS)),
+            measured: Arc::new(Mutex::new(measured)),
         }
     }
 
@@ -62,6 +79,44 @@ impl Service {
     /// The store.
     pub(super) fn store(&self) -> &Store {
         self.local.store()
+    }
+
+    /// The links.
+    pub(super) fn network(&self) -> Arc<Network> {
+        Arc::clone(&self.facts.network)
+    }
+
+    /// Seconds since the node was started.
+    pub(super) fn uptime_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Calls that are at work on the store.
+    pub(super) fn calls_under_way(&self) -> usize {
+        MAX_HTTP_CALLS - self.calls.available_permits()
+    }
+
+    /// How the state's file was used when that was last measured. Has it measured again, if that
+    /// was long ago; nobody waits for it.
+    pub(super) fn measured_space(&self) -> Option<Space> {
+        let (space, due) = {
+            let mut known = self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = known.next.take_if(|next| *next <= Instant::now()).is_some();
+            (known.space, due)
+        };
+        if due {
+            let (local, measured) = (self.local.clone(), Arc::clone(&self.measured));
+            tokio::task::spawn_blocking(move || {
+                let begun = Instant::now();
+                let found = local.store().space();
+                let wait = MEASURE_EVERY.max(begun.elapsed() * MEASURE_SHARE);
+                let mut known = measured.lock().unwrap_or_else(PoisonError::into_inner);
+                known.next = Some(Instant::now() + wait);
+                // Else the store is closed, or damaged, and others say so.
+                known.space = found.ok().or(known.space);
+            });
+        }
+        space
     }
 
     /// Where others may reach it.
@@ -83,7 +138,7 @@ impl Service {
     pub(super) fn running(&self) -> Running {
         Running {
             pid: std::process::id(),
-            uptime_s: self.started.elapsed().as_secs(),
+            uptime_s: self.uptime_s(),
             listen: self.facts.listen.clone(),
             links: links::shapes(&self.facts.network),
             refused: links::refused(&self.facts.network),

@@ -9,20 +9,8 @@ use super::failure::Answer;
 use super::json::Json;
 use super::service::Service;
 use crate::links;
-use crate::shape::{Collections, Findings, Health, Leaving, State as StateShape};
+use crate::shape::{Collections, Findings, Leaving, State as StateShape};
 use crate::target::{Target, collections as collections_of};
-
-/// `GET /health`
-pub(super) async fn health(State(service): State<Service>) -> Answer {
-    service
-        .call(|local| {
-            let status = local.status()?;
-            let word = if status.failure.is_none() { "ok" } else { "failing" };
-            let (node, version) = (status.node, status.version);
-            Ok(Json(Health { status: word.to_owned(), node, version }).into_response())
-        })
-        .await
-}
 
 /// `GET /status`
 pub(super) async fn status(State(service): State<Service>) -> Answer {

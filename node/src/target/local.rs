@@ -75,6 +75,8 @@ impl Target for Local {
     }
 
     fn put_all(&self, collection: &str, documents: &[(String, Fields)]) -> Result<()> {
+        // Also where there is no document that would be refused.
+        self.store.collection(collection)?;
         self.store.write(|txn| {
             documents.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))
         })

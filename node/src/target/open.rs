@@ -122,7 +122,7 @@ fn not_through_url() -> Error {
 pub(crate) fn running_node(data: &Path) -> Option<Remote> {
     let file = NodeFile::read(data)?;
     let node = Remote::connect(&file.http, Some(file.token)).ok()?;
-    (node.health().ok()?.node == file.key).then_some(node)
+    (node.live().ok()?.node == file.key).then_some(node)
 }
 
 fn open_store(data: &Path, options: Options, wanted: Wanted) -> Result<Store> {

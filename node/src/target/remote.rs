@@ -27,7 +27,7 @@ use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
-    FindingShape, Findings, Health, Leaving, Page, State, Status, why_not,
+    FindingShape, Findings, Leaving, Live, Page, State, Status, why_not,
 };
 use crate::tokens::Secret;
 
@@ -75,8 +75,8 @@ impl Remote {
     }
 
     /// Whether it is there, and who it is.
-    pub(crate) fn health(&self) -> Result<Health> {
-        self.ask("/health", CONNECT_TIMEOUT)
+    pub(crate) fn live(&self) -> Result<Live> {
+        self.ask("/health/live", CONNECT_TIMEOUT)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

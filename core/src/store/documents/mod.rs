@@ -45,6 +45,8 @@ pub(super) struct Meter {
     read: AtomicU64,
     written: AtomicU64,
     bytes_written: AtomicU64,
+    conflicts_arisen: AtomicU64,
+    conflicts_ended: AtomicU64,
 }
 
 impl Meter {
@@ -52,6 +54,18 @@ impl Meter {
         let [read, written, bytes_written] = [&self.read, &self.written, &self.bytes_written]
             .map(|count| count.load(Ordering::Relaxed));
         RowCounts { read, written, bytes_written }
+    }
+
+    /// How often a document came to be in conflict, and how often one ceased to be.
+    pub(super) fn conflicts(&self) -> (u64, u64) {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (of(&self.conflicts_arisen), of(&self.conflicts_ended))
+    }
+
+    /// Notes whether a document is in conflict now, if it was not or was before.
+    pub(super) fn note_conflict(&self, arisen: bool) {
+        let count = if arisen { &self.conflicts_arisen } else { &self.conflicts_ended };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     fn note_read(&self) {

@@ -1,0 +1,256 @@
+//! Standings: how far each peer is behind, collection by collection, also while there is no link
+//! with it.
+//!
+//! A session tells at intervals how many of our transactions its peer lacks. When the link is cut
+//! that stays, and what is applied here from then on is added: the peer may get it elsewhere, and
+//! until it says so, it counts as lacking. A peer that no link has told of since the network was
+//! started has no standing.
+//!
+//! Invariant: at most [`MAX_STANDINGS`] are kept; further ones take the place of those that were
+//! told of the longest ago, but never of one that a link still tells of.
+//!
+//! Does not know: what a session is, who is trusted.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::id::NodeId;
+use crate::limits::MAX_STANDINGS;
+use crate::sync::door::Progress;
+
+/// How far a peer is behind in one collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The peer.
+    pub peer: NodeId,
+    /// The collection.
+    pub collection: String,
+    /// Whether a link with it tells this.
+    pub live: bool,
+    /// Transactions that are applied here and not there, as far as is known. None of those that
+    /// wait for its roster is counted apart.
+    pub lag_txns: u64,
+    /// For how long there was always something that it lacked, to within the time from one call
+    /// to the next.
+    pub lag: Duration,
+    /// For how long nothing has moved although there is something to do and a link to do it on.
+    pub stalled: Duration,
+}
+
+/// What is known of all peers.
+#[derive(Debug, Default)]
+pub(super) struct Standings(Mutex<BTreeMap<NodeId, BTreeMap<String, Known>>>);
+
+#[derive(Debug)]
+struct Known {
+    /// The link that tells it, if one does.
+    link: Option<u64>,
+    lacks: u64,
+    /// How many transactions were applied here when that was told.
+    of: u64,
+    /// When it was last seen to lack nothing.
+    even_at: Instant,
+    /// Whether there was something to do.
+    pending: bool,
+    /// When that was last seen to move, or to be nothing.
+    moved_at: Instant,
+    told_at: Instant,
+    progress: Progress,
+}
+
+/// What a link tells of one collection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    pub(super) progress: Progress,
+    /// How many of our transactions the peer lacks.
+    pub(super) lacks: u64,
+    /// How many are applied here.
+    pub(super) of: u64,
+    /// What else shows that something moves, as what is sent of a snapshot.
+    pub(super) moved: bool,
+}
+
+impl Standings {
+    /// A link tells how its peer stands.
+    pub(super) fn note(&self, peer: NodeId, link: u64, name: &str, told: Told, now: Instant) {
+        let mut all = self.lock();
+        if let Some(known) = all.get_mut(&peer).and_then(|of| of.get_mut(name)) {
+            return known.take(link, told, now);
+        }
+        make_room(&mut all);
+        let mut known = Known {
+            link: Some(link),
+            lacks: told.lacks,
+            of: told.of,
+            even_at: now,
+            pending: false,
+            moved_at: now,
+            told_at: now,
+            progress: told.progress,
+        };
+        known.take(link, told, now);
+        all.entry(peer).or_default().insert(name.to_owned(), known);
+    }
+
+    /// A link tells nothing any more.
+    pub(super) fn cut(&self, peer: NodeId, link: u64) {
+        let mut all = self.lock();
+        let of = all.get_mut(&peer).into_iter().flat_map(BTreeMap::values_mut);
+        of.filter(|known| known.link == Some(link)).for_each(|known| known.link = None);
+    }
+
+    /// How all stand now, in order, but for peers and collections that are of no interest any more:
+    /// those are forgotten. `applied` says how many transactions of a collection are applied here,
+    /// if it is held.
+    pub(super) fn read(
+        &self,
+        now: Instant,
+        is_wanted: impl Fn(&NodeId) -> bool,
+        applied: impl Fn(&str) -> Option<u64>,
+    ) -> Vec<Standing> {
+        let mut all = self.lock();
+        let mut standings = Vec::new();
+        all.retain(|peer, of| {
+            if !is_wanted(peer) {
+                return false;
+            }
+            of.retain(|name, known| {
+                let Some(total) = applied(name) else { return false };
+                standings.push(known.standing(*peer, name, total, now));
+                true
+            });
+            !of.is_empty()
+        });
+        standings
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeMap<String, Known>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_room(all: &mut BTreeMap<NodeId, BTreeMap<String, Known>>) {
+    if all.values().map(BTreeMap::len).sum::<usize>() < MAX_STANDINGS {
+        return;
+    }
+    let oldest = all
+        .iter()
+        .flat_map(|(peer, of)| of.iter().map(move |(name, known)| (peer, name, known)))
+        .filter(|(_, _, known)| known.link.is_none())
+        .min_by_key(|(_, _, known)| known.told_at)
+        .map(|(peer, name, _)| (*peer, name.clone()));
+    // Without one, what live links tell is more than that: then all of it is kept, since links
+    // and their collections are bounded themselves.
+    if let Some((peer, name)) = oldest {
+        all.entry(peer).or_default().remove(&name);
+    }
+}
+
+impl Known {
+    fn take(&mut self, link: u64, told: Told, now: Instant) {
+        let Told { progress, lacks, of, moved } = told;
+        let pending = lacks > 0 || progress.unacked_bytes > 0 || progress.unapplied_bytes > 0;
+        let moved = moved || self.link != Some(link) || moves(&self.progress, &progress);
+        if !pending || moved || !self.pending {
+            self.moved_at = now;
+        }
+        if lacks == 0 {
+            self.even_at = now;
+        }
+        (self.link, self.lacks, self.of) = (Some(link), lacks, of);
+        (self.pending, self.progress, self.told_at) = (pending, progress, now);
+    }
+
+    fn standing(&mut self, peer: NodeId, name: &str, total: u64, now: Instant) -> Standing {
+        // What a session is about to send or has just sent it will tell itself: only where none
+        // does, what came since is added.
+        let since = if self.link.is_none() { total.saturating_sub(self.of) } else { 0 };
+        let lag_txns = self.lacks + since;
+        if lag_txns == 0 {
+            self.even_at = now;
+        }
+        let stalled = match self.link.is_some() && self.pending {
+            true => now.duration_since(self.moved_at),
+            false => Duration::ZERO,
+        };
+        Standing {
+            peer,
+            collection: name.to_owned(),
+            live: self.link.is_some(),
+            lag_txns,
+            lag: now.duration_since(self.even_at),
+            stalled,
+        }
+    }
+}
+
+/// Whether something was done from one moment to the next.
+fn moves(before: &Progress, now: &Progress) -> bool {
+    let done = |p: &Progress| (p.received_txns, p.snapshot_bytes, p.acked, p.unapplied_bytes);
+    done(before) != done(now) || now.sent_txns != before.sent_txns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Position;
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 32])
+    }
+
+    fn told(acked: u64, lacks: u64, of: u64) -> Told {
+        let progress = Progress { acked: Position(acked), ..Progress::default() };
+        Told { progress, lacks, of, moved: false }
+    }
+
+    fn one(standings: &Standings, now: Instant, total: u64) -> Standing {
+        standings.read(now, |_| true, |_| Some(total)).pop().unwrap()
+    }
+
+    #[test]
+    fn what_comes_while_a_link_is_cut_is_lacking() {
+        let (standings, start) = (Standings::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        standings.note(peer(1), 7, "notes", told(1, 0, 10), at(0));
+        let even = one(&standings, at(5), 10);
+        assert_eq!((even.lag_txns, even.lag, even.live), (0, Duration::ZERO, true));
+        standings.cut(peer(1), 7);
+        let behind = one(&standings, at(9), 13);
+        assert_eq!((behind.lag_txns, behind.live), (3, false));
+        assert_eq!((behind.lag, behind.stalled), (Duration::from_secs(4), Duration::ZERO));
+        // Another link with it tells the truth.
+        standings.note(peer(1), 8, "notes", told(2, 0, 13), at(12));
+        assert_eq!(one(&standings, at(12), 13).lag_txns, 0);
+        // The end of the first one says nothing of the second.
+        standings.cut(peer(1), 7);
+        assert!(one(&standings, at(13), 13).live);
+    }
+
+    #[test]
+    fn a_link_on_which_nothing_moves_is_stalled_and_one_that_is_slow_is_not() {
+        let (standings, start) = (Standings::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (second, acked) in [(0, 1), (60, 2), (120, 3)] {
+            standings.note(peer(1), 7, "notes", told(acked, 5, 9), at(second));
+        }
+        assert_eq!(one(&standings, at(120), 9).stalled, Duration::ZERO);
+        standings.note(peer(1), 7, "notes", told(3, 5, 9), at(150));
+        assert_eq!(one(&standings, at(180), 9).stalled, Duration::from_secs(60));
+        assert_eq!(one(&standings, at(180), 9).lag, Duration::from_secs(180));
+    }
+
+    #[test]
+    fn standings_have_a_limit_and_go_with_their_peers() {
+        let (standings, now) = (Standings::default(), Instant::now());
+        for n in 0..=MAX_STANDINGS {
+            standings.note(peer(1), 7, &format!("c{n}"), told(1, 0, 1), now);
+            standings.cut(peer(1), 7);
+        }
+        let count = |wanted: bool| standings.read(now, |_| wanted, |_| Some(1)).len();
+        assert_eq!((count(true), count(false), count(true)), (MAX_STANDINGS, 0, 0));
+    }
+}

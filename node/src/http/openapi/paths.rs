@@ -1,0 +1,542 @@
+//! What can be asked for: each method of each path, its parameters, body, answers and errors.
+
+use littoral::limits::{MAX_COLLECTION_BYTES, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES};
+use serde_json::{Map, Value as Json, json};
+
+const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
+
+/// All of them.
+pub(super) fn all() -> Json {
+    let mut paths = Paths(Map::new());
+    node(&mut paths);
+    documents(&mut paths);
+    fields(&mut paths);
+    conflicts(&mut paths);
+    members(&mut paths);
+    bundles(&mut paths);
+    Json::Object(paths.0)
+}
+
+struct Paths(Map<String, Json>);
+
+impl Paths {
+    fn add(&mut self, path: &str, method: &str, about: [&str; 3], operation: Operation) {
+        let [id, tag, summary] = about;
+        let mut told = json!({
+            "operationId": id,
+            "tags": [tag],
+            "summary": summary,
+            "security": [{"token": []}, {}],
+            "x-scope": operation.scope,
+            "parameters": operation.parameters,
+            "responses": operation.answers(),
+        });
+        if let Some(body) = operation.body {
+            told["requestBody"] = json!({"required": true, "content": body});
+        }
+        let methods = self.0.entry(path).or_insert_with(|| json!({}));
+        methods[method] = told;
+    }
+}
+
+/// One method of one path.
+struct Operation {
+    /// The right that a token needs.
+    scope: &'static str,
+    parameters: Vec<Json>,
+    body: Option<Json>,
+    good: Vec<(&'static str, Json)>,
+    bad: Vec<(&'static str, &'static str)>,
+}
+
+/// What needs a token for `scope`, if any is needed.
+fn needs(scope: &'static str) -> Operation {
+    Operation { scope, parameters: Vec::new(), body: None, good: Vec::new(), bad: Vec::new() }
+}
+
+impl Operation {
+    fn with(mut self, parameters: impl IntoIterator<Item = Json>) -> Operation {
+        self.parameters.extend(parameters);
+        self
+    }
+
+    /// A body of JSON of this form.
+    fn takes(self, schema: &str) -> Operation {
+        self.takes_of(&[(JSON, of(schema))])
+    }
+
+    fn takes_of(mut self, kinds: &[(&str, Json)]) -> Operation {
+        let mut content = Map::new();
+        for (kind, schema) in kinds {
+            content.insert((*kind).to_owned(), json!({"schema": schema}));
+        }
+        self.body = Some(Json::Object(content));
+        let bad = [("413", "The body is too large"), ("415", "The body does not say what it is")];
+        self.bad.extend(bad);
+        self
+    }
+
+    /// 200 with JSON of this form.
+    fn gives(self, what: &str, schema: &str) -> Operation {
+        self.gives_of(what, JSON, of(schema))
+    }
+
+    fn gives_of(mut self, what: &str, kind: &str, schema: Json) -> Operation {
+        self.good
+            .push(("200", json!({"description": what, "content": {kind: {"schema": schema}}})));
+        self
+    }
+
+    /// 200 with a document and its version.
+    fn gives_document(mut self, what: &str, schema: Json) -> Operation {
+        let tag =
+            json!({"description": "Its version", "required": true, "schema": {"type": "string"}});
+        self.good.push((
+            "200",
+            json!({
+                "description": what,
+                "headers": {"ETag": tag},
+                "content": {JSON: {"schema": schema}},
+            }),
+        ));
+        self
+    }
+
+    /// 204.
+    fn gives_nothing(mut self, what: &str) -> Operation {
+        self.good.push(("204", json!({"description": what})));
+        self
+    }
+
+    fn fails(mut self, bad: &[(&'static str, &'static str)]) -> Operation {
+        self.bad.extend(bad);
+        self
+    }
+
+    fn answers(&self) -> Json {
+        let mut all = Map::new();
+        for (status, answer) in &self.good {
+            all.insert((*status).to_owned(), answer.clone());
+        }
+        let bad = [
+            ("400", "Something of the request is malformed"),
+            ("403", "A page of another origin asks, or the token's right is not enough"),
+            (
+                "5XX",
+                "Trouble of the node itself, as a full disk (507) or a store that refuses writes (503)",
+            ),
+        ];
+        for (status, why) in bad.iter().chain(&self.bad) {
+            all.insert(
+                (*status).to_owned(),
+                json!({
+                    "description": why,
+                    "content": {JSON: {"schema": of("Error")}},
+                }),
+            );
+        }
+        all.insert("401".to_owned(), json!({"$ref": "#/components/responses/Unauthorized"}));
+        Json::Object(all)
+    }
+}
+
+fn of(schema: &str) -> Json {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+fn query(name: &str, what: &str, schema: Json) -> Json {
+    json!({"name": name, "in": "query", "description": what, "schema": schema})
+}
+
+fn header(name: &str, what: &str) -> Json {
+    json!({"name": name, "in": "header", "description": what, "schema": {"type": "string"}})
+}
+
+fn in_path(name: &str, what: &str, schema: Json) -> Json {
+    json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema})
+}
+
+fn text() -> Json {
+    json!({"type": "string"})
+}
+
+fn yes() -> Json {
+    json!({"type": "boolean", "default": false})
+}
+
+fn pointer() -> Json {
+    json!({"type": "string", "pattern": "^(/([^/~]|~[01])*)*$"})
+}
+
+fn collection() -> Json {
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": MAX_COLLECTION_BYTES, "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"});
+    in_path("collection", "The collection", schema)
+}
+
+fn id() -> Json {
+    let schema = json!({"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
+    in_path("id", "The document", schema)
+}
+
+fn node(paths: &mut Paths) {
+    let read = || needs("read");
+    let failing = json!({
+        "description": "It can't take writes; `checks` says why",
+        "content": {JSON: {"schema": {"anyOf": [of("Health"), of("Error")]}}},
+    });
+    for (path, name) in [("/health", "health"), ("/health/ready", "ready")] {
+        let mut ready = read().gives("It can; perhaps something is degraded", "Health");
+        ready.good.push(("503", failing.clone()));
+        paths.add(path, "get", [name, "node", "Whether it can do its work"], ready);
+    }
+    paths.add(
+        "/health/live",
+        "get",
+        ["live", "node", "Whether it is there, and who it is"],
+        read().gives("The node", "Live"),
+    );
+    paths.add(
+        "/status",
+        "get",
+        ["status", "node", "Figures, links, and who was turned away"],
+        read().gives("The figures", "Status"),
+    );
+    paths.add(
+        "/metrics",
+        "get",
+        ["metrics", "node", "The figures, as Prometheus reads them"],
+        read().gives_of("Text of version 0.0.4", "text/plain", text()),
+    );
+    paths.add(
+        "/doctor",
+        "get",
+        ["doctor", "node", "What there is to say about the store, its links and its disk"],
+        read().gives("The worst first", "Findings"),
+    );
+    paths.add(
+        "/state",
+        "get",
+        ["state", "node", "Digests of what is shown. Reads all documents"],
+        read().gives("By collection", "State"),
+    );
+    paths.add(
+        "/openapi.json",
+        "get",
+        ["openapi", "node", "This description"],
+        read().gives_of("OpenAPI 3.1", JSON, json!({"type": "object"})),
+    );
+    for (path, name, kind, what) in [
+        ("/api", "apiPage", "text/html", "This description, as a page"),
+        ("/api/page.js", "apiScript", "text/javascript", "The script of that page"),
+        ("/api/page.css", "apiStyle", "text/css", "The style of that page"),
+    ] {
+        paths.add(path, "get", [name, "node", what], read().gives_of("A part of it", kind, text()));
+    }
+    paths.add(
+        "/collections",
+        "get",
+        ["collections", "node", "The collections"],
+        read().gives("In the order of names", "Collections"),
+    );
+    paths.add(
+        "/collections/{collection}/leave",
+        "post",
+        ["leave", "node", "Drops the collection from this store, and only from here"],
+        needs("admin")
+            .with([collection()])
+            .takes("Leaving")
+            .gives_nothing("It is left")
+            .fails(&[("404", "There is no such collection")]),
+    );
+}
+
+fn documents(paths: &mut Paths) {
+    let docs = "/collections/{collection}/docs";
+    let one = "/collections/{collection}/docs/{id}";
+    let page = [
+        collection(),
+        query("id", "A document instead of a page: for ids that can't be in a path", text()),
+        query("path", "With `id`: one field, by JSON Pointer", pointer()),
+        query("prefix", "Ids that begin so", text()),
+        query("start", "Ids from here on", text()),
+        query("end", "Ids before this", text()),
+        query("after", "Ids after this: `next` of the page before", text()),
+        query(
+            "limit",
+            "Documents of a page",
+            json!({"type": "integer", "minimum": 0, "default": 100, "description": format!("At most {MAX_HTTP_PAGE} are given")}),
+        ),
+        query("reverse", "From the last id on", yes()),
+        query("versions", "With their versions", yes()),
+    ];
+    let missing = [("404", "There is no such collection, document or field")];
+    paths.add(
+        docs,
+        "get",
+        ["page", "documents", "A page of documents, or with `id` one document"],
+        needs("read")
+            .with(page)
+            .gives_of(
+                "A page, or with `id` a document, or with `path` too a field",
+                JSON,
+                json!({}),
+            )
+            .fails(&missing)
+            .fails(&[("413", "An id is too long")]),
+    );
+    paths.add(
+        docs,
+        "post",
+        ["putAll", "documents", "Puts documents in one transaction: all or none"],
+        needs("write")
+            .with([collection()])
+            .takes_of(&[
+                (JSON, json!({"type": "array", "items": of("Entry")})),
+                ("application/x-ndjson", text()),
+            ])
+            .gives("How many", "Written")
+            .fails(&[("409", "A field is of another kind than is written")]),
+    );
+    paths.add(
+        one,
+        "get",
+        ["get", "documents", "A document, or with `path` one field of it"],
+        needs("read")
+            .with([collection(), id(), query("path", "One field, by JSON Pointer", pointer())])
+            .gives_document("The document or the field", json!({}))
+            .fails(&missing)
+            .fails(&[("413", "The id is too long")]),
+    );
+    for (path, by_query) in [(one, false), (docs, true)] {
+        write_one(paths, path, by_query);
+    }
+}
+
+/// The conditions of a write, and where its id is.
+fn conditions(by_query: bool) -> Vec<Json> {
+    let mut parameters = vec![collection()];
+    parameters.push(match by_query {
+        false => id(),
+        true => json!({
+            "name": "id",
+            "in": "query",
+            "required": true,
+            "description": "The document",
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES},
+        }),
+    });
+    parameters.extend([
+        query("strict", "The version must be the newest, or the answer is 412", yes()),
+        header("If-Match", "The version that its writer has seen, as an ETag; or *: it must exist"),
+        header("If-None-Match", "Only *: it must not exist"),
+    ]);
+    parameters
+}
+
+const WRITE_FAILS: [(&str, &str); 4] = [
+    ("404", "There is no such collection, document, field or element"),
+    ("409", "A field is of another kind than is written"),
+    ("412", "The document is not at the version required"),
+    ("413", "Something is too large"),
+];
+
+fn write_one(paths: &mut Paths, path: &str, by_query: bool) {
+    let name = |name: &str| if by_query { format!("{name}ById") } else { name.to_owned() };
+    for (method, verb, what) in [
+        ("put", "put", "Replaces a document; what its writer did not see stays"),
+        ("patch", "merge", "Writes the fields given and leaves the others alone"),
+    ] {
+        paths.add(
+            path,
+            method,
+            [&name(verb), "documents", what],
+            needs("write")
+                .with(conditions(by_query))
+                .takes("Document")
+                .gives_document("The document as it then is", of("Document"))
+                .fails(&WRITE_FAILS),
+        );
+    }
+    paths.add(
+        path,
+        "delete",
+        [&name("delete"), "documents", "Deletes a document, or with `path` one field of it"],
+        needs("write")
+            .with(conditions(by_query))
+            .with([query("path", "One field, by JSON Pointer", pointer())])
+            .gives_document("What is left", of("Document"))
+            .gives_nothing("Nothing is left")
+            .fails(&WRITE_FAILS),
+    );
+}
+
+fn fields(paths: &mut Paths) {
+    let one = "/collections/{collection}/docs/{id}";
+    for (verb, form, what) in [
+        ("add", "Element", "Adds an element to a set"),
+        ("remove", "Element", "Removes an element from a set"),
+        ("increment", "Step", "Adds to a counter"),
+    ] {
+        paths.add(
+            &format!("{one}/{verb}"),
+            "post",
+            [verb, "documents", what],
+            needs("write")
+                .with(conditions(false))
+                .takes(form)
+                .gives_document("The document as it then is", of("Document"))
+                .gives_nothing("Nothing is left of it")
+                .fails(&WRITE_FAILS),
+        );
+    }
+}
+
+fn conflicts(paths: &mut Paths) {
+    paths.add(
+        "/conflicts",
+        "get",
+        ["conflicts", "conflicts", "What is in conflict; the first candidate is shown"],
+        needs("read")
+            .with([
+                query("collection", "Of this collection", text()),
+                query("id", "And of this document", text()),
+            ])
+            .gives("By collection, id and path", "Conflicts")
+            .fails(&[
+                ("404", "There is no such collection or document"),
+                ("413", "An id is too long"),
+            ]),
+    );
+    paths.add(
+        "/conflicts/resolve",
+        "post",
+        ["resolve", "conflicts", "Settles a conflict, for a candidate or another value"],
+        needs("write").takes("Resolution").gives_nothing("It is settled").fails(&[
+            ("404", "There is no such collection, document, field or candidate"),
+            ("409", "A field is of another kind than is written"),
+        ]),
+    );
+    let since = json!({"type": "string", "pattern": "^(now|[0-9]{1,19})$"});
+    let wait = json!({"type": "integer", "minimum": 0, "default": 0, "description": format!("At most {MAX_HTTP_WAIT_S} count")});
+    paths.add(
+        "/changes",
+        "get",
+        ["changes", "changes", "Changes after a position, in the order in which they came"],
+        needs("read")
+            .with([
+                query("since", "A position, or `now`; without it, from the oldest that the log holds", since),
+                query("wait", "Seconds to wait for the first", wait),
+            ])
+            .gives("Changes; go on with `next`", "Changes")
+            .fails(&[("404", "The log does not reach back to the position: read the documents anew, after asking since `now`")]),
+    );
+}
+
+fn members(paths: &mut Paths) {
+    let key = || in_path("key", "A node", of("Key"));
+    paths.add(
+        "/roster",
+        "get",
+        ["roster", "members", "Who belongs, and what each may do"],
+        needs("read").gives("The roster", "Roster"),
+    );
+    paths.add(
+        "/roster",
+        "post",
+        ["found", "members", "Founds a roster"],
+        needs("admin").takes("Founding").gives_nothing("It is founded"),
+    );
+    paths.add(
+        "/roster/join",
+        "post",
+        ["joinRoster", "members", "Belongs to the roster that a node founded"],
+        needs("admin").takes("JoinRoster").gives_nothing("It belongs there"),
+    );
+    paths.add(
+        "/roster/{key}",
+        "put",
+        ["grant", "members", "What a member may do from now on"],
+        needs("admin").with([key()]).takes("Granting").gives_nothing("It is granted"),
+    );
+    paths.add(
+        "/roster/{key}",
+        "delete",
+        ["revoke", "members", "Takes all rights from a member"],
+        needs("admin")
+            .with([key()])
+            .gives_nothing("It may do nothing more")
+            .fails(&[("404", "There is no such member")]),
+    );
+    paths.add(
+        "/invites",
+        "get",
+        ["invites", "members", "Invitations"],
+        needs("read").gives("In the order in which they were made", "Invites"),
+    );
+    paths.add(
+        "/invites",
+        "post",
+        ["invite", "members", "Makes a ticket; whoever has it can join"],
+        needs("admin").takes("Inviting").gives("The ticket", "Ticket"),
+    );
+    let id = in_path("id", "The name of the invitation", json!({"type": "string"}));
+    paths.add(
+        "/invites/{id}",
+        "delete",
+        ["revokeInvite", "members", "Lets nobody join with that ticket any more"],
+        needs("admin")
+            .with([id])
+            .gives_nothing("It is closed")
+            .fails(&[("404", "There is no such invitation")]),
+    );
+}
+
+fn bundles(paths: &mut Paths) {
+    let bytes = || json!({"type": "string", "contentMediaType": BYTES});
+    let names = || query("collections", "Only these, with commas between", text());
+    paths.add(
+        "/bundle/have",
+        "get",
+        ["have", "bundles", "What the store has, as a file for who makes a bundle for it"],
+        needs("read").gives_of("The file", BYTES, bytes()),
+    );
+    paths.add(
+        "/bundle/create",
+        "post",
+        [
+            "createBundle",
+            "bundles",
+            "A bundle for who has what the body says; an empty one is nothing",
+        ],
+        needs("read")
+            .with([
+                names(),
+                query(
+                    "snapshots",
+                    "Whether snapshots may be in it",
+                    json!({"type": "boolean", "default": true}),
+                ),
+            ])
+            .takes_of(&[(BYTES, bytes())])
+            .gives_of("The bundle", BYTES, bytes())
+            .fails(&[("404", "There is no such collection")]),
+    );
+    paths.add(
+        "/bundle/apply",
+        "post",
+        ["applyBundle", "bundles", "Applies a bundle"],
+        needs("write")
+            .with([
+                names(),
+                query("from", "The key of its maker, whose snapshots then are believed", of("Key")),
+            ])
+            .takes_of(&[(BYTES, bytes())])
+            .gives("What came of it", "Applied")
+            .fails(&[
+                ("404", "There is no such collection"),
+                ("409", "Something that it builds on is missing, or a history has forked"),
+                ("422", "A transaction in it is not valid"),
+            ]),
+    );
+}

@@ -1,0 +1,309 @@
+//! The forms of what is sent and answered: those of `shape`, `members` and `invites`, in the
+//! words of JSON Schema.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::kinds;
+
+/// All of them, by name.
+pub(super) fn all() -> Json {
+    let mut all = Map::new();
+    for part in [documents(), node(), links(), members(), bundles()] {
+        let Json::Object(part) = part else { unreachable!("a part is an object") };
+        all.extend(part);
+    }
+    all.insert("Error".to_owned(), error());
+    Json::Object(all)
+}
+
+/// An object of which all fields are there.
+fn object(fields: Json) -> Json {
+    let names: Vec<String> =
+        fields.as_object().into_iter().flatten().map(|(n, _)| n.clone()).collect();
+    json!({"type": "object", "required": names, "properties": fields})
+}
+
+/// An object that is sent: no other fields are taken.
+fn sent(required: &[&str], fields: Json) -> Json {
+    json!({
+        "type": "object",
+        "required": required,
+        "properties": fields,
+        "additionalProperties": false,
+    })
+}
+
+fn of(name: &str) -> Json {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn list(of: Json) -> Json {
+    json!({"type": "array", "items": of})
+}
+
+fn text(what: &str) -> Json {
+    json!({"type": "string", "description": what})
+}
+
+fn maybe(what: &str) -> Json {
+    json!({"type": ["string", "null"], "description": what})
+}
+
+fn count(what: &str) -> Json {
+    json!({"type": "integer", "minimum": 0, "description": what})
+}
+
+fn time(what: &str) -> Json {
+    json!({"type": "string", "format": "date-time", "description": what})
+}
+
+fn yes(what: &str) -> Json {
+    json!({"type": "boolean", "description": what})
+}
+
+fn error() -> Json {
+    let codes: Vec<&str> = kinds::codes().collect();
+    object(json!({"error": object(json!({
+        "code": {"type": "string", "enum": codes, "description": "For programs: stable"},
+        "message": text("For people"),
+    }))}))
+}
+
+fn documents() -> Json {
+    let doc = json!({
+        "type": "object",
+        "description": "The fields of a document. An object whose only name is $bytes, $time, $set, $counter, $opaque or $literal is special: {\"$bytes\": base64}, {\"$time\": RFC 3339}, {\"$set\": [..]} of scalars, {\"$counter\": integer}; data of that form goes into {\"$literal\": ..}. Integers are from -2^63 to 2^64-1, names are not given twice, and nothing is deeper than 64.",
+        "examples": [{"title": "Low tide", "tags": {"$set": ["sea"]}, "views": {"$counter": 0}}],
+    });
+    json!({
+        "Document": doc,
+        "Key": {"type": "string", "description": "The key of a node", "pattern": "^[a-z2-7]{52}$"},
+        "Entry": object(json!({"id": text("The document"), "doc": of("Document")})),
+        "EntryRead": {
+            "type": "object",
+            "required": ["id", "doc"],
+            "properties": {
+                "id": text("The document"),
+                "doc": of("Document"),
+                "version": text("Its version, if it was asked for: an ETag without its quotes"),
+            },
+        },
+        "Page": object(json!({
+            "documents": list(of("EntryRead")),
+            "next": maybe("What to give as `after` for the next page; null after the last"),
+        })),
+        "Written": object(json!({"written": count("Documents written")})),
+        "Element": sent(&["path", "value"], json!({
+            "path": {"type": "string", "description": "A JSON Pointer to the set"},
+            "value": {"description": "A scalar"},
+        })),
+        "Step": sent(&["path"], json!({
+            "path": {"type": "string", "description": "A JSON Pointer to the counter"},
+            "by": {"type": "integer", "format": "int64", "default": 1},
+        })),
+        "Conflicts": object(json!({"conflicts": list(object(json!({
+            "collection": text("The collection"),
+            "id": text("The document"),
+            "path": text("The field, as a JSON Pointer"),
+            "candidates": list(object(json!({
+                "value": {"description": "What it would show"},
+                "author": of("Key"),
+                "time": time("When, by its author's clock"),
+            }))),
+        })))})),
+        "Resolution": {
+            "type": "object",
+            "required": ["collection", "id", "path"],
+            "properties": {
+                "collection": text("The collection"),
+                "id": text("The document"),
+                "path": text("The field, as a JSON Pointer"),
+                "take": {"type": "integer", "minimum": 1, "description": "The candidate of this number, from 1"},
+                "value": {"description": "Another value"},
+            },
+            "additionalProperties": false,
+            "oneOf": [{"required": ["take"]}, {"required": ["value"]}],
+        },
+        "Changes": object(json!({
+            "changes": list(object(json!({
+                "position": count("Where to resume after this change"),
+                "collection": text("The collection"),
+                "id": text("The document"),
+                "author": of("Key"),
+                "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
+                "time": time("When, by its author's clock"),
+                "local": yes("Whether this node wrote it"),
+            }))),
+            "next": count("Where to resume"),
+        })),
+    })
+}
+
+fn node() -> Json {
+    let collection = object(json!({
+        "name": text("The collection"),
+        "documents": count("Documents"),
+        "conflicts": count("Documents in conflict"),
+        "transactions": count("Transactions applied"),
+        "origins": count("Origins in its vector"),
+        "pruned": count("Transactions that the log no longer holds"),
+        "log_bytes": count("Bytes of its transactions in the log"),
+    }));
+    json!({
+        "Live": object(json!({
+            "status": {"type": "string", "const": "ok"},
+            "node": of("Key"),
+            "version": text("The version of Littoral"),
+        })),
+        "Health": object(json!({
+            "status": {"type": "string", "enum": ["ok", "degraded", "failing"], "description": "The worst of the checks"},
+            "checks": list(object(json!({
+                "check": {"type": "string", "enum": ["store", "disk", "links", "clock"]},
+                "status": {"type": "string", "enum": ["ok", "degraded", "failing"]},
+                "what": text("What was found"),
+            }))),
+            "node": of("Key"),
+            "version": text("The version of Littoral"),
+        })),
+        "Collection": collection,
+        "Collections": object(json!({"collections": list(of("Collection"))})),
+        "Findings": object(json!({"findings": list(object(json!({
+            "level": {"type": "string", "enum": ["note", "warning", "damage"]},
+            "code": text("For programs: stable"),
+            "place": text("Where"),
+            "what": text("What was found and what it means"),
+            "advice": text("What to do about it"),
+        })))})),
+        "State": object(json!({
+            "node": of("Key"),
+            "collections": list(object(json!({
+                "name": text("The collection"),
+                "documents": count("Documents"),
+                "shown": text("Digest of ids and shown values: equal digests are equal documents"),
+                "cells": text("Digest of the cells behind them"),
+            }))),
+        })),
+        "Leaving": {
+            "type": "object",
+            "properties": {"force": {"type": "boolean", "default": false}},
+        },
+        "Status": object(json!({
+            "node": of("Key"),
+            "version": text("The version of Littoral"),
+            "collections": list(of("Collection")),
+            "state_bytes": count("The materialised state"),
+            "log_bytes": count("Transactions in the log"),
+            "log_budget_bytes": count("What budgets allow the log"),
+            "log_start": count("The oldest position that the log holds"),
+            "log_held": maybe("What keeps the log from being pruned to its budget"),
+            "log_pins_expired": count("Pins that held too much and have expired"),
+            "position": count("The end of the log: a position for changes"),
+            "failure": maybe("Why the store refuses writes"),
+            "running": of("Running"),
+        })),
+    })
+}
+
+fn links() -> Json {
+    json!({
+        "Running": object(json!({
+            "pid": count("Its process"),
+            "uptime_s": count("Seconds since its start"),
+            "listen": maybe("Where it accepts links"),
+            "links": list(of("Link")),
+            "refused": list(object(json!({"node": of("Key"), "time": time("When it knocked last")}))),
+            "joins": object(json!({
+                "joined": count("How many became members"),
+                "refused": {"type": "object", "additionalProperties": {"type": "integer"}},
+            })),
+            "kept_off": {"type": "object", "additionalProperties": {"type": "integer"}},
+        })),
+        "Link": object(json!({
+            "peer": of("Key"),
+            "address": text("Where it is"),
+            "incoming": yes("Whether the peer dialled"),
+            "state": {"type": "string", "enum": ["connecting", "connected", "waiting", "refused", "standby", "paused", "closed", "unknown"]},
+            "reason": maybe("Why it was refused, or why the last attempt ended"),
+            "synced": yes("Whether nothing was left to send or receive"),
+            "rtt_ms": {"type": ["number", "null"], "description": "A round trip"},
+            "received_bytes": count("UDP bytes"),
+            "sent_bytes": count("UDP bytes"),
+            "collections": list(object(json!({
+                "name": text("The collection"),
+                "sent": count("Transactions sent"),
+                "received": count("Transactions received"),
+                "unacked_bytes": count("Bytes sent and not acknowledged"),
+                "trouble": maybe("What keeps it from going on"),
+            }))),
+        })),
+    })
+}
+
+fn members() -> Json {
+    let rights = |words: &[&str]| {
+        json!({
+            "type": "object",
+            "description": "By collection, * being all that are not named",
+            "additionalProperties": {"type": "string", "enum": words},
+        })
+    };
+    let invite = object(json!({
+        "id": text("The name of the invitation"),
+        "state": {"type": "string", "enum": ["open", "used", "expired", "revoked"]},
+        "name": text("What the new member is called; may be empty"),
+        "rights": rights(&["none", "read", "write", "admin"]),
+        "made": time("When it was made"),
+        "expires": time("Until when it is good"),
+        "uses_left": count("How many more may join with it"),
+        "used_by": list(object(json!({"node": of("Key"), "time": time("When")}))),
+    }));
+    json!({
+        "Roster": object(json!({
+            "node": of("Key"),
+            "founder": {"oneOf": [of("Key"), {"type": "null"}]},
+            "members": list(object(json!({
+                "node": of("Key"),
+                "name": text("What people call it; may be empty"),
+                "rights": rights(&["none", "read", "write", "admin"]),
+                "by": {"oneOf": [of("Key"), {"type": "null"}]},
+                "since": {"type": ["string", "null"], "format": "date-time"},
+            }))),
+            "trusted": list(object(json!({
+                "node": of("Key"),
+                "address": maybe("Where it was last reached"),
+            }))),
+        })),
+        "Founding": sent(&[], json!({"name": text("What people call this node")})),
+        "JoinRoster": sent(&["founder"], json!({"founder": of("Key")})),
+        "Granting": sent(&["rights"], json!({
+            "name": {"type": ["string", "null"], "description": "Without it, as before"},
+            "rights": rights(&["none", "read", "write", "admin"]),
+        })),
+        "Inviting": sent(&["rights"], json!({
+            "rights": rights(&["read", "write", "admin"]),
+            "name": text("What people call the new member; without it, as it calls itself"),
+            "seconds": {"type": "integer", "minimum": 0, "default": 3600},
+            "uses": {"type": "integer", "minimum": 0, "default": 1},
+            "addresses": list(text("host:port")),
+        })),
+        "Ticket": object(json!({
+            "ticket": text("Its text: whoever has it can join"),
+            "id": text("The name of the invitation"),
+            "expires": time("Until when it is good"),
+            "addresses": list(text("Where it says that this node may be reached")),
+        })),
+        "Invites": object(json!({"invites": list(invite)})),
+    })
+}
+
+fn bundles() -> Json {
+    json!({
+        "Applied": object(json!({"collections": list(object(json!({
+            "name": text("The collection"),
+            "snapshot": yes("Whether it came as a snapshot"),
+            "wanted": yes("Whether the store wants it; if not, it was passed over"),
+            "new": count("Transactions that were new"),
+            "duplicates": count("Transactions that were here already"),
+        })))})),
+    })
+}
