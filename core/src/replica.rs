@@ -77,6 +77,21 @@ pub trait Replica: Source + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The node's key before this one, to show those who know no other who this node was.
+    fn former_key(&self) -> Option<NodeKey> {
+        None
+    }
+
+    /// The key that stands now for the member whose key this was, if it was changed.
+    fn heir_of(&self, _node: &NodeId) -> Option<NodeId> {
+        None
+    }
+
+    /// Notes that a node has linked with this node's present key. Blocks.
+    fn note_told(&self, _node: &NodeId) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
 }
@@ -316,6 +331,18 @@ impl Replica for Store {
         let all = members.iter().map(|one| one.node).chain(named.iter().map(|one| one.node));
         let all: BTreeSet<NodeId> = all.filter(|node| *node != self.node_id()).collect();
         Ok(all.into_iter().filter(|node| Store::is_trusted(self, node)).collect())
+    }
+
+    fn former_key(&self) -> Option<NodeKey> {
+        Store::former_key(self)
+    }
+
+    fn heir_of(&self, node: &NodeId) -> Option<NodeId> {
+        Store::heir_of(self, node)
+    }
+
+    fn note_told(&self, node: &NodeId) -> Result<()> {
+        Store::note_told(self, node)
     }
 
     fn flush(&self) -> Result<()> {

@@ -114,6 +114,8 @@ pub(super) const META_COPIED: &[u8] = b"copied";
 /// Who founded the roster, 32 bytes; absent if there is none.
 pub(super) const META_FOUNDER: &[u8] = b"founder";
 pub(super) const META_WANTED: &[u8] = b"wanted";
+/// The last change of the node's key: see [`rotation`](super::rotation).
+pub(super) const META_KEYS: &[u8] = b"keys";
 
 /// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {
