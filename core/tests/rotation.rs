@@ -179,7 +179,10 @@ fn who_may_not_change_its_key_is_told_why_and_keeps_it() {
     let node = b.node_id();
     drop(b);
     assert_eq!(rotate(dirs[1].path()).unwrap_err().kind(), ErrorKind::Forbidden);
-    assert_eq!((open(dirs[1].path()).node_id(), there(dirs[1].path())), (node, [true, false, false]));
+    assert_eq!(
+        (open(dirs[1].path()).node_id(), there(dirs[1].path())),
+        (node, [true, false, false])
+    );
 }
 
 fn network(store: &Store) -> (Network, u16) {

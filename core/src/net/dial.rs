@@ -20,8 +20,8 @@ use super::status::LinkState;
 use super::tls::Purpose;
 use super::transport;
 use crate::id::NodeId;
-use crate::sync::message::CloseCode;
 use crate::limits::{HANDSHAKE_TIMEOUT_MS, LINK_LIVED_MS, MAX_HOST_ADDRESSES};
+use crate::sync::message::CloseCode;
 
 /// How long one address of a host is tried alone before the next is tried as well.
 const HEAD_START: Duration = Duration::from_millis(250);

@@ -265,7 +265,11 @@ impl Stranger {
             let endpoint = transport::dialler(&outside::Machine).unwrap();
             let config = transport::client(&self.key, address.key(), purpose).unwrap();
             let at: SocketAddr = ([127, 0, 0, 1], address.port()).into();
-            endpoint.connect_with(config, at, &tls::expecting(&address.key(), 1)).unwrap().await.unwrap()
+            endpoint
+                .connect_with(config, at, &tls::expecting(&address.key(), 1))
+                .unwrap()
+                .await
+                .unwrap()
         })
     }
 

@@ -115,11 +115,7 @@ pub(super) fn settle(
 }
 
 /// The new key takes the place of the old one.
-fn take_place(
-    path: &Path,
-    change: &KeyChange,
-    passphrase: Option<&Passphrase>,
-) -> Result<NodeKey> {
+fn take_place(path: &Path, change: &KeyChange, passphrase: Option<&Passphrase>) -> Result<NodeKey> {
     let (next, key) = (path.join(NEXT), path.join(KEY));
     if !next.exists() {
         return Err(Error::corrupt(format!(

@@ -235,11 +235,7 @@ pub(super) fn check_statement(
 }
 
 /// Signs, as the heir of a member's rights, what a succession says before that signature.
-pub(super) fn sign_heir(
-    body: &[u8],
-    network: NetworkId,
-    heir: &NodeKey,
-) -> [u8; SIGNATURE_BYTES] {
+pub(super) fn sign_heir(body: &[u8], network: NetworkId, heir: &NodeKey) -> [u8; SIGNATURE_BYTES] {
     heir.0.sign(&heir_hash(body, network).0).to_bytes()
 }
 

@@ -310,7 +310,9 @@ impl Roster {
     fn add_succession(&mut self, statement: Statement, said: &Succession) -> Result<bool> {
         let founder = self.scope.founder;
         if statement.issuer == founder || said.heir == founder || said.heir == statement.issuer {
-            return Err(Error::bad_txn("a succession of the founder's key, or by it, or of itself"));
+            return Err(Error::bad_txn(
+                "a succession of the founder's key, or by it, or of itself",
+            ));
         }
         if said.after.iter().any(|hash| !self.numbers.contains_key(hash)) {
             let what = "a succession follows a grant that is not here yet";

@@ -154,11 +154,15 @@ fn nothing_can_be_dated_back_through_others() {
     let roster = founded();
     let puppet = everywhere(1, &roster, 5, Right::Admin);
     let forged = everywhere(5, &with(&roster, &[&puppet]), 6, Right::Write);
-    let far = with(&roster, &[&puppet, &everywhere(5, &with(&roster, &[&puppet]), 7, Right::Admin)]);
+    let far =
+        with(&roster, &[&puppet, &everywhere(5, &with(&roster, &[&puppet]), 7, Right::Admin)]);
     let farther = everywhere(7, &far, 4, Right::None);
     let down = everywhere(0, &roster, 1, Right::None);
     let after = with(&far, &[&forged, &farther, &down]);
-    assert_eq!((right(&after, 5), right(&after, 6), right(&after, 7)), (Right::None, Right::None, Right::None));
+    assert_eq!(
+        (right(&after, 5), right(&after, 6), right(&after, 7)),
+        (Right::None, Right::None, Right::None)
+    );
     assert_eq!(right(&after, 4), Right::Write);
 }
 

@@ -31,7 +31,10 @@ fn an_heir_may_what_the_member_may_and_the_former_key_nothing() {
     assert!(after.members().iter().all(|member| member.node != id(4)));
     assert_eq!(after.last_key(&id(4)), Some(id(40)));
     let chain = changed(&changed(&after, 40, 41), 41, 42);
-    assert_eq!(rights_of(&chain, &[4, 40, 41, 42]), [Right::None, Right::None, Right::None, Right::Write]);
+    assert_eq!(
+        rights_of(&chain, &[4, 40, 41, 42]),
+        [Right::None, Right::None, Right::None, Right::Write]
+    );
     let refused = chain.check_may_grant(&id(0), &id(4), &Rights::default()).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Forbidden);
     assert!(chain.check_may_grant(&id(0), &id(42), &Rights::default()).is_ok());
@@ -44,7 +47,10 @@ fn an_heir_may_what_the_member_may_and_the_former_key_nothing() {
 fn an_admin_goes_on_as_one_and_what_it_granted_holds() {
     let roster = founded();
     let after = changed(&roster, 1, 40);
-    assert_eq!(rights_of(&after, &[1, 40, 3, 4]), [Right::None, Right::Admin, Right::Admin, Right::Write]);
+    assert_eq!(
+        rights_of(&after, &[1, 40, 3, 4]),
+        [Right::None, Right::Admin, Right::Admin, Right::Write]
+    );
     let anew = with(&after, &[&everywhere(40, &after, 5, Right::Write)]);
     assert_eq!(right(&anew, 5), Right::Write);
 }
@@ -54,7 +60,8 @@ fn an_admin_goes_on_as_one_and_what_it_granted_holds() {
 fn what_cuts_a_key_cuts_its_heir() {
     let roster = founded();
     for (node, heir) in [(4, 40), (1, 41)] {
-        let (after, cut) = (changed(&roster, node, heir), everywhere(0, &roster, node, Right::None));
+        let (after, cut) =
+            (changed(&roster, node, heir), everywhere(0, &roster, node, Right::None));
         assert_eq!(right(&with(&after, &[&cut]), heir), Right::None, "{node}");
         let chain = changed(&after, heir, 42);
         assert_eq!(right(&with(&chain, &[&cut]), 42), Right::None, "{node}");
@@ -104,7 +111,10 @@ fn a_key_that_was_given_up_grants_nothing() {
     let through = everywhere(5, &with(&roster, &[&forged]), 6, Right::Admin);
     let down = everywhere(1, &roster, 4, Right::None);
     let after = with(&changed(&roster, 1, 40), &[&forged, &through, &down]);
-    assert_eq!(rights_of(&after, &[5, 6, 4, 40]), [Right::None, Right::None, Right::Write, Right::Admin]);
+    assert_eq!(
+        rights_of(&after, &[5, 6, 4, 40]),
+        [Right::None, Right::None, Right::Write, Right::Admin]
+    );
     let contested = with(&after, &[&succession(1, &with(&roster, &[&forged]), 5)]);
     assert_eq!(rights_of(&contested, &[5, 6, 40]), [Right::None; 3]);
 }
@@ -165,7 +175,8 @@ fn a_member_that_changes_its_key_without_end_is_bounded() {
 #[test]
 fn keys_that_succeed_each_other_in_a_circle_stand_for_nobody() {
     let roster = founded();
-    let circle = [succession(4, &roster, 40), succession(40, &roster, 41), succession(41, &roster, 4)];
+    let circle =
+        [succession(4, &roster, 40), succession(40, &roster, 41), succession(41, &roster, 4)];
     let after = with(&roster, &[&circle[0], &circle[1], &circle[2]]);
     assert_eq!(rights_of(&after, &[4, 40, 41]), [Right::None; 3]);
     assert_eq!(after.last_key(&id(4)), None);
