@@ -1665,6 +1665,27 @@ lit_status_t lit_store_revoke(struct lit_store_t *store,
                               struct lit_slice_t member,
                               struct lit_error_t *err);
 
+/**
+ * Gives the store in the directory `path`, which nobody may have open, a new key, under the
+ * passphrase of the old one (empty: none). It goes on with its history, and as the member that it
+ * was. Members of its roster hear of the new key when they link with it; without a roster, peers
+ * have to be told. Cut short at any moment, it is finished or forgotten when the store is opened
+ * next.
+ *
+ * `*json` is {"from", "to", "untold"}: the keys, and those of the nodes that have yet to hear; it is
+ * yours: free it with lit_bytes_free.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_FORBIDDEN if the node founded its roster, or is no member of it;
+ * LIT_ERR_INVALID_INPUT if some have not heard of the last change yet; LIT_ERR_LOCKED,
+ * LIT_ERR_NOT_A_STORE, LIT_ERR_PASSPHRASE.
+ */
+LIT_MUST_USE
+lit_status_t lit_key_rotate(struct lit_slice_t path,
+                            struct lit_slice_t passphrase,
+                            struct lit_bytes_t *json,
+                            struct lit_error_t *err);
+
 /* ---------------------------------------------------------------------------------------------
  * Tickets
  */

@@ -67,6 +67,8 @@ pub const MAX_VOUCHES: usize = 65_536;
 /// Vouches that a roster holds of one member: those with the lowest hashes of what they are for,
 /// so that all replicas keep the same.
 pub const MAX_VOUCHES_OF_MEMBER: usize = 4096;
+/// Times that the key of a member can be changed without a grant that names one of its keys.
+pub const MAX_SUCCESSIONS: usize = 64;
 /// Collections that one grant names.
 pub const MAX_GRANT_COLLECTIONS: usize = 1024;
 /// Longest name of a member, in bytes.

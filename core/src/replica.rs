@@ -82,6 +82,21 @@ pub trait Replica: Source + Send + Sync {
         None
     }
 
+    /// The node's key before this one, to show those who know no other who this node was.
+    fn former_key(&self) -> Option<NodeKey> {
+        None
+    }
+
+    /// The key that stands now for the member whose key this was, if it was changed.
+    fn heir_of(&self, _node: &NodeId) -> Option<NodeId> {
+        None
+    }
+
+    /// Notes that a node has linked with this node's present key. Blocks.
+    fn note_told(&self, _node: &NodeId) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns when all that was written before is durable, and so shown to sessions. Blocks.
     fn flush(&self) -> Result<()>;
 }
@@ -325,6 +340,18 @@ impl Replica for Store {
 
     fn applied_count(&self, collection: &str) -> Option<u64> {
         Store::applied_count(self, collection)
+    }
+
+    fn former_key(&self) -> Option<NodeKey> {
+        Store::former_key(self)
+    }
+
+    fn heir_of(&self, node: &NodeId) -> Option<NodeId> {
+        Store::heir_of(self, node)
+    }
+
+    fn note_told(&self, node: &NodeId) -> Result<()> {
+        Store::note_told(self, node)
     }
 
     fn flush(&self) -> Result<()> {

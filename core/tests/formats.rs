@@ -16,7 +16,9 @@ use littoral::limits::*;
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::sync::message::{Control, PROTOCOL_VERSION};
 use littoral::txn::edit::{Draft, Version};
-use littoral::txn::roster::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+use littoral::txn::roster::{
+    Grant, Right, Rights, RosterScope, Says, Statement, Succession, Vouch,
+};
 use littoral::txn::snapshot::{Newest, Past, SpanHasher, ViewHead, pack, unpack};
 use littoral::txn::{Branches, NetworkId, Proof, Scope, Signed, Txn};
 use littoral::value::{Path, Value};
@@ -95,7 +97,14 @@ fn golden_statements_of_a_roster_have_these_bytes() {
     };
     let head = Head { seq: 300, hash: ShortHash([7; 16]) };
     let vouch = Vouch { collection: NOTES.to_owned(), origin: origin(2), head };
-    for (name, says) in [("grant.hex", Says::Grant(grant)), ("vouch.hex", Says::Vouch(vouch))] {
+    let after = [Hash([3; 32])].into();
+    let succession =
+        Succession::new(after, common::NOON, roster, common::key(0).id(), &common::key(3));
+    for (name, says) in [
+        ("grant.hex", Says::Grant(grant)),
+        ("vouch.hex", Says::Vouch(vouch)),
+        ("succession.hex", Says::Succession(succession)),
+    ] {
         let statement = Statement::sign(says, roster, &common::key(0)).unwrap();
         golden(name, &hex(&statement.bytes));
         assert_eq!(Statement::verify(statement.bytes.clone(), roster).unwrap(), statement);
@@ -104,6 +113,10 @@ fn golden_statements_of_a_roster_have_these_bytes() {
         let refused = Statement::verify(newer, roster).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::FormatTooNew);
         assert!(refused.message().contains("upgrade"), "{refused}");
+        let mut unknown = statement.bytes.clone();
+        unknown[1] = 3;
+        let refused = Statement::verify(unknown, roster).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::FormatTooNew, "another kind of statement");
     }
 }
 
@@ -433,7 +446,7 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         SNAPSHOT_ANSWER_BYTES MAX_SNAPSHOT_DOCUMENT_BYTES MAX_SNAPSHOT_CELLS_BYTES
         SNAPSHOT_IDLE_MS MAX_REASON_BYTES HELLO_TIMEOUT_MS LOG_SEGMENT_BYTES MAX_LOG_BATCH_BYTES
         MAX_VERSION_LEAVES MAX_BRANCHES MAX_FORK_HASHES MAX_GRANTS MAX_VOUCHES
-        MAX_VOUCHES_OF_MEMBER MAX_GRANT_COLLECTIONS HASHES_DENSE MAX_VIEW_HASHES
+        MAX_VOUCHES_OF_MEMBER MAX_GRANT_COLLECTIONS MAX_SUCCESSIONS HASHES_DENSE MAX_VIEW_HASHES
         MAX_MEMBER_NAME_BYTES MAX_STATEMENT_BYTES MAX_TICKET_CHARS MAX_TICKET_ADDRESSES
         STRANGER_WINDOW_BYTES MAX_JOIN_BYTES MAX_WELCOME_BYTES WELCOME_STATEMENTS_BYTES MAX_JOINING
         JOIN_TIMEOUT_MS MAX_JOIN_ATTEMPTS JOIN_ATTEMPT_MS OUTLINE_ABOVE MAX_OUTLINE_BUCKETS

@@ -36,6 +36,8 @@ pub mod peers;
 
 pub mod roster;
 
+pub mod key;
+
 pub mod invites;
 
 pub mod bundle;

@@ -647,6 +647,10 @@ pub(crate) enum KeyStep {
     Encrypt,
     /// Store it in the clear again, readable by its owner only.
     Decrypt,
+    /// Give this node a new key, which has the passphrase of the old one. It goes on with its
+    /// history, and as the member that it was; other members hear of the new key when they link
+    /// with it. The store must not be in use. The founder's key can't be changed.
+    Rotate,
 }
 
 /// What to do with tokens.

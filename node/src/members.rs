@@ -34,6 +34,9 @@ pub(crate) struct RosterShape {
 pub(crate) struct MemberShape {
     /// Its key.
     pub(crate) node: String,
+    /// The key that it had before, if that was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) was: Option<String>,
     /// What people call it; may be empty.
     pub(crate) name: String,
     /// By collection: none, read, write, admin.
@@ -96,6 +99,7 @@ impl From<&Member> for MemberShape {
         let said = member.by.map(|_| Timestamp::from_millis(member.since_ms).to_string());
         MemberShape {
             node: member.node.to_string(),
+            was: member.was.map(|node| node.to_string()),
             name: member.name.clone(),
             rights: words(&member.rights),
             by: member.by.map(|node| node.to_string()),
@@ -155,6 +159,7 @@ mod tests {
     fn roster(members: &[(u8, &str)]) -> RosterShape {
         let member = |(n, name): &(u8, &str)| MemberShape {
             node: key(*n),
+            was: None,
             name: (*name).to_owned(),
             rights: BTreeMap::new(),
             by: None,

@@ -215,3 +215,21 @@ fn anonymize_leaves_nothing_of_the_content() {
     }
     here.fails(5, &["anonymize", "littoral-data", "out"]);
 }
+
+#[test]
+fn a_node_gets_a_new_key_and_says_who_has_to_hear_of_it() {
+    let here = Sandbox::new();
+    some_documents(&here);
+    let id = here.ok(&["id"]);
+    let told = here.ok(&["key", "rotate"]);
+    let new = here.ok(&["id"]);
+    assert!(new != id && told.contains(new.trim()) && told.contains(id.trim()), "{told}");
+    assert!(told.contains("nobody to tell"), "{told}");
+    assert!(here.ok(&["get", "notes", "n1"]).contains("note number"));
+    here.ok(&["put", "notes", "later", r#"{"x": 1}"#]);
+    assert!(here.ok(&["verify"]).ends_with("the store is sound\n"));
+    here.ok(&["found-roster", "--name", "quay"]);
+    let refused = here.fails(1, &["key", "rotate"]);
+    assert!(refused.contains("littoral grant NAME admin"), "{refused}");
+    assert_eq!(here.ok(&["id"]), new);
+}

@@ -52,6 +52,7 @@ from littoral._errors import (
     VersionMismatchError,
     WrongKindError,
 )
+from littoral._key import KeyChange, rotate_key
 from littoral._records import (
     Applied,
     Bundle,
@@ -108,6 +109,7 @@ __all__ = [
     "Invite",
     "InviteUse",
     "Joins",
+    "KeyChange",
     "LimitError",
     "Link",
     "LinkProgress",
@@ -141,6 +143,7 @@ __all__ = [
     "bundle_inspect",
     "join",
     "open",
+    "rotate_key",
 ]
 
 # Whatever is still open when the interpreter exits is closed then, in order.

@@ -23,6 +23,7 @@ __all__ = [
     "bundle_inspect",
     "close_all",
     "open",
+    "rotate_key",
 ]
 
 __version__: str
@@ -40,6 +41,11 @@ def open(
 
 def bundle_inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Says what is in the bundle in a file. Needs no store."""
+
+def rotate_key(
+    path: str | os.PathLike[str], *, passphrase: str | None = None
+) -> tuple[str, str, list[str]]:
+    """Gives the store in a directory a new key: the old one, the new one, who has yet to hear."""
 
 def close_all() -> None:
     """Closes all stores of this process: called when the interpreter exits."""

@@ -13,6 +13,7 @@ mod bundle;
 mod changes;
 mod classes;
 mod error;
+mod key;
 mod link;
 mod open_store;
 mod ops;
@@ -35,6 +36,8 @@ mod _native {
     use super::bundle::bundle_inspect;
     #[pymodule_export]
     use super::changes::Changes;
+    #[pymodule_export]
+    use super::key::rotate_key;
     #[pymodule_export]
     use super::link::Link;
     #[pymodule_export]

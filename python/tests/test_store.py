@@ -422,3 +422,15 @@ def test_a_key_under_a_passphrase(tmp_path: Path) -> None:
         littoral.open(tmp_path, passphrase="high tide")
     with littoral.open(tmp_path, passphrase="low tide") as store:
         assert store.id == key
+
+
+def test_a_store_goes_on_under_a_new_key(tmp_path: Path) -> None:
+    with littoral.open(tmp_path / "s", passphrase="ebb") as store:
+        store["notes"]["a"] = {"x": 1}
+        node = store.id
+        with pytest.raises(littoral.LockedError):
+            littoral.rotate_key(tmp_path / "s", passphrase="ebb")
+    change = littoral.rotate_key(tmp_path / "s", passphrase="ebb")
+    assert change == littoral.KeyChange(node, change.new, ())
+    with littoral.open(tmp_path / "s", passphrase="ebb") as store:
+        assert (store.id, store["notes"]["a"]["x"]) == (change.new, 1)

@@ -108,8 +108,11 @@ async fn host(shared: Arc<Shared>, connection: Connection, peer: NodeId) {
     };
     let entry = guard.entry();
     let (site, peer) = (Arc::clone(&shared.site), entry.peer);
+    let former = site.replica.former_key().map(|key| key.id());
+    let us = former.filter(|key| tls::expects(&connection, key)).unwrap_or(site.us);
     let on_ready = move || shared.revise(&peer);
-    let ending = ending_of(tokio::spawn(drive(site, entry, connection.clone(), on_ready)).await);
+    let driven = drive(site, us, entry, connection.clone(), on_ready);
+    let ending = ending_of(tokio::spawn(driven).await);
     // After a panic it is still open.
     ending.close(&connection);
     tracing::info!(peer = %peer.short(), reason = ending.reason, "incoming link ended");

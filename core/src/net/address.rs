@@ -59,6 +59,11 @@ impl PeerAddress {
         Ok(self)
     }
 
+    /// The same places, with another key.
+    pub(super) fn with_key(&self, key: NodeId) -> PeerAddress {
+        PeerAddress { key, ..self.clone() }
+    }
+
     /// Where a ticket says that its maker is.
     pub(super) fn of_ticket(ticket: &Ticket) -> Result<PeerAddress> {
         format!("{}#{}", ticket.addresses.join(","), ticket.inviter).parse()

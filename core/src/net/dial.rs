@@ -17,8 +17,11 @@ use super::ending::Ending;
 use super::link::{Entry, Wish};
 use super::network::Shared;
 use super::status::LinkState;
-use super::tls;
+use super::tls::Purpose;
+use super::transport;
+use crate::id::NodeId;
 use crate::limits::{HANDSHAKE_TIMEOUT_MS, LINK_LIVED_MS, MAX_HOST_ADDRESSES};
+use crate::sync::message::CloseCode;
 
 /// How long one address of a host is tried alone before the next is tried as well.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -28,18 +31,37 @@ pub(super) struct Dial {
     pub(super) endpoint: Endpoint,
     pub(super) config: ClientConfig,
     pub(super) target: PeerAddress,
+    /// Says which key is expected.
+    pub(super) name: String,
 }
 
 /// Keeps a link up until its wish is to close.
 pub(super) async fn keep_up(shared: Arc<Shared>, entry: Arc<Entry>, dial: Dial) {
     let mut wishes = entry.wishes();
     let mut backoff = Backoff::default();
+    let mut former = None;
     loop {
         let wish = *wishes.borrow_and_update();
         match wish {
+            Wish::Run if shared.follow_heir(&entry, &dial.target) => {}
             Wish::Run => {
                 let begun = Instant::now();
-                let ending = attempt(&shared, &entry, &dial, &mut wishes).await;
+                let as_former = former.take();
+                let was_former = as_former.is_some();
+                let ending = attempt(&shared, &entry, &dial, as_former, &mut wishes).await;
+                let code = ending.as_ref().filter(|ending| ending.by_peer).map(|one| one.code);
+                match code {
+                    // It may know us by the key that we had before.
+                    Some(CloseCode::Stranger) if !was_former => {
+                        former = as_before(&shared, &dial);
+                        if former.is_some() {
+                            continue;
+                        }
+                    }
+                    // It knows the present one now.
+                    Some(CloseCode::Rights) if was_former => continue,
+                    _ => {}
+                }
                 if begun.elapsed() >= Duration::from_millis(LINK_LIVED_MS) {
                     backoff.reset();
                 }
@@ -58,13 +80,27 @@ pub(super) async fn keep_up(shared: Arc<Shared>, entry: Arc<Entry>, dial: Dial) 
     }
 }
 
+/// How to dial as the node that this one was, to tell the peer its present key.
+fn as_before(shared: &Shared, dial: &Dial) -> Option<(NodeId, Dial)> {
+    let former = shared.site.replica.former_key()?;
+    let target = dial.target.clone();
+    let config = transport::client(&former, target.key(), Purpose::Sync).ok()?;
+    let (endpoint, name) = (dial.endpoint.clone(), dial.name.clone());
+    Some((former.id(), Dial { endpoint, config, target, name }))
+}
+
 /// One connection, from dialling to its end; none if it ended because it was not wanted.
 async fn attempt(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
     dial: &Dial,
+    as_former: Option<(NodeId, Dial)>,
     wishes: &mut watch::Receiver<Wish>,
 ) -> Option<Ending> {
+    let (us, dial) = match &as_former {
+        Some((us, dial)) => (*us, dial),
+        None => (shared.site.us, dial),
+    };
     entry.rest(LinkState::Connecting);
     let seen_at = shared.seen_at(&entry.peer);
     let dialled = tokio::select! {
@@ -77,7 +113,7 @@ async fn attempt(
         Err(ending) => return Some(ending),
     };
     tracing::debug!(peer = %entry.peer.short(), "dialled");
-    let driven = drive(Arc::clone(&shared.site), Arc::clone(entry), connection.clone(), || ());
+    let driven = drive(Arc::clone(&shared.site), us, Arc::clone(entry), connection.clone(), || ());
     let ending = ending_of(tokio::spawn(driven).await);
     // After a panic it is still open.
     ending.close(&connection);
@@ -126,9 +162,10 @@ async fn try_places(dial: &Dial, seen_at: &[SocketAddr]) -> Result<Connection, E
     let told = dial.target.all().map(|(host, port)| (host.to_owned(), port));
     for (number, (host, port)) in (0..).zip(seen.chain(told)) {
         let (endpoint, config) = (dial.endpoint.clone(), dial.config.clone());
+        let name = dial.name.clone();
         attempts.spawn(async move {
             sleep(HEAD_START * number).await;
-            race(&endpoint, &config, resolve(&host, port).await?).await
+            race(&endpoint, &config, &name, resolve(&host, port).await?).await
         });
     }
     first(attempts).await
@@ -150,14 +187,15 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Ending> {
 async fn race(
     endpoint: &Endpoint,
     config: &ClientConfig,
+    name: &str,
     addresses: Vec<SocketAddr>,
 ) -> Result<Connection, Ending> {
     let mut attempts = JoinSet::new();
     for (number, address) in (0..).zip(addresses) {
-        let (endpoint, config) = (endpoint.clone(), config.clone());
+        let (endpoint, config, name) = (endpoint.clone(), config.clone(), name.to_owned());
         attempts.spawn(async move {
             sleep(HEAD_START * number).await;
-            shake_hands(&endpoint, config, address).await
+            shake_hands(&endpoint, config, &name, address).await
         });
     }
     first(attempts).await
@@ -182,10 +220,11 @@ async fn first(mut attempts: JoinSet<Result<Connection, Ending>>) -> Result<Conn
 async fn shake_hands(
     endpoint: &Endpoint,
     config: ClientConfig,
+    name: &str,
     address: SocketAddr,
 ) -> Result<Connection, Ending> {
     let connecting = endpoint
-        .connect_with(config, address, tls::SERVER_NAME)
+        .connect_with(config, address, name)
         .map_err(|error| Ending::broken(format!("could not dial {address}: {error}")))?;
     connecting.await.map_err(|error| Ending::lost(&error))
 }

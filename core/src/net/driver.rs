@@ -76,17 +76,19 @@ pub(super) struct Site {
     pub(super) standings: Standings,
 }
 
-/// Speaks over `connection` until it is over, and closes it. `on_ready` is called when both
+/// Speaks over `connection`, with the key that it has proved there (the one before, if the peer
+/// knows no other), until it is over, and closes it. `on_ready` is called when both
 /// sides have said hello.
 pub(super) async fn drive(
     site: Arc<Site>,
+    us: NodeId,
     entry: Arc<Entry>,
     connection: Connection,
     on_ready: impl FnOnce() + Send + 'static,
 ) -> Ending {
     transport::welcome(&connection);
     entry.begin(&connection);
-    let mut driver = Driver::new(site, entry, connection.clone(), Box::new(on_ready));
+    let mut driver = Driver::new(site, us, entry, connection.clone(), Box::new(on_ready));
     let ending = driver.run().await;
     driver.note_end(&ending);
     driver.part(&ending).await;
@@ -118,6 +120,7 @@ enum TaskEnd {
 
 struct Driver {
     site: Arc<Site>,
+    us: NodeId,
     entry: Arc<Entry>,
     connection: Connection,
     session: Session,
@@ -155,12 +158,13 @@ struct Driver {
 impl Driver {
     fn new(
         site: Arc<Site>,
+        us: NodeId,
         entry: Arc<Entry>,
         connection: Connection,
         on_ready: Box<dyn FnOnce() + Send>,
     ) -> Driver {
         let (network, peer) = (site.replica.network().0, entry.peer);
-        let config = Config { network, us: site.us, peer, wanted: site.replica.wanted(&peer) };
+        let config = Config { network, us, peer, wanted: site.replica.wanted(&peer) };
         let (openings, to_open) = mpsc::channel(MAX_LINK_STREAMS);
         let calls = Calls::new(Arc::clone(&site.calls));
         let mut tasks = JoinSet::new();
@@ -177,6 +181,7 @@ impl Driver {
             wishes: entry.wishes(),
             shown_at: site.epoch,
             site,
+            us,
             entry,
             connection,
             on_ready: Some(on_ready),
@@ -463,9 +468,20 @@ impl Driver {
         if *event == Event::Ready {
             self.site.tally.connected();
             self.entry.ready();
+            self.note_told();
             if let Some(tell) = self.on_ready.take() {
                 tell();
             }
+        }
+    }
+
+    /// The peer has let us in with our present key: it need not be told of it.
+    fn note_told(&self) {
+        if self.us != self.site.us || self.site.replica.former_key().is_none() {
+            return;
+        }
+        if let Err(error) = self.site.replica.note_told(&self.entry.peer) {
+            tracing::warn!(%error, "the former key could not be given up yet");
         }
     }
 

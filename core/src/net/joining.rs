@@ -22,7 +22,7 @@ use super::dial::{Dial, reach};
 use super::ending::Ending;
 use super::link::Link;
 use super::network::Shared;
-use super::tls::Purpose;
+use super::tls::{self, Purpose};
 use super::transport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
@@ -75,7 +75,8 @@ impl Joining {
         let request = request(&**replica, ticket, name);
         let target = PeerAddress::of_ticket(ticket)?;
         let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
-        let dial = Dial { endpoint: shared.dialler()?, config, target: target.clone() };
+        let name = tls::expecting(&ticket.inviter, shared.site.outside.random());
+        let dial = Dial { endpoint: shared.dialler()?, config, target: target.clone(), name };
         let (done, answer) = mpsc::channel();
         let theirs = Arc::clone(shared);
         let task = shared.spawn(async move {

@@ -32,7 +32,7 @@ use super::links::Links;
 use super::outside::{Machine, Outside};
 use super::standing::Standing;
 use super::status::{Direction, LinkState, LinkStatus};
-use super::tls::Purpose;
+use super::tls::{self, Purpose};
 use super::traffic::Traffic;
 use super::transport;
 use super::trust::{Refusals, Trust};
@@ -394,7 +394,9 @@ impl Shared {
         let admit = Arc::new(move |node: &NodeId| trust.admit(node));
         let _entered = self.handle.enter();
         let (outside, key) = (&*self.site.outside, self.site.replica.node_key());
-        let endpoint = transport::listen(outside, key, admit, address)?;
+        let replica = Arc::clone(&self.site.replica);
+        let former = Arc::new(move || replica.former_key());
+        let endpoint = transport::listen(outside, key, former, admit, address)?;
         let bound = endpoint
             .local_addr()
             .map_err(|error| Error::io("ask where the socket is bound", error))?;
@@ -437,13 +439,32 @@ impl Shared {
         links.revise(&self.site.us, &peer);
         drop(links);
         let guard = Guard { shared: Arc::clone(self), entry: Arc::clone(&entry) };
-        let dial = Dial { endpoint, config, target };
+        let name = tls::expecting(&peer, self.site.outside.random());
+        let dial = Dial { endpoint, config, target, name };
         let (shared, kept) = (Arc::clone(self), Arc::clone(&entry));
         self.handle.spawn(async move {
             keep_up(shared, kept, dial).await;
             drop(guard);
         });
         Ok(Link::new(Arc::clone(self), entry))
+    }
+
+    /// Whether a peer goes on with another key: then that is dialled in its place.
+    pub(super) fn follow_heir(self: &Arc<Shared>, entry: &Entry, target: &PeerAddress) -> bool {
+        let Some(heir) = self.site.replica.heir_of(&entry.peer) else { return false };
+        let named = match entry.found.load(Ordering::Relaxed) {
+            true => Named::OnLan,
+            false => Named::ByUser,
+        };
+        tracing::info!(peer = %entry.peer.short(), heir = %heir.short(), "a peer has changed its key");
+        match self.dial(target.with_key(heir), named) {
+            Ok(_) => entry.set_wish(Wish::Close),
+            Err(error) => {
+                tracing::warn!(peer = %heir.short(), %error, "the new key of a peer is not dialled");
+                return false;
+            }
+        }
+        true
     }
 
     /// Notes that a peer was seen on the LAN, and dials it if there is no link with it.

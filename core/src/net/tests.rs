@@ -265,14 +265,19 @@ impl Stranger {
             let endpoint = transport::dialler(&outside::Machine).unwrap();
             let config = transport::client(&self.key, address.key(), purpose).unwrap();
             let at: SocketAddr = ([127, 0, 0, 1], address.port()).into();
-            endpoint.connect_with(config, at, tls::SERVER_NAME).unwrap().await.unwrap()
+            endpoint
+                .connect_with(config, at, &tls::expecting(&address.key(), 1))
+                .unwrap()
+                .await
+                .unwrap()
         })
     }
 
     fn listen(&self) -> Endpoint {
         let _entered = self.runtime.enter();
         let at = ([127, 0, 0, 1], 0).into();
-        transport::listen(&outside::Machine, &self.key, Arc::new(|_: &NodeId| true), at).unwrap()
+        let (former, all) = (Arc::new(|| None), Arc::new(|_: &NodeId| true));
+        transport::listen(&outside::Machine, &self.key, former, all, at).unwrap()
     }
 
     /// How the other side ends the connection.

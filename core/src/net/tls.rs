@@ -12,12 +12,16 @@
 //!    asked for its key again, so a key no longer trusted could come back with an old ticket,
 //!    and early data can be replayed. They would save one round trip of a link that lives for
 //!    hours.
-//! 5. The cryptography is named (`ring`), never the process's default: another library in
+//! 5. The client says which key it expects, as a name that only who knows that key can tell
+//!    ([`expecting`]): a node that has changed its key shows the former one to whoever knows no
+//!    other, and so can tell it.
+//! 6. The cryptography is named (`ring`), never the process's default: another library in
 //!    the process may have set another, or two, which panics.
 
 use std::fmt;
 use std::sync::Arc;
 
+use data_encoding::BASE32_NOPAD;
 use quinn::crypto::rustls::HandshakeData;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
@@ -27,7 +31,7 @@ use rustls::pki_types::{
     UnixTime,
 };
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig,
@@ -58,16 +62,44 @@ impl Purpose {
     }
 }
 
-/// The name that a client puts where others put the server's: the key decides, not a name.
-pub(super) const SERVER_NAME: &str = "littoral";
+/// Bytes of chance in the name that a client puts where others put the server's, and of a hash.
+const NONCE_BYTES: usize = 8;
+const EXPECTED_BYTES: usize = 16;
+
+/// What a client puts where others put the server's name: which key it expects, so that only who
+/// knows the key can tell, and no two are the same.
+pub(super) fn expecting(key: &NodeId, random: u64) -> String {
+    let nonce = random.to_be_bytes();
+    BASE32_NOPAD.encode(&[&nonce[..], &expected(key, &nonce)].concat()).to_ascii_lowercase()
+}
+
+/// Whether a client said that it expects this key.
+fn is_expected(name: &str, key: &NodeId) -> bool {
+    let said = BASE32_NOPAD.decode(name.to_ascii_uppercase().as_bytes()).unwrap_or_default();
+    match said.split_first_chunk::<NONCE_BYTES>() {
+        Some((nonce, hash)) => hash == expected(key, nonce),
+        None => false,
+    }
+}
+
+fn expected(key: &NodeId, nonce: &[u8; NONCE_BYTES]) -> [u8; EXPECTED_BYTES] {
+    let material = [&nonce[..], key.as_bytes()].concat();
+    let hash = blake3::derive_key("littoral v1 expected key", &material);
+    *hash.first_chunk().expect("16 of 32 bytes")
+}
+
+/// The key that the node had before, as long as it has it. Asked once per handshake.
+pub(super) type Former = Arc<dyn Fn() -> Option<NodeKey> + Send + Sync>;
 
 /// Whether a node that proved its key may come in. Asked once per handshake; must not block.
 pub(super) type Admit = Arc<dyn Fn(&NodeId) -> bool + Send + Sync>;
 
-/// For accepting: proves `key`, and lets in whom `admit` says.
-pub(super) fn server_config(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
+/// For accepting: proves `key`, or the former one to who expects that, and lets in whom `admit`
+/// says.
+pub(super) fn server_config(key: &NodeKey, former: Former, admit: Admit) -> Result<ServerConfig> {
     let provider = provider();
-    let resolver = AlwaysResolvesServerRawPublicKeys::new(certified(key, &provider)?);
+    let present = certified(key, &provider)?;
+    let resolver = OwnKeys { present, former, provider: Arc::clone(&provider) };
     let verifier = AdmittedClients { admit, provider: Arc::clone(&provider) };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -95,7 +127,7 @@ pub(super) fn client_config(key: &NodeKey, peer: NodeId, purpose: Purpose) -> Re
     config.alpn_protocols = vec![purpose.alpn().to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    config.enable_sni = false;
+    config.enable_sni = true;
     Ok(config)
 }
 
@@ -107,6 +139,13 @@ pub(super) fn peer(connection: &quinn::Connection) -> Result<NodeId> {
         Some([key]) => node_of(key).map_err(broken),
         _ => Err(Error::new(ErrorKind::Network, "the peer has not proved a key")),
     }
+}
+
+/// Whether who has dialled us expects this key.
+pub(super) fn expects(connection: &quinn::Connection, key: &NodeId) -> bool {
+    let data = connection.handshake_data();
+    let data = data.and_then(|any| any.downcast::<HandshakeData>().ok());
+    data.and_then(|data| data.server_name).is_some_and(|name| is_expected(&name, key))
 }
 
 /// What a connection is for, as both ends have agreed.
@@ -164,6 +203,34 @@ fn only_tls13() -> rustls::Error {
 
 fn broken(error: rustls::Error) -> Error {
     Error::new(ErrorKind::Network, format!("TLS: {error}")).with_source(error)
+}
+
+/// Shows our key, or the former one.
+struct OwnKeys {
+    present: Arc<CertifiedKey>,
+    former: Former,
+    provider: Arc<CryptoProvider>,
+}
+
+impl fmt::Debug for OwnKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnKeys")
+    }
+}
+
+impl ResolvesServerCert for OwnKeys {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().unwrap_or_default();
+        let former = (self.former)().filter(|former| is_expected(name, &former.id()));
+        match former {
+            Some(former) => certified(&former, &self.provider).ok(),
+            None => Some(Arc::clone(&self.present)),
+        }
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
 }
 
 /// Lets in the clients that [`Admit`] says.
@@ -300,11 +367,15 @@ mod tests {
         Arc::new(|_| panic!("asked for a key that was not proved"))
     }
 
+    fn none() -> Former {
+        Arc::new(|| None)
+    }
+
     type Handshake = std::result::Result<(ClientConnection, ServerConnection), rustls::Error>;
 
     /// A handshake over two buffers, to its end or its first error.
     fn handshake(client: ClientConfig, server: ServerConfig) -> Handshake {
-        let name = ServerName::try_from(SERVER_NAME).unwrap();
+        let name = ServerName::try_from(expecting(&key(2).id(), 7)).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), name)?;
         let mut server = ServerConnection::new(Arc::new(server))?;
         while client.wants_write() || server.wants_write() {
@@ -323,7 +394,7 @@ mod tests {
     #[test]
     fn both_sides_prove_their_keys() {
         let (admit, asked) = gate();
-        let server = server_config(&key(2), admit).unwrap();
+        let server = server_config(&key(2), none(), admit).unwrap();
         let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let (client, server) = handshake(client, server).unwrap();
         assert!(!client.is_handshaking() && !server.is_handshaking());
@@ -333,10 +404,30 @@ mod tests {
         assert_eq!(*asked.lock().unwrap(), [key(1).id()]);
     }
 
+    /// The helper above says that it expects `key(2)`.
+    #[test]
+    fn a_former_key_is_shown_to_who_expects_it_and_to_nobody_else() {
+        let former = || -> Former { Arc::new(|| Some(key(2))) };
+        let server = server_config(&key(5), former(), gate().0).unwrap();
+        let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
+        let (client, _) = handshake(client, server).unwrap();
+        assert_eq!(node_of(&client.peer_certificates().unwrap()[0]).unwrap(), key(2).id());
+        let gone = server_config(&key(5), none(), gate().0).unwrap();
+        let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
+        assert!(handshake(client, gone).is_err());
+        let other: Former = Arc::new(|| Some(key(6)));
+        let server = server_config(&key(2), other, gate().0).unwrap();
+        let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
+        assert!(handshake(client, server).is_ok());
+        let (a, b) = (expecting(&key(2).id(), 1), expecting(&key(2).id(), 2));
+        assert!(a[16..] != b[16..] && is_expected(&a, &key(2).id()));
+        assert!(!is_expected(&a, &key(3).id()) && !is_expected("", &key(2).id()));
+    }
+
     #[test]
     fn an_unknown_key_is_refused_at_the_handshake_and_reported() {
         let (admit, asked) = gate();
-        let server = server_config(&key(2), admit).unwrap();
+        let server = server_config(&key(2), none(), admit).unwrap();
         let client = client_config(&key(3), key(2).id(), Purpose::Sync).unwrap();
         let error = handshake(client, server).unwrap_err();
         let refused = CertificateError::ApplicationVerificationFailure;
@@ -346,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_server_with_another_key_is_refused() {
-        let server = server_config(&key(4), no_gate()).unwrap();
+        let server = server_config(&key(4), none(), no_gate()).unwrap();
         let client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let error = handshake(client, server).unwrap_err();
         let refused = CertificateError::ApplicationVerificationFailure;
@@ -356,7 +447,7 @@ mod tests {
     /// A client that names a key in its place but can't sign with it.
     #[test]
     fn a_key_that_is_not_proved_is_refused_and_not_reported() {
-        let server = server_config(&key(2), no_gate()).unwrap();
+        let server = server_config(&key(2), none(), no_gate()).unwrap();
         let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let honest = certified(&key(3), &provider()).unwrap();
         let claimed = [PUBLIC_PREFIX.as_slice(), key(1).id().as_bytes()].concat();
@@ -370,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_client_without_a_key_is_refused() {
-        let server = server_config(&key(2), no_gate()).unwrap();
+        let server = server_config(&key(2), none(), no_gate()).unwrap();
         let verifier = PinnedServer { peer: key(2).id(), provider: provider() };
         let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -398,7 +489,7 @@ mod tests {
 
     #[test]
     fn certificates_are_not_spoken() {
-        let server = server_config(&key(2), no_gate()).unwrap();
+        let server = server_config(&key(2), none(), no_gate()).unwrap();
         let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         let shown = certified(&key(1), &provider()).unwrap();
         client.client_auth_cert_resolver = Arc::new(AsCertificate(shown));
@@ -408,7 +499,7 @@ mod tests {
     #[test]
     fn another_protocol_is_refused() {
         let (admit, _) = gate();
-        let server = server_config(&key(2), admit).unwrap();
+        let server = server_config(&key(2), none(), admit).unwrap();
         let mut client = client_config(&key(1), key(2).id(), Purpose::Sync).unwrap();
         client.alpn_protocols = vec![b"littoral/2".to_vec()];
         assert_eq!(handshake(client, server).unwrap_err(), rustls::Error::NoApplicationProtocol);

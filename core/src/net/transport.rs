@@ -17,7 +17,7 @@ use quinn::{
 use quinn_proto::HashedConnectionIdGenerator;
 
 use super::outside::Outside;
-use super::tls::{self, Admit, Purpose};
+use super::tls::{self, Admit, Former, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::limits::{
@@ -30,10 +30,11 @@ use crate::txn::NodeKey;
 pub(super) fn listen(
     outside: &dyn Outside,
     key: &NodeKey,
+    former: Former,
     admit: Admit,
     address: SocketAddr,
 ) -> Result<Endpoint> {
-    let server = server(key, admit)?;
+    let server = server(key, former, admit)?;
     outside.listener(address, endpoint(key), server).map_err(|error| cannot_bind(address, error))
 }
 
@@ -52,8 +53,8 @@ pub(super) fn client(key: &NodeKey, peer: NodeId, purpose: Purpose) -> Result<Cl
     Ok(config)
 }
 
-fn server(key: &NodeKey, admit: Admit) -> Result<ServerConfig> {
-    let tls = tls::server_config(key, admit)?;
+fn server(key: &NodeKey, former: Former, admit: Admit) -> Result<ServerConfig> {
+    let tls = tls::server_config(key, former, admit)?;
     let crypto = QuicServerConfig::try_from(tls).map_err(no_cipher)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(reserved()));

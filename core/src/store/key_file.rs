@@ -19,6 +19,10 @@ use crate::txn::NodeKey;
 
 /// Its name.
 pub(super) const KEY: &str = "node.key";
+/// The new key, until it is in force: see [`rotation`](super::rotation).
+pub(super) const NEXT: &str = "node.key.next";
+/// The key before, as long as somebody knows no other.
+pub(super) const FORMER: &str = "node.key.former";
 /// What replaces it, until it does.
 const DRAFT: &str = "node.key.new";
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
@@ -51,8 +55,15 @@ impl Options {
         let path = path.as_ref();
         check_directory(path)?;
         let _lock = take_lock(path)?;
-        let key = read(path, self.passphrase.as_ref())?;
-        replace(path, &key, with.map(Passphrase::new).as_ref())
+        let with = with.map(Passphrase::new);
+        // The key in force comes last: if this is cut short, the others are needed less.
+        for name in [FORMER, NEXT, KEY] {
+            if name == KEY || path.join(name).exists() {
+                let key = read_named(path, name, self.passphrase.as_ref())?;
+                replace(path, name, &key, with.as_ref())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -70,7 +81,16 @@ impl Store {
 
 /// Reads the key of the store in a directory. One that others can read is refused.
 pub(super) fn read(directory: &Path, passphrase: Option<&Passphrase>) -> Result<NodeKey> {
-    let path = directory.join(KEY);
+    read_named(directory, KEY, passphrase)
+}
+
+/// The same, of a key in another file.
+pub(super) fn read_named(
+    directory: &Path,
+    name: &str,
+    passphrase: Option<&Passphrase>,
+) -> Result<NodeKey> {
+    let path = directory.join(name);
     let text = fs::read_to_string(&path).map_err(|err| reading(&path, err))?;
     check_private(&path)?;
     parse(&path, &text, passphrase)
@@ -102,11 +122,26 @@ pub(super) fn write(
     key: &NodeKey,
     passphrase: Option<&Passphrase>,
 ) -> Result<()> {
-    create(&directory.join(KEY), key, passphrase)
+    write_named(directory, KEY, key, passphrase)
 }
 
-fn replace(directory: &Path, key: &NodeKey, passphrase: Option<&Passphrase>) -> Result<()> {
-    let (draft, path) = (directory.join(DRAFT), directory.join(KEY));
+/// The same, of a key in another file, which must not be there.
+pub(super) fn write_named(
+    directory: &Path,
+    name: &str,
+    key: &NodeKey,
+    passphrase: Option<&Passphrase>,
+) -> Result<()> {
+    create(&directory.join(name), key, passphrase)
+}
+
+fn replace(
+    directory: &Path,
+    name: &str,
+    key: &NodeKey,
+    passphrase: Option<&Passphrase>,
+) -> Result<()> {
+    let (draft, path) = (directory.join(DRAFT), directory.join(name));
     let replaced = |err| Error::io(format!("replace {}", path.display()), err);
     match fs::remove_file(&draft) {
         Err(err) if err.kind() != IoKind::NotFound => return Err(replaced(err)),

@@ -37,6 +37,7 @@ mod place;
 mod prune;
 mod replication;
 mod roster;
+mod rotation;
 mod segments;
 mod snapshot;
 mod space;
@@ -82,6 +83,7 @@ pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
 pub use replication::{LogPage, Subscription};
+pub use rotation::KeyChange;
 pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
@@ -124,6 +126,8 @@ pub(crate) struct Inner {
     /// Changed only with the committer held.
     roster: RwLock<Option<Arc<Roster>>>,
     /// Until when somebody may join, by an invitation that is not used up.
+    /// The key before this one, as long as somebody knows no other.
+    former: Mutex<Option<NodeKey>>,
     open_until_ms: Mutex<u64>,
     readers: Mutex<export::Readers>,
     budgets: Mutex<budget::Budgets>,

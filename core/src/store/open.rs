@@ -26,6 +26,7 @@ use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
 use super::replication::Listeners;
 use super::roster;
+use super::rotation;
 use super::segments::Segments;
 use super::tables::{self, Tables, db};
 use super::tape::Sweeping;
@@ -270,6 +271,12 @@ impl Options {
             .create_with_backend(file)
             .map_err(db)?;
         let network = self.check_state(&database)?;
+        let (key, former) = match &path {
+            Some(path) if self.key.is_none() => {
+                rotation::settle(&database, path, key, self.passphrase.as_ref())?
+            }
+            _ => (key, None),
+        };
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;
         (heads.layout, heads.hashes) = (self.layout, self.hashes);
@@ -304,6 +311,7 @@ impl Options {
             gate: Arc::new(Gate::default()),
             pending: Mutex::new(Pending::default()),
             roster: RwLock::new(roster),
+            former: Mutex::new(former),
             open_until_ms: Mutex::new(open_until_ms),
             readers: Mutex::default(),
             budgets: Mutex::new(budgets),
@@ -324,6 +332,7 @@ impl Options {
         // It may have heard of a revocation and not have come to that.
         inner.vouch()?;
         inner.pin_checkpoints();
+        inner.follow_heirs()?;
         Ok(Store { inner: Arc::new(inner) })
     }
 

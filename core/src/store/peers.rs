@@ -143,6 +143,25 @@ pub(super) fn note(
     tables::set(&mut peers, peer.as_bytes(), &row.encode())
 }
 
+/// What is kept of a peer is kept of its new key from now on, as far as nothing is kept of that.
+pub(super) fn rename(txn: &redb::WriteTransaction, from: &NodeId, to: &NodeId) -> Result<()> {
+    let mut peers = txn.open_table(tables::PEERS).map_err(db)?;
+    let Some(old) = tables::get(&peers, from.as_bytes())? else { return Ok(()) };
+    peers.remove(&from.as_bytes()[..]).map_err(db)?;
+    let old = PeerRow::decode(&old)?;
+    let row = match tables::get(&peers, to.as_bytes())? {
+        None => old,
+        Some(bytes) => {
+            let mut row = PeerRow::decode(&bytes)?;
+            if row.address.is_empty() {
+                row.address = old.address;
+            }
+            row
+        }
+    };
+    tables::set(&mut peers, to.as_bytes(), &row.encode())
+}
+
 /// What the store wants of peers for which nothing else was said.
 pub(super) fn wanted(read: &redb::ReadTransaction) -> Result<Collections> {
     match tables::read(read, tables::META, tables::META_WANTED)? {

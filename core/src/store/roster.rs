@@ -6,8 +6,8 @@
 //! and with whom it links. What rights are and how they come about is in [`txn::roster`].
 //!
 //! Rows of the table `roster`: `00` and a number, 4 bytes, in the order in which they came, of
-//! a grant; `01` and 32 bytes, a hash of issuer, origin and collection, of a vouch; each is a
-//! signed statement. The founder's key is under `founder` of the table `meta`.
+//! a grant; `01` and 32 bytes, a hash of issuer, origin and collection, of a vouch; `02` and 32
+//! bytes, its hash, of a succession; each is a signed statement. The founder's key is under `founder` of the table `meta`.
 //!
 //! Invariants: the roster changes only while no batch is being committed, so that every
 //! transaction is admitted by the roster that is in force when it is applied. A store that may
@@ -32,6 +32,7 @@ use crate::txn::{Dep, NetworkId, Signed};
 
 const GRANT: u8 = 0;
 const VOUCH: u8 = 1;
+const SUCCESSION: u8 = 2;
 
 /// Reads the roster of a store, if it has one.
 pub(super) fn load(database: &Database, network: NetworkId) -> Result<Option<Arc<Roster>>> {
@@ -57,18 +58,43 @@ fn read_all(
     let scope = RosterScope { network, founder: NodeId::from_bytes(founder) };
     let mut roster = Roster::new(scope);
     let table = read.open_table(tables::ROSTER).map_err(db)?;
+    let wrong = |err: Error| Error::corrupt(format!("the roster: {}", err.message()));
+    let mut rest = Vec::new();
     for row in table.iter().map_err(db)? {
         let (_, bytes) = row.map_err(db)?;
-        let statement = read_one(bytes.value().to_vec(), scope);
-        let added = statement.and_then(|statement| roster.add(statement));
-        added.map_err(|err| Error::corrupt(format!("the roster: {}", err.message())))?;
+        let statement = read_one(bytes.value().to_vec(), scope).map_err(wrong)?;
+        match statement.says {
+            Says::Grant(_) => roster.add(statement).map(drop).map_err(wrong)?,
+            Says::Vouch(_) | Says::Succession(_) => rest.push(statement),
+        }
     }
+    add_beside(&mut roster, rest).map_err(wrong)?;
     Ok(Some(roster))
+}
+
+/// Adds what stands beside the grants, in whatever order: a succession counts after those of whom
+/// its issuer succeeds, and a vouch after that by which its issuer may speak.
+fn add_beside(roster: &mut Roster, statements: Vec<Statement>) -> Result<()> {
+    let is_vouch = |one: &Statement| matches!(one.says, Says::Vouch(_));
+    let (vouches, mut waiting): (Vec<_>, Vec<_>) = statements.into_iter().partition(is_vouch);
+    let mut before = usize::MAX;
+    while waiting.len() < before {
+        before = waiting.len();
+        let mut left = Vec::new();
+        for statement in waiting {
+            if !roster.add(statement.clone())? {
+                left.push(statement);
+            }
+        }
+        waiting = left;
+    }
+    vouches.into_iter().try_for_each(|vouch| roster.add(vouch).map(drop))
 }
 
 fn key_of(statement: &Statement, number: usize) -> Vec<u8> {
     match &statement.says {
         Says::Grant(_) => [&[GRANT], &(number as u32).to_be_bytes()[..]].concat(),
+        Says::Succession(_) => [&[SUCCESSION], &statement.hash.0[..]].concat(),
         Says::Vouch(vouch) => {
             let mut hasher = blake3::Hasher::new();
             hasher.update(statement.issuer.as_bytes());
@@ -386,12 +412,19 @@ impl Store {
             .into_iter()
             .map(|bytes| Statement::verify(bytes, roster.scope()))
             .collect::<Result<_>>()?;
-        statements.retain(|statement| !roster.knows(statement));
-        if statements.is_empty() {
+        statements.retain(|statement| !roster.holds(statement));
+        // What counts for nothing by what is known costs no commit.
+        let mut tried = Roster::clone(&roster);
+        let mut any = false;
+        for statement in &statements {
+            any |= tried.add(statement.clone())?;
+        }
+        if !any {
             return Ok(0);
         }
         let new = self.inner.change_roster(|_, _| Ok(statements))?;
         self.inner.vouch()?;
+        self.inner.follow_heirs()?;
         self.inner.announce();
         Ok(new)
     }

@@ -124,6 +124,8 @@ pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
 /// Up to where former rows were looked through for those that nobody needs any more; absent if
 /// there is nothing to look for.
 pub(super) const META_SWEPT: &[u8] = b"swept";
+/// The last change of the node's key: see [`rotation`](super::rotation).
+pub(super) const META_KEYS: &[u8] = b"keys";
 
 /// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {

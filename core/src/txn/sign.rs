@@ -234,6 +234,31 @@ pub(super) fn check_statement(
     Ok(hash)
 }
 
+/// Signs, as the heir of a member's rights, what a succession says before that signature.
+pub(super) fn sign_heir(body: &[u8], network: NetworkId, heir: &NodeKey) -> [u8; SIGNATURE_BYTES] {
+    heir.0.sign(&heir_hash(body, network).0).to_bytes()
+}
+
+/// Checks what [`sign_heir`] made.
+pub(super) fn check_heir(
+    body: &[u8],
+    network: NetworkId,
+    heir: &NodeId,
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<()> {
+    let hash = heir_hash(body, network);
+    VerifyingKey::from_bytes(heir.as_bytes())
+        .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
+        .map_err(|_| Error::bad_txn("the key that is to succeed another has not signed that"))
+}
+
+fn heir_hash(body: &[u8], network: NetworkId) -> Hash {
+    let mut hasher = blake3::Hasher::new_derive_key("littoral v1 heir");
+    hasher.update(&network.0);
+    hasher.update(body);
+    Hash(*hasher.finalize().as_bytes())
+}
+
 /// What a statement is called, and what is signed of it.
 pub(super) fn statement_hash(body: &[u8], network: NetworkId) -> Hash {
     let mut hasher = blake3::Hasher::new_derive_key("littoral v1 roster");

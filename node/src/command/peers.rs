@@ -97,6 +97,10 @@ fn of_roster(roster: &RosterShape, status: &Status) -> String {
             by.unwrap_or_else(|| if is_founder { "the founder" } else { "" }.to_owned()),
             link(&member.node, roster, status),
         ]);
+        if let Some(was) = &member.was {
+            let key = format!("was {}", short(was));
+            rows.push(["", &key, "", "", "", ""].map(str::to_owned).to_vec());
+        }
     }
     table(&rows)
 }

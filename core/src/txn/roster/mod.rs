@@ -13,6 +13,14 @@
 //!    issuer has taken that right from it unknown to the grant. The founder is above all;
 //!    whom an admin makes one is below it. So nobody can bring down those who made it an
 //!    admin, nor, after it was brought down, date anything back.
+//!    What it made another say counts no more than what it said itself.
+//! 4. A key that was [given up](succession) may do nothing, for good; what it is said to have
+//!    granted counts only as far as its last word knew of it. Its heir may do what the member
+//!    may: rule 2, of the grants that name any of the member's keys. But an heir that no grant
+//!    names is no admin; and of one that a grant does name no more holds than those say that
+//!    name it. If a key has two heirs only such as a grant names may do anything. So who has
+//!    stolen a key that was given up can bring no rights to another; it can take them from the
+//!    heir, until an admin names that one.
 //!
 //! **Which transactions are valid**: those of an author who may write, and of any other those
 //! that somebody who may write vouches for. Whoever may write vouches for what it holds, and for
@@ -40,10 +48,11 @@ use crate::limits::{MAX_GRANTS, MAX_SEQ, MAX_VOUCHES, MAX_VOUCHES_OF_MEMBER};
 
 mod rights;
 mod statement;
+mod succession;
 #[cfg(test)]
 mod tests;
 
-pub use statement::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+pub use statement::{Grant, Right, Rights, RosterScope, Says, Statement, Succession, Vouch};
 pub(crate) use statement::{put_rights, read_rights};
 
 /// Who belongs to a network, and what each may do.
@@ -59,6 +68,7 @@ pub struct Roster {
     about: BTreeMap<NodeId, Vec<u32>>,
     /// Collections that a grant names.
     named: HashSet<String>,
+    successions: succession::Successions,
     vouches: BTreeMap<Subject, BTreeMap<NodeId, Statement>>,
     vouch_count: usize,
     /// What each member vouches for, in the order in which it is kept.
@@ -85,6 +95,8 @@ struct Entry {
 pub struct Member {
     /// Its key.
     pub node: NodeId,
+    /// The key that it had before, if it was changed: see [`Succession`].
+    pub was: Option<NodeId>,
     /// What people call it.
     pub name: String,
     /// What it may do.
@@ -104,6 +116,7 @@ impl Clone for Roster {
             heads: self.heads.clone(),
             about: self.about.clone(),
             named: self.named.clone(),
+            successions: self.successions.clone(),
             vouches: self.vouches.clone(),
             vouch_count: self.vouch_count,
             subjects: self.subjects.clone(),
@@ -124,6 +137,7 @@ impl Roster {
             heads: BTreeSet::new(),
             about: BTreeMap::new(),
             named: HashSet::new(),
+            successions: succession::Successions::default(),
             vouches: BTreeMap::new(),
             vouch_count: 0,
             subjects: BTreeMap::new(),
@@ -151,7 +165,8 @@ impl Roster {
     /// All statements, each after those that it follows.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
         let grants = self.grants.iter().map(|entry| &entry.statement);
-        grants.chain(self.vouches.values().flat_map(BTreeMap::values))
+        let successions = self.successions.in_order(|node| self.about.contains_key(node));
+        grants.chain(successions).chain(self.vouches.values().flat_map(BTreeMap::values))
     }
 
     /// Takes a statement. Gives whether it is new and says more than was known.
@@ -169,6 +184,10 @@ impl Roster {
                 let key = (vouch.collection.clone(), vouch.origin);
                 self.add_vouch(statement, key)?
             }
+            Says::Succession(succession) => {
+                let succession = succession.clone();
+                self.add_succession(statement, &succession)?
+            }
         };
         if added {
             self.known.get_mut().expect("nobody panics while holding it").forget_present();
@@ -176,10 +195,28 @@ impl Roster {
         Ok(added)
     }
 
-    /// Whether a statement says nothing that was not known.
+    /// Whether this very statement is held.
+    pub fn holds(&self, statement: &Statement) -> bool {
+        match &statement.says {
+            Says::Grant(_) => self.numbers.contains_key(&statement.hash),
+            Says::Succession(_) => self.successions.holds(statement),
+            Says::Vouch(vouch) => {
+                let of_origin = self.vouches.get(&(vouch.collection.clone(), vouch.origin));
+                let held = of_origin.and_then(|all| all.get(&statement.issuer));
+                held.is_some_and(|held| held.hash == statement.hash)
+            }
+        }
+    }
+
+    /// Whether a statement says nothing that was not known, or that counts, as far as is known.
     pub fn knows(&self, statement: &Statement) -> bool {
         match &statement.says {
             Says::Grant(_) => self.numbers.contains_key(&statement.hash),
+            Says::Succession(_) => {
+                let is_named = |node: &NodeId| self.about.contains_key(node);
+                self.successions.holds(statement) || !self.successions.has_room(statement, is_named)
+            }
+            Says::Vouch(_) if !self.may_speak(&statement.issuer) => true,
             Says::Vouch(vouch) => {
                 let key = (vouch.collection.clone(), vouch.origin);
                 let before = self.vouches.get(&key).and_then(|all| all.get(&statement.issuer));
@@ -243,12 +280,6 @@ impl Roster {
     }
 
     fn add_vouch(&mut self, statement: Statement, key: (String, Origin)) -> Result<bool> {
-        if statement.issuer != self.scope.founder && !self.about.contains_key(&statement.issuer) {
-            return Err(Error::new(
-                ErrorKind::MissingDependency,
-                "a vouch of one who is no member, as far as is known here",
-            ));
-        }
         if self.knows(&statement) {
             return Ok(false);
         }
@@ -270,6 +301,47 @@ impl Roster {
         Ok(true)
     }
 
+    /// Whether what a key vouches for is kept: it is the founder's, or the last one of a member.
+    fn may_speak(&self, node: &NodeId) -> bool {
+        let is_known = self.about.contains_key(node) || self.successions.is_heir(node);
+        *node == self.scope.founder || is_known && !self.successions.is_former(node)
+    }
+
+    fn add_succession(&mut self, statement: Statement, said: &Succession) -> Result<bool> {
+        let founder = self.scope.founder;
+        if statement.issuer == founder || said.heir == founder || said.heir == statement.issuer {
+            return Err(Error::bad_txn(
+                "a succession of the founder's key, or by it, or of itself",
+            ));
+        }
+        if said.after.iter().any(|hash| !self.numbers.contains_key(hash)) {
+            let what = "a succession follows a grant that is not here yet";
+            return Err(Error::new(ErrorKind::MissingDependency, what));
+        }
+        if self.knows(&statement) {
+            return Ok(false);
+        }
+        self.digest.add(&statement.hash);
+        let about = &self.about;
+        for gone in self.successions.add(statement, |node| about.contains_key(node)) {
+            self.digest.remove(&gone.hash);
+            self.dropped.push(gone);
+        }
+        self.drop_silenced();
+        Ok(true)
+    }
+
+    /// What those vouch for who may not speak any more goes.
+    fn drop_silenced(&mut self) {
+        let all = self.subjects.keys().copied();
+        let silenced: Vec<NodeId> = all.filter(|node| !self.may_speak(node)).collect();
+        for issuer in silenced {
+            for (_, subject) in self.subjects.remove(&issuer).into_iter().flatten() {
+                self.drop_vouch(&issuer, &subject);
+            }
+        }
+    }
+
     /// Whether a vouch of a member for something else than before would be kept.
     fn has_room(&self, issuer: &NodeId, place: &Hash) -> bool {
         let Some(subjects) = self.subjects.get(issuer) else { return true };
@@ -284,14 +356,18 @@ impl Roster {
             return;
         }
         let Some((_, subject)) = subjects.pop_last() else { return };
-        let Some(of_origin) = self.vouches.get_mut(&subject) else { return };
+        self.drop_vouch(issuer, &subject);
+    }
+
+    fn drop_vouch(&mut self, issuer: &NodeId, subject: &Subject) {
+        let Some(of_origin) = self.vouches.get_mut(subject) else { return };
         if let Some(gone) = of_origin.remove(issuer) {
             self.digest.remove(&gone.hash);
             self.vouch_count -= 1;
             self.dropped.push(gone);
         }
         if of_origin.is_empty() {
-            self.vouches.remove(&subject);
+            self.vouches.remove(subject);
         }
     }
 
@@ -310,8 +386,50 @@ impl Roster {
         self.grants.len()
     }
 
+    /// Whether a key could be given up for another, which is new here, and what it may do for it.
+    ///
+    /// Errors: [`ErrorKind::Forbidden`] if it is the founder's, was given up before, or is no
+    /// member's.
+    pub fn check_may_succeed(&self, issuer: &NodeId) -> Result<Rights> {
+        let forbidden = |why: &str| Err(Error::new(ErrorKind::Forbidden, why.to_owned()));
+        if *issuer == self.scope.founder {
+            return forbidden(
+                "the founder's key names its roster and can't be changed: make another node an \
+                 admin (`littoral grant NAME admin`), and go on with a new node (`littoral invite`)",
+            );
+        }
+        if self.successions.is_former(issuer) {
+            return forbidden("this key was given up for another before; ask an admin for help");
+        }
+        match self.member(issuer).filter(|_| self.is_member(issuer)) {
+            Some(member) => Ok(member.rights),
+            None => forbidden("this node is no member of its roster, as far as it has heard"),
+        }
+    }
+
+    /// Whether a node is an admin anywhere.
+    pub fn is_admin_anywhere(&self, node: &NodeId) -> bool {
+        let mut scopes = self.named.iter().map(|name| Some(name.as_str())).chain([None]);
+        scopes.any(|scope| self.standing_now(node, scope).right == Right::Admin)
+    }
+
+    /// The key that stands now for the member whose key this is or was; none if nobody knows.
+    pub fn last_key(&self, node: &NodeId) -> Option<NodeId> {
+        self.successions.last(node)
+    }
+
     /// Whether a grant by `issuer` would count wherever it changes anything.
     pub fn check_may_grant(&self, issuer: &NodeId, member: &NodeId, rights: &Rights) -> Result<()> {
+        if self.successions.is_former(member) {
+            let heirs: Vec<_> = self.successions.of(member).map(|one| one.heir.short()).collect();
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!(
+                    "the right can't be changed: that key was given up for {}: name that one",
+                    heirs.join(" and for ")
+                ),
+            ));
+        }
         let names = self.named.iter().chain(rights.named.keys()).map(String::as_str);
         let scopes = names.map(Some).chain([None]);
         let is_admin = |scope| self.standing_now(issuer, scope).right == Right::Admin;
@@ -376,14 +494,17 @@ impl Roster {
 
     /// What is known of a node, also if it may do nothing any more.
     pub fn member(&self, node: &NodeId) -> Option<Member> {
+        let was = self.successions.issuers(node).next().copied();
+        let of = self.successions.lineage(node).into_iter().chain([*node]);
+        let mut about: Vec<u32> = of.flat_map(|key| self.about(&key).collect::<Vec<_>>()).collect();
+        about.sort_unstable();
         let decides = |number: &&u32| self.decides_anything(**number);
-        let about = self.about.get(node);
-        let newest = about.and_then(|about| about.iter().rev().find(decides).or(about.last()));
+        let newest = about.iter().rev().find(decides).or(about.last());
         let newest = newest.map(|number| &self.grants[*number as usize]);
         if *node == self.scope.founder {
             let name = newest.map(|entry| entry.grant.name.clone()).unwrap_or_default();
             let rights = Rights::everywhere(Right::Admin);
-            return Some(Member { node: *node, name, rights, by: None, since_ms: 0 });
+            return Some(Member { node: *node, was: None, name, rights, by: None, since_ms: 0 });
         }
         let newest = newest?;
         let elsewhere = self.standing_now(node, None).right;
@@ -392,6 +513,7 @@ impl Roster {
         named.retain(|(_, right)| *right != elsewhere);
         Some(Member {
             node: *node,
+            was,
             name: newest.grant.name.clone(),
             rights: Rights { elsewhere, named: named.into_iter().collect() },
             by: Some(newest.statement.issuer),
@@ -399,9 +521,12 @@ impl Roster {
         })
     }
 
-    /// All that the roster speaks of, in the order of their keys, the founder among them.
+    /// All that the roster speaks of, in the order of their keys, the founder among them; of a
+    /// member whose key was changed the last one.
     pub fn members(&self) -> Vec<Member> {
         let mut nodes: BTreeSet<NodeId> = self.about.keys().copied().collect();
+        nodes.extend(self.successions.heirs());
+        nodes.retain(|node| self.last_key(node).is_none_or(|last| last == *node));
         nodes.insert(self.scope.founder);
         nodes.iter().filter_map(|node| self.member(node)).collect()
     }
@@ -416,6 +541,6 @@ fn place((collection, origin): &Subject) -> Hash {
 fn weight(statement: &Statement) -> (Seq, Hash) {
     match &statement.says {
         Says::Vouch(vouch) => (vouch.head.seq, statement.hash),
-        Says::Grant(_) => (0, statement.hash),
+        Says::Grant(_) | Says::Succession(_) => (0, statement.hash),
     }
 }

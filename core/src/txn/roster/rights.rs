@@ -4,11 +4,15 @@
 //! none does; and in one *view*: all grants, or those that one grant follows. What holds in the
 //! view of a grant never changes, and is remembered.
 //!
+//! Successions are looked at with all grants only: what an heir may do now depends on them, what
+//! somebody could say once does not.
+//!
 //! Why it ends: what a grant's issuer could do is asked in the view of that grant, which is
-//! smaller; and a grant is cut off only by one whose issuer stands higher.
+//! smaller; and whether a grant counts depends only on such whose issuers stand higher: those that
+//! cut it off, and those by which its issuer came to stand where it did.
 
 use std::collections::HashMap;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use super::{Right, Roster};
 use crate::id::NodeId;
@@ -35,11 +39,21 @@ enum View {
     Before(u32),
 }
 
+/// How the issuer of a grant stood by what it knew.
+#[derive(Debug, Clone)]
+struct Issued {
+    level: Level,
+    /// The grants by which it stood so; none of the founder.
+    by: Arc<[u32]>,
+}
+
 /// What was worked out before.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// By scope and grant: how far below the founder its issuer stood, if it could say that.
-    issued: HashMap<(Option<String>, u32), Option<Level>>,
+    /// By scope and grant: how its issuer stood, if it could say that.
+    issued: HashMap<(Option<String>, u32), Option<Issued>>,
+    /// By scope and grant: whether it counts, with all grants.
+    counting: HashMap<(Option<String>, u32), bool>,
     /// By scope and node, with all grants.
     present: HashMap<(Option<String>, NodeId), Standing>,
 }
@@ -48,6 +62,7 @@ impl Known {
     /// Another statement has come.
     pub(super) fn forget_present(&mut self) {
         self.present.clear();
+        self.counting.clear();
     }
 }
 
@@ -59,7 +74,7 @@ impl Roster {
         if let Some(standing) = self.known().present.get(&key) {
             return *standing;
         }
-        let standing = self.standing(node, scope, View::All);
+        let standing = self.present(node, scope);
         self.known().present.insert(key, standing);
         standing
     }
@@ -78,30 +93,97 @@ impl Roster {
             .any(|scope| self.standing(node, scope, View::Before(by)).right == Right::Admin)
     }
 
+    /// What a node may do now.
+    fn present(&self, node: &NodeId, scope: Scope<'_>) -> Standing {
+        match self.successions.is_former(node) && *node != self.scope.founder {
+            true => NOBODY,
+            false => self.inherited(node, scope, &mut HashMap::new()),
+        }
+    }
+
+    /// What a key may do if it was not given up.
+    fn inherited(
+        &self,
+        node: &NodeId,
+        scope: Scope<'_>,
+        known: &mut HashMap<NodeId, Standing>,
+    ) -> Standing {
+        if let Some(standing) = known.get(node) {
+            return *standing;
+        }
+        // Keys that succeed each other in a circle stand for nobody.
+        known.insert(*node, NOBODY);
+        let own = self.standing(node, scope, View::All);
+        let is_named = self.about(node).any(|grant| self.counts(grant, scope, View::All));
+        let standing = match self.successions.issuers(node).next() {
+            None => own,
+            _ if *node == self.scope.founder => own,
+            Some(_) if is_named => {
+                let lineage = self.successions.lineage(node);
+                let about: Vec<u32> =
+                    lineage.iter().chain([node]).flat_map(|key| self.about(key)).collect();
+                let all = self.decide(&about, scope, View::All);
+                Standing { right: own.right.min(all.right), level: own.level }
+            }
+            Some(_) => {
+                let of = |issuer: &NodeId| match self.successions.is_contested(issuer) {
+                    true => NOBODY,
+                    false => self.inherited(issuer, scope, known),
+                };
+                let right = self.successions.issuers(node).map(of).map(|of| of.right).min();
+                let right = right.unwrap_or_default().min(Right::Write);
+                Standing { right, level: Level::MAX }
+            }
+        };
+        known.insert(*node, standing);
+        standing
+    }
+
     fn standing(&self, node: &NodeId, scope: Scope<'_>, view: View) -> Standing {
         if *node == self.scope.founder {
             return Standing { right: Right::Admin, level: 0 };
         }
-        let counting: Vec<u32> = self
-            .about(node)
-            .filter(|grant| self.sees(view, *grant) && self.counts(*grant, scope, view))
-            .collect();
-        let newest = |one: &&u32| !counting.iter().any(|later| self.follows(*later, **one));
-        let says = |grant: &u32| {
-            let right = self.grants[*grant as usize].grant.rights.of(scope);
-            let level = self.issued(*grant, scope).unwrap_or(Level::MAX);
-            Standing { right, level: level.saturating_add(1) }
-        };
+        let about: Vec<u32> = self.about(node).collect();
+        self.decide(&about, scope, view)
+    }
+
+    /// What those of these grants say that count and that no other of them follows.
+    fn decide(&self, about: &[u32], scope: Scope<'_>, view: View) -> Standing {
         let lowest = |a: Standing, b: Standing| Standing {
             right: a.right.min(b.right),
             level: a.level.min(b.level),
         };
-        counting.iter().filter(newest).map(says).reduce(lowest).unwrap_or(NOBODY)
+        let newest = self.newest(about, scope, view);
+        newest.iter().map(|grant| self.says(*grant, scope)).reduce(lowest).unwrap_or(NOBODY)
+    }
+
+    fn newest(&self, about: &[u32], scope: Scope<'_>, view: View) -> Vec<u32> {
+        let says = |grant: &u32| self.sees(view, *grant) && self.counts(*grant, scope, view);
+        let counting: Vec<u32> = about.iter().copied().filter(says).collect();
+        let newest = |one: &u32| !counting.iter().any(|later| self.follows(*later, *one));
+        counting.iter().copied().filter(newest).collect()
+    }
+
+    fn says(&self, grant: u32, scope: Scope<'_>) -> Standing {
+        let right = self.grants[grant as usize].grant.rights.of(scope);
+        let level = self.issued(grant, scope).map_or(Level::MAX, |issued| issued.level);
+        Standing { right, level: level.saturating_add(1) }
     }
 
     /// Whether a grant that is in the view has a say there.
     fn counts(&self, grant: u32, scope: Scope<'_>, view: View) -> bool {
-        let Some(level) = self.issued(grant, scope) else { return false };
+        let View::All = view else { return self.weigh(grant, scope, view) };
+        let key = (scope.map(str::to_owned), grant);
+        if let Some(counts) = self.known().counting.get(&key) {
+            return *counts;
+        }
+        let counts = !self.is_sealed(grant) && self.weigh(grant, scope, view);
+        self.known().counting.insert(key, counts);
+        counts
+    }
+
+    fn weigh(&self, grant: u32, scope: Scope<'_>, view: View) -> bool {
+        let Some(Issued { level, by }) = self.issued(grant, scope) else { return false };
         let issuer = &self.grants[grant as usize].statement.issuer;
         let cuts = |other: &u32| {
             let other = *other;
@@ -109,18 +191,27 @@ impl Roster {
                 && self.grants[other as usize].grant.rights.of(scope) < Right::Admin
                 && !self.follows(grant, other)
                 && !self.follows(other, grant)
-                && self.issued(other, scope).is_some_and(|above| above < level)
+                && self.issued(other, scope).is_some_and(|above| above.level < level)
                 && self.counts(other, scope, view)
         };
-        !self.about(issuer).any(|other| cuts(&other))
+        let stood = level == 0 || by.iter().any(|by| self.counts(*by, scope, view));
+        stood && !self.about(issuer).any(|other| cuts(&other))
     }
 
-    /// How far below the founder the issuer of a grant stood by what it knew, if it could say
-    /// that of the member.
-    fn issued(&self, grant: u32, scope: Scope<'_>) -> Option<Level> {
+    /// Whether the issuer of a grant has given its key up without having known it.
+    fn is_sealed(&self, grant: u32) -> bool {
+        let issuer = &self.grants[grant as usize].statement.issuer;
+        self.successions.of(issuer).any(|last| {
+            let mut known = last.after.iter().filter_map(|hash| self.numbers.get(hash));
+            !known.any(|known| *known == grant || self.follows(*known, grant))
+        })
+    }
+
+    /// How the issuer of a grant stood by what it knew, if it could say that of the member.
+    fn issued(&self, grant: u32, scope: Scope<'_>) -> Option<Issued> {
         let key = (scope.map(str::to_owned), grant);
-        if let Some(level) = self.known().issued.get(&key) {
-            return *level;
+        if let Some(issued) = self.known().issued.get(&key) {
+            return issued.clone();
         }
         let entry = &self.grants[grant as usize];
         let (issuer, member) = (entry.statement.issuer, entry.grant.member);
@@ -128,12 +219,18 @@ impl Roster {
         let by = self.standing(&issuer, scope, view);
         let of = self.standing(&member, scope, view);
         let above = of.right < Right::Admin || of.level > by.level || member == issuer;
-        let level = (by.right == Right::Admin && above).then_some(by.level);
-        self.known().issued.insert(key, level);
-        level
+        let issued = (by.right == Right::Admin && above).then(|| {
+            let about: Vec<u32> = self.about(&issuer).collect();
+            let mut newest = self.newest(&about, scope, view);
+            newest.retain(|grant| self.says(*grant, scope).level == by.level);
+            let by_founder = by.level == 0;
+            Issued { level: by.level, by: if by_founder { [].into() } else { newest.into() } }
+        });
+        self.known().issued.insert(key, issued.clone());
+        issued
     }
 
-    fn about(&self, node: &NodeId) -> impl Iterator<Item = u32> {
+    pub(super) fn about(&self, node: &NodeId) -> impl Iterator<Item = u32> {
         self.about.get(node).into_iter().flatten().copied()
     }
 

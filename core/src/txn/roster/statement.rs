@@ -3,7 +3,7 @@
 //! | part | bytes |
 //! | --- | --- |
 //! | version | 1: `01` |
-//! | kind | 1: `00` grant, `01` vouch |
+//! | kind | 1: `00` grant, `01` vouch, `02` succession |
 //! | founder | 32: key of the node that founded the roster |
 //! | issuer | 32: key of the node that says it |
 //! | signature | 64, at the end |
@@ -12,6 +12,10 @@
 //! | --- | --- |
 //! | grant | time, 8, big-endian: Unix milliseconds; count of grants before, each 32: its hash, sorted; key of the member, 32; length and name; right everywhere, 1; count of collections, each: length and name, right, 1; sorted |
 //! | vouch | length and collection; origin, 36; seq, 8, big-endian; 16 of that transaction's hash |
+//! | succession | time, 8, big-endian; count of grants before, each 32: its hash, sorted; key of the heir, 32; signature of the heir, 64 |
+//!
+//! An heir signs `BLAKE3-derive-key("littoral v1 heir", network ‖ the bytes before its signature)`,
+//! so that nobody can name a key that is not its own.
 //!
 //! What is signed is `BLAKE3-derive-key("littoral v1 roster", network ‖ bytes without the
 //! signature)`, which also names a grant. Decoding checks all that needs no other statement.
@@ -24,13 +28,16 @@ use crate::id::{Hash, Head, NodeId, Origin, ShortHash, check_collection};
 use crate::limits::{
     MAX_GRANT_COLLECTIONS, MAX_GRANTS, MAX_MEMBER_NAME_BYTES, MAX_SEQ, MAX_STATEMENT_BYTES,
 };
-use crate::txn::sign::{SIGNATURE_BYTES, check_statement, sign_statement, statement_hash};
+use crate::txn::sign::{
+    SIGNATURE_BYTES, check_heir, check_statement, sign_heir, sign_statement, statement_hash,
+};
 use crate::txn::{NetworkId, NodeKey};
 use crate::wire::{Reader, put_bytes, put_uint};
 
 const VERSION: u8 = 1;
 const GRANT: u8 = 0;
 const VOUCH: u8 = 1;
+const SUCCESSION: u8 = 2;
 /// What stands for every collection that is not named, in words.
 const EVERYWHERE: &str = "*";
 
@@ -166,6 +173,42 @@ pub struct Vouch {
     pub head: Head,
 }
 
+/// Says that another key stands for a member from now on, by the key that did so until then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Succession {
+    /// The newest grants that the issuer knew; by them, all that they follow.
+    pub after: BTreeSet<Hash>,
+    /// When, by the issuer's clock, in Unix milliseconds: for people.
+    pub time_ms: u64,
+    /// The new key.
+    pub heir: NodeId,
+    /// Its signature.
+    pub consent: [u8; SIGNATURE_BYTES],
+}
+
+impl Succession {
+    /// With the heir's signature; the issuer signs the statement.
+    pub fn new(
+        after: BTreeSet<Hash>,
+        time_ms: u64,
+        scope: RosterScope,
+        issuer: NodeId,
+        heir: &NodeKey,
+    ) -> Succession {
+        let consent = [0; SIGNATURE_BYTES];
+        let mut succession = Succession { after, time_ms, heir: heir.id(), consent };
+        let bytes = encode(&Says::Succession(succession.clone()), scope, issuer);
+        let agreed = &bytes[..bytes.len() - SIGNATURE_BYTES];
+        succession.consent = sign_heir(agreed, scope.network, heir);
+        succession
+    }
+
+    fn check(&self, body: &[u8], scope: RosterScope) -> Result<()> {
+        let agreed = &body[..body.len() - SIGNATURE_BYTES];
+        check_heir(agreed, scope.network, &self.heir, &self.consent)
+    }
+}
+
 /// What a statement says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Says {
@@ -173,6 +216,8 @@ pub enum Says {
     Grant(Grant),
     /// What is held of one that may not write any more.
     Vouch(Vouch),
+    /// Which key stands for a member.
+    Succession(Succession),
 }
 
 /// A statement with the bytes that are kept and sent.
@@ -205,6 +250,9 @@ impl Statement {
         let decoded = decode(&bytes, scope)
             .map_err(|err| Error::new(ErrorKind::InvalidInput, err.message().to_owned()))?;
         debug_assert_eq!(decoded, (issuer, says.clone()));
+        if let Says::Succession(succession) = &says {
+            succession.check(&bytes, scope)?;
+        }
         let (hash, signature) = sign_statement(&bytes, scope.network, key);
         bytes.extend_from_slice(&signature);
         Ok(Statement { issuer, says, hash, bytes })
@@ -216,6 +264,9 @@ impl Statement {
         let (body, signature) = split.ok_or_else(|| bad("it ends too early"))?;
         let (issuer, says) = decode(body, scope)?;
         let hash = check_statement(body, scope.network, &issuer, signature)?;
+        if let Says::Succession(succession) = &says {
+            succession.check(body, scope)?;
+        }
         Ok(Statement { issuer, says, hash, bytes })
     }
 
@@ -232,6 +283,7 @@ fn encode(says: &Says, scope: RosterScope, issuer: NodeId) -> Vec<u8> {
     let kind = match says {
         Says::Grant(_) => GRANT,
         Says::Vouch(_) => VOUCH,
+        Says::Succession(_) => SUCCESSION,
     };
     let mut out = vec![VERSION, kind];
     out.extend_from_slice(scope.founder.as_bytes());
@@ -244,14 +296,23 @@ fn encode(says: &Says, scope: RosterScope, issuer: NodeId) -> Vec<u8> {
             out.extend_from_slice(&vouch.head.seq.to_be_bytes());
             out.extend_from_slice(&vouch.head.hash.0);
         }
+        Says::Succession(succession) => {
+            put_moment(succession.time_ms, &succession.after, &mut out);
+            out.extend_from_slice(succession.heir.as_bytes());
+            out.extend_from_slice(&succession.consent);
+        }
     }
     out
 }
 
+fn put_moment(time_ms: u64, after: &BTreeSet<Hash>, out: &mut Vec<u8>) {
+    out.extend_from_slice(&time_ms.to_be_bytes());
+    put_uint(out, after.len() as u64);
+    after.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+}
+
 fn encode_grant(grant: &Grant, out: &mut Vec<u8>) {
-    out.extend_from_slice(&grant.time_ms.to_be_bytes());
-    put_uint(out, grant.after.len() as u64);
-    grant.after.iter().for_each(|hash| out.extend_from_slice(&hash.0));
+    put_moment(grant.time_ms, &grant.after, out);
     out.extend_from_slice(grant.member.as_bytes());
     put_bytes(out, grant.name.as_bytes());
     put_rights(out, &grant.rights);
@@ -297,12 +358,17 @@ fn read(reader: &mut Reader<'_>, scope: RosterScope) -> Result<(NodeId, Says)> {
     let says = match kind {
         GRANT => Says::Grant(read_grant(reader)?),
         VOUCH => Says::Vouch(read_vouch(reader)?),
-        _ => return Err(reader.bad("unknown kind")),
+        SUCCESSION => Says::Succession(read_succession(reader)?),
+        _ => {
+            let what = format!("a roster statement has kind {kind}: upgrade littoral");
+            return Err(Error::new(ErrorKind::FormatTooNew, what));
+        }
     };
     Ok((issuer, says))
 }
 
-fn read_grant(reader: &mut Reader<'_>) -> Result<Grant> {
+/// The reverse of [`put_moment`].
+fn read_moment(reader: &mut Reader<'_>) -> Result<(u64, BTreeSet<Hash>)> {
     let time_ms = u64::from_be_bytes(reader.array()?);
     let count = reader.count()?;
     if count > MAX_GRANTS {
@@ -316,6 +382,17 @@ fn read_grant(reader: &mut Reader<'_>) -> Result<Grant> {
         }
         after.insert(hash);
     }
+    Ok((time_ms, after))
+}
+
+fn read_succession(reader: &mut Reader<'_>) -> Result<Succession> {
+    let (time_ms, after) = read_moment(reader)?;
+    let heir = NodeId::from_bytes(reader.array()?);
+    Ok(Succession { after, time_ms, heir, consent: reader.array()? })
+}
+
+fn read_grant(reader: &mut Reader<'_>) -> Result<Grant> {
+    let (time_ms, after) = read_moment(reader)?;
     let member = NodeId::from_bytes(reader.array()?);
     let name = reader.str()?.to_owned();
     if name.len() > MAX_MEMBER_NAME_BYTES || name.chars().any(char::is_control) {

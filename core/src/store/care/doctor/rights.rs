@@ -6,6 +6,7 @@ use super::Doctor;
 use crate::error::Result;
 use crate::store::heads::CollectionHead;
 use crate::store::roster;
+use crate::store::rotation;
 use crate::txn::roster::{Right, Roster};
 
 impl Doctor<'_> {
@@ -23,6 +24,7 @@ impl Doctor<'_> {
             );
             return Ok(());
         }
+        self.change_of_key(&roster)?;
         if self.subject.node.is_some_and(|node| !roster.is_member(&node)) {
             self.tell(
                 Level::Warning,
@@ -34,6 +36,23 @@ impl Doctor<'_> {
         }
         for head in heads {
             self.not_valid(head, &roster);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody has yet to hear that this node has another key.
+    fn change_of_key(&mut self, roster: &Roster) -> Result<()> {
+        let Some(change) = rotation::load(self.subject.read)? else { return Ok(()) };
+        let untold = change.untold.iter().filter(|node| roster.is_member(node));
+        let names: Vec<String> = untold.map(|node| node.short()).collect();
+        if self.subject.node == Some(change.to) && !names.is_empty() {
+            self.tell(
+                Level::Note,
+                "key-half-known",
+                "the node's key",
+                format!("it was changed, and these members have not linked with the new one yet: {}; until they have, the former key is kept beside it to tell them", names.join(", ")),
+                "nothing: they hear of it when they link; revoke those that are gone",
+            );
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
-//! Random schedules: honest and lying nodes that write, relay, grant, revoke and vouch over a
-//! network that is mostly cut. A model of replicas: what each holds is a prefix of every origin.
+//! Random schedules: honest and lying nodes that write, relay, grant, revoke, vouch and change their
+//! keys over a network that is mostly cut; and keys that were given up and are in wrong hands. A
+//! model of replicas: what each holds is a prefix of every origin.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use super::*;
 const NODES: u8 = 8;
 /// Nodes from here on lie.
 const LIARS: u8 = 6;
+/// Keys are changed so often.
+const MOST_HEIRS: u8 = 12;
 
 /// A transaction: its author, its number, and what its author held.
 #[derive(Clone, Debug)]
@@ -23,24 +26,36 @@ struct Written {
 #[derive(Clone)]
 struct Site {
     node: u8,
+    /// The key that it has now; those of nodes that have changed theirs are above all others.
+    key: u8,
+    /// Keys that it had before, or a liar has stolen.
+    former: Vec<u8>,
     roster: Roster,
     log: Vec<Written>,
     held: BTreeMap<u8, Seq>,
 }
 
-struct Chance(Pcg64);
+struct Chance {
+    random: Pcg64,
+    /// How often a key was changed.
+    heirs: u8,
+}
 
 impl Chance {
     fn new(seed: u64) -> Chance {
-        Chance(Pcg64::seed_from_u64(seed))
+        Chance { random: Pcg64::seed_from_u64(seed), heirs: 0 }
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.0.next_u64() % n as u64) as usize
+        (self.random.next_u64() % n as u64) as usize
     }
 
-    fn node(&mut self) -> u8 {
-        self.below(usize::from(NODES)) as u8
+    /// A key that somebody has or had.
+    fn key(&mut self) -> u8 {
+        match self.below(3) {
+            0 if self.heirs > 0 => NODES + 1 + self.below(usize::from(self.heirs)) as u8,
+            _ => self.below(usize::from(NODES)) as u8,
+        }
     }
 
     fn right(&mut self) -> Right {
@@ -57,6 +72,11 @@ impl Chance {
     }
 }
 
+fn id_is(n: u8, node: &NodeId) -> bool {
+    thread_local!(static IDS: Vec<NodeId> = (0..=NODES + MOST_HEIRS).map(id).collect());
+    IDS.with(|ids| ids.get(usize::from(n)) == Some(node))
+}
+
 fn is_liar(node: u8) -> bool {
     node >= LIARS
 }
@@ -67,17 +87,68 @@ fn origin(node: u8) -> Origin {
 
 impl Site {
     fn new(node: u8) -> Site {
-        Site { node, roster: Roster::new(scope()), log: Vec::new(), held: BTreeMap::new() }
+        let (roster, log, held) = (Roster::new(scope()), Vec::new(), BTreeMap::new());
+        Site { node, key: node, former: Vec::new(), roster, log, held }
     }
 
     fn may_write(&self) -> bool {
-        right(&self.roster, self.node) >= Right::Write
+        right(&self.roster, self.key) >= Right::Write
     }
 
     fn write(&mut self) {
-        let seq = self.held.get(&self.node).copied().unwrap_or(0) + 1;
-        self.log.push(Written { author: self.node, seq, deps: self.held.clone() });
-        self.held.insert(self.node, seq);
+        self.write_as(self.key);
+    }
+
+    fn write_as(&mut self, key: u8) {
+        let seq = self.held.get(&key).copied().unwrap_or(0) + 1;
+        self.log.push(Written { author: key, seq, deps: self.held.clone() });
+        self.held.insert(key, seq);
+    }
+
+    /// Any key that it has.
+    fn any_key(&self, chance: &mut Chance) -> u8 {
+        match chance.below(2) {
+            0 if !self.former.is_empty() => self.former[chance.below(self.former.len())],
+            _ => self.key,
+        }
+    }
+
+    /// What it knows, or a part of that, as a liar says.
+    fn known_or_less(&self, chance: &mut Chance) -> BTreeSet<Hash> {
+        let all: Vec<Hash> = self.roster.grants.iter().map(|g| g.statement.hash).collect();
+        match is_liar(self.node) && chance.below(2) == 0 && !all.is_empty() {
+            true => [all[chance.below(all.len())]].into(),
+            false => self.roster.heads().clone(),
+        }
+    }
+
+    /// Changes its key, as a store does: an admin names the new one, which vouches for all.
+    fn change_key(&mut self, heir: u8, chance: &mut Chance) {
+        let issuer = if is_liar(self.node) { self.any_key(chance) } else { self.key };
+        if !is_liar(self.node) {
+            let Ok(rights) = self.roster.check_may_succeed(&id(issuer)) else { return };
+            if self.roster.is_admin_anywhere(&id(issuer)) {
+                let grant = grant_by(issuer, &self.roster, heir, rights);
+                self.roster.add(grant).unwrap();
+            }
+        }
+        let after = self.known_or_less(chance);
+        let succession = Succession::new(after, 0, scope(), id(issuer), &key(heir));
+        let said = Statement::sign(Says::Succession(succession), scope(), &key(issuer)).unwrap();
+        let added = self.roster.add(said);
+        if !is_liar(self.node) {
+            assert!(added.unwrap(), "{} could not change its key", self.node);
+        }
+        self.former.push(self.key);
+        self.key = heir;
+        if !is_liar(self.node) {
+            self.vouch();
+        }
+    }
+
+    /// Whether another would speak with it, by its present key or one that it had.
+    fn is_known_to(&self, other: &Roster) -> bool {
+        self.former.iter().chain([&self.key]).any(|key| other.is_member(&id(*key)))
     }
 
     /// Takes the statements of another, and vouches for what it then holds too much.
@@ -99,7 +170,7 @@ impl Site {
     fn vouch(&mut self) {
         if self.may_write() {
             for (node, seq) in self.excess() {
-                self.roster.add(vouch_by(self.node, node, seq)).unwrap();
+                self.roster.add(vouch_by(self.key, node, seq)).unwrap();
             }
         }
     }
@@ -124,21 +195,24 @@ impl Site {
 
     /// Says something of a member; a liar says it over any part of what it knows.
     fn grant(&mut self, chance: &mut Chance) {
-        let (member, rights) = (chance.node(), chance.rights());
-        let mut grant = Grant {
-            after: self.roster.heads().clone(),
+        let (mut member, rights) = (chance.key(), chance.rights());
+        let by = if is_liar(self.node) { self.any_key(chance) } else { self.key };
+        if !is_liar(self.node) {
+            // A store names the last key of a member.
+            let last = self.roster.last_key(&id(member));
+            let Some(last) = last.and_then(|last| (0..=u8::MAX).find(|n| id_is(*n, &last))) else {
+                return;
+            };
+            member = last;
+        }
+        let grant = Grant {
+            after: self.known_or_less(chance),
             time_ms: 0,
             member: id(member),
             name: format!("node {member}"),
             rights,
         };
-        if is_liar(self.node) && chance.below(2) == 0 {
-            let all: Vec<Hash> = self.roster.grants.iter().map(|g| g.statement.hash).collect();
-            if !all.is_empty() {
-                grant.after = [all[chance.below(all.len())]].into();
-            }
-        }
-        let statement = Statement::sign(Says::Grant(grant), scope(), &key(self.node)).unwrap();
+        let statement = Statement::sign(Says::Grant(grant), scope(), &key(by)).unwrap();
         // A liar may not have been a member by what it says to have known.
         let _ = self.roster.add(statement);
         if !is_liar(self.node) {
@@ -150,11 +224,11 @@ impl Site {
 /// A link from one site to another, statements first; honest sites link with members alone.
 fn link(sites: &mut [Site], from: usize, to: usize) {
     let (sender, receiver) = (sites[from].clone(), &mut sites[to]);
-    if !receiver.roster.is_member(&id(sender.node)) && !is_liar(receiver.node) {
+    if !sender.is_known_to(&receiver.roster) && !is_liar(receiver.node) {
         return;
     }
     receiver.hear(&sender.roster);
-    if receiver.roster.is_member(&id(sender.node)) || is_liar(receiver.node) {
+    if receiver.roster.is_member(&id(sender.key)) || is_liar(receiver.node) {
         receiver.pull(&sender.log);
     }
 }
@@ -173,22 +247,49 @@ fn begin(chance: &mut Chance) -> Vec<Site> {
     sites
 }
 
+/// A node changes its key, and perhaps a liar has a copy of the one that it gives up.
+fn change_key(sites: &mut [Site], at: usize, chance: &mut Chance) {
+    if chance.heirs == MOST_HEIRS {
+        return;
+    }
+    chance.heirs += 1;
+    let (before, heir) = (sites[at].key, NODES + chance.heirs);
+    sites[at].change_key(heir, chance);
+    let thief = usize::from(LIARS) + chance.below(usize::from(NODES - LIARS));
+    if sites[at].key == heir && thief != at && chance.below(2) == 0 {
+        sites[thief].former.push(before);
+        // What is signed with it must not be two things of one name: the model has no forks.
+        let log = sites[at].log.clone();
+        sites[thief].pull(&log);
+    }
+}
+
 fn step(sites: &mut [Site], chance: &mut Chance) {
     let at = chance.below(sites.len());
     match chance.below(10) {
-        0..=3 if sites[at].may_write() || is_liar(sites[at].node) => sites[at].write(),
+        0 if is_liar(sites[at].node) => {
+            let key = sites[at].any_key(chance);
+            let newest = |site: &Site| site.held.get(&key).copied().unwrap_or(0);
+            // Two things of one name would be a fork, and the model has none.
+            if sites.iter().all(|site| newest(site) <= newest(&sites[at])) {
+                sites[at].write_as(key);
+            }
+        }
+        0..=3 if sites[at].may_write() => sites[at].write(),
+        6 if chance.below(4) == 0 => change_key(sites, at, chance),
         4 if chance.below(3) == 0 => {
-            let admin = right(&sites[at].roster, sites[at].node) == Right::Admin;
+            let admin = right(&sites[at].roster, sites[at].key) == Right::Admin;
             if admin || is_liar(sites[at].node) {
                 sites[at].grant(chance);
             }
         }
         5 if is_liar(sites[at].node) => {
-            let (of, seq) = (chance.node(), 1 + chance.below(30) as u64);
+            let (of, seq) = (chance.key(), 1 + chance.below(30) as u64);
             // Nobody can hold what was never written: the model has no forgeries of others.
             let seq = seq.min(sites[at].held.get(&of).copied().unwrap_or(0));
             if seq > 0 {
-                let _ = sites[at].roster.add(vouch_by(sites[at].node, of, seq));
+                let by = sites[at].any_key(chance);
+                let _ = sites[at].roster.add(vouch_by(by, of, seq));
             }
         }
         _ => {
@@ -242,16 +343,27 @@ pub(super) fn run(seed: u64) {
         assert_eq!(site.held, first.held, "what {} holds, against {}", site.node, first.node);
         assert!(site.excess().is_empty(), "{} holds what is not valid", site.node);
     }
-    // An honest writer's own is everywhere; and what a revoked one writes now is nowhere.
+    // A key that was given up may do nothing, and who did so goes on if nobody objects.
+    for n in 0..=NODES + MOST_HEIRS {
+        let former = first.roster.successions.is_former(&id(n));
+        assert!(!former || right(&first.roster, n) == Right::None, "{n} was given up");
+    }
+    // What a revoked one writes now is nowhere, nor what is written with a key that was given up.
     for mut liar in liars {
         liar.hear(&first.roster);
-        let before = liar.held.get(&liar.node).copied().unwrap_or(0);
-        (0..3).for_each(|_| liar.write());
-        for site in &mut sites {
-            let allowed = right(&site.roster, liar.node) >= Right::Write;
-            site.pull(&liar.log);
-            let held = site.held.get(&liar.node).copied().unwrap_or(0);
-            assert!(allowed || held <= before, "{} took what {} wrote", site.node, liar.node);
+        for key in liar.former.clone().into_iter().chain([liar.key]) {
+            let newest = |site: &Site| site.held.get(&key).copied().unwrap_or(0);
+            let before = newest(&liar).max(sites.iter().map(newest).max().unwrap_or(0));
+            if newest(&liar) < before {
+                continue;
+            }
+            (0..3).for_each(|_| liar.write_as(key));
+            for site in &mut sites {
+                let allowed = right(&site.roster, key) >= Right::Write;
+                site.pull(&liar.log);
+                let held = site.held.get(&key).copied().unwrap_or(0);
+                assert!(allowed || held <= before, "{} took what {key} wrote", site.node);
+            }
         }
     }
 }
@@ -264,6 +376,7 @@ pub(super) fn many_statements(seed: u64) -> Vec<Statement> {
         let at = chance.below(sites.len());
         match chance.below(3) {
             0 => step(&mut sites, &mut chance),
+            1 if chance.below(3) == 0 => change_key(&mut sites, at, &mut chance),
             1 => sites[at].grant(&mut chance),
             _ => {
                 let to = chance.below(sites.len());
@@ -292,6 +405,14 @@ pub(super) fn in_any_order(statements: &[Statement], order: u64) -> Roster {
             Err(err) if err.kind() == ErrorKind::MissingDependency => waiting.push(statement),
             Err(err) => panic!("{err}"),
         }
+    }
+    // What came before that by which it counts is told again, as replicas do while they differ.
+    let mut before = None;
+    while before != Some(roster.digest()) {
+        before = Some(roster.digest());
+        statements.iter().for_each(|one| {
+            roster.add(one.clone()).unwrap();
+        });
     }
     roster
 }
