@@ -39,7 +39,7 @@ pub use store::{
     Change, Changes, Collection, Conflict, Document, Options, Scan, ScanRange, Store, Transaction,
 };
 pub use txn::edit::Version;
-pub use value::{Field, Fields, Path, Value};
+pub use value::{Field, Fields, Path, Text, Value};
 
 /// The examples of the README are compiled and run.
 #[cfg(doctest)]

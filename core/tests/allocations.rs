@@ -107,7 +107,7 @@ fn hot_paths_take_no_more_than_they_did() {
 
     at_most("a new document of a batch", 34.0, new);
     at_most("a durable write of one field", 399.6, set);
-    at_most("a read of a document", 16.0, get);
-    at_most("a document of a scan", 15.0, scan);
+    at_most("a read of a document", 6.0, get);
+    at_most("a document of a scan", 4.0, scan);
     at_most("a document of a peer's batch", 42.9, apply);
 }

@@ -46,7 +46,7 @@ fn edit(replica: &Replica, rng: &mut Rng, words: &mut Words) {
             (0..50i64).try_for_each(|n| txn.add(NOTES, "large identity", "keywords", n * 1000))
         }),
         7 => {
-            notes.set(&id, field, Value::Array(vec![Value::Text(text.clone()), Value::Bool(true)]))
+            notes.set(&id, field, Value::Array(vec![Value::from(text.clone()), Value::Bool(true)]))
         }
         _ => replica.store.write(|txn| {
             txn.set("diary-of-events", &id, field, text.as_str())?;

@@ -88,7 +88,8 @@ fn a_field_of_a_map_of_50_000_is_read_and_written_without_the_others() {
         assert_eq!(set.written, 0, "nothing changed");
         let (_, set) = cost(store, || notes.set("n", path.clone(), "new"));
         assert!(set.read <= 8 && set.written <= 3, "{set:?}");
-        let inner = Fields::from([(format!("k{n}"), Field::from(n)), ("new".into(), n.into())]);
+        let inner =
+            Fields::from([(format!("k{n}"), Field::from(n)), ("new".to_owned(), Field::from(n))]);
         let outer = fields([("by", Field::Map(inner))]);
         let (_, merge) = cost(store, || notes.merge("n", &outer));
         assert!(merge.read <= 14 && merge.written <= 5, "{merge:?}");
@@ -146,7 +147,7 @@ fn a_document_that_grows_and_shrinks_is_the_same_everywhere_in_any_order() {
                 _ => {
                     let mut document = notes.get("n").unwrap();
                     if let Some(document) = &mut document {
-                        document.fields_mut().insert("title".into(), Field::from(round as i64));
+                        document.fields_mut().insert("title", Field::from(round as i64));
                         notes.put("n", &*document).unwrap();
                     }
                 }

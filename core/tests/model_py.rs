@@ -100,7 +100,7 @@ fn shown(replica: &Replica) -> Json {
     let mut view: BTreeMap<Vec<String>, Json> = BTreeMap::new();
     for (id, fields) in common::snapshot(&replica.notes()) {
         for (name, field) in fields {
-            let key = vec![id.clone(), name];
+            let key = vec![id.clone(), name.into_string()];
             let child = |name: &str| [key.clone(), vec![name.to_owned()]].concat();
             match &field {
                 Field::Value(value) => drop(view.insert(key, json!([text(value)]))),

@@ -233,7 +233,7 @@ fn l1_a_document_put_back_undoes_nothing_that_sync_brought_in_between() {
     b.notes().set("n", "brought", true).unwrap();
     b.notes().set("n", "x", 2i64).unwrap();
     pull(&a, &b);
-    read.fields_mut().insert("title".into(), Field::from("ebb"));
+    read.fields_mut().insert("title", Field::from("ebb"));
     a.notes().put("n", &read).unwrap();
     let expected = fields([
         ("title", Field::from("ebb")),

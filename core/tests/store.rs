@@ -73,7 +73,7 @@ fn many_writers_share_syncs_and_none_is_lost() {
                         .edit("log", |fields| {
                             let next =
                                 fields.get("n").and_then(|f| f.as_value()).and_then(Value::as_i64);
-                            fields.insert("n".into(), Field::from(next.unwrap_or(0) + 1));
+                            fields.insert("n", Field::from(next.unwrap_or(0) + 1));
                             Ok(())
                         })
                         .unwrap();
@@ -150,8 +150,8 @@ fn l1_putting_back_what_was_read_undoes_nothing_that_came_in_between() {
     notes.set("n", "b", "new field").unwrap();
     notes.set("n", "a", "newer").unwrap();
     notes.add("n", "tags", "z").unwrap();
-    read.fields_mut().insert("c".into(), Field::from(true));
-    read.fields_mut().insert("tags".into(), Field::set(["x"]));
+    read.fields_mut().insert("c", Field::from(true));
+    read.fields_mut().insert("tags", Field::set(["x"]));
     let version = read.version();
     notes.put("n", &read).unwrap();
     let now = notes.get("n").unwrap().unwrap();

@@ -122,8 +122,8 @@ fn put(key: &[u8], slot: Slot) -> Op {
 /// The way to the only value.
 fn only_path(fields: &Fields) -> Path {
     let (mut at, mut path) = (fields, Path::root());
-    while let Some((name, field)) = at.first_key_value() {
-        path = path.child(name);
+    while let Some((name, field)) = at.iter().next() {
+        path = path.child(name.as_str());
         match field.as_map() {
             Some(deeper) => at = deeper,
             None => break,
@@ -177,7 +177,8 @@ pub fn version(data: &[u8]) {
     let stamp = Stamp { dot: own, time: Timestamp::from_millis(5000) };
     let mut fields = view::fields(&DOCUMENT).expect("it is shown");
     if what & 2 != 0 {
-        fields.pop_first();
+        let first = fields.keys().next().cloned();
+        first.map(|name| fields.remove(&name));
     }
     if what & 4 != 0 {
         fields.insert("clash".to_owned(), Field::Counter(i64::from(what)));

@@ -138,7 +138,7 @@ fn values() -> Vec<Vec<u8>> {
         Value::UInt(u64::MAX),
         Value::from(0.25),
         Value::from("text"),
-        Value::Text("x".repeat(300)),
+        Value::from("x".repeat(300)),
         Value::Bytes(vec![7; 40]),
         Value::Time(1_795_348_800_000_000),
         Value::Opaque { kind: 7, bytes: vec![1, 2, 3] },

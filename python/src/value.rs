@@ -200,7 +200,7 @@ fn unsupported(classes: &Classes, object: &Bound<'_, PyAny>) -> Refusal {
 /// The value of an object that is one by itself; `None` for containers and unknown types.
 fn scalar(classes: &Classes, object: &Bound<'_, PyAny>) -> Converted<Option<Value>> {
     if let Ok(text) = object.cast::<PyString>() {
-        return text_of(text).map(|text| Some(Value::Text(text)));
+        return text_of(text).map(|text| Some(Value::from(text)));
     }
     if let Ok(truth) = object.cast::<PyBool>() {
         return Ok(Some(Value::Bool(truth.is_true())));
@@ -394,7 +394,7 @@ pub(crate) fn document_to_py<'py>(
 /// Puts `fields` into a dict.
 pub(crate) fn fill(classes: &Classes, dict: &Bound<'_, PyDict>, fields: &Fields) -> PyResult<()> {
     for (name, field) in fields {
-        dict.set_item(name, to_py(classes, dict.py(), field)?)?;
+        dict.set_item(name.as_str(), to_py(classes, dict.py(), field)?)?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::value::{Path, Value, codec};
+use crate::value::{Path, Text, Value, codec};
 
 const REGISTER: u8 = 0x01;
 const MAP: u8 = 0x02;
@@ -205,8 +205,8 @@ pub(super) struct Name<'a> {
 
 impl Name<'_> {
     /// The name itself.
-    pub(super) fn to_name(&self) -> String {
-        if self.is_escaped { unescape(self.written) } else { self.written.to_owned() }
+    pub(super) fn to_name(&self) -> Text {
+        if self.is_escaped { unescape(self.written).into() } else { self.written.into() }
     }
 }
 

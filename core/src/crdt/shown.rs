@@ -17,15 +17,26 @@ use crate::wire::Reader;
 
 /// What most keys fit into.
 const LIKELY_KEY_BYTES: usize = 64;
+/// What most maps have at most; room for so many fields is taken with the first.
+const LIKELY_FIELDS: usize = 8;
 
 /// The document that the bytes of a row show which is in no conflict: what
 /// [`view::fields`] gives for its cells, without making these. `None` if it
-/// shows none. The bytes are checked as when they are decoded.
-pub fn shown(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Option<Fields>> {
-    read(bytes, origin_of).map_err(|err| Error::corrupt(err.message()))
+/// shows none. The bytes are checked as when they are decoded. Keys are put together in `key`,
+/// so that who reads many rows takes memory for it once.
+pub fn shown(
+    bytes: &[u8],
+    key: &mut Vec<u8>,
+    origin_of: impl Fn(u32) -> Option<Origin>,
+) -> Result<Option<Fields>> {
+    read(bytes, key, origin_of).map_err(|err| Error::corrupt(err.message()))
 }
 
-fn read(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Option<Fields>> {
+fn read(
+    bytes: &[u8],
+    key: &mut Vec<u8>,
+    origin_of: impl Fn(u32) -> Option<Origin>,
+) -> Result<Option<Fields>> {
     let mut reader = Reader::new(bytes, "row");
     check_flags(&mut reader)?;
     let stamps = reader.count()?;
@@ -35,7 +46,8 @@ fn read(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Optio
         reader.array::<8>()?;
     }
     let left = reader.count()?;
-    let key = Vec::with_capacity(LIKELY_KEY_BYTES);
+    key.clear();
+    key.reserve(LIKELY_KEY_BYTES);
     let mut cells = Cells { reader, origin_of, stamps, left, key, same: 0 };
     let mut root = None;
     if cells.left > 0 {
@@ -50,12 +62,12 @@ fn read(bytes: &[u8], origin_of: impl Fn(u32) -> Option<Origin>) -> Result<Optio
 }
 
 /// The cells of a row from one on whose key is read, and no more of it.
-struct Cells<'a, F> {
+struct Cells<'a, 'k, F> {
     reader: Reader<'a>,
     origin_of: F,
     stamps: usize,
     left: usize,
-    key: Vec<u8>,
+    key: &'k mut Vec<u8>,
     /// So many of the first bytes of the key are those of the key before.
     same: usize,
 }
@@ -68,7 +80,7 @@ struct Place {
     sum: Option<i128>,
 }
 
-impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
+impl<F: Fn(u32) -> Option<Origin>> Cells<'_, '_, F> {
     fn next_key(&mut self) -> Result<()> {
         let (shared, rest) = next_key(&mut self.reader, self.key.len())?;
         // Whoever wrote the key may have said less than it shares.
@@ -84,7 +96,7 @@ impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
     fn place(&mut self, at: usize, depth: usize) -> Result<Option<Field>> {
         let mut place = Place::default();
         loop {
-            match key::check_step(&self.key, at, depth)? {
+            match key::check_step(self.key, at, depth)? {
                 Checked::Slot(Slot::Element, content) => {
                     let element = key::checked_element(content)?;
                     place.set().map(|elements| elements.insert(element));
@@ -101,7 +113,7 @@ impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
                         Slot::Counter => self.count(&mut place)?,
                         Slot::MapMarker => {
                             self.value()?;
-                            place.map();
+                            place.map(self.left);
                         }
                         Slot::SetMarker => {
                             self.value()?;
@@ -114,7 +126,7 @@ impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
                 Checked::Field(name) => {
                     let (name, end) = (name.to_name(), name.end);
                     if let Some(field) = self.place(end, depth + 1)? {
-                        place.map().map(|fields| fields.insert(name, field));
+                        place.map(self.left).map(|fields| fields.insert(name, field));
                     }
                 }
             }
@@ -140,7 +152,7 @@ impl<F: Fn(u32) -> Option<Origin>> Cells<'_, F> {
     }
 }
 
-impl<'a, F: Fn(u32) -> Option<Origin>> Cells<'a, F> {
+impl<'a, F: Fn(u32) -> Option<Origin>> Cells<'a, '_, F> {
     /// The value of a put.
     #[inline]
     fn value(&mut self) -> Result<&'a [u8]> {
@@ -160,8 +172,9 @@ impl<'a, F: Fn(u32) -> Option<Origin>> Cells<'a, F> {
 
 impl Place {
     #[inline]
-    fn map(&mut self) -> Option<&mut Fields> {
-        match self.field.get_or_insert_with(|| Field::Map(Fields::new())) {
+    fn map(&mut self, left: usize) -> Option<&mut Fields> {
+        let room = || Field::Map(Fields::with_room(left.min(LIKELY_FIELDS)));
+        match self.field.get_or_insert_with(room) {
             Field::Map(fields) => Some(fields),
             _ => None,
         }

@@ -146,7 +146,7 @@ proptest! {
         let row = Row::from_cells(cells);
         let flags = view::flags(&row);
         if !flags.in_conflict {
-            let fields = shown(&encode(&row), |number| Some(origin(number as u8))).unwrap();
+            let fields = shown(&encode(&row), &mut Vec::new(), |number| Some(origin(number as u8))).unwrap();
             prop_assert_eq!(fields.is_some(), flags.shown);
             prop_assert_eq!(fields, view::fields(&row));
         }
@@ -190,7 +190,7 @@ proptest! {
         bytes[at] = byte;
         let origin_of = |number| (number < 8).then(|| origin(number as u8));
         let [decoded, shown] =
-            [Row::decode(&bytes, origin_of).map(drop), shown(&bytes, origin_of).map(drop)];
+            [Row::decode(&bytes, origin_of).map(drop), shown(&bytes, &mut Vec::new(), origin_of).map(drop)];
         let [decoded, shown] = [decoded, shown].map(|is| is.map_err(|err| err.message().to_owned()));
         prop_assert_eq!(decoded, shown);
     }

@@ -10,7 +10,7 @@ use crate::crdt::{self, Flags, Row, view};
 use crate::error::Result;
 use crate::id::Dot;
 use crate::txn::edit::{Base, Version};
-use crate::value::{Field, Fields, Path};
+use crate::value::{Field, Fields, Path, Text};
 
 /// A document as it was read: its fields, and what its reader has thereby seen.
 ///
@@ -21,7 +21,7 @@ use crate::value::{Field, Fields, Path};
 pub struct Document {
     /// Where it was read; `None` if it was not there.
     collection: Option<Arc<str>>,
-    id: String,
+    id: Text,
     fields: Fields,
     seen: Seen,
 }
@@ -58,7 +58,7 @@ impl Document {
     pub(super) fn of(collection: &Arc<str>, id: &str, row: Row) -> Option<Document> {
         let fields = view::fields(&row)?;
         let (collection, seen) = (Some(collection.clone()), Seen::Row(row));
-        Some(Document { collection, id: id.to_owned(), fields, seen })
+        Some(Document { collection, id: id.into(), fields, seen })
     }
 
     /// The document that a stored row shows, if it shows one.
@@ -66,16 +66,17 @@ impl Document {
         collection: &Arc<str>,
         id: &str,
         bytes: &[u8],
+        key: &mut Vec<u8>,
         origins: &Arc<Origins>,
     ) -> Result<Option<Document>> {
         if Flags::of(Some(bytes)).in_conflict {
             let row = Row::decode(bytes, |number| origins.find(number))?;
             return Ok(Document::of(collection, id, row));
         }
-        let fields = crdt::shown(bytes, |number| origins.find(number))?;
+        let fields = crdt::shown(bytes, key, |number| origins.find(number))?;
         Ok(fields.map(|fields| Document {
             collection: Some(collection.clone()),
-            id: id.to_owned(),
+            id: id.into(),
             fields,
             seen: Seen::Stored { bytes: bytes.into(), origins: origins.clone() },
         }))
@@ -84,7 +85,7 @@ impl Document {
     /// A document that is not there: putting it begins one.
     pub fn absent(id: &str) -> Document {
         let (fields, seen) = (Fields::new(), Seen::Row(Row::default()));
-        Document { collection: None, id: id.to_owned(), fields, seen }
+        Document { collection: None, id: id.into(), fields, seen }
     }
 
     /// Its id.

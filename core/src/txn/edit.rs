@@ -311,7 +311,7 @@ impl Draft {
             self.remove_absent(&prefix, fields, base);
         }
         for (name, field) in fields {
-            path.push(name.clone());
+            path.push(name.as_str().to_owned());
             self.put_field(path, field, base, replace)?;
             path.pop();
         }

@@ -106,7 +106,7 @@ pub(crate) fn encode(value: &Value, out: &mut Vec<u8>) {
 /// Decodes exactly one value that fills `bytes`; refuses every encoding but the canonical one.
 pub fn decode(bytes: &[u8]) -> Result<Value> {
     match short_text(bytes) {
-        Some(text) => utf8(text).map(|text| Value::Text(text.to_owned())),
+        Some(text) => utf8(text).map(Value::from),
         None => read_all::<Build>(bytes),
     }
 }
@@ -175,7 +175,7 @@ impl Make for Build {
     }
 
     fn text(text: &str) -> Value {
-        Value::Text(text.to_owned())
+        Value::from(text)
     }
 
     fn bytes(bytes: &[u8]) -> Value {
@@ -417,7 +417,7 @@ mod tests {
             (-200i64..300).prop_map(Value::Int),
             any::<u64>().prop_map(Value::UInt),
             finite.prop_map(Value::Float),
-            ".{0,40}".prop_map(Value::Text),
+            ".{0,40}".prop_map(Value::from),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes),
             any::<i64>().prop_map(Value::Time),
             (2i8..100, prop::collection::vec(any::<u8>(), 0..20))

@@ -1,11 +1,8 @@
-//! Fields: the tree that a document is, as its reader sees it.
+//! A field: what a document holds under a name, as its reader sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{Path, Value};
-
-/// The fields of a document or of a map in it, by name.
-pub type Fields = BTreeMap<String, Field>;
+use super::{Fields, Path, Text, Value};
 
 /// One field: what it holds decides what concurrent edits do to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +34,8 @@ impl Field {
     }
 
     /// A map of the fields given.
-    pub fn map<K: Into<String>, F: Into<Field>>(fields: impl IntoIterator<Item = (K, F)>) -> Field {
-        Field::Map(fields.into_iter().map(|(name, field)| (name.into(), field.into())).collect())
+    pub fn map<K: Into<Text>, F: Into<Field>>(fields: impl IntoIterator<Item = (K, F)>) -> Field {
+        Field::Map(fields.into_iter().collect())
     }
 
     /// The value, if it is a register.
@@ -83,9 +80,7 @@ impl<T: Into<Value>> From<T> for Field {
     /// A register; an object becomes a map, since a field that is an object merges field by field.
     fn from(value: T) -> Field {
         match value.into() {
-            Value::Object(members) => Field::Map(
-                members.into_iter().map(|(name, value)| (name, Field::from(value))).collect(),
-            ),
+            Value::Object(members) => Field::Map(members.into_iter().collect()),
             value => Field::Value(value),
         }
     }

@@ -7,21 +7,25 @@
 
 pub mod codec;
 mod field;
+mod fields;
 pub mod json;
 mod path;
+mod short;
 mod time;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
+pub use field::Field;
 pub(crate) use field::lookup;
-pub use field::{Field, Fields};
+pub use fields::Fields;
 pub use json::{
     field_from_json, field_to_json, fields_from_json, fields_to_json, parse_field, parse_fields,
     parse_value, value_from_json, value_to_json,
 };
 pub use path::Path;
+pub use short::Text;
 pub(crate) use time::{format_time, parse_time};
 
 /// What a register holds, or a set contains.
@@ -41,7 +45,7 @@ pub enum Value {
     /// A finite number of 64 bits.
     Float(f64),
     /// Text; not normalised.
-    Text(String),
+    Text(Text),
     /// Bytes.
     Bytes(Vec<u8>),
     /// A moment: microseconds since 1970, UTC.
@@ -207,8 +211,9 @@ value_from! {
     u32 => |n| Value::Int(i64::from(n)),
     u64 => Value::UInt,
     f64 => Value::Float,
-    &str => |text: &str| Value::Text(text.to_owned()),
-    String => Value::Text,
+    &str => |text: &str| Value::Text(Text::from(text)),
+    String => |text: String| Value::Text(Text::from(text)),
+    Text => Value::Text,
     Vec<u8> => Value::Bytes,
     Vec<Value> => Value::Array,
 }

@@ -48,7 +48,7 @@ fn columns(target: &dyn Target, collection: &str) -> Result<Vec<String>> {
     for found in target.scan(collection, &ScanRange::default())? {
         names.extend(found?.1.into_keys());
     }
-    Ok(names.into_iter().collect())
+    Ok(names.into_iter().map(String::from).collect())
 }
 
 fn create(path: &Path) -> Result<File> {

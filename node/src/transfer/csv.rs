@@ -41,7 +41,7 @@ fn field(name: &str, cell: &str, text: bool) -> Result<Field> {
 /// The cell that holds a field.
 pub(super) fn cell(field: &Field) -> String {
     match field {
-        Field::Value(Value::Text(text)) if !text.is_empty() && !is_json(text) => text.clone(),
+        Field::Value(Value::Text(text)) if !text.is_empty() && !is_json(text) => text.to_string(),
         field => field_to_json(field).to_string(),
     }
 }

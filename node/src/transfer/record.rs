@@ -53,7 +53,7 @@ impl Reading {
 
 fn take_id(fields: &mut Fields, name: &str) -> Result<String> {
     let id = match fields.remove(name) {
-        Some(Field::Value(Value::Text(text))) => text,
+        Some(Field::Value(Value::Text(text))) => text.into_string(),
         Some(Field::Value(Value::Int(number))) => number.to_string(),
         Some(Field::Value(Value::UInt(number))) => number.to_string(),
         Some(other) => {

@@ -51,11 +51,11 @@ impl<W: Write> DocumentWriter<W> {
         match &mut self.form {
             Form::Csv { columns, writer } => write_record(writer, columns, id, &fields),
             Form::Lines(out) => {
-                fields.insert(self.id.clone(), Field::from(id));
+                fields.insert(self.id.as_str(), Field::from(id));
                 writeln!(out, "{}", fields_to_json(&fields)).map_err(|err| write_failed(&err))
             }
             Form::Array(out) => {
-                fields.insert(self.id.clone(), Field::from(id));
+                fields.insert(self.id.as_str(), Field::from(id));
                 let joint = if first { "[\n" } else { ",\n" };
                 write!(out, "{joint}{}", fields_to_json(&fields)).map_err(|err| write_failed(&err))
             }
@@ -82,7 +82,7 @@ fn write_record(
     id: &str,
     fields: &Fields,
 ) -> Result<()> {
-    if let Some(name) = fields.keys().find(|name| !columns.contains(name)) {
+    if let Some(name) = fields.keys().find(|name| !columns.iter().any(|column| *name == column)) {
         return Err(invalid(format!(
             "the field '{name}' of '{id}' came while the export ran; export again"
         )));

@@ -165,7 +165,7 @@ fn value_at(field: &ArrowField, column: &ArrayRef, row: usize) -> Result<Value, 
                 &Path::root(),
             )
             .map_err(|err| format!("is no JSON: {err}"))?,
-            _ => Value::Text(column.as_string::<i32>().value(row).to_owned()),
+            _ => Value::from(column.as_string::<i32>().value(row)),
         },
         DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_owned()),
         DataType::Timestamp(..) => {

@@ -100,7 +100,7 @@ impl Shape {
         match fields.len() > MOST_NAMES {
             true => Shape::Json,
             false => Shape::Map(
-                fields.iter().map(|(name, field)| (name.clone(), Shape::of(field))).collect(),
+                fields.iter().map(|(name, field)| (name.into(), Shape::of(field))).collect(),
             ),
         }
     }

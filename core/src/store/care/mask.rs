@@ -141,7 +141,7 @@ impl Mask {
             Value::UInt(n) => self.unsigned(*n),
             Value::Int(n) => Value::Int(self.negative(*n)),
             Value::Float(x) => Value::Float(self.float(*x)),
-            Value::Text(text) => Value::Text(self.text(text)),
+            Value::Text(text) => Value::from(self.text(text)),
             Value::Bytes(bytes) => Value::Bytes(self.bytes(bytes)),
             Value::Time(micros) => Value::Time(micros.saturating_sub((self.back_ms * 1000) as i64)),
             Value::Array(items) => {

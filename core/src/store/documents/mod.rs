@@ -259,7 +259,7 @@ pub(super) fn range(
     let runs = read.open_table(tables::RUNS).map_err(db)?;
     let bounds = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
     let rows = documents.range_owned::<&[u8]>(bounds).map_err(db)?;
-    Ok(Documents { rows, runs, origins })
+    Ok(Documents { rows, runs, origins, key: Vec::new() })
 }
 
 /// Documents of a collection, one by one, as they are at one moment.
@@ -267,6 +267,8 @@ pub(super) struct Documents {
     rows: OwnedRange<&'static [u8], &'static [u8]>,
     runs: ReadTable,
     origins: Arc<Origins>,
+    /// Where keys of cells are put together.
+    key: Vec<u8>,
 }
 
 /// A document of a [`Documents`], not yet read.
@@ -311,14 +313,14 @@ impl Documents {
 
     /// The document that [`Documents::step`] gave, if it shows anything.
     pub(super) fn document(
-        &self,
+        &mut self,
         collection: &Arc<str>,
         stored: &Stored,
     ) -> Result<Option<Document>> {
         match stored.head()? {
             None => {
                 let bytes = stored.head.value();
-                Document::of_stored(collection, stored.id()?, bytes, &self.origins)
+                Document::of_stored(collection, stored.id()?, bytes, &mut self.key, &self.origins)
             }
             Some(_) => Ok(Document::of(collection, stored.id()?, self.row(stored)?)),
         }
@@ -376,7 +378,8 @@ impl Reader {
         let bytes = self.documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
         let Some(bytes) = bytes else { return Ok(None) };
         if Head::decode(bytes.value())?.is_none() {
-            return Document::of_stored(collection, id, bytes.value(), &self.origins);
+            let key = &mut Vec::new();
+            return Document::of_stored(collection, id, bytes.value(), key, &self.origins);
         }
         let meter = Meter::default();
         let cells = cells_between(&self.runs, &self.origins, number, id, &[], None, &meter)?;

@@ -230,7 +230,7 @@ fn found(value: &Value) -> String {
 
 /// The JSON of a document, its names sorted; see the [module](super) for the forms.
 pub fn fields_to_json(fields: &Fields) -> serde_json::Value {
-    members_to_json(fields.iter().map(|(name, field)| (name, field_to_json(field))))
+    members_to_json(fields.iter().map(|(name, field)| (name.as_str(), field_to_json(field))))
 }
 
 /// The JSON of one field.
@@ -257,9 +257,9 @@ pub fn value_to_json(value: &Value) -> serde_json::Value {
         Value::Bytes(bytes) => json!({ "$bytes": BASE64.encode(bytes) }),
         Value::Time(micros) => json!({ "$time": format_time(*micros) }),
         Value::Array(items) => items.iter().map(value_to_json).collect(),
-        Value::Object(members) => {
-            members_to_json(members.iter().map(|(name, value)| (name, value_to_json(value))))
-        }
+        Value::Object(members) => members_to_json(
+            members.iter().map(|(name, value)| (name.as_str(), value_to_json(value))),
+        ),
         Value::Opaque { kind, bytes } => {
             json!({ "$opaque": { "kind": kind, "bytes": BASE64.encode(bytes) } })
         }
@@ -268,9 +268,10 @@ pub fn value_to_json(value: &Value) -> serde_json::Value {
 
 /// An object of these members, wrapped if it would be read as something special.
 fn members_to_json<'a>(
-    members: impl Iterator<Item = (&'a String, serde_json::Value)>,
+    members: impl Iterator<Item = (&'a str, serde_json::Value)>,
 ) -> serde_json::Value {
-    let object: serde_json::Map<_, _> = members.map(|(name, json)| (name.clone(), json)).collect();
+    let object: serde_json::Map<_, _> =
+        members.map(|(name, json)| (name.to_owned(), json)).collect();
     let special = object.len() == 1 && object.keys().all(|name| Form::of(name).is_some());
     match special {
         true => json!({ "$literal": object }),

@@ -49,7 +49,7 @@ fn scalar() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::UInt),
         any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(Value::Float),
         (-1000i32..1000).prop_map(|n| Value::Float(f64::from(n))),
-        ".{0,20}".prop_map(Value::Text),
+        ".{0,20}".prop_map(Value::from),
         prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::Bytes),
         any::<i64>().prop_map(Value::Time),
     ]
@@ -77,9 +77,9 @@ fn any_fields() -> impl Strategy<Value = Fields> {
         any::<i64>().prop_map(Field::Counter),
     ];
     let field = leaf.prop_recursive(4, 24, 4, |inner| {
-        prop::collection::btree_map(name(), inner, 0..4).prop_map(Field::Map)
+        prop::collection::btree_map(name(), inner, 0..4).prop_map(Field::map)
     });
-    prop::collection::btree_map(name(), field, 0..5)
+    prop::collection::btree_map(name(), field, 0..5).prop_map(Fields::from_iter)
 }
 
 proptest! {
