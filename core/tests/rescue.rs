@@ -156,7 +156,7 @@ fn assert_unharmed(
         // What the damaged store had seen and deleted may be gone, or not.
         let Some(kept) = all.get(id) else { continue };
         let now = after.get(id).unwrap_or_else(|| panic!("the peer lost {id}"));
-        for name in fields.keys().filter(|name| kept.contains_key(*name)) {
+        for name in fields.keys().filter(|name| kept.contains_key(name)) {
             assert!(now.contains_key(name), "the peer lost {name} of {id}");
         }
     }

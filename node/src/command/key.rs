@@ -34,7 +34,7 @@ pub(super) fn key(context: &Context, step: &KeyStep) -> Result<()> {
                 "untold": untold,
                 "roster": is_member,
             });
-            context.output.done(&rotated(&change, is_member, &untold), &shape)
+            context.output.done(rotated(&change, is_member, &untold), &shape)
         }
     }
 }

@@ -60,11 +60,11 @@ pub(super) fn compare(
     after: &Fields,
     found: &mut Vec<FieldChange>,
 ) {
-    let came = after.keys().filter(|name| !before.contains_key(*name));
-    let mut names: Vec<&String> = before.keys().chain(came).collect();
+    let came = after.keys().filter(|name| !before.contains_key(name));
+    let mut names: Vec<_> = before.keys().chain(came).collect();
     names.sort();
     for name in names {
-        path.push(name.clone());
+        path.push(name.to_string());
         match (before.get(name), after.get(name)) {
             (Some(Field::Map(before)), Some(Field::Map(after))) => {
                 compare(path, before, after, found);

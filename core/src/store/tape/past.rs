@@ -315,7 +315,7 @@ impl Moment {
         // what was read.
         let nowhere: Arc<str> = Arc::from("");
         if !documents::is_head(row) {
-            return Document::of_stored(&nowhere, id, row, &self.origins);
+            return Document::of_stored(&nowhere, id, row, &mut Vec::new(), &self.origins);
         }
         let runs = self.runs(tag, number, id)?.into_iter();
         let cells = runs.flat_map(Row::into_cells).collect();
