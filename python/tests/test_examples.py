@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import littoral
+import littoral.aio
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parent.parent / "examples" / "python"
@@ -30,11 +31,18 @@ def test_examples_run(example: Path) -> None:
 
 
 def test_the_examples_are_there() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"first_steps", "join", "two_stores"}
+    assert {path.stem for path in EXAMPLES} >= {
+        "async_service",
+        "first_steps",
+        "join",
+        "sensor_gateway",
+        "two_stores",
+    }
 
 
 def test_docstrings_run() -> None:
     assert doctest.testmod(littoral) == (0, 3)
+    assert doctest.testmod(littoral.aio) == (0, 4)
 
 
 def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
