@@ -407,10 +407,10 @@ impl Roster {
         }
     }
 
-    /// Whether a node is an admin anywhere.
+    /// Whether a node is an admin anywhere, and can grant there.
     pub fn is_admin_anywhere(&self, node: &NodeId) -> bool {
         let mut scopes = self.named.iter().map(|name| Some(name.as_str())).chain([None]);
-        scopes.any(|scope| self.standing_now(node, scope).right == Right::Admin)
+        scopes.any(|scope| self.may_say(node, scope))
     }
 
     /// The key that stands now for the member whose key this is or was; none if nobody knows.
@@ -432,8 +432,7 @@ impl Roster {
         }
         let names = self.named.iter().chain(rights.named.keys()).map(String::as_str);
         let scopes = names.map(Some).chain([None]);
-        let is_admin = |scope| self.standing_now(issuer, scope).right == Right::Admin;
-        if !scopes.clone().any(is_admin) {
+        if !scopes.clone().any(|scope| self.may_say(issuer, scope)) {
             return Err(Error::new(
                 ErrorKind::Forbidden,
                 "the right can't be changed: this node is no admin, as far as it has heard",
@@ -454,7 +453,11 @@ impl Roster {
                 (Right::Admin, Right::Admin) if of.level <= by.level && issuer != member => {
                     format!("that node is an admin {place}, beside or above this one")
                 }
-                (Right::Admin, _) => continue,
+                (Right::Admin, _) if self.may_say(issuer, scope) => continue,
+                (Right::Admin, _) => format!(
+                    "this node is an admin {place} only since a key was given up that had said \
+                     otherwise; another admin has to grant it that by name"
+                ),
                 (right, _) => format!("this node's right {place} is '{}'", right.word()),
             };
             return Err(Error::new(

@@ -35,6 +35,8 @@ type Scope<'a> = Option<&'a str>;
 #[derive(Debug, Clone, Copy)]
 enum View {
     All,
+    /// All, as the next one will follow them: no succession is looked at.
+    Next,
     /// Those that this one follows.
     Before(u32),
 }
@@ -91,6 +93,13 @@ impl Roster {
         scopes
             .into_iter()
             .any(|scope| self.standing(node, scope, View::Before(by)).right == Right::Admin)
+    }
+
+    /// Whether a node is an admin now, and what it said next would be taken as an admin's: what a
+    /// key that was given up had said of it counts no more, but did for whoever looks back.
+    pub(super) fn may_say(&self, node: &NodeId, scope: Scope<'_>) -> bool {
+        self.standing_now(node, scope).right == Right::Admin
+            && self.standing(node, scope, View::Next).right == Right::Admin
     }
 
     /// What a node may do now.
@@ -236,7 +245,7 @@ impl Roster {
 
     fn sees(&self, view: View, grant: u32) -> bool {
         match view {
-            View::All => true,
+            View::All | View::Next => true,
             View::Before(later) => self.follows(later, grant),
         }
     }
