@@ -299,10 +299,19 @@ impl Inner {
                         done.stop = Some(stop);
                         break;
                     }
-                    _ => {
+                    stopped => {
+                        let why = match stopped {
+                            Err(Stop::Refused(error) | Stop::Forked(_, error)) => {
+                                error.message().to_owned()
+                            }
+                            Err(Stop::Disowned) => "its name is another store's".to_owned(),
+                            Ok(_) => "it is there already".to_owned(),
+                        };
                         return Err(self.poison(&Error::new(
                             ErrorKind::Internal,
-                            "a local transaction does not follow the store's own history",
+                            format!(
+                                "a local transaction does not follow the store's own history: {why}"
+                            ),
                         )));
                     }
                 }
