@@ -263,6 +263,10 @@ pub const MAX_STANDINGS: usize = 4096;
 pub const MAX_HTTP_BODY_BYTES: usize = MAX_TXN_BYTES;
 /// Calls over HTTP that work on the store at once; others wait.
 pub const MAX_HTTP_CALLS: usize = 32;
+/// Answers over HTTP, given line by line, that read or write the tape at once; others wait.
+pub const MAX_HTTP_STREAMS: usize = 8;
+/// How long somebody may take nothing of such an answer, in seconds; then it is cut off.
+pub const MAX_HTTP_STALL_S: u64 = 30;
 /// Documents on a page of an answer over HTTP.
 pub const MAX_HTTP_PAGE: usize = 1000;
 /// Bytes of documents on such a page, after which it ends.

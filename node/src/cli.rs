@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod tape;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,6 +14,8 @@ use littoral::{NodeId, Path};
 
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
+
+pub(crate) use tape::{CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs};
 
 /// Where `run` accepts links, unless it is told otherwise.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
@@ -71,7 +75,7 @@ pub(crate) enum Command {
     /// Change a document in $EDITOR.
     Edit(Document),
     /// Print a document, or one field of it.
-    Get(DocumentField),
+    Get(GetArgs),
     /// List the documents of a collection, in the order of their ids.
     #[command(visible_alias = "ls")]
     Scan(ScanArgs),
@@ -94,6 +98,20 @@ pub(crate) enum Command {
     Conflicts(ConflictsArgs),
     /// Settle a conflict.
     Resolve(ResolveArgs),
+    /// Mark this moment of the store, so that it can be read, compared with and gone back to.
+    ///
+    /// Takes no time, whatever the size of the store. From then on what changes is kept as it was,
+    /// until `littoral checkpoints --delete LABEL`.
+    Checkpoint(CheckpointArgs),
+    /// List the checkpoints and what they cost, or delete one.
+    Checkpoints(CheckpointsArgs),
+    /// Show what changed since a checkpoint, or between two.
+    Diff(DiffArgs),
+    /// Bring documents back to what they showed at a checkpoint, by new edits that replicate.
+    ///
+    /// Shows what it is going to write and asks. Edits of others that this store has are undone,
+    /// too; those that have not arrived stay, so sync first if all is to go.
+    Revert(RevertArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.
@@ -337,6 +355,9 @@ pub(crate) struct ScanArgs {
     /// From the last to the first.
     #[arg(long)]
     pub(crate) reverse: bool,
+    /// As they were at this checkpoint.
+    #[arg(long, value_name = "LABEL", requires = "collection")]
+    pub(crate) at: Option<String>,
 }
 
 /// An element of a set.

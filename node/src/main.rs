@@ -23,6 +23,7 @@ mod output;
 mod passphrase;
 mod shape;
 mod signals;
+mod tape;
 mod target;
 mod tokens;
 mod transfer;

@@ -4,7 +4,7 @@ use littoral::value::{Value, field_to_json, fields_to_json};
 use littoral::{Field, Path, Result};
 
 use super::{Context, entry, fields_of};
-use crate::cli::{DeleteArgs, DocumentField, MergeArgs, PutArgs, VersionArgs};
+use crate::cli::{DeleteArgs, GetArgs, MergeArgs, PutArgs, VersionArgs};
 use crate::output::plain;
 use crate::target::{Condition, Wanted, Write, field_at, parse_version};
 
@@ -28,11 +28,15 @@ pub(super) fn merge(context: &Context, args: &MergeArgs) -> Result<()> {
 }
 
 /// `littoral get`
-pub(super) fn get(context: &Context, args: &DocumentField) -> Result<()> {
-    let (collection, id) = (&args.document.collection, &args.document.id);
-    let read = context.target(Wanted::Existing)?.get(collection, id)?;
+pub(super) fn get(context: &Context, args: &GetArgs) -> Result<()> {
+    let (collection, id) = (&args.field.document.collection, &args.field.document.id);
+    let target = context.target(Wanted::Existing)?;
+    let read = match &args.at {
+        Some(label) => target.get_at(label, collection, id)?,
+        None => target.get(collection, id)?,
+    };
     let output = context.output;
-    match args.path.as_ref().filter(|path| path.depth() > 0) {
+    match args.field.path.as_ref().filter(|path| path.depth() > 0) {
         Some(path) => {
             let field = field_at((collection, id), &read.fields, path)?;
             output.done(shown(field), &field_to_json(field))

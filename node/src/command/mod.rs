@@ -22,6 +22,7 @@ mod run;
 mod scan;
 mod status;
 mod sync;
+mod tape;
 mod token;
 mod verify;
 
@@ -81,6 +82,10 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Changes(args) => changes::changes(&context, &args),
         Command::Conflicts(args) => conflicts::conflicts(&context, &args),
         Command::Resolve(args) => conflicts::resolve(&context, &args),
+        Command::Checkpoint(args) => tape::checkpoint(&context, &args),
+        Command::Checkpoints(args) => tape::checkpoints(&context, &args),
+        Command::Diff(args) => tape::diff(&context, args),
+        Command::Revert(args) => tape::revert(&context, &args),
         Command::Status(args) => status::status(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),

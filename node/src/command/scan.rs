@@ -26,7 +26,10 @@ pub(super) fn scan(context: &Context, args: ScanArgs) -> Result<()> {
         limit: args.limit,
         reverse: args.reverse,
     };
-    let mut documents = target.scan(&collection, &range)?;
+    let mut documents = match &args.at {
+        Some(label) => target.scan_at(label, &collection, &range)?,
+        None => target.scan(&collection, &range)?,
+    };
     if context.output.json {
         return documents.try_for_each(|found| {
             let (id, fields) = found?;

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use littoral::limits::{HTTP_PAGE_BYTES, MAX_HTTP_PAGE};
 use littoral::value::{field_to_json, fields_to_json, parse_fields, parse_value};
-use littoral::{Path, ScanRange};
+use littoral::{Document, Path, ScanRange};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,7 +14,9 @@ use super::failure::{Answer, Asked, Named, Refusal};
 use super::json::Json;
 use super::service::Service;
 use crate::shape::{Entry, Page, raw};
-use crate::target::{Condition, Local, Read, Target, Write, field_at, parse_version, version_text};
+use crate::target::{
+    Condition, Local, Read, Tape, Target, Write, field_at, parse_version, scan_past, version_text,
+};
 
 /// Documents of a page, unless the request says how many.
 const PAGE: usize = 100;
@@ -32,6 +34,7 @@ pub(super) struct Names {
 pub(super) struct OfDocument {
     id: Option<String>,
     path: Option<String>,
+    at: Option<String>,
     #[serde(default)]
     strict: bool,
 }
@@ -52,6 +55,7 @@ pub(super) struct OfPage {
     reverse: bool,
     #[serde(default)]
     versions: bool,
+    at: Option<String>,
 }
 
 impl OfPage {
@@ -90,7 +94,7 @@ pub(super) async fn read(
     Asked(asked): Asked<OfDocument>,
 ) -> Answer {
     let (collection, id) = names.with(asked.id)?;
-    read_at(&service, collection, id, asked.path).await
+    read_one(&service, collection, id, asked.path, asked.at).await
 }
 
 /// `GET /collections/{c}/docs`: a page, or with `id` a document.
@@ -103,10 +107,10 @@ pub(super) async fn read_or_page(
         return Err(Refusal::malformed("`path` is of one document: give its `id`"));
     }
     if asked.id.is_some() && asked.is_of_page() {
-        return Err(Refusal::malformed("with `id`, only `path` is taken: it is no page"));
+        return Err(Refusal::malformed("with `id`, only `path` and `at` are taken: it is no page"));
     }
     match &asked.id {
-        Some(id) => read_at(&service, names.collection, id.clone(), asked.path).await,
+        Some(id) => read_one(&service, names.collection, id.clone(), asked.path, asked.at).await,
         None => service.call(move |local| page(local, &names.collection, asked)).await,
     }
 }
@@ -198,16 +202,20 @@ impl Names {
     }
 }
 
-async fn read_at(
+async fn read_one(
     service: &Service,
     collection: String,
     id: String,
     path: Option<String>,
+    at: Option<String>,
 ) -> Answer {
     let path = path.map(|path| Path::parse_pointer(&path)).transpose()?;
     service
         .call(move |local| {
-            let read = local.get(&collection, &id)?;
+            let read = match at {
+                Some(label) => local.get_at(&label, &collection, &id)?,
+                None => local.get(&collection, &id)?,
+            };
             let Some(path) = path.filter(|path| path.depth() > 0) else {
                 return Ok(document(&read));
             };
@@ -227,6 +235,9 @@ async fn written(
     let condition = condition(headers, asked.strict, &write)?;
     if asked.path.is_some() && !matches!(write, Write::Delete(_)) {
         return Err(Refusal::malformed("`path` in the query is for reading and deleting"));
+    }
+    if asked.at.is_some() {
+        return Err(Refusal::malformed("`at` is for reading: the past is not written"));
     }
     let (collection, id) = names.with(asked.id)?;
     service
@@ -262,6 +273,9 @@ fn condition(headers: &HeaderMap, strict: bool, write: &Write) -> Answer<Conditi
     }
 }
 
+/// Documents that are or were there.
+type Found = Box<dyn Iterator<Item = littoral::Result<Document>>>;
+
 /// The next documents of a range.
 fn page(local: &Local, collection: &str, asked: OfPage) -> littoral::Result<Response> {
     let limit = asked.limit.unwrap_or(PAGE).min(MAX_HTTP_PAGE);
@@ -275,7 +289,11 @@ fn page(local: &Local, collection: &str, asked: OfPage) -> littoral::Result<Resp
     };
     let mut documents: Vec<Entry> = Vec::new();
     let (mut bytes, mut more) = (0, false);
-    for document in local.store().existing_collection(collection)?.scan(&range)? {
+    let found: Found = match asked.at {
+        Some(label) => Box::new(scan_past(local.store(), &label, collection, &range)?),
+        None => Box::new(local.store().existing_collection(collection)?.scan(&range)?),
+    };
+    for document in found {
         let document = document?;
         if documents.len() == limit || bytes > HTTP_PAGE_BYTES {
             more = true;

@@ -106,7 +106,8 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        matches!(first, "roster" | "invites") || path.ends_with("/leave")
+        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "revert")
+            || path.ends_with("/leave")
     };
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
@@ -222,6 +223,15 @@ mod tests {
         assert_eq!(check(WRITE, &with("Bearer <write>")), 200);
         assert_eq!(check(RULE, &with("Bearer <write>")), 403);
         assert_eq!(check((&Method::POST, "/collections/c/leave"), &with("Bearer <write>")), 403);
+        for tape in [
+            (&Method::POST, "/checkpoint"),
+            (&Method::DELETE, "/checkpoints/monday"),
+            (&Method::POST, "/revert"),
+        ] {
+            assert_eq!(check(tape, &with("Bearer <write>")), 403);
+        }
+        assert_eq!(check((&Method::GET, "/checkpoints"), &with("Bearer <read>")), 200);
+        assert_eq!(check((&Method::GET, "/diff"), &with("Bearer <read>")), 200);
         let page = [THERE, ("authorization", "Bearer <write>"), ("origin", "https://example.com")];
         assert_eq!(check(WRITE, &page), 403);
         let own =

@@ -10,7 +10,7 @@
 //! | `GET /doctor` | what there is to say about the store and its links |
 //! | `GET /collections` | the collections |
 //! | `POST /collections/{c}/leave` | drops a collection from this store; `{"force"}` |
-//! | `GET /collections/{c}/docs` | a page: `prefix`, `start`, `end`, `after`, `limit`, `reverse`, `versions` |
+//! | `GET /collections/{c}/docs` | a page: `prefix`, `start`, `end`, `after`, `limit`, `reverse`, `versions`, `at` a checkpoint |
 //! | `POST /collections/{c}/docs` | puts `[{"id", "doc"}, ..]`, or one such object a line: all or none |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
@@ -22,6 +22,10 @@
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
 //! | `PUT`, `DELETE /roster/{key}` | what a member may do, `{"name", "rights"}`; takes all rights |
+//! | `GET /checkpoints`, `POST /checkpoint` | checkpoints and what they cost; makes one, `{"label"}` |
+//! | `DELETE /checkpoints/{label}` | deletes one |
+//! | `GET /diff` | what changed since checkpoint `from`, up to `to` or now; `collection`; line by line |
+//! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
 //!
@@ -46,11 +50,13 @@ mod guard;
 mod health;
 mod invites;
 mod json;
+mod lines;
 mod metrics;
 mod openapi;
 mod roster;
 mod service;
 mod status;
+mod tape;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -100,6 +106,11 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))
+        .route("/checkpoints", get(tape::list))
+        .route("/checkpoint", post(tape::mark))
+        .route("/checkpoints/{label}", delete(tape::delete))
+        .route("/diff", get(tape::diff))
+        .route("/revert", post(tape::revert))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.guard(), guard::admit))

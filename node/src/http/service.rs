@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use littoral::limits::MAX_HTTP_CALLS;
+use littoral::limits::{MAX_HTTP_CALLS, MAX_HTTP_STREAMS};
 use littoral::net::Network;
 use littoral::store::Space;
 use littoral::{Error, ErrorKind, Store};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::failure::Answer;
 use super::guard::Guard;
@@ -48,6 +48,7 @@ pub(crate) struct Service {
     facts: Arc<Facts>,
     started: Instant,
     calls: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     measured: Arc<Mutex<Measured>>,
 }
 
@@ -60,6 +61,7 @@ impl Service {
             facts: Arc::new(facts),
             started: Instant::now(),
             calls: Arc::new(Semaphore::new(MAX_HTTP_CALLS)),
+            streams: Arc::new(Semaphore::new(MAX_HTTP_STREAMS)),
             measured: Arc::new(Mutex::new(measured)),
         }
     }
@@ -74,6 +76,17 @@ impl Service {
         let called = tokio::task::spawn_blocking(move || call(&local)).await;
         let broken = |_| Error::new(ErrorKind::Internal, "the call broke off; please report it");
         Ok(called.map_err(broken)??)
+    }
+
+    /// Room for an answer that is given line by line, as long as it is held.
+    pub(super) async fn stream(&self) -> OwnedSemaphorePermit {
+        let room = Arc::clone(&self.streams).acquire_owned().await;
+        room.expect("nobody closes the semaphore")
+    }
+
+    /// The store, as commands know it.
+    pub(super) fn local(&self) -> Local {
+        self.local.clone()
     }
 
     /// The store.

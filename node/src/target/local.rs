@@ -338,6 +338,6 @@ pub(super) fn no_field(collection: &str, id: &str, path: &Path) -> Error {
     not_found(format!("the document '{id}' of '{collection}' has no field '{path}'"))
 }
 
-fn not_found(sentence: String) -> Error {
+pub(super) fn not_found(sentence: String) -> Error {
     Error::new(ErrorKind::NotFound, sentence)
 }

@@ -5,9 +5,12 @@
 
 mod etag;
 mod local;
+mod local_tape;
 mod open;
 mod remote;
 mod remote_bundle;
+mod remote_tape;
+mod tape;
 
 use std::path::Path as FilePath;
 use std::time::Duration;
@@ -26,9 +29,11 @@ use crate::shape::{
 
 pub(crate) use etag::{parse_version, version_text};
 pub(crate) use local::{Local, collections};
+pub(crate) use local_tape::scan_past;
 pub(crate) use open::{Opening, Wanted, running_node};
 pub(crate) use remote::Remote;
 pub(crate) use remote_bundle::BUNDLE_TYPE;
+pub(crate) use tape::Tape;
 
 /// A document that was read.
 #[derive(Debug, Clone)]
@@ -86,7 +91,7 @@ pub(crate) enum Choice {
 pub(crate) type Scan<'a> = Box<dyn Iterator<Item = Result<(String, Fields)>> + 'a>;
 
 /// A store, near or far.
-pub(crate) trait Target: Send + Sync {
+pub(crate) trait Target: Tape + Send + Sync {
     /// A document.
     ///
     /// Errors: `UnknownCollection`, `NotFound`.

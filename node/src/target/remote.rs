@@ -79,6 +79,25 @@ impl Remote {
         self.ask("/health/live", CONNECT_TIMEOUT)
     }
 
+    /// The documents of a range, perhaps as they were at a checkpoint.
+    pub(super) fn pages(
+        &self,
+        collection: &str,
+        range: &ScanRange,
+        at: Option<&str>,
+    ) -> Result<Scan<'_>> {
+        let mut pages = Pages {
+            node: self,
+            path: documents_path(collection)?,
+            at: at.map(str::to_owned),
+            range: range.clone(),
+            ready: VecDeque::new(),
+            more: true,
+        };
+        pages.fill()?;
+        Ok(Box::new(pages))
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.ask(path, ANSWER_TIMEOUT)
     }
@@ -92,7 +111,7 @@ impl Remote {
         self.send(Method::POST, path, &[], Some(json_text(body)), ANSWER_TIMEOUT)
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         method: Method,
         path: &str,
@@ -155,15 +174,7 @@ impl Target for Remote {
     }
 
     fn scan(&self, collection: &str, range: &ScanRange) -> Result<Scan<'_>> {
-        let mut pages = Pages {
-            node: self,
-            path: documents_path(collection)?,
-            range: range.clone(),
-            ready: VecDeque::new(),
-            more: true,
-        };
-        pages.fill()?;
-        Ok(Box::new(pages))
+        self.pages(collection, range, None)
     }
 
     fn write(
@@ -302,6 +313,7 @@ impl Target for Remote {
 struct Pages<'a> {
     node: &'a Remote,
     path: String,
+    at: Option<String>,
     range: ScanRange,
     ready: VecDeque<Entry>,
     more: bool,
@@ -333,6 +345,7 @@ impl Pages<'_> {
         query.add("after", range.after.as_deref());
         query.add("limit", Some(&limit.to_string()));
         query.add("reverse", range.reverse.then_some("true"));
+        query.add("at", self.at.as_deref());
         query.path
     }
 
@@ -396,7 +409,7 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|err| not_a_node(&why_not(&err)))
     }
 
-    fn document(&self) -> Result<Read> {
+    pub(super) fn document(&self) -> Result<Read> {
         let etag = self.etag.as_deref().ok_or_else(|| not_a_node("a document without an ETag"))?;
         Ok(Read { fields: parse_fields(&self.body)?, version: parse_version(etag)? })
     }
@@ -410,7 +423,7 @@ fn failure(status: u16, body: &[u8]) -> Error {
     }
 }
 
-fn not_a_node(found: &str) -> Error {
+pub(super) fn not_a_node(found: &str) -> Error {
     Error::new(
         ErrorKind::Protocol,
         format!("what answered does not speak as a Littoral node of this version: {found}"),
@@ -452,17 +465,17 @@ impl Query {
 }
 
 /// Checked here, since an empty name is no segment of a path.
-fn document_path(collection: &str, id: &str) -> Result<String> {
+pub(super) fn document_path(collection: &str, id: &str) -> Result<String> {
     check_id(id)?;
     Ok(format!("{}/{}", documents_path(collection)?, encode(id)))
 }
 
-fn documents_path(collection: &str) -> Result<String> {
+pub(super) fn documents_path(collection: &str) -> Result<String> {
     check_collection(collection)?;
     Ok(format!("/collections/{}/docs", encode(collection)))
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
@@ -470,6 +483,6 @@ fn fields_text(fields: &Fields) -> String {
     littoral::value::fields_to_json(fields).to_string()
 }
 
-fn json_text(body: &impl Serialize) -> String {
+pub(super) fn json_text(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("a shape is JSON")
 }

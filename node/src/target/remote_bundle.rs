@@ -20,7 +20,7 @@ pub(crate) const BUNDLE_TYPE: &str = "application/octet-stream";
 
 impl Remote {
     pub(super) fn have(&self) -> Result<Have> {
-        let mut answer = self.exchange(Method::GET, "/bundle/have", ())?;
+        let mut answer = self.exchange(Method::GET, "/bundle/have", BUNDLE_TYPE, ())?;
         Have::read(answer.body_mut().as_reader())
     }
 
@@ -36,7 +36,7 @@ impl Remote {
         let mut query = Query::new("/bundle/create");
         query.add("collections", joined(options.collections.as_ref()).as_deref());
         query.add("snapshots", (!options.snapshots).then_some("false"));
-        let mut answer = self.exchange(Method::POST, &query.path, &have[..])?;
+        let mut answer = self.exchange(Method::POST, &query.path, BUNDLE_TYPE, &have[..])?;
         let mut part = file.as_os_str().to_owned();
         part.push(".part");
         let part = FilePath::new(&part);
@@ -62,18 +62,19 @@ impl Remote {
         let mut query = Query::new("/bundle/apply");
         query.add("collections", joined(options.collections.as_ref()).as_deref());
         query.add("from", options.from.map(|key| key.to_string()).as_deref());
-        let answer = self.exchange(Method::POST, &query.path, content)?;
+        let answer = self.exchange(Method::POST, &query.path, BUNDLE_TYPE, content)?;
         Answer::read(answer, |err| self.unreachable(&err))?.json()
     }
 
-    /// Sends a body and gives the answer, if that is no error.
-    fn exchange(
+    /// Sends a body of a kind and gives the answer, if that is no error.
+    pub(super) fn exchange(
         &self,
         method: Method,
         path: &str,
+        kind: &str,
         body: impl AsSendBody,
     ) -> Result<Response<Body>> {
-        let request = self.request(method, path).header("content-type", BUNDLE_TYPE);
+        let request = self.request(method, path).header("content-type", kind);
         let lost = |err: ureq::Error| self.unreachable(&err);
         let request = request.body(body).map_err(|err| lost(err.into()))?;
         let answer = self.agent.run(request).map_err(lost)?;

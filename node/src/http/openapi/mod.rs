@@ -68,6 +68,7 @@ fn document() -> Json {
             {"name": "changes", "description": "Following what is written"},
             {"name": "members", "description": "Who belongs to the network"},
             {"name": "bundles", "description": "Changes in a file"},
+            {"name": "tape", "description": "Checkpoints, the past, and the way back"},
         ],
         "security": [{"token": []}, {}],
         "paths": paths::all(),

@@ -4,6 +4,7 @@ use littoral::limits::{MAX_COLLECTION_BYTES, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX
 use serde_json::{Map, Value as Json, json};
 
 const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
 const BYTES: &str = "application/octet-stream";
 
 /// All of them.
@@ -15,6 +16,7 @@ pub(super) fn all() -> Json {
     conflicts(&mut paths);
     members(&mut paths);
     bundles(&mut paths);
+    tape(&mut paths);
     Json::Object(paths.0)
 }
 
@@ -174,6 +176,10 @@ fn collection() -> Json {
     in_path("collection", "The collection", schema)
 }
 
+fn at() -> Json {
+    query("at", "As it was at this checkpoint", text())
+}
+
 fn id() -> Json {
     let schema = json!({"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
     in_path("id", "The document", schema)
@@ -269,8 +275,9 @@ fn documents(paths: &mut Paths) {
         ),
         query("reverse", "From the last id on", yes()),
         query("versions", "With their versions", yes()),
+        at(),
     ];
-    let missing = [("404", "There is no such collection, document or field")];
+    let missing = [("404", "There is no such collection, document, field or checkpoint")];
     paths.add(
         docs,
         "get",
@@ -291,10 +298,7 @@ fn documents(paths: &mut Paths) {
         ["putAll", "documents", "Puts documents in one transaction: all or none"],
         needs("write")
             .with([collection()])
-            .takes_of(&[
-                (JSON, json!({"type": "array", "items": of("Entry")})),
-                ("application/x-ndjson", text()),
-            ])
+            .takes_of(&[(JSON, json!({"type": "array", "items": of("Entry")})), (LINES, text())])
             .gives("How many", "Written")
             .fails(&[("409", "A field is of another kind than is written")]),
     );
@@ -303,7 +307,12 @@ fn documents(paths: &mut Paths) {
         "get",
         ["get", "documents", "A document, or with `path` one field of it"],
         needs("read")
-            .with([collection(), id(), query("path", "One field, by JSON Pointer", pointer())])
+            .with([
+                collection(),
+                id(),
+                query("path", "One field, by JSON Pointer", pointer()),
+                at(),
+            ])
             .gives_document("The document or the field", json!({}))
             .fails(&missing)
             .fails(&[("413", "The id is too long")]),
@@ -537,6 +546,62 @@ fn bundles(paths: &mut Paths) {
                 ("404", "There is no such collection"),
                 ("409", "Something that it builds on is missing, or a history has forked"),
                 ("422", "A transaction in it is not valid"),
+            ]),
+    );
+}
+
+fn tape(paths: &mut Paths) {
+    let missing = [("404", "There is no such checkpoint")];
+    paths.add(
+        "/checkpoints",
+        "get",
+        ["checkpoints", "tape", "The checkpoints and what they cost. Reads all that is kept"],
+        needs("read").gives("In the order in which they were made", "Checkpoints"),
+    );
+    paths.add(
+        "/checkpoint",
+        "post",
+        ["checkpoint", "tape", "Makes a checkpoint: marks this moment of the store"],
+        needs("admin").takes("Marking").gives("The checkpoint", "Checkpoint"),
+    );
+    paths.add(
+        "/checkpoints/{label}",
+        "delete",
+        ["deleteCheckpoint", "tape", "Deletes a checkpoint"],
+        needs("admin")
+            .with([in_path("label", "The checkpoint", json!({"type": "string", "minLength": 1}))])
+            .gives_nothing("It is gone")
+            .fails(&missing),
+    );
+    let lines = |what: &str| json!({"type": "string", "contentMediaType": LINES, "description": format!("{what}, as {{\"change\": {{\"collection\", \"id\", \"before\", \"after\"}}}}; the last line is {{\"done\": {{\"documents\", \"transactions\", \"left\"}}}}, or {{\"error\": {{\"code\", \"message\"}}}}. Without it, the answer was cut off")});
+    paths.add(
+        "/diff",
+        "get",
+        ["diff", "tape", "What changed between a checkpoint and another one, or now"],
+        needs("read")
+            .with([
+                json!({"name": "from", "in": "query", "required": true, "description": "The checkpoint", "schema": text()}),
+                query("to", "Another one; without it, now", text()),
+                query("collection", "Only this collection", text()),
+            ])
+            .gives_of("A line for each document", LINES, lines("A line for each document that differs"))
+            .fails(&missing)
+            .fails(&[("413", "A name is too long")]),
+    );
+    paths.add(
+        "/revert",
+        "post",
+        ["revert", "tape", "Brings documents back to what they showed at a checkpoint, by new transactions"],
+        needs("admin")
+            .takes("Reverting")
+            .gives_of(
+                "Progress, or with `dry_run` the plan",
+                LINES,
+                lines("Now and then {\"progress\": documents}; with `dry_run` a line for each document that would be written"),
+            )
+            .fails(&[
+                ("404", "There is no such checkpoint, or the collection was left since"),
+                ("409", "A field is of another kind by now"),
             ]),
     );
 }

@@ -1,4 +1,4 @@
-//! The forms of what is sent and answered: those of `shape`, `members` and `invites`, in the
+//! The forms of what is sent and answered: those of `shape`, `members`, `invites` and `tape`, in the
 //! words of JSON Schema.
 
 use serde_json::{Map, Value as Json, json};
@@ -8,7 +8,7 @@ use crate::kinds;
 /// All of them, by name.
 pub(super) fn all() -> Json {
     let mut all = Map::new();
-    for part in [documents(), node(), links(), members(), bundles()] {
+    for part in [documents(), node(), links(), members(), bundles(), tape()] {
         let Json::Object(part) = part else { unreachable!("a part is an object") };
         all.extend(part);
     }
@@ -305,5 +305,31 @@ fn bundles() -> Json {
             "new": count("Transactions that were new"),
             "duplicates": count("Transactions that were here already"),
         })))})),
+    })
+}
+
+fn tape() -> Json {
+    let checkpoint = json!({
+        "label": text("Its name"),
+        "made": time("When it was made"),
+        "position": count("Where the change feed stood: a position for changes"),
+        "automatic": yes("Whether the store made it by itself"),
+    });
+    let mut cost = checkpoint.clone();
+    cost["rows"] = count("Rows that were kept between it and the next one");
+    cost["bytes"] = count("Bytes of those");
+    cost["freed_bytes"] = count("Bytes that deleting it alone would free");
+    cost["log_held"] = yes("Whether the log still holds all that came after it");
+    json!({
+        "Checkpoint": object(checkpoint),
+        "Checkpoints": object(json!({"checkpoints": list(object(cost))})),
+        "Marking": sent(&["label"], json!({"label": text("What to call it: 1 to 128 bytes")})),
+        "Reverting": sent(&["label"], json!({
+            "label": text("The checkpoint"),
+            "collection": maybe("Only this collection"),
+            "id": maybe("Only this document of it"),
+            "path": maybe("Only this field of that, as a JSON Pointer"),
+            "dry_run": {"type": "boolean", "default": false, "description": "Only say what would be written"},
+        })),
     })
 }

@@ -1,0 +1,69 @@
+//! What can be typed about the tape: checkpoints, the past, and revert.
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use littoral::Path;
+
+use super::DocumentField;
+
+/// Of `get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    #[command(flatten)]
+    pub(crate) field: DocumentField,
+    /// As it was at this checkpoint.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) at: Option<String>,
+}
+
+/// Of `checkpoint`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// What to call it.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) label: String,
+}
+
+/// Of `checkpoints`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointsArgs {
+    /// Delete this one: the past at it can't be read any more, and its disk comes back.
+    #[arg(long, value_name = "LABEL", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) delete: Option<String>,
+}
+
+/// Of `diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The checkpoint.
+    #[arg(value_name = "LABEL")]
+    pub(crate) from: String,
+    /// Another checkpoint; without one, now.
+    #[arg(value_name = "OTHER")]
+    pub(crate) to: Option<String>,
+    /// Only this collection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+}
+
+/// Of `revert`.
+#[derive(Debug, Args)]
+pub(crate) struct RevertArgs {
+    /// The checkpoint.
+    pub(crate) label: String,
+    /// Only this collection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+    /// Only this document of it.
+    #[arg(long, value_name = "ID", requires = "collection")]
+    pub(crate) id: Option<String>,
+    /// Only this field of it, as a JSON Pointer.
+    #[arg(long, value_name = "PATH", requires = "id", value_parser = Path::parse_pointer)]
+    pub(crate) path: Option<Path>,
+    /// Only show what would be written.
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Don't ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}

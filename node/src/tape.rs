@@ -1,0 +1,213 @@
+//! The tape as JSON: checkpoints, what differs, and what is to be brought back.
+
+use littoral::clock::Timestamp;
+use littoral::store::{Checkpoint, CheckpointCost, Difference, RevertScope, Reverted};
+use littoral::value::parse_fields;
+use littoral::{Fields, Path, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::shape::{ErrorShape, raw};
+
+/// A checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CheckpointShape {
+    /// Its name.
+    pub(crate) label: String,
+    /// When it was made, RFC 3339.
+    pub(crate) made: String,
+    /// Where the change feed stood.
+    pub(crate) position: u64,
+    /// Whether the store made it by itself.
+    pub(crate) automatic: bool,
+}
+
+impl From<&Checkpoint> for CheckpointShape {
+    fn from(made: &Checkpoint) -> CheckpointShape {
+        CheckpointShape {
+            label: made.label.clone(),
+            made: Timestamp::from_millis(made.made_ms).to_string(),
+            position: made.position.0,
+            automatic: made.automatic,
+        }
+    }
+}
+
+/// A checkpoint and what it costs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CheckpointCostShape {
+    /// The checkpoint.
+    #[serde(flatten)]
+    pub(crate) checkpoint: CheckpointShape,
+    /// Rows that were kept between it and the next one.
+    pub(crate) rows: u64,
+    /// Bytes of those.
+    pub(crate) bytes: u64,
+    /// Bytes that deleting it alone would free.
+    pub(crate) freed_bytes: u64,
+    /// Whether the log still holds all that came after it.
+    pub(crate) log_held: bool,
+}
+
+impl From<&CheckpointCost> for CheckpointCostShape {
+    fn from(cost: &CheckpointCost) -> CheckpointCostShape {
+        CheckpointCostShape {
+            checkpoint: CheckpointShape::from(&cost.checkpoint),
+            rows: cost.rows,
+            bytes: cost.bytes,
+            freed_bytes: cost.freed_bytes,
+            log_held: cost.log_held,
+        }
+    }
+}
+
+/// All checkpoints.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CheckpointsShape {
+    /// In the order in which they were made.
+    pub(crate) checkpoints: Vec<CheckpointCostShape>,
+}
+
+/// A checkpoint that is to be made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Marking {
+    /// Its name.
+    pub(crate) label: String,
+}
+
+/// Which moments are compared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Comparing {
+    /// A checkpoint.
+    pub(crate) from: String,
+    /// Another one; none is now.
+    pub(crate) to: Option<String>,
+    /// Only this collection.
+    pub(crate) collection: Option<String>,
+}
+
+/// What is to be brought back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reverting {
+    /// To what was shown at this checkpoint.
+    pub(crate) label: String,
+    /// One collection; none is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collection: Option<String>,
+    /// One document of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id: Option<String>,
+    /// One field of that, as a JSON Pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    /// Only say what would be written.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+impl Reverting {
+    /// The same for the store.
+    pub(crate) fn scope(&self) -> Result<RevertScope> {
+        Ok(RevertScope {
+            collection: self.collection.clone(),
+            id: self.id.clone(),
+            path: self.path.as_deref().map(Path::parse_pointer).transpose()?,
+        })
+    }
+}
+
+/// A document that differs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DifferenceShape {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The document.
+    pub(crate) id: String,
+    /// What it showed before; null if it was not there.
+    pub(crate) before: Option<Box<RawValue>>,
+    /// What it showed after; null if it was not there.
+    pub(crate) after: Option<Box<RawValue>>,
+}
+
+impl From<&Difference> for DifferenceShape {
+    fn from(found: &Difference) -> DifferenceShape {
+        DifferenceShape {
+            collection: found.collection.clone(),
+            id: found.id.clone(),
+            before: found.before.as_ref().map(raw),
+            after: found.after.as_ref().map(raw),
+        }
+    }
+}
+
+impl DifferenceShape {
+    /// What it says.
+    pub(crate) fn read(self) -> Result<Difference> {
+        let fields = |doc: Option<Box<RawValue>>| -> Result<Option<Fields>> {
+            doc.map(|doc| parse_fields(doc.get().as_bytes())).transpose()
+        };
+        Ok(Difference {
+            before: fields(self.before)?,
+            after: fields(self.after)?,
+            collection: self.collection,
+            id: self.id,
+        })
+    }
+}
+
+/// How a comparison or a revert ended.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct DoneShape {
+    /// Documents that differ, or that were changed.
+    pub(crate) documents: u64,
+    /// Transactions that it took; 0 if nothing was written.
+    pub(crate) transactions: u64,
+    /// Collections of the checkpoint that were left since, and are not written again.
+    pub(crate) left: Vec<String>,
+}
+
+impl From<Reverted> for DoneShape {
+    fn from(done: Reverted) -> DoneShape {
+        let Reverted { documents, transactions, left } = done;
+        DoneShape { documents, transactions, left }
+    }
+}
+
+/// A line of an answer of any length. The last one is `done` or `error`; without it, the answer was
+/// cut off.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Line {
+    /// A document differs, or would be written.
+    Change(DifferenceShape),
+    /// So many documents are done.
+    Progress(u64),
+    /// All is told.
+    Done(DoneShape),
+    /// It ended before.
+    Error(ErrorShape),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_the_same_after_its_way_over_a_line() {
+        let before = parse_fields(br#"{"n": 18446744073709551615, "x": {"$set": [1]}}"#).unwrap();
+        let found = Difference {
+            collection: "notes".to_owned(),
+            id: "n1".to_owned(),
+            before: Some(before),
+            after: None,
+        };
+        let text = serde_json::to_string(&Line::Change(DifferenceShape::from(&found))).unwrap();
+        let Line::Change(shape) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(shape.read().unwrap(), found);
+        let text = serde_json::to_string(&Line::Progress(256)).unwrap();
+        assert_eq!(text, r#"{"progress":256}"#);
+    }
+}

@@ -1,0 +1,91 @@
+//! The tape of a store in this process.
+
+use littoral::store::PastScan;
+use littoral::{Error, ErrorKind, Result, ScanRange, Store};
+
+use super::local::{Local, not_found};
+use super::tape::{Each, Tape};
+use super::{Read, Scan};
+use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting};
+
+impl Tape for Local {
+    fn checkpoint(&self, label: &str) -> Result<CheckpointShape> {
+        self.store().checkpoint(label).map(|made| CheckpointShape::from(&made))
+    }
+
+    fn checkpoints(&self) -> Result<Vec<CheckpointCostShape>> {
+        Ok(self.store().checkpoint_costs()?.iter().map(CheckpointCostShape::from).collect())
+    }
+
+    fn delete_checkpoint(&self, label: &str) -> Result<()> {
+        self.store().delete_checkpoint(label)
+    }
+
+    fn get_at(&self, label: &str, collection: &str, id: &str) -> Result<Read> {
+        let missing =
+            || not_found(format!("there was no document '{id}' in '{collection}' at '{label}'"));
+        self.store().at(label)?.get(collection, id)?.map(Read::from).ok_or_else(missing)
+    }
+
+    fn scan_at(&self, label: &str, collection: &str, range: &ScanRange) -> Result<Scan<'_>> {
+        let documents = scan_past(self.store(), label, collection, range)?;
+        Ok(Box::new(documents.map(|document| {
+            document.map(|document| (document.id().to_owned(), document.into_fields()))
+        })))
+    }
+
+    fn diff(&self, asked: &Comparing, each: Each) -> Result<DoneShape> {
+        let mut found = self.store().diff(&asked.from, asked.to.as_deref())?;
+        if let Some(name) = &asked.collection {
+            littoral::id::check_collection(name)?;
+            found = found.of_collection(name);
+        }
+        Ok(DoneShape { documents: tell(found, each)?, ..DoneShape::default() })
+    }
+
+    fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {
+        let plan = self.store().revert_plan(&asked.label, &asked.scope()?)?;
+        let left = plan.left().to_vec();
+        Ok(DoneShape { documents: tell(plan, each)?, transactions: 0, left })
+    }
+
+    fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {
+        let mut documents = 0;
+        let mut each = |_: &_| {
+            documents += 1;
+            progress(documents);
+        };
+        self.store().revert(&asked.label, &asked.scope()?, &mut each).map(DoneShape::from)
+    }
+}
+
+/// The documents of a range of a collection that there was at a checkpoint.
+pub(crate) fn scan_past(
+    store: &Store,
+    label: &str,
+    collection: &str,
+    range: &ScanRange,
+) -> Result<PastScan> {
+    let past = store.at(label)?;
+    let documents = past.scan(collection, range)?;
+    match past.collections()?.iter().any(|name| name == collection) {
+        true => Ok(documents),
+        false => Err(Error::new(
+            ErrorKind::UnknownCollection,
+            format!("there was no collection '{collection}' at the checkpoint '{label}'"),
+        )),
+    }
+}
+
+/// Tells of each, and gives how many there were.
+fn tell(
+    found: impl Iterator<Item = Result<littoral::store::Difference>>,
+    each: Each,
+) -> Result<u64> {
+    let mut documents = 0;
+    for difference in found {
+        each(difference?)?;
+        documents += 1;
+    }
+    Ok(documents)
+}
