@@ -124,7 +124,7 @@ class Lmdb:
     def __init__(self, path: Path) -> None:
         import lmdb
 
-        self.env = lmdb.open(str(path), map_size=4 << 30)
+        self.env: Any = lmdb.open(str(path), map_size=4 << 30)
 
     def load(self, count: int) -> None:
         rows = ((id.encode(), json.dumps(note).encode()) for id, note in notes(count))

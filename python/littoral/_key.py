@@ -38,3 +38,6 @@ def rotate_key(path: str | os.PathLike[str], *, passphrase: str | None = None) -
     """
     old, new, untold = _native.rotate_key(path, passphrase=passphrase)
     return KeyChange(old, new, tuple(untold))
+
+
+KeyChange.__module__ = "littoral"

@@ -65,7 +65,7 @@ class Conflicts(list[Conflict]):
         ]
         heads = ["collection", "document", "field", "value", "author", "time"]
         more = f"{len(self) - MOST_ROWS:,} more" if len(self) > MOST_ROWS else ""
-        return table(f"{len(self):,} conflicts", heads, rows, more)
+        return table("Conflicts" if self else "No conflicts", heads, rows, more)
 
 
 def _side(candidate: Candidate) -> list[Any]:
@@ -314,7 +314,7 @@ class Links(list[LinkStatus]):
             ]
             for one in self
         ]
-        return table(f"{len(self):,} links", heads, rows)
+        return table("Links" if self else "No links", heads, rows)
 
 
 class BundleAuthor(NamedTuple):

@@ -214,8 +214,8 @@ def test_a_notebook_shows_tables(notes: littoral.Collection, store: littoral.Sto
     assert "<b>not bold" not in shown
     assert "&lt;b&gt;not bold" in shown
     assert "<td>notes</td><td>12</td>" in store._repr_html_()
-    assert "0 conflicts" in store.conflicts()._repr_html_()  # type: ignore[attr-defined]
-    assert "0 links" in store.links()._repr_html_()  # type: ignore[attr-defined]
+    assert "No conflicts" in store.conflicts()._repr_html_()  # type: ignore[attr-defined]
+    assert "No links" in store.links()._repr_html_()  # type: ignore[attr-defined]
 
 
 def test_progress_bars_are_drawn_if_wanted(

@@ -40,6 +40,25 @@ def test_the_examples_are_there() -> None:
     }
 
 
+def test_the_notebook_runs() -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("matplotlib")
+    folder = FOLDER.parent / "notebook"
+    notebook = nbformat.read(folder / "weather.ipynb", as_version=4)
+    nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    shown = [
+        output["data"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+    assert sum("image/png" in data for data in shown) == 3
+    assert any("days: 1,461 documents" in data.get("text/html", "") for data in shown)
+
+
 def test_docstrings_run() -> None:
     assert doctest.testmod(littoral) == (0, 3)
     assert doctest.testmod(littoral.aio) == (0, 4)
