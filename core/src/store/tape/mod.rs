@@ -177,7 +177,7 @@ fn check_label(label: &str) -> Result<()> {
 impl Store {
     /// Makes a checkpoint: durable when this returns, and made in one moment, whatever the size of
     /// the store. From then on what is changed is kept as it was, until the checkpoint is deleted;
-    /// and the log after it is held, within the limits of a [`LogPin`](super::LogPin).
+    /// and the log after it is held, within the limits of a [`LogPin`].
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
