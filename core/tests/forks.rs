@@ -6,7 +6,7 @@ mod common;
 use common::history::by_hashes;
 use common::link::{Link, sync};
 use common::oracle::Reading;
-use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, pull, stream};
+use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, join, pull, stream};
 use littoral::id::{Dot, Hash, Origin, Vector};
 use littoral::store::LogBudget;
 use littoral::sync::door::Offence;
@@ -295,6 +295,24 @@ fn a_backup_restored_twice_never_uses_a_name_again() {
         assert_eq!(names(&a, &b).len(), 4 + 2 * round);
     }
     assert_eq!(count(&b), 3 + 3330);
+}
+
+/// It was restored to before the collection began, so it holds nothing that the snapshot could
+/// stand against.
+#[test]
+fn a_store_that_was_restored_empty_and_joins_its_own_history_goes_on_under_another_name() {
+    let (a, witness) = (Replica::new(0), Replica::new(1));
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.notes().set("n", "x", 2i64).unwrap();
+    pull(&witness, &a);
+    // The last of it went to somebody else.
+    a.notes().set("n", "x", 3i64).unwrap();
+    let restored = Replica::new(0);
+    join(&restored.store, &witness.store, NOTES);
+    restored.notes().set("n", "y", 1i64).unwrap();
+    let written = common::vector(&restored.store, NOTES);
+    let of_a: Vec<_> = written.iter().filter(|(o, _)| o.node == a.store.node_id()).collect();
+    assert_eq!(of_a.len(), 2, "{of_a:?}");
 }
 
 #[test]

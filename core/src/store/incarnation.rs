@@ -68,7 +68,14 @@ impl Inner {
         let database = self.database()?;
         let heads = self.read_heads();
         let mut shown = Shown { continues: false, own: 0, apart: None };
-        let Some(head) = heads.named(collection) else { return Ok(shown) };
+        let Some(head) = heads.named(collection) else {
+            // Restored to before the collection began, this store would write under the name that
+            // is in the view.
+            drop(heads);
+            let present = self.present_origin(collection)?;
+            shown.continues = view.vector.get(&present).is_some_and(|newest| newest.seq > 0);
+            return Ok(shown);
+        };
         let present = head.own_origin(self.node);
         let index = Index::new(&database);
         for (origin, newest) in &view.vector {
