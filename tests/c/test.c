@@ -891,6 +891,44 @@ static void passphrase(void) {
     lit_store_free(store);
 }
 
+static void new_key(void) {
+    lit_options_t options;
+    lit_store_t *store = NULL;
+    lit_collection_t *notes;
+    lit_bytes_t before, after, json;
+    char place[600];
+    lit_options_init(&options);
+    options.passphrase = S("low tide");
+    snprintf(place, sizeof place, "%s/new-key", directory);
+    GIVES(LIT_ERR_NOT_A_STORE, lit_key_rotate(lit_cstr(place), S(""), &json, &err));
+    CHECK(json.ptr == NULL);
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    OK(lit_store_node_id(store, &before, &err));
+    OK(lit_collection_open(store, S("notes"), &notes, &err));
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"x\":1}"), &err));
+    lit_collection_free(notes);
+    GIVES(LIT_ERR_LOCKED, lit_key_rotate(lit_cstr(place), S("low tide"), &json, &err));
+    lit_store_free(store);
+    GIVES(LIT_ERR_PASSPHRASE, lit_key_rotate(lit_cstr(place), S(""), &json, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_key_rotate(S(""), S(""), &json, &err));
+    GIVES(LIT_ERR_NULL, lit_key_rotate(lit_cstr(place), S("low tide"), NULL, &err));
+    OK(lit_key_rotate(lit_cstr(place), S("low tide"), &json, &err));
+    OK(lit_store_open(lit_cstr(place), &options, &store, &err));
+    OK(lit_store_node_id(store, &after, &err));
+    CHECK(strcmp((const char *)before.ptr, (const char *)after.ptr) != 0);
+    CHECK(strstr((const char *)json.ptr, (const char *)before.ptr) != NULL);
+    CHECK(strstr((const char *)json.ptr, (const char *)after.ptr) != NULL);
+    CHECK(strstr((const char *)json.ptr, "\"untold\":[]") != NULL);
+    lit_bytes_free(&before);
+    lit_bytes_free(&after);
+    lit_bytes_free(&json);
+    OK(lit_collection_open(store, S("notes"), &notes, &err));
+    OK(lit_collection_get_json(notes, S("n1"), &json, &err));
+    CHECK(bytes_are(&json, "{\"x\":1}"));
+    lit_collection_free(notes);
+    lit_store_free(store);
+}
+
 static void roster(void) {
     lit_store_t *founder = open_store("founder"), *member = open_store("member");
     lit_bytes_t key, other, bytes;
@@ -1297,6 +1335,7 @@ int main(int argc, char **argv) {
     trusting(store);
     roster();
     passphrase();
+    new_key();
     invitations();
     bundles(store);
     eight_threads(store);

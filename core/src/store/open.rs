@@ -56,6 +56,7 @@ pub struct Options {
     network_id: Option<NetworkId>,
     wall: Arc<dyn WallClock>,
     pub(super) key: Option<NodeKey>,
+    former_key: Option<NodeKey>,
     pub(super) passphrase: Option<Passphrase>,
     pub(super) incarnations: Arc<dyn Fn() -> u32 + Send + Sync>,
     moved: bool,
@@ -76,6 +77,7 @@ impl Options {
             network_id: None,
             wall: Arc::new(SystemClock),
             key: None,
+            former_key: None,
             passphrase: None,
             incarnations: Arc::new(draw),
             moved: false,
@@ -154,6 +156,13 @@ impl Options {
     /// The node's key, instead of the one in the directory's `node.key`.
     pub fn key(mut self, key: NodeKey) -> Options {
         self.key = Some(key);
+        self
+    }
+
+    /// With [`Options::key`]: the key that the node had before, to tell those of the new one who
+    /// know no other. It is not kept longer than that takes.
+    pub fn former_key(mut self, key: NodeKey) -> Options {
+        self.former_key = Some(key);
         self
     }
 
@@ -275,7 +284,10 @@ impl Options {
             Some(path) if self.key.is_none() => {
                 rotation::settle(&database, path, key, self.passphrase.as_ref())?
             }
-            _ => (key, None),
+            _ => {
+                let former = rotation::check(&database, &key, self.former_key.clone())?;
+                (key, former)
+            }
         };
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;

@@ -24,15 +24,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::commit::lock;
+use super::disk::Disk;
 use super::key_file::{self, FORMER, KEY, NEXT, Passphrase};
 use super::open::sync_directory;
 use super::tables::{self, HeadRow, db, set};
 use super::{Inner, Options, Store, peers};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Head, NodeId};
 use crate::txn::NodeKey;
 use crate::txn::roster::{Grant, Right, Rights, Roster, Says, Statement, Succession, Vouch};
@@ -114,6 +116,22 @@ pub(super) fn settle(
     Ok((key, former.filter(|former| former.id() == change.from)))
 }
 
+/// Checks the key that its owner gave: one that was given up is in force no more. Gives the former
+/// one, if that is needed yet.
+pub(super) fn check(
+    database: &Database,
+    given: &NodeKey,
+    former: Option<NodeKey>,
+) -> Result<Option<NodeKey>> {
+    let Some(change) = load(&database.begin_read().map_err(db)?)? else { return Ok(None) };
+    if given.id() == change.from {
+        let what = format!("this key was given up for {}", change.to.short());
+        return Err(Error::new(ErrorKind::Forbidden, what));
+    }
+    let needed = given.id() == change.to && !change.untold.is_empty();
+    Ok(former.filter(|former| needed && former.id() == change.from))
+}
+
 /// The new key takes the place of the old one.
 fn take_place(path: &Path, change: &KeyChange, passphrase: Option<&Passphrase>) -> Result<NodeKey> {
     let (next, key) = (path.join(NEXT), path.join(KEY));
@@ -175,6 +193,22 @@ impl Options {
         closed?;
         Ok(change)
     }
+
+    /// [`rotate_key`](Options::rotate_key) for a store on a disk of one's own, whose key its owner
+    /// keeps: from [`Options::key`] to `new`. Cut short, it has happened or not: then the store
+    /// opens with one of the two, and says [`Forbidden`](crate::ErrorKind::Forbidden) to the other
+    /// if it was given up. The store that has changed it keeps the old one to tell peers with if
+    /// it is given to [`Options::former_key`].
+    ///
+    /// Errors: as of [`rotate_key`](Options::rotate_key).
+    pub fn rotate_key_on(self, disk: Arc<dyn Disk>, new: &NodeKey) -> Result<KeyChange> {
+        let store = self.create(false).open_on(disk)?;
+        let changed = store.inner.check_may_rotate().and_then(|()| store.inner.change_key(new));
+        let closed = store.close();
+        let change = changed?;
+        closed?;
+        Ok(change)
+    }
 }
 
 impl Inner {
@@ -185,6 +219,16 @@ impl Inner {
         key_file::write_named(path, NEXT, &new, passphrase)?;
         key_file::write_named(path, FORMER, &self.key, passphrase)?;
         sync_directory(path).map_err(|err| Error::io("sync the store's directory", err))?;
+        let change = self.change_key(&new)?;
+        take_place(path, &change, passphrase)?;
+        if change.untold.is_empty() || self.roster().is_none() {
+            forget(path, &[FORMER])?;
+        }
+        Ok(change)
+    }
+
+    /// One durable commit: from then on the new key is in force.
+    fn change_key(&self, new: &NodeKey) -> Result<KeyChange> {
         let change = KeyChange { from: self.node, to: new.id(), untold: self.linked_before()? };
         self.flush()?;
         match self.roster() {
@@ -192,13 +236,9 @@ impl Inner {
             Some(_) => {
                 self.change_roster(|roster, txn| {
                     self.renew(txn, &change)?;
-                    self.succession(roster, &new)
+                    self.succession(roster, new)
                 })?;
             }
-        }
-        take_place(path, &change, passphrase)?;
-        if change.untold.is_empty() || self.roster().is_none() {
-            forget(path, &[FORMER])?;
         }
         Ok(change)
     }
@@ -364,7 +404,6 @@ fn names(nodes: &BTreeSet<NodeId>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn a_row_reads_as_it_was_written() {

@@ -200,7 +200,7 @@ impl Applying<'_> {
                 )),
             };
         }
-        self.check_server()?;
+        self.check_server(name)?;
         if !store.learn_view(name, &head)? {
             return Err(Error::new(
                 ErrorKind::Forked,
@@ -216,9 +216,14 @@ impl Applying<'_> {
         Ok(())
     }
 
-    /// A snapshot has no signatures of its authors: it is believed for the one who made it.
-    fn check_server(&self) -> Result<()> {
+    /// A snapshot has no signatures of its authors: it is believed for the one who made it. With
+    /// a roster that one needs the right to write there, whoever is told to believe it: who takes
+    /// it vouches for what is in it.
+    fn check_server(&self, name: &str) -> Result<()> {
         let maker = self.maker;
+        if maker != self.store.node_id() {
+            self.store.check_may_serve(&maker, name)?;
+        }
         let believed = self.options.from == Some(maker)
             || maker == self.store.node_id()
             || self.store.is_trusted(&maker);
