@@ -447,6 +447,7 @@ fn a_hostile_peer_gets_nowhere() -> usize {
     siege.by_member("two transactions of one name", No, writers::equivocates);
     siege.by_member("a writer that floods", No, writers::writes);
     siege.by_member("grants of one who is no admin", Each("breaches"), writers::grants);
+    siege.by_member("forged successions", Each("breaches"), writers::successions);
     siege.by_member("statements that are none", Each("breaches"), writers::no_statements);
     siege.by_member("other rosters", No, writers::rosters);
     siege.by_member("vouches without end", No, writers::vouches);

@@ -8,7 +8,9 @@ use littoral::id::{Dot, Head, Origin, ShortHash, Vector};
 use littoral::limits::{MAX_CLOCK_LEAD_MS, MAX_VOUCHES_OF_MEMBER};
 use littoral::sync::door::Offence;
 use littoral::sync::message::Control;
-use littoral::txn::roster::{Grant, Right, Rights, RosterScope, Says, Statement, Vouch};
+use littoral::txn::roster::{
+    Grant, Right, Rights, RosterScope, Says, Statement, Succession, Vouch,
+};
 use littoral::{ErrorKind, Field, Fields, Store};
 
 use super::members::breaches;
@@ -236,6 +238,31 @@ pub(crate) async fn grants(attack: Attack) -> String {
         };
         let signed = Statement::sign(Says::Grant(grant), scope(&attack), &attack.key()).unwrap();
         speaker.say(&Control::Statements { statements: vec![signed.bytes] }).await;
+    })
+    .await
+}
+
+/// Successions that nobody signed: of another's key, by a key of the attacker's; for a key whose
+/// holder has not agreed; and with a signature that belongs to another one.
+pub(crate) async fn successions(attack: Attack) -> String {
+    breaches(attack.clone(), async move |speaker| {
+        let (scope, us) = (scope(&attack), attack.key());
+        let signed = |time_ms| {
+            let heir = littoral::txn::NodeKey::from_seed([0x77; 32]);
+            let succession = Succession::new(BTreeSet::new(), time_ms, scope, us.id(), &heir);
+            Statement::sign(Says::Succession(succession), scope, &us).unwrap().bytes
+        };
+        let (mut forged, other) = (signed(1), signed(2));
+        let (issuer, heir) = (34..66, 75..107);
+        match attack.last() % 3 {
+            0 => forged[issuer].copy_from_slice(attack.honest[0].as_bytes()),
+            1 => forged[heir].copy_from_slice(attack.honest[0].as_bytes()),
+            _ => {
+                let signature = forged.len() - 64;
+                forged[signature..].copy_from_slice(&other[signature..]);
+            }
+        }
+        speaker.say(&Control::Statements { statements: vec![forged] }).await;
     })
     .await
 }

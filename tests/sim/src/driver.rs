@@ -61,7 +61,7 @@ impl World {
 
     pub(crate) fn work(&mut self, number: u64, e: usize) -> Checked {
         let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-        let [at, other] = [link.machines[e], link.machines[1 - e]];
+        let (at, peer) = (link.machines[e], link.shown[1 - e]);
         let Some(end) = link.ends[e].as_mut() else { return Ok(()) };
         let Some(work) = end.take_work(&mut self.chance) else { return Ok(()) };
         let Some(store) = self.machines[at].up() else { return Ok(()) };
@@ -72,7 +72,6 @@ impl World {
                 self.handle(number, e, Input::Applied { ticket, outcome })
             }
             Task::Step(step) => {
-                let peer = self.machines[other].id();
                 let outcome = self.take_step(at, number, &collection, &peer, step, &store)?;
                 self.handle(number, e, Input::Stepped { ticket, outcome })
             }
@@ -288,6 +287,7 @@ impl World {
                         self.end(number, e).map(|end| end.halted.insert(collection));
                         Ok(())
                     }
+                    News::Ready => self.note_told(number, e),
                     _ => Ok(()),
                 }
             }

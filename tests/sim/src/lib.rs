@@ -32,6 +32,7 @@ mod finale;
 mod follower;
 mod forks;
 mod images;
+mod keys;
 mod ledger;
 mod link;
 mod machine;
@@ -119,6 +120,8 @@ pub struct Report {
     pub let_write: u64,
     /// Transactions that somebody wrote, and that nobody takes.
     pub refused: u64,
+    /// How often a node changed its key.
+    pub keys: u64,
 }
 
 /// A promise that was broken.

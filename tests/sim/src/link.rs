@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use littoral::NodeId;
 use littoral::limits::MAX_LINK_QUEUE_BYTES;
 use littoral::sync::door::{Input, SnapshotStep, StreamId, Wanted};
 use littoral::sync::session::Session;
@@ -17,6 +18,8 @@ use crate::{Checked, ensure};
 pub(crate) struct Link {
     pub(crate) ends: [Option<End>; 2],
     pub(crate) machines: [usize; 2],
+    /// The key that each end shows the other.
+    pub(crate) shown: [NodeId; 2],
 }
 
 /// One end, and what it has sent that did not arrive yet.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use littoral::clock::WallClock;
+use littoral::store::KeyChange;
 use littoral::store::Subscription;
 use littoral::store::disk::MemDisk;
 use littoral::txn::NodeKey;
-use littoral::{NodeId, Options, Result, Store};
+use littoral::{ErrorKind, NodeId, Options, Result, Store};
 
 use crate::chance::Chance;
 use crate::follower::Follower;
@@ -21,6 +22,11 @@ pub(crate) struct Machine {
     pub(crate) disk: MemDisk,
     pub(crate) store: Option<Store>,
     key: NodeKey,
+    /// The keys that it had before.
+    former: Vec<NodeKey>,
+    /// The key that it may have by now, if a change was cut short.
+    next: Option<NodeKey>,
+    number: usize,
     options: Options,
     wall: Arc<Wall>,
     /// How far its wall clock is off.
@@ -81,8 +87,6 @@ impl WallClock for Wall {
 impl Machine {
     /// A machine with an empty disk, not yet started.
     pub(crate) fn new(number: usize, plan: &Plan) -> Machine {
-        let mut seed = [0x5e; 32];
-        seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
         // No two machines draw the same, and the same seed draws the same.
         let drawn = AtomicU32::new((number as u32 + 1) << 16);
         Machine {
@@ -94,7 +98,10 @@ impl Machine {
                 .incarnations(move || drawn.fetch_add(1, Ordering::Relaxed))
                 .cache_bytes(1 << 20),
             store: None,
-            key: NodeKey::from_seed(seed),
+            key: NodeKey::from_seed(seed(number)),
+            former: Vec::new(),
+            next: None,
+            number,
             wall: Arc::new(Wall(AtomicU64::new(NOON))),
             skew_ms: 0,
             commits: Arc::default(),
@@ -119,6 +126,11 @@ impl Machine {
 
     pub(crate) fn id(&self) -> NodeId {
         self.key.id()
+    }
+
+    /// Those that it showed before it changed its key.
+    pub(crate) fn former_ids(&self) -> impl Iterator<Item = NodeId> {
+        self.former.iter().map(NodeKey::id)
     }
 
     /// The store, if it runs.
@@ -150,10 +162,14 @@ impl Machine {
 
     /// Opens the store.
     pub(crate) fn start(&mut self) -> Result<()> {
-        let options = self.options.clone();
-        let options = options.key(self.key.clone()).wall_clock(self.wall.clone());
-        let options = options.moved(self.moved);
-        let store = options.open_on(Arc::new(self.disk.clone()))?;
+        let store = match self.open() {
+            // The change that was cut short has happened.
+            Err(err) if err.kind() == ErrorKind::Forbidden && self.next.is_some() => {
+                self.take_on_next();
+                self.open()?
+            }
+            opened => opened?,
+        };
         self.moved = false;
         self.commits = Arc::default();
         let commits = Arc::clone(&self.commits);
@@ -162,6 +178,36 @@ impl Machine {
         }));
         (self.store, self.struck) = (Some(store), self.disk.struck());
         Ok(())
+    }
+
+    fn options(&self) -> Options {
+        let options = self.options.clone();
+        let options = options.key(self.key.clone()).wall_clock(self.wall.clone());
+        let options = options.moved(self.moved);
+        match self.former.last() {
+            Some(former) => options.former_key(former.clone()),
+            None => options,
+        }
+    }
+
+    fn open(&self) -> Result<Store> {
+        self.options().open_on(Arc::new(self.disk.clone()))
+    }
+
+    /// Changes the key, while the store is closed.
+    pub(crate) fn change_key(&mut self) -> Result<KeyChange> {
+        let mut seed = seed(self.number);
+        seed[8..16].copy_from_slice(&(self.former.len() as u64 + 1).to_le_bytes());
+        let next = self.next.insert(NodeKey::from_seed(seed)).clone();
+        let change = self.options().rotate_key_on(Arc::new(self.disk.clone()), &next)?;
+        self.take_on_next();
+        Ok(change)
+    }
+
+    fn take_on_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.former.push(std::mem::replace(&mut self.key, next));
+        }
     }
 
     /// Goes down. Gives what closing said, if it was closed.
@@ -184,4 +230,11 @@ impl Machine {
         }
         closed
     }
+}
+
+/// Of the key that a machine begins with.
+fn seed(number: usize) -> [u8; 32] {
+    let mut seed = [0x5e; 32];
+    seed[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
+    seed
 }

@@ -149,6 +149,7 @@ struct Total {
     set_aside: u64,
     let_write: u64,
     refused: u64,
+    keys: u64,
     digest: Option<[u8; 32]>,
 }
 
@@ -177,6 +178,7 @@ impl Total {
         self.set_aside += report.set_aside;
         self.let_write += report.let_write;
         self.refused += report.refused;
+        self.keys += report.keys;
         self.digest = Some(report.digest);
     }
 
@@ -211,8 +213,8 @@ impl Total {
         );
         println!(
             "with a roster {}: {} grants, {} transactions that nobody takes, {} collections set aside, \
-             {} readers let write",
-            self.with_rights, self.grants, self.refused, self.set_aside, self.let_write
+             {} readers let write, {} keys changed",
+            self.with_rights, self.grants, self.refused, self.set_aside, self.let_write, self.keys
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -24,6 +24,10 @@ const RIGHTS_STREAM: u64 = 23;
 const RIGHTS_EVERY: u64 = 6;
 /// From here on seeds were in use before there were rosters, and have none.
 const RIGHTS_BELOW: u64 = 30_000_000;
+/// The stream that decides how often keys are changed.
+const KEYS_STREAM: u64 = 29;
+/// From here on there are rosters again, and in those schedules nodes change their keys.
+const KEYS_FROM: u64 = 60_000_000;
 
 /// A log that is never pruned.
 pub(crate) const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
@@ -73,6 +77,8 @@ pub(crate) struct Plan {
     pub(crate) rights: bool,
     /// Before how many acts of a hundred an admin says something of a member.
     pub(crate) rights_percent: usize,
+    /// Before how many acts of a hundred a member changes its key: in most schedules none.
+    pub(crate) keys_percent: usize,
 }
 
 impl Plan {
@@ -87,7 +93,9 @@ impl Plan {
             }
         });
         let copies = &mut Chance::new(settings.seed, COPY_STREAM);
+        let keys = settings.seed.is_multiple_of(RIGHTS_EVERY) && settings.seed >= KEYS_FROM;
         let rights = settings.seed.is_multiple_of(RIGHTS_EVERY) && settings.seed < RIGHTS_BELOW;
+        let rights = rights || keys;
         let copy_percent = match *copies.pick(&[0, 0, 0, 0, 0, 0, 3, 6, 12]) {
             _ if rights => 0,
             percent => percent,
@@ -121,6 +129,10 @@ impl Plan {
             outline_above: *Chance::new(settings.seed, OUTLINE_STREAM).pick(&[usize::MAX, 3, 0]),
             rights,
             rights_percent: *Chance::new(settings.seed, RIGHTS_STREAM).pick(&[4, 12, 30]),
+            keys_percent: match keys {
+                true => *Chance::new(settings.seed, KEYS_STREAM).pick(&[2, 5, 12]),
+                false => 0,
+            },
         };
         // Long texts in very small pieces are too many events.
         let least = if plan.long_percent > 0 { 5_000 } else { 0 };
@@ -135,6 +147,11 @@ impl Plan {
     /// The chance of what is said in the roster before the act with this number.
     pub(crate) fn rights_of(&self, step: usize) -> Chance {
         Chance::new(self.seed, 2_000_000 + step as u64)
+    }
+
+    /// The chance of a change of a key before the act with this number.
+    pub(crate) fn keys_of(&self, step: usize) -> Chance {
+        Chance::new(self.seed, 4_000_000 + step as u64)
     }
 
     /// The chance of the act with this number: whether others are left out changes nothing.

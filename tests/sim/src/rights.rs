@@ -44,11 +44,14 @@ pub(crate) struct Said {
     pub(crate) set_aside: u64,
     pub(crate) let_write: u64,
     pub(crate) refused: u64,
+    /// How often a key was changed.
+    pub(crate) keys: u64,
 }
 
 struct Saying {
     by: NodeId,
-    of: NodeId,
+    /// The machine, whichever key it has.
+    of: usize,
     rights: Rights,
     /// Whether it was said; a disk that fails leaves that open.
     sure: bool,
@@ -59,8 +62,13 @@ impl Said {
         self.all.len() as u64
     }
 
-    fn of(&self, node: NodeId) -> impl Iterator<Item = &Saying> {
-        self.all.iter().filter(move |saying| saying.of == node)
+    fn of(&self, at: usize) -> impl Iterator<Item = &Saying> {
+        self.all.iter().filter(move |saying| saying.of == at)
+    }
+
+    /// An admin that changes its key may say of the new one what it believes to have.
+    pub(crate) fn of_itself(&mut self, at: usize, by: NodeId, rights: Rights) {
+        self.all.push(Saying { by, of: at, rights, sure: false });
     }
 }
 
@@ -135,7 +143,7 @@ impl World {
                 false
             }
         };
-        self.said.all.push(Saying { by: store.node_id(), of: member, rights, sure });
+        self.said.all.push(Saying { by: store.node_id(), of, rights, sure });
         match sure {
             true => self.note_statements(by, &store),
             false => Ok(()),
@@ -166,9 +174,9 @@ impl World {
         Ok(outcome)
     }
 
-    /// The grants that a store knows are durable: it knows them for ever. Vouches may make room
-    /// for others.
-    fn note_statements(&mut self, at: usize, store: &Store) -> Checked {
+    /// The grants and successions that a store knows are durable: it knows them for ever. Vouches
+    /// may make room for others.
+    pub(crate) fn note_statements(&mut self, at: usize, store: &Store) -> Checked {
         let grants = self.grants_of(store)?;
         self.said.owed.entry(at).or_default().extend(grants);
         Ok(())
@@ -179,7 +187,7 @@ impl World {
         let mut grants = BTreeSet::new();
         for bytes in store.statements_beyond(&[]) {
             let one = Statement::trusted(bytes, scope).map_err(|err| err.to_string())?;
-            if matches!(one.says, Says::Grant(_)) {
+            if matches!(one.says, Says::Grant(_) | Says::Succession(_)) {
                 grants.insert(one.hash);
             }
         }
@@ -203,7 +211,7 @@ impl World {
         let (Some(one), Some(other)) = (self.machines[a].up(), self.machines[b].up()) else {
             return false;
         };
-        accepts(&one, self.machines[b].id()) && accepts(&other, self.machines[a].id())
+        accepts(&one, self.shown(b, a)) && accepts(&other, self.shown(a, b))
     }
 
     /// Whether a write failed because the store's node may not write, as far as it has heard.
@@ -255,7 +263,7 @@ impl World {
         let (Some(end), Some(store)) = (&link.ends[e], self.machines[at].up()) else {
             return Ok(());
         };
-        let Some(rights) = store.rights(&self.machines[peer].id()) else { return Ok(()) };
+        let Some(rights) = store.rights(&link.shown[1 - e]) else { return Ok(()) };
         if name.is_empty() {
             return Ok(());
         }
@@ -273,9 +281,8 @@ impl World {
 
     /// Whether anybody has ever said that a machine may do so much.
     fn ever_had(&self, at: usize, name: &str, right: Right) -> bool {
-        let node = self.machines[at].id();
         let had = |saying: &Saying| saying.rights.of(Some(name)) >= right;
-        at == FOUNDER || self.said.of(node).any(had)
+        at == FOUNDER || self.said.of(at).any(had)
     }
 
     // ---- the end
@@ -345,23 +352,25 @@ impl World {
         let founder = self.machines[FOUNDER].up().ok_or("the founder is down")?;
         let by_founder = |saying: &Saying| saying.sure && saying.by == self.founder();
         for at in self.present().into_iter().skip(1) {
-            let node = self.machines[at].id();
             for name in COLLECTIONS {
-                let now = founder.right(&node, name);
+                let now = founder.right(&self.machines[at].id(), name);
                 ensure!(
                     now == Right::None || self.ever_had(at, name, now),
                     "{at} may {now:?} {name}, which nobody said"
                 );
-                let last = self.said.of(node).last().map(|saying| saying.rights.of(Some(name)));
-                let plain = self.said.of(node).all(by_founder);
+                let last = self.said.of(at).last().map(|saying| saying.rights.of(Some(name)));
+                let plain = self.said.of(at).all(by_founder);
+                let last = last.unwrap_or_default();
+                // What was said of a key that was given up meanwhile makes the next one no admin.
+                let changed = self.machines[at].former_ids().next().is_some();
                 ensure!(
-                    !plain || now == last.unwrap_or_default(),
+                    !plain || now == last || changed && now == last.min(Right::Write),
                     "{at} may {now:?} {name}; the founder alone spoke of it, and said {last:?}"
                 );
                 let low = |saying: &Saying| saying.rights.of(Some(name)) < Right::Write;
                 ensure!(
-                    self.said.of(node).any(low)
-                        || !self.said.of(node).any(by_founder)
+                    self.said.of(at).any(low)
+                        || !self.said.of(at).any(by_founder)
                         || now >= Right::Write,
                     "{at} may {now:?} {name}; nobody ever brought it down"
                 );
@@ -385,6 +394,7 @@ impl World {
             );
         }
         let (mut aside, mut refused) = (Vec::new(), 0);
+        self.check_former_keys(&members)?;
         for name in COLLECTIONS {
             let digests = founder.digests(name).map_err(|err| err.to_string())?;
             let held = self.vector(FOUNDER, name);

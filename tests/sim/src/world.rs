@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use littoral::NodeId;
 use littoral::id::Vector;
 use littoral::limits::IDLE_TIMEOUT_MS;
 use littoral::replica::Replica;
@@ -156,6 +157,7 @@ impl World {
             set_aside: self.said.set_aside,
             let_write: self.said.let_write,
             refused: self.said.refused,
+            keys: self.said.keys,
         }
     }
 
@@ -202,6 +204,7 @@ impl World {
                 if !self.plan.skip.contains(&number) {
                     self.perhaps_copy(number)?;
                     self.perhaps_say(number)?;
+                    self.perhaps_change_key(number)?;
                     self.act(number)?;
                 }
                 let pause = self.plan.chance_of(number).between(0, self.plan.pause_ms);
@@ -469,17 +472,19 @@ impl World {
         let number = self.next_link;
         self.next_link += 1;
         self.say(&format!("link {number} of {a} and {b}"));
-        let end = |us: usize, peer: usize| {
-            let (us, peer) = (&self.machines[us], &self.machines[peer]);
+        let shown = [self.shown(a, b), self.shown(b, a)];
+        let end = |at: usize, us: NodeId, peer: NodeId| {
+            let at = &self.machines[at];
             let network = NetworkId::named("default").0;
-            let wanted = us.up().and_then(|store| store.wanted(&peer.id()));
-            let config = Config { network, us: us.id(), peer: peer.id(), wanted: wanted.clone() };
+            let wanted = at.up().and_then(|store| store.wanted(&peer));
+            let config = Config { network, us, peer, wanted: wanted.clone() };
             let session = Session::new(config, self.now_ms);
             let session = session.outline_above(self.plan.outline_above);
-            let unheard = us.up().is_some_and(|store| store.rights(&peer.id()).is_none());
-            Some(End::new(session, us.commits(), wanted, unheard))
+            let unheard = at.up().is_some_and(|store| store.rights(&peer).is_none());
+            Some(End::new(session, at.commits(), wanted, unheard))
         };
-        let link = Link { ends: [end(a, b), end(b, a)], machines: [a, b] };
+        let ends = [end(a, shown[0], shown[1]), end(b, shown[1], shown[0])];
+        let link = Link { ends, machines: [a, b], shown };
         self.links.insert(number, link);
         self.drain(number, 0)?;
         self.drain(number, 1)
@@ -503,11 +508,10 @@ impl World {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(lost) = link.ends[end].take() else { return };
         let [a, b] = link.machines;
-        let (at, peer) = (link.machines[end], link.machines[1 - end]);
+        let (at, peer) = (link.machines[end], link.shown[1 - end]);
         let other = link.ends[1 - end].is_some();
         self.say(&format!("link {number} is over at {at}"));
         // What was being done goes on without the link.
-        let peer = self.machines[peer].id();
         for work in lost.works {
             if self.chance.percent(50)
                 && let Some(store) = self.machines[at].up()

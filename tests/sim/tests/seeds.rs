@@ -31,6 +31,13 @@ fn fresh_seeds_keep_every_promise() {
 }
 
 #[test]
+fn keys_are_changed_and_every_promise_is_kept() {
+    let seeds = (60_000_000..).step_by(6).take(number("LITTORAL_SCHEDULES", 12) as usize);
+    let changed: u64 = seeds.map(|seed| keeps_every_promise(seed).keys).sum();
+    assert!(changed > 0);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace_and_another_one_another() {
     let reports: Vec<Report> = (3..6).map(keeps_every_promise).collect();
     for (seed, report) in (3..6).zip(&reports) {
