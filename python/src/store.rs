@@ -27,6 +27,29 @@ use crate::version::Version;
 /// Bytes of documents, about, after which a batch is written though it has room for more.
 const BATCH_BYTES: usize = 4 << 20;
 
+/// Documents that are put together into a transaction.
+struct Batch {
+    ready: Vec<(String, Fields)>,
+    bytes: usize,
+    most: usize,
+}
+
+impl Batch {
+    fn new(most: usize) -> Batch {
+        Batch { ready: Vec::new(), bytes: 0, most: most.max(1) }
+    }
+
+    /// Adds a document; gives all of them when they are enough.
+    fn add(&mut self, id: String, fields: Fields) -> Option<Vec<(String, Fields)>> {
+        self.bytes += id.len() + fields.about_bytes();
+        self.ready.push((id, fields));
+        (self.ready.len() >= self.most || self.bytes >= BATCH_BYTES).then(|| {
+            self.bytes = 0;
+            std::mem::take(&mut self.ready)
+        })
+    }
+}
+
 /// An open store.
 #[pyclass(frozen, module = "littoral._native")]
 pub(crate) struct Store {
@@ -317,28 +340,23 @@ impl Store {
         told: Option<Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let mut incoming = arrow::Incoming::new(py, source, id_column)?;
-        let mut count = 0;
+        let (mut pending, mut count) = (Batch::new(batch), 0);
+        let slice = batch.clamp(1, arrow::SLICE);
+        let mut put = |ready: Vec<(String, Fields)>| -> PyResult<()> {
+            let put = self.put_batch(py, collection, ready)?;
+            count += put;
+            told.as_ref().map_or(Ok(()), |told| told.call1((put,)).map(drop))?;
+            py.check_signals()
+        };
         while let Some(rows) = detached(py, || incoming.next())? {
-            for from in (0..rows.num_rows()).step_by(batch.max(1)) {
-                let rows = rows.slice(from, batch.max(1).min(rows.num_rows() - from));
-                let mut ready = detached(py, || incoming.documents(&rows))?;
-                while !ready.is_empty() {
-                    let (mut bytes, mut most) = (0, 0);
-                    while most < ready.len() && bytes < BATCH_BYTES {
-                        bytes += ready[most].0.len() + value::size_of(&ready[most].1);
-                        most += 1;
-                    }
-                    let rest = ready.split_off(most);
-                    let put = self.put_batch(py, collection, ready)?;
-                    count += put;
-                    if let Some(told) = &told {
-                        told.call1((put,))?;
-                    }
-                    py.check_signals()?;
-                    ready = rest;
+            for from in (0..rows.num_rows()).step_by(slice) {
+                let rows = rows.slice(from, slice.min(rows.num_rows() - from));
+                for (id, fields) in detached(py, || incoming.documents(&rows))? {
+                    pending.add(id, fields).map_or(Ok(()), &mut put)?;
                 }
             }
         }
+        put(pending.ready)?;
         Ok(count)
     }
 
@@ -350,20 +368,17 @@ impl Store {
         pairs: &Bound<'_, PyAny>,
         batch: usize,
     ) -> PyResult<u64> {
-        let (mut ready, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let (mut pending, mut count) = (Batch::new(batch), 0);
         for pair in pairs.try_iter()? {
             let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
             let id = value::id_of(&id)?;
             let fields = value::fields_of(&fields).map_err(|bad| bad.raise_in(py, &id))?;
-            bytes += id.len() + value::size_of(&fields);
-            ready.push((id, fields));
-            if ready.len() >= batch.max(1) || bytes >= BATCH_BYTES {
-                count += self.put_batch(py, collection, std::mem::take(&mut ready))?;
-                bytes = 0;
+            if let Some(ready) = pending.add(id, fields) {
+                count += self.put_batch(py, collection, ready)?;
                 py.check_signals()?;
             }
         }
-        Ok(count + self.put_batch(py, collection, ready)?)
+        Ok(count + self.put_batch(py, collection, pending.ready)?)
     }
 
     fn merge(

@@ -471,29 +471,3 @@ pub(crate) fn time_to_py<'py>(
     let delta = classes.timedelta.bind(py).call1((days, rest / 1_000_000, rest % 1_000_000))?;
     classes.epoch.bind(py).add(delta)
 }
-
-/// About how many bytes `fields` take in a transaction.
-pub(crate) fn size_of(fields: &Fields) -> usize {
-    let field = |field: &Field| match field {
-        Field::Value(value) => value_size(value),
-        Field::Map(fields) => size_of(fields),
-        Field::Set(elements) => elements.iter().map(|element| value_size(element) + 32).sum(),
-        Field::Counter(_) => 10,
-    };
-    fields.iter().map(|(name, value)| name.len() + 32 + field(value)).sum()
-}
-
-fn value_size(value: &Value) -> usize {
-    match value {
-        Value::Text(text) => text.len() + 5,
-        Value::Bytes(bytes) | Value::Opaque { bytes, .. } => bytes.len() + 6,
-        Value::Array(items) => 5 + items.iter().map(value_size).sum::<usize>(),
-        Value::Object(members) => {
-            5 + members
-                .iter()
-                .map(|(name, value)| name.len() + 5 + value_size(value))
-                .sum::<usize>()
-        }
-        _ => 10,
-    }
-}

@@ -117,14 +117,14 @@ impl Collection {
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
-        let [scan] = Scan::of_one_moment(self, range)?;
-        Ok(scan)
+        Scan::over(self, &self.store.inner.view(&self.name)?, range)
     }
 
     /// The same as two scans of one moment: for whoever has to look at all the documents before
     /// going through them.
     pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
-        Scan::of_one_moment(self, range)
+        let view = self.store.inner.view(&self.name)?;
+        Ok([Scan::over(self, &view, range)?, Scan::over(self, &view, range)?])
     }
 
     /// The documents of this collection that are in conflict.
@@ -275,51 +275,29 @@ pub struct Scan {
     /// Keeps the store open.
     _store: Store,
     collection: Arc<str>,
-    documents: Option<Documents>,
+    documents: Limited<Documents>,
     reverse: bool,
-    left: usize,
 }
 
 impl Scan {
-    fn of_one_moment<const N: usize>(
+    fn over(
         collection: &Collection,
+        view: &Option<(u32, ReadTransaction)>,
         range: &ScanRange,
-    ) -> Result<[Scan; N]> {
-        let store = &collection.store;
-        let (reverse, left) = (range.reverse, range.limit.unwrap_or(usize::MAX));
-        let view = store.inner.view(&collection.name)?;
-        let mut scans = [const { None }; N];
-        for scan in &mut scans {
-            let documents = match &view {
-                None => None,
-                Some((number, read)) => {
-                    let (start, end) = bounds(*number, range);
-                    match key_of(&start) <= key_of(&end) {
-                        false => None,
-                        true => Some(documents::range(read, store.inner.origins(), start, end)?),
-                    }
+    ) -> Result<Scan> {
+        let store = collection.store.clone();
+        let documents = match view {
+            None => None,
+            Some((number, read)) => {
+                let (start, end) = bounds(*number, range);
+                match key_of(&start) <= key_of(&end) {
+                    false => None,
+                    true => Some(documents::range(read, store.inner.origins(), start, end)?),
                 }
-            };
-            let (_store, collection) = (store.clone(), collection.name.clone());
-            *scan = Some(Scan { _store, collection, documents, reverse, left });
-        }
-        Ok(scans.map(|scan| scan.expect("each was made")))
-    }
-
-    fn step(&mut self) -> Option<Result<Document>> {
-        loop {
-            let documents = self.documents.as_mut()?;
-            let stored = match documents.step(self.reverse)? {
-                Ok(stored) => stored,
-                Err(err) => return Some(Err(err)),
-            };
-            if !stored.flags().shown {
-                continue;
             }
-            if let Some(document) = documents.document(&self.collection, &stored).transpose() {
-                return Some(document);
-            }
-        }
+        };
+        let (reverse, documents) = (range.reverse, Limited::new(documents, range.limit));
+        Ok(Scan { _store: store, collection: collection.name.clone(), documents, reverse })
     }
 }
 
@@ -327,13 +305,42 @@ impl Iterator for Scan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
+        self.documents.next(|documents| {
+            let stored = documents.step(self.reverse)?;
+            Some(stored.and_then(|stored| match stored.flags().shown {
+                true => documents.document(&self.collection, &stored),
+                false => Ok(None),
+            }))
+        })
+    }
+}
+
+/// What a scan reads from, as long as it is to give more: at its end and after an error it lets go
+/// of it.
+pub(super) struct Limited<R> {
+    rows: Option<R>,
+    left: usize,
+}
+
+impl<R> Limited<R> {
+    pub(super) fn new(rows: Option<R>, limit: Option<usize>) -> Limited<R> {
+        Limited { rows, left: limit.unwrap_or(usize::MAX) }
+    }
+
+    /// The next document. `step` gives what comes next: none within it for what shows nothing, and
+    /// none at the end.
+    pub(super) fn next(
+        &mut self,
+        mut step: impl FnMut(&mut R) -> Option<Result<Option<Document>>>,
+    ) -> Option<Result<Document>> {
         if self.left == 0 {
             return None;
         }
-        let found = self.step();
         self.left -= 1;
+        let rows = self.rows.as_mut()?;
+        let found = std::iter::from_fn(|| step(rows)).find_map(Result::transpose);
         if !matches!(found, Some(Ok(_))) {
-            self.documents = None;
+            self.rows = None;
         }
         found
     }

@@ -9,7 +9,7 @@ use std::collections::btree_map;
 use std::fmt;
 use std::ops::Index;
 
-use super::{Field, Text};
+use super::{Field, Text, Value};
 
 /// With more fields than this, a map is a tree.
 const FEW: usize = 32;
@@ -134,6 +134,18 @@ impl Fields {
         *self = Fields::new();
     }
 
+    /// About how many bytes they take in a transaction, rather more than fewer: for whoever puts
+    /// documents together into batches.
+    pub fn about_bytes(&self) -> usize {
+        let of = |field: &Field| match field {
+            Field::Value(value) => value_bytes(value),
+            Field::Map(fields) => fields.about_bytes(),
+            Field::Set(elements) => elements.iter().map(|element| value_bytes(element) + 32).sum(),
+            Field::Counter(_) => 16,
+        };
+        self.iter().map(|(name, field)| name.len() + 32 + of(field)).sum()
+    }
+
     /// Names and fields, in order.
     pub fn iter(&self) -> Iter<'_> {
         Iter(match &self.0 {
@@ -179,6 +191,18 @@ impl Fields {
 }
 
 #[inline]
+fn value_bytes(value: &Value) -> usize {
+    16 + match value {
+        Value::Text(text) => text.len(),
+        Value::Bytes(bytes) | Value::Opaque { bytes, .. } => bytes.len(),
+        Value::Array(items) => items.iter().map(value_bytes).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() + 5 + value_bytes(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
 fn find(few: &[(Text, Field)], name: &str) -> Result<usize, usize> {
     few.binary_search_by(|(other, _)| other.as_str().cmp(name))
 }

@@ -22,7 +22,6 @@ use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::exception;
 use crate::open_store::{OpenStore, Owned, detached, lock};
-use crate::value::size_of;
 use column::{Column, Misfit, push_fields};
 use rows::Plan;
 use shape::Shape;
@@ -30,8 +29,8 @@ use shape::Shape;
 /// Rows of a batch, and about how many bytes of documents.
 const BATCH_ROWS: usize = 8_192;
 const BATCH_BYTES: usize = 16 << 20;
-/// Documents looked at between two looks for Ctrl-C.
-const SLICE: usize = 4_096;
+/// Documents looked at, or rows made documents, between two looks for Ctrl-C.
+pub(crate) const SLICE: usize = 1_000;
 /// The most columns that are inferred.
 const MOST_COLUMNS: usize = 10_000;
 
@@ -105,7 +104,7 @@ impl Reader {
         let (mut ids, mut bytes) = (Vec::new(), 0);
         while ids.len() < BATCH_ROWS && bytes < BATCH_BYTES {
             let Some(document) = scan.next().transpose().map_err(external)? else { break };
-            bytes += size_of(document.fields());
+            bytes += document.fields().about_bytes();
             push_fields(&self.plain, &mut self.columns, document.fields())
                 .map_err(|misfit| misfitting(&document, misfit))?;
             ids.push(document.id().to_owned());
@@ -236,8 +235,7 @@ impl Incoming {
         Ok(Incoming { batches: Owned::new(batches), plan })
     }
 
-    /// The next documents; none at the end. Batches can be of any size, so what they hold is
-    /// handed out `most` rows at a time by whoever calls.
+    /// The next rows, of any number; none at the end.
     pub(crate) fn next(&mut self) -> littoral::Result<Option<RecordBatch>> {
         let batch = self.batches.get_mut().and_then(Iterator::next).transpose();
         batch

@@ -15,7 +15,7 @@ use super::{Checkpoint, Part, find, sweep};
 use crate::crdt::{Flags, LtHash, Row};
 use crate::error::Result;
 use crate::id::{Head, Vector, check_collection, check_id};
-use crate::store::collection::key_bounds;
+use crate::store::collection::{Limited, key_bounds};
 use crate::store::document::Document;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{Heads, Origins};
@@ -133,8 +133,8 @@ impl Past {
             }
         };
         let (moment, tag) = (self.moment.clone(), self.tag());
-        let left = range.limit.unwrap_or(usize::MAX);
-        Ok(PastScan { _store: self._store.clone(), moment, tag, rows, left })
+        let rows = Limited::new(rows, range.limit);
+        Ok(PastScan { _store: self._store.clone(), moment, tag, rows })
     }
 
     /// How many documents a collection had.
@@ -193,41 +193,23 @@ pub struct PastScan {
     _store: Store,
     moment: Arc<Moment>,
     tag: u64,
-    rows: Option<Rows>,
-    left: usize,
-}
-
-impl PastScan {
-    fn step(&mut self) -> Option<Result<Document>> {
-        loop {
-            let entry = self.rows.as_mut()?.next()?;
-            let found = entry.and_then(|(key, row)| {
-                if !Flags::of(Some(&row)).shown {
-                    return Ok(None);
-                }
-                let (number, id) = (tables::u32_of(&key[..4])?, tables::document_id(&key)?);
-                self.moment.document_of(self.tag, number, id, &row)
-            });
-            if let Some(found) = found.transpose() {
-                return Some(found);
-            }
-        }
-    }
+    rows: Limited<Rows>,
 }
 
 impl Iterator for PastScan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
-        if self.left == 0 {
-            return None;
-        }
-        let found = self.step();
-        self.left -= 1;
-        if !matches!(found, Some(Ok(_))) {
-            self.rows = None;
-        }
-        found
+        self.rows.next(|rows| {
+            let shown = |(key, row): (Vec<u8>, Vec<u8>)| {
+                if !Flags::of(Some(&row)).shown {
+                    return Ok(None);
+                }
+                let (number, id) = (tables::u32_of(&key[..4])?, tables::document_id(&key)?);
+                self.moment.document_of(self.tag, number, id, &row)
+            };
+            Some(rows.next()?.and_then(shown))
+        })
     }
 }
 

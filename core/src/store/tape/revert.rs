@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{check_collection, check_id};
 use crate::limits::{REVERT_BYTES, REVERT_DOCUMENTS};
 use crate::store::{Store, Transaction};
-use crate::value::{Field, Fields, Path, Value, lookup};
+use crate::value::{Field, Fields, Path, lookup};
 
 /// What is to be brought back: everything, or a part of it.
 #[derive(Debug, Clone, Default)]
@@ -195,8 +195,8 @@ impl Store {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while batch.len() < REVERT_DOCUMENTS && bytes < REVERT_BYTES {
                 let Some(found) = plan.next().transpose()? else { break };
-                bytes += found.before.as_ref().map_or(0, weight);
-                bytes += found.after.as_ref().map_or(0, weight);
+                bytes += found.before.as_ref().map_or(0, Fields::about_bytes);
+                bytes += found.after.as_ref().map_or(0, Fields::about_bytes);
                 batch.push(found);
             }
             if batch.is_empty() {
@@ -294,28 +294,5 @@ fn write_field(
         }
         (Some(_), None) => txn.unset(collection, id, path.clone()).map(drop),
         _ => Ok(()),
-    }
-}
-
-/// What fields count towards the size of a batch, about.
-fn weight(fields: &Fields) -> usize {
-    let of = |field: &Field| match field {
-        Field::Map(fields) => weight(fields),
-        Field::Set(elements) => elements.iter().map(value_weight).sum(),
-        Field::Counter(_) => 16,
-        Field::Value(value) => value_weight(value),
-    };
-    fields.iter().map(|(name, field)| 32 + name.len() + of(field)).sum()
-}
-
-fn value_weight(value: &Value) -> usize {
-    16 + match value {
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) | Value::Opaque { bytes, .. } => bytes.len(),
-        Value::Array(items) => items.iter().map(value_weight).sum(),
-        Value::Object(members) => {
-            members.iter().map(|(name, member)| name.len() + value_weight(member)).sum()
-        }
-        _ => 0,
     }
 }
