@@ -188,6 +188,10 @@ impl Source for Store {
         }
     }
 
+    fn signs_views_as(&self, node: &NodeId) -> bool {
+        self.node_id() == *node
+    }
+
     fn is_staged(&self, collection: &str) -> bool {
         Store::is_staged(self, collection)
     }
@@ -294,10 +298,14 @@ impl Replica for Store {
                 self.stage_documents(collection, &head, &documents)?;
                 StepOutcome::Staged
             }
-            SnapshotStep::Join { head } => match self.join(collection, &head, *peer)? {
-                true => StepOutcome::Joined,
-                false => StepOutcome::Changed,
-            },
+            SnapshotStep::Join { head } => {
+                // It may have been heard since the beginning that it may not.
+                self.check_may_serve(peer, collection)?;
+                match self.join(collection, &head, *peer)? {
+                    true => StepOutcome::Joined,
+                    false => StepOutcome::Changed,
+                }
+            }
             SnapshotStep::Learn { branches } => {
                 let all = self.learn_branches(collection, &branches)?;
                 StepOutcome::Learnt { all }

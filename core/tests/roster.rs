@@ -8,7 +8,7 @@ use common::link::{Link, sync};
 use common::{NOTES, Replica, Rng, Small, assert_same, carry, key, pull, vector};
 use littoral::id::{NodeId, Vector};
 use littoral::store::LogBudget;
-use littoral::sync::door::{Event, Offence};
+use littoral::sync::door::{Event, Offence, SnapshotStep, StepOutcome};
 use littoral::sync::message::CloseCode;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Options, Store};
@@ -232,6 +232,38 @@ fn a_snapshot_is_taken_from_a_writer_only() {
     link.settle();
     assert!(link.is_in_sync());
     assert_same(&[&reader, &writer]);
+}
+
+/// Who serves a snapshot may lose the right to write while it is being fetched.
+#[test]
+fn a_snapshot_is_not_joined_when_its_server_may_write_no_more() {
+    let (a, server) = (Replica::new(0), Replica::new(1));
+    write(&server, 1);
+    a.store.found_roster("a").unwrap();
+    a.store.grant(id(1), "server", Rights::everywhere(Right::Write)).unwrap();
+    let head = server.store.view(NOTES).unwrap().head().to_vec();
+    let step = |step| littoral::replica::Replica::step(&a.store, NOTES, &id(1), step);
+    let StepOutcome::Begun(head) = step(SnapshotStep::Begin { head }).unwrap() else { panic!() };
+    a.store.revoke(id(1)).unwrap();
+    let refused = step(SnapshotStep::Join { head }).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden, "{refused}");
+    assert!(vector(&a.store, NOTES).is_empty());
+}
+
+/// A bundle brings what may be taken of it, also behind what may not.
+#[test]
+fn what_may_not_be_taken_of_a_bundle_keeps_nothing_else_of_it_back() {
+    let (a, maker) = (Replica::new(0), Replica::new(1));
+    a.store.found_roster("a").unwrap();
+    let rights = Rights { elsewhere: Right::Read, ..Rights::only(Right::Write, [PLANS]) };
+    a.store.grant(id(1), "planner", rights).unwrap();
+    write(&maker, 1);
+    maker.store.collection(PLANS).unwrap().set("p", "n", 1i64).unwrap();
+    let refused = carry::apply(&a.store, &carry::bundle(&maker.store, None)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden, "{refused}");
+    assert!(refused.message().contains("the other collection was applied"), "{refused}");
+    assert_eq!(holds(&a, &maker), 0);
+    assert!(a.store.collection(PLANS).unwrap().get("p").unwrap().is_some());
 }
 
 /// What nobody takes from a reader, and what its log has no more, keeps nothing else from being

@@ -2,12 +2,16 @@
 //! whoever was not there hears of it.
 #![cfg(all(feature = "net", unix))]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::link::Link;
+use common::{NOTES, Replica, Small, key};
 use littoral::net::{Network, NetworkOptions, PeerAddress};
-use littoral::store::{KeyChange, ScanRange};
+use littoral::store::{KeyChange, LogBudget, ScanRange};
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, NodeId, Options, Store};
 
@@ -241,4 +245,25 @@ fn peers_that_were_away_follow_by_themselves_and_the_old_key_goes() {
     drop((net_b, b));
     let again = rotate(dirs[1].path()).unwrap();
     assert_eq!(again.from, change.to, "and it can be changed again");
+}
+
+/// The head of a snapshot is signed with the present key. Who knows the node by the former one
+/// would have to refuse it; it is asked to wait, until it knows the present one.
+#[test]
+fn who_knows_a_node_by_its_former_key_is_given_no_snapshot_yet() {
+    let budget = LogBudget { bytes: 4 << 10, age_ms: u64::MAX };
+    let small = Small { segment_bytes: 2 << 10, budget };
+    let [a, b] = [0, 1].map(|n| Replica::small(n, small));
+    a.store.trust(b.store.node_id()).unwrap();
+    (0..200i64).for_each(|n| b.notes().set("n", "x", n).unwrap());
+    assert!(!b.store.floor(NOTES).unwrap().is_empty(), "its log is short");
+    let [as_a, as_b] = [a.store.node_id(), b.store.node_id()];
+    let former = key(7).id();
+    let mut link = Link::known_as([&a.store, &b.store], [as_a, former]);
+    link.settle();
+    assert_eq!((link.halted(0), link.halted(1), link.closed()), (vec![], vec![], None));
+    assert_eq!(a.notes().len(), 0);
+    let mut link = Link::known_as([&a.store, &b.store], [as_a, as_b]);
+    link.settle();
+    assert!(link.is_in_sync() && a.notes().len() == 1);
 }

@@ -139,6 +139,12 @@ pub trait Source {
     /// `None` if it is not held.
     fn view(&self, collection: &str, have: &Vector) -> Result<Option<Box<dyn View>>>;
 
+    /// Whether the heads of views are signed with the key of `node`: not if that is a key that we
+    /// had before, by which the peer still knows us.
+    fn signs_views_as(&self, _node: &NodeId) -> bool {
+        true
+    }
+
     /// Whether `collection` is being staged here, also by a link that was cut.
     fn is_staged(&self, collection: &str) -> bool;
 

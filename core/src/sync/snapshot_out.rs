@@ -19,7 +19,7 @@
 use std::collections::VecDeque;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Vector;
+use crate::id::{NodeId, Vector};
 use crate::limits::{
     MAX_SNAPSHOT_LIST, MAX_SNAPSHOT_QUESTIONS, SNAPSHOT_ANSWER_BYTES, SNAPSHOT_IDLE_MS,
     SNAPSHOT_SCAN_ROWS,
@@ -90,18 +90,20 @@ impl SnapshotOut {
         old
     }
 
-    /// Answers what comes next, if there is anything: takes the view that is wanted, for a peer
-    /// that holds at least `have`, on the stream `next_stream`, or answers a question about it.
+    /// Answers what comes next, if there is anything: takes the view that is wanted, as the node
+    /// `us` and for a peer that holds at least `have`, on the stream `next_stream`, or answers a
+    /// question about it.
     pub(super) fn answer(
         &mut self,
         name: &str,
+        us: &NodeId,
         have: &Vector,
         next_stream: &mut u64,
         source: &dyn Source,
     ) -> Result<Option<Reply>> {
         let Some(serving) = &mut self.serving else { return Ok(None) };
         let Some((stream, view)) = &serving.begun else {
-            return self.begin(name, have, next_stream, source).map(Some);
+            return self.begin(name, us, have, next_stream, source).map(Some);
         };
         let stream = *stream;
         let Some(question) = serving.questions.pop_front() else { return Ok(None) };
@@ -119,6 +121,7 @@ impl SnapshotOut {
     fn begin(
         &mut self,
         name: &str,
+        us: &NodeId,
         have: &Vector,
         next_stream: &mut u64,
         source: &dyn Source,
@@ -126,9 +129,16 @@ impl SnapshotOut {
         let stream = *next_stream;
         *next_stream += 1;
         let number = self.serving.as_ref().map_or(0, |serving| serving.number);
-        let Some(view) = source.view(name, have)? else {
-            self.serving = None;
-            return Ok(Reply::gone(name, number, stream, "there is nothing to take a view of"));
+        let view = match source.signs_views_as(us) {
+            true => source.view(name, have)?.ok_or("there is nothing to take a view of"),
+            false => Err("the node has another key now"),
+        };
+        let view = match view {
+            Ok(view) => view,
+            Err(why) => {
+                self.serving = None;
+                return Ok(Reply::gone(name, number, stream, why));
+            }
         };
         let mut bytes = Answer::Snapshot { collection: name.to_owned(), number }.to_frame();
         bytes.extend(Answer::Head(view.head().to_vec()).to_frame());

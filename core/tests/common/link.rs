@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use littoral::Store;
-use littoral::id::Vector;
+use littoral::id::{NodeId, Vector};
 use littoral::replica::{self, Replica};
 use littoral::sync::door::{Config, Event, Input, Offence, Output, SnapshotStep, StreamId};
 use littoral::sync::message::{CloseCode, Control};
@@ -22,6 +22,8 @@ pub(crate) struct Link<'a> {
 
 struct End<'a> {
     store: &'a Store,
+    /// The key by which the other end knows it.
+    us: NodeId,
     session: Session,
     /// What the other end has not read yet.
     sent: BTreeMap<StreamId, VecDeque<u8>>,
@@ -39,16 +41,17 @@ enum Work {
 
 impl<'a> Link<'a> {
     pub(crate) fn new(a: &'a Store, b: &'a Store) -> Link<'a> {
-        let end = |us: &'a Store, peer: &Store| {
-            let network = us.network().0;
-            let config = Config {
-                network,
-                us: us.node_id(),
-                peer: peer.node_id(),
-                wanted: us.wanted(&peer.node_id()),
-            };
+        Link::known_as([a, b], [a, b].map(Store::node_id))
+    }
+
+    /// A link on which the stores know each other by these keys.
+    pub(crate) fn known_as([a, b]: [&'a Store; 2], [as_a, as_b]: [NodeId; 2]) -> Link<'a> {
+        let end = |store: &'a Store, us: NodeId, peer: NodeId| {
+            let (network, wanted) = (store.network().0, store.wanted(&peer));
+            let config = Config { network, us, peer, wanted };
             End {
-                store: us,
+                store,
+                us,
                 session: Session::new(config, 0),
                 sent: BTreeMap::new(),
                 work: VecDeque::new(),
@@ -56,7 +59,8 @@ impl<'a> Link<'a> {
                 closed: None,
             }
         };
-        let mut link = Link { ends: [end(a, b), end(b, a)], bytes: 0, cut: None, now_ms: 0 };
+        let ends = [end(a, as_a, as_b), end(b, as_b, as_a)];
+        let mut link = Link { ends, bytes: 0, cut: None, now_ms: 0 };
         link.drain(0);
         link.drain(1);
         link
@@ -143,7 +147,7 @@ impl<'a> Link<'a> {
                 self.handle(end, Input::Heard { outcome });
             }
             Work::Step(ticket, collection, step) => {
-                let peer = self.ends[1 - end].store.node_id();
+                let peer = self.ends[1 - end].us;
                 let outcome = replica::step_outcome(Replica::step(store, &collection, &peer, step));
                 self.handle(end, Input::Stepped { ticket, outcome });
             }

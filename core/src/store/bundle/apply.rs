@@ -266,6 +266,8 @@ pub(super) fn concerns_a_collection(kind: ErrorKind) -> bool {
             | ErrorKind::Forked
             | ErrorKind::FormatTooNew
             | ErrorKind::Refused
+            | ErrorKind::Forbidden
+            | ErrorKind::LimitExceeded
             | ErrorKind::Locked
     )
 }

@@ -54,7 +54,8 @@ impl Session {
     pub(super) fn answer_next(&mut self, source: &dyn Source) -> Outcomes {
         let asked = self.lanes.iter_mut().find(|(_, lane)| lane.serving.is_asked());
         let Some((name, lane)) = asked else { return Ok(()) };
-        if let Some(reply) = lane.serving.answer(name, &lane.told, &mut self.next_stream, source)? {
+        let (us, have, next) = (&self.config.us, &lane.told, &mut self.next_stream);
+        if let Some(reply) = lane.serving.answer(name, us, have, next, source)? {
             self.reply(reply);
         }
         Ok(())
