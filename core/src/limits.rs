@@ -38,6 +38,8 @@ pub const MAX_CONTROL_BYTES: usize = 8 << 20;
 pub const SYNC_WINDOW_BYTES: usize = 4 << 20;
 /// Bytes of transactions that a sender puts in one frame (one transaction may be larger).
 pub const SYNC_BATCH_BYTES: usize = 256 << 10;
+/// Threads that check the signatures of one batch of a peer's transactions.
+pub const MAX_CHECKING_THREADS: usize = 4;
 /// Collections that one link may carry.
 pub const MAX_LINK_COLLECTIONS: usize = 4096;
 /// Origins in one vector received from a peer.

@@ -12,6 +12,7 @@ mod branches;
 mod budget;
 mod bundle;
 mod care;
+mod checking;
 mod collection;
 mod commit;
 pub mod disk;

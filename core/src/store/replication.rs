@@ -10,6 +10,7 @@ use std::time::Duration;
 use redb::ReadableDatabase;
 
 use super::admission::{Index, Stop};
+use super::checking::verify_all;
 use super::commit::{Item, Outcome, lock};
 use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
@@ -17,7 +18,7 @@ use crate::error::{ErrorKind, Result};
 use crate::id::{Dot, Hash, Head, Origin, Position, Vector};
 use crate::limits::COMMIT_BATCH_BYTES;
 use crate::txn::roster::Roster;
-use crate::txn::{NetworkId, NodeKey, Scope, Signed};
+use crate::txn::{NetworkId, NodeKey, Scope};
 
 /// Some transactions of a collection, in log order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,13 +331,11 @@ impl Store {
     pub fn apply_remote(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<Outcome> {
         let scope = Scope { network: self.inner.network, collection };
         let name: Arc<str> = Arc::from(collection);
-        let mut items = Vec::with_capacity(txns.len());
-        for bytes in txns {
-            let signed = Signed::verify(bytes, scope).inspect_err(|err| {
-                tracing::warn!(collection, reason = err.message(), "a transaction was refused");
-            })?;
-            items.push(Item { collection: name.clone(), signed: Arc::new(signed) });
-        }
+        let verified = verify_all(txns, scope).inspect_err(|err| {
+            tracing::warn!(collection, reason = err.message(), "a transaction was refused");
+        })?;
+        let item = |signed| Item { collection: name.clone(), signed: Arc::new(signed) };
+        let mut items: Vec<Item> = verified.into_iter().map(item).collect();
         let mut outcome = Outcome::default();
         while !items.is_empty() {
             let rest = items.split_off(within(&items, COMMIT_BATCH_BYTES / 2));
