@@ -267,6 +267,10 @@ pub const MAX_HTTP_CALLS: usize = 32;
 pub const MAX_HTTP_STREAMS: usize = 8;
 /// How long somebody may take nothing of such an answer, in seconds; then it is cut off.
 pub const MAX_HTTP_STALL_S: u64 = 30;
+/// Longest name of an HTTP request that its sender may give it, in bytes.
+pub const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Answers over HTTP larger than this are packed for those who take it so, in bytes.
+pub const HTTP_PACK_ABOVE_BYTES: u64 = 1024;
 /// Documents on a page of an answer over HTTP.
 pub const MAX_HTTP_PAGE: usize = 1000;
 /// Bytes of documents on such a page, after which it ends.

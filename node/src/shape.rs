@@ -533,6 +533,9 @@ pub(crate) struct ErrorShape {
     pub(crate) code: String,
     /// For people.
     pub(crate) message: String,
+    /// What the request is called in the log of the node; none where there was no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
 }
 
 /// Why a text is not JSON, or not of a shape: without what is in it, which serde's own words show.

@@ -35,7 +35,8 @@
 //! writes, the version must be the newest, or the answer is 412. `If-None-Match: *` is for
 //! documents that must not exist, `If-Match: *` for those that must.
 //!
-//! An error is `{"error": {"code", "message"}}`; the codes are those of [`crate::kinds`].
+//! An error is `{"error": {"code", "message", "request_id"}}`; the codes are those of
+//! [`crate::kinds`], and the request is named as in its `X-Request-Id` ([`request_id`]).
 //! Store calls block, so they run beside the async threads ([`service`]); who may ask at
 //! all is decided by [`guard`].
 
@@ -53,13 +54,15 @@ mod json;
 mod lines;
 mod metrics;
 mod openapi;
+mod packing;
+mod request_id;
 mod roster;
 mod service;
 mod status;
 mod tape;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 
 use failure::{no_method, no_route};
@@ -114,5 +117,7 @@ pub(crate) fn router(service: Service) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.guard(), guard::admit))
+        .layer(packing::layer())
+        .layer(from_fn(request_id::name))
         .with_state(service)
 }

@@ -63,10 +63,12 @@ fn yes(what: &str) -> Json {
 
 fn error() -> Json {
     let codes: Vec<&str> = kinds::codes().collect();
-    object(json!({"error": object(json!({
+    let mut error = object(json!({
         "code": {"type": "string", "enum": codes, "description": "For programs: stable"},
         "message": text("For people"),
-    }))}))
+    }));
+    error["properties"]["request_id"] = text("What the request is called in the log of the node");
+    object(json!({"error": error}))
 }
 
 fn documents() -> Json {
