@@ -267,6 +267,8 @@ pub const MAX_HTTP_CALLS: usize = 32;
 pub const MAX_HTTP_STREAMS: usize = 8;
 /// How long somebody may take nothing of such an answer, in seconds; then it is cut off.
 pub const MAX_HTTP_STALL_S: u64 = 30;
+/// Requests over HTTP that wait for a sync at once; others are refused.
+pub const MAX_HTTP_SYNCS: usize = 8;
 /// Longest name of an HTTP request that its sender may give it, in bytes.
 pub const MAX_REQUEST_ID_BYTES: usize = 128;
 /// Answers over HTTP larger than this are packed for those who take it so, in bytes.

@@ -15,6 +15,7 @@
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
@@ -59,6 +60,7 @@ mod request_id;
 mod roster;
 mod service;
 mod status;
+mod sync;
 mod tape;
 
 use axum::Router;
@@ -100,6 +102,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use littoral::limits::{MAX_HTTP_CALLS, MAX_HTTP_STREAMS};
+use littoral::limits::{MAX_HTTP_CALLS, MAX_HTTP_STREAMS, MAX_HTTP_SYNCS};
 use littoral::net::Network;
 use littoral::store::Space;
 use littoral::{Error, ErrorKind, Store};
@@ -49,6 +49,7 @@ pub(crate) struct Service {
     started: Instant,
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    syncs: Arc<Semaphore>,
     measured: Arc<Mutex<Measured>>,
 }
 
@@ -62,6 +63,7 @@ impl Service {
             started: Instant::now(),
             calls: Arc::new(Semaphore::new(MAX_HTTP_CALLS)),
             streams: Arc::new(Semaphore::new(MAX_HTTP_STREAMS)),
+            syncs: Arc::new(Semaphore::new(MAX_HTTP_SYNCS)),
             measured: Arc::new(Mutex::new(measured)),
         }
     }
@@ -82,6 +84,11 @@ impl Service {
     pub(super) async fn stream(&self) -> OwnedSemaphorePermit {
         let room = Arc::clone(&self.streams).acquire_owned().await;
         room.expect("nobody closes the semaphore")
+    }
+
+    /// Room to wait for a sync, as long as it is held; none if there is none now.
+    pub(super) fn sync_room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.syncs).try_acquire_owned().ok()
     }
 
     /// The store, as commands know it.

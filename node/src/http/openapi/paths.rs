@@ -11,6 +11,7 @@ const BYTES: &str = "application/octet-stream";
 pub(super) fn all() -> Json {
     let mut paths = Paths(Map::new());
     node(&mut paths);
+    sync(&mut paths);
     documents(&mut paths);
     fields(&mut paths);
     conflicts(&mut paths);
@@ -254,6 +255,19 @@ fn node(paths: &mut Paths) {
             .takes("Leaving")
             .gives_nothing("It is left")
             .fails(&[("404", "There is no such collection")]),
+    );
+}
+
+fn sync(paths: &mut Paths) {
+    paths.add(
+        "/sync",
+        "post",
+        ["sync", "node", "Syncs now with a peer, or with all, and waits for it"],
+        needs("write").takes("Syncing").gives("What came of it, by peer", "Synced").fails(&[
+            ("404", "It is no peer of this node"),
+            ("502", "The peer can't be reached"),
+            ("504", "There is a connection, and not all is sent or received yet"),
+        ]),
     );
 }
 

@@ -1,6 +1,7 @@
 //! The forms of what is sent and answered: those of `shape`, `members`, `invites` and `tape`, in the
 //! words of JSON Schema.
 
+use littoral::limits::MAX_HTTP_WAIT_S;
 use serde_json::{Map, Value as Json, json};
 
 use crate::kinds;
@@ -207,7 +208,25 @@ fn node() -> Json {
 }
 
 fn links() -> Json {
+    let failure = object(json!({"code": text("For programs"), "message": text("For people")}));
     json!({
+        "Syncing": sent(&[], json!({
+            "peer": {"oneOf": [of("Key"), {"type": "null"}], "description": "Without it, all"},
+            "wait": {"type": "integer", "minimum": 0, "default": 10, "description": format!("Seconds to wait until it is in sync; at most {MAX_HTTP_WAIT_S} count. With 0 it is only begun")},
+        })),
+        "Synced": object(json!({
+            "peers": list(object(json!({
+                "peer": of("Key"),
+                "synced": yes("Whether nothing is left to send or receive"),
+                "sent": count("Transactions sent meanwhile"),
+                "received": count("Transactions received meanwhile"),
+                "sent_bytes": count("UDP bytes sent meanwhile"),
+                "received_bytes": count("UDP bytes received meanwhile"),
+                "troubles": {"type": "object", "description": "What keeps a collection from going on, by collection", "additionalProperties": {"type": "string"}},
+                "error": {"oneOf": [failure, {"type": "null"}], "description": "Why it is not in sync, if it was waited for"},
+            }))),
+            "seconds": {"type": "number", "description": "How long it took"},
+        })),
         "Running": object(json!({
             "pid": count("Its process"),
             "uptime_s": count("Seconds since its start"),
