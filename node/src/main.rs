@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod demo;
 mod disk;
+mod feed;
 mod here;
 mod http;
 mod invites;

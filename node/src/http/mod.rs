@@ -19,7 +19,7 @@
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
-//! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
+//! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
 //! | `PUT`, `DELETE /roster/{key}` | what a member may do, `{"name", "rights"}`; takes all rights |

@@ -91,6 +91,16 @@ impl Operation {
         self
     }
 
+    /// 200 with one of these.
+    fn gives_either(mut self, what: &str, kinds: &[(&str, Json)]) -> Operation {
+        let mut content = Map::new();
+        for (kind, schema) in kinds {
+            content.insert((*kind).to_owned(), json!({"schema": schema}));
+        }
+        self.good.push(("200", json!({"description": what, "content": content})));
+        self
+    }
+
     /// 200 with a document and its version.
     fn gives_document(mut self, what: &str, schema: Json) -> Operation {
         let tag =
@@ -449,9 +459,13 @@ fn conflicts(paths: &mut Paths) {
         needs("read")
             .with([
                 query("since", "A position, or `now`; without it, from the oldest that the log holds", since),
-                query("wait", "Seconds to wait for the first", wait),
+                query("wait", "Seconds to wait for the first; not with events", wait),
+                query("collections", "Only of these, with commas between", text()),
+                query("prefix", "Only of documents whose ids begin so", text()),
+                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
+                header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
             ])
-            .gives("Changes; go on with `next`", "Changes")
+            .gives_either("Changes; go on with `next`. With `Accept: text/event-stream` events that come as they happen: `change`; `resync`, if the log does not reach back: read the documents anew, it goes on from there; `error`, the last one", &[(JSON, of("Changes")), ("text/event-stream", text())])
             .fails(&[("404", "The log does not reach back to the position: read the documents anew, after asking since `now`")]),
     );
 }

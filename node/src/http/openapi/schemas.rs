@@ -128,15 +128,20 @@ fn documents() -> Json {
             "oneOf": [{"required": ["take"]}, {"required": ["value"]}],
         },
         "Changes": object(json!({
-            "changes": list(object(json!({
-                "position": count("Where to resume after this change"),
-                "collection": text("The collection"),
-                "id": text("The document"),
-                "author": of("Key"),
-                "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
-                "time": time("When, by its author's clock"),
-                "local": yes("Whether this node wrote it"),
-            }))),
+            "changes": list(json!({
+                "type": "object",
+                "required": ["position", "collection", "id"],
+                "properties": {
+                    "position": count("Where to resume after this change"),
+                    "collection": text("The collection"),
+                    "id": text("The document"),
+                    "author": of("Key"),
+                    "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
+                    "time": time("When, by its author's clock"),
+                    "local": yes("Whether this node wrote it"),
+                    "doc": {"description": "What it holds by now; null if it is gone. Not there if the page is full: read it", "oneOf": [of("Document"), {"type": "null"}]},
+                },
+            })),
             "next": count("Where to resume"),
         })),
     })
