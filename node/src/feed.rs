@@ -234,9 +234,9 @@ mod tests {
 
     fn store(dir: &tempfile::TempDir, transactions: &[&[(&str, &str)]]) -> Store {
         let store = Store::open(dir.path()).unwrap();
-        for ids in transactions {
+        for (n, ids) in (1i64..).zip(transactions) {
             let write = |txn: &mut littoral::Transaction| {
-                ids.iter().try_for_each(|(collection, id)| txn.set(collection, id, "n", 1i64))
+                ids.iter().try_for_each(|(collection, id)| txn.set(collection, id, "n", n))
             };
             store.write(write).unwrap();
         }
