@@ -269,6 +269,24 @@ pub const MAX_HTTP_CALLS: usize = 32;
 pub const MAX_HTTP_STREAMS: usize = 8;
 /// How long somebody may take nothing of such an answer, in seconds; then it is cut off.
 pub const MAX_HTTP_STALL_S: u64 = 30;
+/// Requests over HTTP that wait for a sync at once; others are refused.
+pub const MAX_HTTP_SYNCS: usize = 8;
+/// Those who follow changes over HTTP at once, in any way; others are refused.
+pub const MAX_HTTP_FOLLOWERS: usize = 1024;
+/// Of them, those for whom changes are read at once; others wait.
+pub const MAX_HTTP_FEED_READS: usize = 8;
+/// Changes in one piece of a stream of them.
+pub const FEED_PIECE_CHANGES: usize = 256;
+/// Bytes of documents in such a piece, after which it ends.
+pub const FEED_PIECE_BYTES: usize = 256 << 10;
+/// Changes that are looked at for a page, wanted or not, after which it ends.
+pub const FEED_LOOKED_AT: usize = 16 << 10;
+/// How often a stream of changes without any says that it is there, in seconds.
+pub const HTTP_HEARTBEAT_S: u64 = 15;
+/// Longest name of an HTTP request that its sender may give it, in bytes.
+pub const MAX_REQUEST_ID_BYTES: usize = 128;
+/// Answers over HTTP larger than this are packed for those who take it so, in bytes.
+pub const HTTP_PACK_ABOVE_BYTES: u64 = 1024;
 /// Documents on a page of an answer over HTTP.
 pub const MAX_HTTP_PAGE: usize = 1000;
 /// Bytes of documents on such a page, after which it ends.

@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod demo;
 mod disk;
+mod feed;
 mod here;
 mod http;
 mod invites;
@@ -59,7 +60,8 @@ fn log() {
 fn report(err: &Error, json: bool) {
     if json {
         let (code, message) = (kinds::code(err.kind()).to_owned(), err.message().to_owned());
-        let failure = shape::Failure { error: shape::ErrorShape { code, message } };
+        let failure =
+            shape::Failure { error: shape::ErrorShape { code, message, request_id: None } };
         eprintln!("{}", serde_json::to_string(&failure).expect("a shape is JSON"));
     } else {
         eprintln!("littoral: {}", output::plain(err.message()));

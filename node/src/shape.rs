@@ -290,6 +290,36 @@ pub(crate) struct LinkCollection {
     pub(crate) trouble: Option<String>,
 }
 
+/// What a sync that was asked for did.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SyncShape {
+    /// By peer, in the order of keys.
+    pub(crate) peers: Vec<SyncedShape>,
+    /// How long it took.
+    pub(crate) seconds: f64,
+}
+
+/// What it did with one peer.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SyncedShape {
+    /// The peer's key.
+    pub(crate) peer: String,
+    /// Whether nothing is left to send or receive.
+    pub(crate) synced: bool,
+    /// Transactions sent meanwhile.
+    pub(crate) sent: u64,
+    /// Transactions received meanwhile.
+    pub(crate) received: u64,
+    /// UDP bytes sent meanwhile.
+    pub(crate) sent_bytes: u64,
+    /// UDP bytes received meanwhile.
+    pub(crate) received_bytes: u64,
+    /// What keeps a collection from going on, by collection: in these nothing is in sync.
+    pub(crate) troubles: BTreeMap<String, String>,
+    /// Why it is not in sync, if it was waited for.
+    pub(crate) error: Option<ErrorShape>,
+}
+
 /// A node that was turned away, because its key is not trusted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RefusalShape {
@@ -533,6 +563,9 @@ pub(crate) struct ErrorShape {
     pub(crate) code: String,
     /// For people.
     pub(crate) message: String,
+    /// What the request is called in the log of the node; none where there was no request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
 }
 
 /// Why a text is not JSON, or not of a shape: without what is in it, which serde's own words show.

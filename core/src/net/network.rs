@@ -307,6 +307,22 @@ impl Network {
         self.shared.wait_synced(None, timeout)
     }
 
+    /// As [`Network::wait_synced`], with one peer, whoever dialled whom.
+    pub fn wait_synced_with(&self, peer: NodeId, timeout: Duration) -> Result<()> {
+        self.shared.wait_synced(Some(peer), timeout)
+    }
+
+    /// Dials a peer now if the next attempt waits for its turn. Gives whether there is a link.
+    pub fn dial_now(&self, peer: NodeId) -> bool {
+        let entries: Vec<Arc<Entry>> = self.shared.links().of(&peer).cloned().collect();
+        for entry in &entries {
+            if matches!(entry.status().state, LinkState::Waiting | LinkState::Refused(_)) {
+                entry.poke();
+            }
+        }
+        !entries.is_empty()
+    }
+
     /// Ends it: says goodbye on every link, closes the sockets, stops the threads. Takes at most
     /// some seconds. What was not sent yet is in the log and is sent another time.
     pub fn close(&self) {

@@ -8,6 +8,7 @@ use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::json::Json;
+use super::request_id;
 use crate::kinds;
 use crate::shape::{ErrorShape, Failure};
 
@@ -58,7 +59,8 @@ impl From<Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let error = ErrorShape { code: self.code.to_owned(), message: self.message };
+        let request_id = request_id::current();
+        let error = ErrorShape { code: self.code.to_owned(), message: self.message, request_id };
         let mut answer = (self.status, Json(Failure { error })).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let how = HeaderValue::from_static("Bearer");

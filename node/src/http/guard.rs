@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -53,21 +53,40 @@ pub(crate) struct Guard {
 /// Lets a request in, or not.
 pub(super) async fn admit(
     State(guard): State<Arc<Guard>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Answer<Response> {
     guard.check(request.method(), request.uri().path(), request.headers())?;
+    let token = request.headers().get(header::AUTHORIZATION).cloned();
+    request.extensions_mut().insert(Asker { guard, token });
     let mut answer = next.run(request).await;
     let nosniff = header::HeaderValue::from_static("nosniff");
     answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     Ok(answer)
 }
 
+/// Who has asked: for answers that go on, and what is asked on the way.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    guard: Arc<Guard>,
+    token: Option<HeaderValue>,
+}
+
+impl Asker {
+    /// Whether what needs this right is still allowed: a token may have been taken back since.
+    pub(super) fn may(&self, wanted: Scope) -> Answer<()> {
+        self.guard.allow(self.token.as_ref(), wanted)
+    }
+}
+
 impl Guard {
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer<()> {
         check_origin(self.exposure, headers)?;
-        let wanted = wanted(method, path);
-        match self.given(headers)? {
+        self.allow(headers.get(header::AUTHORIZATION), wanted(method, path))
+    }
+
+    fn allow(&self, token: Option<&HeaderValue>, wanted: Scope) -> Answer<()> {
+        match self.given(token)? {
             Some(scope) if scope >= wanted => Ok(()),
             Some(scope) => Err(Refusal::new(
                 StatusCode::FORBIDDEN,
@@ -86,8 +105,8 @@ impl Guard {
     }
 
     /// What the token of a request allows, if it has one.
-    fn given(&self, headers: &HeaderMap) -> Answer<Option<Scope>> {
-        let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    fn given(&self, token: Option<&HeaderValue>) -> Answer<Option<Scope>> {
+        let Some(value) = token else { return Ok(None) };
         let token = value.to_str().ok().and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| Secret::from(token.trim()))

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::failure::Answer;
+use super::request_id;
 use super::service::Service;
 use crate::kinds;
 use crate::shape::ErrorShape;
@@ -61,6 +62,7 @@ pub(super) async fn lines(
     let (sender, mut receiver) = mpsc::channel(PIECES);
     let (local, stopping) = (service.local(), service.stopping());
     let runtime = Handle::current();
+    let request_id = request_id::current();
     let mut out = Lines { sender, piece: Vec::new(), state: State::New, stopping, runtime };
     tokio::task::spawn_blocking(move || {
         let _room = room;
@@ -70,7 +72,7 @@ pub(super) async fn lines(
             Err(err) => {
                 let (code, message) =
                     (kinds::code(err.kind()).to_owned(), err.message().to_owned());
-                Line::Error(ErrorShape { code, message })
+                Line::Error(ErrorShape { code, message, request_id })
             }
         };
         // Nobody is left to hear that nobody listens.

@@ -46,12 +46,15 @@ pub(super) struct Figures {
     pub(super) joins: Joins,
     /// Calls over HTTP that work on the store.
     pub(super) calls: usize,
+    /// Those who follow changes.
+    pub(super) followers: usize,
 }
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(service): State<Service>) -> Answer {
     let (network, space) = (service.network(), service.measured_space());
     let (uptime_s, calls) = (service.uptime_s(), service.calls_under_way());
+    let followers = service.followers();
     service
         .call(move |local| {
             let store = local.store();
@@ -68,6 +71,7 @@ pub(super) async fn metrics(State(service): State<Service>) -> Answer {
                 kept_off: network.kept_off().by_kind(),
                 joins: network.joins(),
                 calls,
+                followers,
             };
             let kind = [(header::CONTENT_TYPE, prometheus_text::CONTENT_TYPE)];
             Ok((kind, text(figures)).into_response())
@@ -130,6 +134,11 @@ impl Figures {
             "littoral_http_calls",
             "Requests that are at work on the store",
             self.calls as f64,
+        )?;
+        out.gauge(
+            "littoral_http_followers",
+            "Those who follow changes over HTTP",
+            self.followers as f64,
         )
     }
 

@@ -15,10 +15,11 @@
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
-//! | `GET /changes` | `since` a position or `now`, `wait` for seconds |
+//! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
 //! | `PUT`, `DELETE /roster/{key}` | what a member may do, `{"name", "rights"}`; takes all rights |
@@ -35,7 +36,8 @@
 //! writes, the version must be the newest, or the answer is 412. `If-None-Match: *` is for
 //! documents that must not exist, `If-Match: *` for those that must.
 //!
-//! An error is `{"error": {"code", "message"}}`; the codes are those of [`crate::kinds`].
+//! An error is `{"error": {"code", "message", "request_id"}}`; the codes are those of
+//! [`crate::kinds`], and the request is named as in its `X-Request-Id` ([`request_id`]).
 //! Store calls block, so they run beside the async threads ([`service`]); who may ask at
 //! all is decided by [`guard`].
 
@@ -53,13 +55,16 @@ mod json;
 mod lines;
 mod metrics;
 mod openapi;
+mod packing;
+mod request_id;
 mod roster;
 mod service;
 mod status;
+mod sync;
 mod tape;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 
 use failure::{no_method, no_route};
@@ -97,6 +102,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))
@@ -114,5 +120,7 @@ pub(crate) fn router(service: Service) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.guard(), guard::admit))
+        .layer(packing::layer())
+        .layer(from_fn(request_id::name))
         .with_state(service)
 }

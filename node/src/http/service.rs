@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use littoral::limits::{MAX_HTTP_CALLS, MAX_HTTP_STREAMS};
+use axum::http::StatusCode;
+use littoral::limits::{
+    MAX_HTTP_CALLS, MAX_HTTP_FEED_READS, MAX_HTTP_FOLLOWERS, MAX_HTTP_STREAMS, MAX_HTTP_SYNCS,
+};
 use littoral::net::Network;
-use littoral::store::Space;
+use littoral::store::{Space, Subscription};
 use littoral::{Error, ErrorKind, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::failure::Answer;
+use super::failure::{Answer, Refusal};
 use super::guard::Guard;
 use crate::links;
 use crate::shape::Running;
@@ -41,6 +44,12 @@ struct Measured {
     next: Option<Instant>,
 }
 
+/// Tells of commits.
+struct Commits {
+    bell: watch::Receiver<()>,
+    _subscription: Subscription,
+}
+
 /// What all handlers share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -49,12 +58,19 @@ pub(crate) struct Service {
     started: Instant,
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    syncs: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
+    feed_reads: Arc<Semaphore>,
+    commits: Arc<Commits>,
     measured: Arc<Mutex<Measured>>,
 }
 
 impl Service {
     /// Over an open store.
     pub(crate) fn new(store: Store, facts: Facts) -> Service {
+        let bell = watch::Sender::new(());
+        let commits = bell.subscribe();
+        let subscription = store.on_commit(move || bell.send_replace(()));
         let measured = Measured { space: None, next: Some(Instant::now()) };
         Service {
             local: Local::new(store),
@@ -62,6 +78,10 @@ impl Service {
             started: Instant::now(),
             calls: Arc::new(Semaphore::new(MAX_HTTP_CALLS)),
             streams: Arc::new(Semaphore::new(MAX_HTTP_STREAMS)),
+            syncs: Arc::new(Semaphore::new(MAX_HTTP_SYNCS)),
+            followers: Arc::new(Semaphore::new(MAX_HTTP_FOLLOWERS)),
+            feed_reads: Arc::new(Semaphore::new(MAX_HTTP_FEED_READS)),
+            commits: Arc::new(Commits { bell: commits, _subscription: subscription }),
             measured: Arc::new(Mutex::new(measured)),
         }
     }
@@ -82,6 +102,35 @@ impl Service {
     pub(super) async fn stream(&self) -> OwnedSemaphorePermit {
         let room = Arc::clone(&self.streams).acquire_owned().await;
         room.expect("nobody closes the semaphore")
+    }
+
+    /// Room to wait for a sync, as long as it is held; none if there is none now.
+    pub(super) fn sync_room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.syncs).try_acquire_owned().ok()
+    }
+
+    /// Room to follow changes, as long as it is held.
+    pub(super) fn follower_room(&self) -> Answer<OwnedSemaphorePermit> {
+        Arc::clone(&self.followers).try_acquire_owned().map_err(|_| {
+            let why = format!("{MAX_HTTP_FOLLOWERS} follow the changes already, and no more may");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
+        })
+    }
+
+    /// How many follow changes.
+    pub(super) fn followers(&self) -> usize {
+        MAX_HTTP_FOLLOWERS - self.followers.available_permits()
+    }
+
+    /// Room to read changes for one of them. Others who want the store don't wait for it.
+    pub(super) async fn feed_read(&self) -> OwnedSemaphorePermit {
+        let room = Arc::clone(&self.feed_reads).acquire_owned().await;
+        room.expect("nobody closes the semaphore")
+    }
+
+    /// Changes with each commit.
+    pub(super) fn commits(&self) -> watch::Receiver<()> {
+        self.commits.bell.clone()
     }
 
     /// The store, as commands know it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use littoral::clock::{SystemClock, WallClock};
+use littoral::limits::MAX_HTTP_PAGE;
 use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
@@ -15,15 +16,13 @@ use littoral::{
 
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
+use crate::feed::{Follower, Pages, Told, Wanted};
 use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
 use crate::shape::{
-    AppliedShape, ChangeShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape,
-    FindingShape, Status,
+    AppliedShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, FindingShape,
+    Status,
 };
-
-/// Changes given at once, at most.
-const CHANGES_PER_PAGE: usize = 1000;
 
 /// A store in this process.
 #[derive(Debug, Clone)]
@@ -83,15 +82,13 @@ impl Target for Local {
     }
 
     fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage> {
-        let mut feed = self.store.changes(since);
-        let mut changes = Vec::new();
-        let mut patience = wait;
-        while changes.len() < CHANGES_PER_PAGE {
-            let Some(change) = feed.next(patience)? else { break };
-            changes.push(ChangeShape::from(&change));
-            patience = Duration::ZERO;
-        }
-        Ok(ChangesPage { changes, next: feed.position().0 })
+        let mut follower = Follower::new(&self.store, since, Wanted::default(), Pages::Whole);
+        let page = follower.page(MAX_HTTP_PAGE, wait)?;
+        let changes = page.changes.into_iter().filter_map(|told| match told {
+            Told::Change(change) => Some(change),
+            _ => None,
+        });
+        Ok(ChangesPage { changes: changes.collect(), next: page.next })
     }
 
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {

@@ -89,6 +89,11 @@ impl Sandbox {
         self.run_with(data, args, |_| ())
     }
 
+    /// The same, at this address for links.
+    pub fn run_at(&self, data: &str, listen: &str, args: &[&str]) -> Running {
+        self.run(data, &[&["--listen", listen], args].concat())
+    }
+
     /// The same, with a command that is changed before it runs.
     pub fn run_with(
         &self,
@@ -97,7 +102,10 @@ impl Sandbox {
         change: impl FnOnce(&mut Command),
     ) -> Running {
         let fixed = ["--json", "--data", data, "run"];
-        let mut all = [&fixed[..], &["--listen", "127.0.0.1:0"], args].concat();
+        let mut all = [&fixed[..], args].concat();
+        if !args.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
         if !args.contains(&"--http") {
             all.extend(["--http", "127.0.0.1:0"]);
         }

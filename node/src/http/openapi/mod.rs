@@ -57,7 +57,7 @@ fn document() -> Json {
             "title": "Littoral",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "A node of an edge-replicated document store",
-            "description": "What a node answers that runs (`littoral run --http`). On loopback no token is needed, but requests of web pages of other origins are refused; on any other address every request needs a bearer token whose right is read, write or admin: each operation says which, as its scope. An error is always of one form, with a stable code for programs and a sentence for people. Fields are added to answers and never renamed: readers ignore what they don't know.",
+            "description": "What a node answers that runs (`littoral run --http`). On loopback no token is needed, but requests of web pages of other origins are refused; on any other address every request needs a bearer token whose right is read, write or admin: each operation says which, as its scope. An error is always of one form, with a stable code for programs and a sentence for people. Every answer has an X-Request-Id, which is that of the request if it had one; errors and the log of the node carry it too. Large answers are packed with gzip for those who take it. Fields are added to answers and never renamed: readers ignore what they don't know.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],

@@ -11,6 +11,7 @@ const BYTES: &str = "application/octet-stream";
 pub(super) fn all() -> Json {
     let mut paths = Paths(Map::new());
     node(&mut paths);
+    sync(&mut paths);
     documents(&mut paths);
     fields(&mut paths);
     conflicts(&mut paths);
@@ -87,6 +88,16 @@ impl Operation {
     fn gives_of(mut self, what: &str, kind: &str, schema: Json) -> Operation {
         self.good
             .push(("200", json!({"description": what, "content": {kind: {"schema": schema}}})));
+        self
+    }
+
+    /// 200 with one of these.
+    fn gives_either(mut self, what: &str, kinds: &[(&str, Json)]) -> Operation {
+        let mut content = Map::new();
+        for (kind, schema) in kinds {
+            content.insert((*kind).to_owned(), json!({"schema": schema}));
+        }
+        self.good.push(("200", json!({"description": what, "content": content})));
         self
     }
 
@@ -254,6 +265,19 @@ fn node(paths: &mut Paths) {
             .takes("Leaving")
             .gives_nothing("It is left")
             .fails(&[("404", "There is no such collection")]),
+    );
+}
+
+fn sync(paths: &mut Paths) {
+    paths.add(
+        "/sync",
+        "post",
+        ["sync", "node", "Syncs now with a peer, or with all, and waits for it"],
+        needs("write").takes("Syncing").gives("What came of it, by peer", "Synced").fails(&[
+            ("404", "It is no peer of this node"),
+            ("502", "The peer can't be reached"),
+            ("504", "There is a connection, and not all is sent or received yet"),
+        ]),
     );
 }
 
@@ -435,9 +459,13 @@ fn conflicts(paths: &mut Paths) {
         needs("read")
             .with([
                 query("since", "A position, or `now`; without it, from the oldest that the log holds", since),
-                query("wait", "Seconds to wait for the first", wait),
+                query("wait", "Seconds to wait for the first; not with events", wait),
+                query("collections", "Only of these, with commas between", text()),
+                query("prefix", "Only of documents whose ids begin so", text()),
+                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
+                header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
             ])
-            .gives("Changes; go on with `next`", "Changes")
+            .gives_either("Changes; go on with `next`. With `Accept: text/event-stream` events that come as they happen: `change`; `resync`, if the log does not reach back: read the documents anew, it goes on from there; `error`, the last one", &[(JSON, of("Changes")), ("text/event-stream", text())])
             .fails(&[("404", "The log does not reach back to the position: read the documents anew, after asking since `now`")]),
     );
 }

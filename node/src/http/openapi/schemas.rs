@@ -1,6 +1,7 @@
 //! The forms of what is sent and answered: those of `shape`, `members`, `invites` and `tape`, in the
 //! words of JSON Schema.
 
+use littoral::limits::MAX_HTTP_WAIT_S;
 use serde_json::{Map, Value as Json, json};
 
 use crate::kinds;
@@ -63,10 +64,12 @@ fn yes(what: &str) -> Json {
 
 fn error() -> Json {
     let codes: Vec<&str> = kinds::codes().collect();
-    object(json!({"error": object(json!({
+    let mut error = object(json!({
         "code": {"type": "string", "enum": codes, "description": "For programs: stable"},
         "message": text("For people"),
-    }))}))
+    }));
+    error["properties"]["request_id"] = text("What the request is called in the log of the node");
+    object(json!({"error": error}))
 }
 
 fn documents() -> Json {
@@ -125,15 +128,20 @@ fn documents() -> Json {
             "oneOf": [{"required": ["take"]}, {"required": ["value"]}],
         },
         "Changes": object(json!({
-            "changes": list(object(json!({
-                "position": count("Where to resume after this change"),
-                "collection": text("The collection"),
-                "id": text("The document"),
-                "author": of("Key"),
-                "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
-                "time": time("When, by its author's clock"),
-                "local": yes("Whether this node wrote it"),
-            }))),
+            "changes": list(json!({
+                "type": "object",
+                "required": ["position", "collection", "id"],
+                "properties": {
+                    "position": count("Where to resume after this change"),
+                    "collection": text("The collection"),
+                    "id": text("The document"),
+                    "author": of("Key"),
+                    "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
+                    "time": time("When, by its author's clock"),
+                    "local": yes("Whether this node wrote it"),
+                    "doc": {"description": "What it holds by now; null if it is gone. Not there if the page is full: read it", "oneOf": [of("Document"), {"type": "null"}]},
+                },
+            })),
             "next": count("Where to resume"),
         })),
     })
@@ -205,7 +213,25 @@ fn node() -> Json {
 }
 
 fn links() -> Json {
+    let failure = object(json!({"code": text("For programs"), "message": text("For people")}));
     json!({
+        "Syncing": sent(&[], json!({
+            "peer": {"oneOf": [of("Key"), {"type": "null"}], "description": "Without it, all"},
+            "wait": {"type": "integer", "minimum": 0, "default": 10, "description": format!("Seconds to wait until it is in sync; at most {MAX_HTTP_WAIT_S} count. With 0 it is only begun")},
+        })),
+        "Synced": object(json!({
+            "peers": list(object(json!({
+                "peer": of("Key"),
+                "synced": yes("Whether nothing is left to send or receive"),
+                "sent": count("Transactions sent meanwhile"),
+                "received": count("Transactions received meanwhile"),
+                "sent_bytes": count("UDP bytes sent meanwhile"),
+                "received_bytes": count("UDP bytes received meanwhile"),
+                "troubles": {"type": "object", "description": "What keeps a collection from going on, by collection", "additionalProperties": {"type": "string"}},
+                "error": {"oneOf": [failure, {"type": "null"}], "description": "Why it is not in sync, if it was waited for"},
+            }))),
+            "seconds": {"type": "number", "description": "How long it took"},
+        })),
         "Running": object(json!({
             "pid": count("Its process"),
             "uptime_s": count("Seconds since its start"),
