@@ -275,6 +275,8 @@ pub const MAX_HTTP_SYNCS: usize = 8;
 pub const MAX_HTTP_FOLLOWERS: usize = 1024;
 /// Of them, those for whom changes are read at once; others wait.
 pub const MAX_HTTP_FEED_READS: usize = 8;
+/// Subscriptions to changes of one WebSocket.
+pub const MAX_WS_SUBSCRIPTIONS: usize = 64;
 /// Changes in one piece of a stream of them.
 pub const FEED_PIECE_CHANGES: usize = 256;
 /// Bytes of documents in such a piece, after which it ends.

@@ -64,8 +64,16 @@ const KINDS: &[Row] = &[
 ];
 
 /// Codes that are no kind of error: refusals by the rules of HTTP.
-const OF_HTTP: [&str; 7] =
-    ["unauthorized", "foreign", "busy", "not-json", "not-bytes", "no-such-route", "no-such-method"];
+const OF_HTTP: [&str; 8] = [
+    "unauthorized",
+    "foreign",
+    "busy",
+    "no-websocket",
+    "not-json",
+    "not-bytes",
+    "no-such-route",
+    "no-such-method",
+];
 
 /// All codes that JSON may carry.
 pub(crate) fn codes() -> impl Iterator<Item = &'static str> {

@@ -20,6 +20,7 @@ mod links;
 mod members;
 mod node;
 mod node_file;
+mod ops;
 mod output;
 mod passphrase;
 mod shape;

@@ -33,6 +33,11 @@ impl Refusal {
         Refusal { status, code, message: message.into() }
     }
 
+    /// Its code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// What it says.
     pub(super) fn message(&self) -> &str {
         &self.message

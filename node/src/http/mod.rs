@@ -20,6 +20,7 @@
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
+//! | `GET /ws` | the same, several at once, and writes, over a WebSocket ([`ws`]) |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
 //! | `PUT`, `DELETE /roster/{key}` | what a member may do, `{"name", "rights"}`; takes all rights |
@@ -62,6 +63,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod ws;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -104,6 +106,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
+        .route("/ws", get(ws::open))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))
         .route("/roster/{key}", put(roster::grant).delete(roster::revoke))

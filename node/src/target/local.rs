@@ -19,6 +19,7 @@ use crate::disk;
 use crate::feed::{Follower, Pages, Told, Wanted};
 use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
+use crate::ops;
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, FindingShape,
     Status,
@@ -39,6 +40,14 @@ impl Local {
     /// The store.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Changes several documents in one transaction: all of it, or nothing.
+    pub(crate) fn write_all(&self, changes: &[ops::Change]) -> Result<()> {
+        let always = Condition::Always;
+        self.store.write(|txn| {
+            changes.iter().try_for_each(|of| apply(txn, &of.collection, &of.id, &of.write, &always))
+        })
     }
 
     fn read(&self, collection: &str, id: &str) -> Result<Document> {

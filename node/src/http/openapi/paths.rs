@@ -116,6 +116,12 @@ impl Operation {
         self
     }
 
+    /// 101.
+    fn switches(mut self) -> Operation {
+        self.good.push(("101", json!({"description": "It goes on as a WebSocket"})));
+        self
+    }
+
     /// 204.
     fn gives_nothing(mut self, what: &str) -> Operation {
         self.good.push(("204", json!({"description": what})));
@@ -467,6 +473,16 @@ fn conflicts(paths: &mut Paths) {
             ])
             .gives_either("Changes; go on with `next`. With `Accept: text/event-stream` events that come as they happen: `change`; `resync`, if the log does not reach back: read the documents anew, it goes on from there; `error`, the last one", &[(JSON, of("Changes")), ("text/event-stream", text())])
             .fails(&[("404", "The log does not reach back to the position: read the documents anew, after asking since `now`")]),
+    );
+    paths.add(
+        "/ws",
+        "get",
+        [
+            "socket",
+            "changes",
+            "Changes and writes over a WebSocket, in messages of JSON: docs/HTTP.md has them",
+        ],
+        needs("read").switches().fails(&[("426", "The request does not ask for a WebSocket")]),
     );
 }
 

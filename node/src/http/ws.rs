@@ -1,0 +1,306 @@
+//! `GET /ws`: the change feed and writes over one WebSocket, in JSON texts.
+//!
+//! | the client says | and is answered |
+//! | --- | --- |
+//! | `{"subscribe": {"id": 1, "since", "collections": [..], "prefix", "give"}}` | `{"subscribed": {"id": 1}}`, then `{"change": {"subscription": 1, ..}}` for each, and `{"resync": {"subscription": 1, "from"}}` where the log does not reach back |
+//! | `{"unsubscribe": {"id": 1}}` | `{"unsubscribed": {"id": 1}}` |
+//! | `{"write": {"id": 7, "ops": [..]}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing |
+//!
+//! What fails is told as `{"failed": {"id", "code", "message"}}`, and the socket goes on. Ids are
+//! numbers of the client's choice.
+//!
+//! One task serves a socket: while it sends, it reads nothing. So a client that does not read
+//! what it is sent is not listened to either, and is cut off after a while; nothing is kept for it
+//! but one piece of changes ([`crate::feed`]). Rights are looked up again for each message.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::StatusCode;
+use littoral::limits::{
+    FEED_PIECE_CHANGES, HTTP_HEARTBEAT_S, MAX_HTTP_BODY_BYTES, MAX_HTTP_STALL_S,
+    MAX_WS_SUBSCRIPTIONS,
+};
+use littoral::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{sleep, timeout};
+
+use super::batch::Nothing;
+use super::changes::{position, read};
+use super::failure::{Answer, Asked, Refusal};
+use super::guard::Asker;
+use super::service::Service;
+use crate::feed::{Follower, Give, Pages, Told, Wanted};
+use crate::ops::{self, Op};
+use crate::shape::why_not;
+use crate::tokens::Scope;
+
+/// What a client says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Said {
+    Subscribe(Subscribing),
+    Unsubscribe(Named),
+    Write(Writing),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subscribing {
+    id: u64,
+    since: Option<Since>,
+    collections: Option<Vec<String>>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    give: Give,
+}
+
+/// A position, or `"now"`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Since {
+    Position(u64),
+    Word(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    id: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Writing {
+    id: u64,
+    ops: Vec<Op>,
+}
+
+/// What it is told.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Say {
+    Subscribed(Named),
+    Unsubscribed(Named),
+    Change {
+        subscription: u64,
+        #[serde(flatten)]
+        told: Told,
+    },
+    Resync {
+        subscription: u64,
+        from: u64,
+    },
+    Written {
+        id: u64,
+        position: u64,
+    },
+    Failed {
+        id: Option<u64>,
+        code: &'static str,
+        message: String,
+    },
+}
+
+impl Say {
+    fn failed(id: Option<u64>, refusal: &Refusal) -> Say {
+        Say::Failed { id, code: refusal.code(), message: refusal.message().to_owned() }
+    }
+}
+
+/// `GET /ws`
+pub(super) async fn open(
+    State(service): State<Service>,
+    Extension(asker): Extension<Asker>,
+    Asked(Nothing {}): Asked<Nothing>,
+    upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Answer {
+    let upgrade = upgrade.map_err(|why| {
+        let sentence = format!("this is for WebSockets: {}", why.body_text());
+        match why {
+            WebSocketUpgradeRejection::MethodNotGet(_) => Refusal::malformed(sentence),
+            _ => Refusal::new(StatusCode::UPGRADE_REQUIRED, "no-websocket", sentence),
+        }
+    })?;
+    let room = service.follower_room()?;
+    let upgrade = upgrade.max_message_size(MAX_HTTP_BODY_BYTES).max_frame_size(MAX_HTTP_BODY_BYTES);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let (commits, stopping) = (service.commits(), service.stopping());
+        let subscriptions = BTreeMap::new();
+        let mut talk = Talk { service, asker, socket, subscriptions, _room: room };
+        // Whoever has gone need not be told.
+        let _ = talk.run(commits, stopping).await;
+    }))
+}
+
+/// A socket, and who follows through it.
+struct Talk {
+    service: Service,
+    asker: Asker,
+    socket: WebSocket,
+    subscriptions: BTreeMap<u64, Option<Follower>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The client has gone, or takes nothing.
+#[derive(Debug)]
+struct Gone;
+
+impl Talk {
+    async fn run(
+        &mut self,
+        mut commits: watch::Receiver<()>,
+        mut stopping: watch::Receiver<bool>,
+    ) -> std::result::Result<(), Gone> {
+        loop {
+            if *stopping.borrow() {
+                return self.close(close_code::AWAY, "the node stops").await;
+            }
+            commits.borrow_and_update();
+            let more = self.feed().await?;
+            let patience = if more { 0 } else { HTTP_HEARTBEAT_S };
+            tokio::select! {
+                biased;
+                said = self.socket.recv() => match said {
+                    Some(Ok(said)) => self.hear(said).await?,
+                    Some(Err(_)) | None => return Ok(()),
+                },
+                _ = stopping.changed() => {}
+                _ = commits.changed() => {}
+                () = sleep(Duration::from_secs(patience)) => {
+                    if !more {
+                        self.send(Message::Ping(Vec::new().into())).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells each subscription a piece of what there is for it. Whether there may be more.
+    async fn feed(&mut self) -> std::result::Result<bool, Gone> {
+        let mut more = false;
+        if !self.subscriptions.is_empty()
+            && let Err(refusal) = self.asker.may(Scope::Read)
+        {
+            self.subscriptions.clear();
+            self.say(&Say::failed(None, &refusal)).await?;
+        }
+        let ids: Vec<u64> = self.subscriptions.keys().copied().collect();
+        for id in ids {
+            let taken = self.subscriptions.get_mut(&id).and_then(Option::take);
+            let Some(follower) = taken else { continue };
+            let (mut follower, page) = read(&self.service, follower, FEED_PIECE_CHANGES).await;
+            match page {
+                Ok(page) => {
+                    more |= page.more;
+                    for told in page.changes {
+                        self.say(&Say::Change { subscription: id, told }).await?;
+                    }
+                }
+                Err(err) if err.kind() == ErrorKind::NotFound => {
+                    follower.restart();
+                    let from = follower.position().0;
+                    self.say(&Say::Resync { subscription: id, from }).await?;
+                }
+                Err(err) => {
+                    self.subscriptions.remove(&id);
+                    self.say(&Say::failed(Some(id), &Refusal::from(err))).await?;
+                    continue;
+                }
+            }
+            self.subscriptions.insert(id, Some(follower));
+        }
+        Ok(more)
+    }
+
+    async fn hear(&mut self, said: Message) -> std::result::Result<(), Gone> {
+        let text = match &said {
+            Message::Text(text) => text.as_str(),
+            Message::Binary(_) => {
+                let refusal = Refusal::malformed("messages are texts of JSON");
+                return self.say(&Say::failed(None, &refusal)).await;
+            }
+            // Pongs are sent by themselves; a close ends the socket.
+            _ => return Ok(()),
+        };
+        let (id, answer) = match serde_json::from_str(text) {
+            Err(err) => {
+                let why = format!("the message is not of a form that is known: {}", why_not(&err));
+                (None, Err(Refusal::malformed(why)))
+            }
+            Ok(Said::Subscribe(asked)) => (Some(asked.id), self.subscribe(asked)),
+            Ok(Said::Unsubscribe(Named { id })) => (Some(id), self.unsubscribe(id)),
+            Ok(Said::Write(asked)) => (Some(asked.id), self.write(asked).await),
+        };
+        let say = answer.unwrap_or_else(|refusal| Say::failed(id, &refusal));
+        self.say(&say).await
+    }
+
+    fn subscribe(&mut self, asked: Subscribing) -> Answer<Say> {
+        self.asker.may(Scope::Read)?;
+        let Subscribing { id, since, collections, prefix, give } = asked;
+        if self.subscriptions.contains_key(&id) {
+            return Err(Refusal::malformed("there is a subscription of this id already"));
+        }
+        if self.subscriptions.len() >= MAX_WS_SUBSCRIPTIONS {
+            let why = format!("a socket has at most {MAX_WS_SUBSCRIPTIONS} subscriptions");
+            return Err(Error::new(ErrorKind::LimitExceeded, why).into());
+        }
+        let since = match since {
+            None => position(None)?,
+            Some(Since::Position(at)) => position(Some(&at.to_string()))?,
+            Some(Since::Word(word)) => position(Some(&word))?,
+        };
+        let collections = collections.map(|names| names.into_iter().collect());
+        let wanted = Wanted { collections, prefix, give };
+        let follower = Follower::new(self.service.store(), since, wanted, Pages::Parts);
+        self.subscriptions.insert(id, Some(follower));
+        Ok(Say::Subscribed(Named { id }))
+    }
+
+    fn unsubscribe(&mut self, id: u64) -> Answer<Say> {
+        match self.subscriptions.remove(&id) {
+            Some(_) => Ok(Say::Unsubscribed(Named { id })),
+            None => {
+                let why = "there is no subscription of this id";
+                Err(Error::new(ErrorKind::NotFound, why).into())
+            }
+        }
+    }
+
+    async fn write(&mut self, asked: Writing) -> Answer<Say> {
+        self.asker.may(Scope::Write)?;
+        let Writing { id, ops } = asked;
+        let changes = ops::changes(ops)?;
+        let write = move |local: &crate::target::Local| -> Result<u64> {
+            local.write_all(&changes)?;
+            Ok(local.store().position().0)
+        };
+        let position = self.service.call(write).await?;
+        Ok(Say::Written { id, position })
+    }
+
+    async fn say(&mut self, say: &Say) -> std::result::Result<(), Gone> {
+        let text = serde_json::to_string(say).expect("a shape is JSON");
+        self.send(Message::Text(text.into())).await
+    }
+
+    async fn close(&mut self, code: u16, reason: &'static str) -> std::result::Result<(), Gone> {
+        self.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await
+    }
+
+    /// Sends it, if it is taken in reasonable time.
+    async fn send(&mut self, message: Message) -> std::result::Result<(), Gone> {
+        let patience = Duration::from_secs(MAX_HTTP_STALL_S);
+        match timeout(patience, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Gone),
+        }
+    }
+}
