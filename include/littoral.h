@@ -142,6 +142,9 @@ typedef struct lit_changes_t lit_changes_t;
 /** A collection of a store: documents by id. */
 typedef struct lit_collection_t lit_collection_t;
 
+/** Documents that differ, one by one. */
+typedef struct lit_diff_t lit_diff_t;
+
 /** A document as it was read: it never changes, and lives on when its store is closed. */
 typedef struct lit_doc_t lit_doc_t;
 
@@ -149,6 +152,9 @@ typedef struct lit_doc_t lit_doc_t;
 /** A link to a peer, which the library keeps up: it reconnects by itself after every cut. */
 typedef struct lit_link_t lit_link_t;
 #endif
+
+/** A store as it was at a checkpoint, to be read. */
+typedef struct lit_past_t lit_past_t;
 
 /** A scan in progress, over the documents as they were when it began. */
 typedef struct lit_scan_t lit_scan_t;
@@ -479,7 +485,7 @@ lit_status_t lit_store_open(struct lit_slice_t path,
  * and who waits in lit_changes_next gets it at once. Closing twice is harmless.
  *
  * The directory can be opened again when the store and all handles that came from it
- * (collections, scans, transactions, changes, links) are freed.
+ * (collections, scans, transactions, changes, pasts, diffs, links) are freed.
  * Thread-safe. Blocks: commit. `store` stays yours.
  * Errors: of the last write to disk. The store is closed all the same.
  */
@@ -1537,6 +1543,220 @@ lit_status_t lit_changes_next(struct lit_changes_t *changes,
  * Thread-safe. Does not block.
  */
 void lit_changes_free(struct lit_changes_t *changes);
+
+/* ---------------------------------------------------------------------------------------------
+ * The tape: checkpoints, the past, reverting
+ */
+
+/**
+ * Makes a checkpoint: a moment of the store that can be read, compared with and gone back to. It
+ * is durable when this returns, and made in one moment, whatever the size of the store. What is
+ * changed from then on is kept as it was, until lit_store_delete_checkpoint. A label has 1 to 128
+ * bytes and no control characters.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT if there is one with this label; LIT_ERR_LIMIT_EXCEEDED if there
+ * are 256, or the label is too long; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_checkpoint(struct lit_store_t *store,
+                                  struct lit_slice_t label,
+                                  struct lit_error_t *err);
+
+/**
+ * The checkpoints, in the order in which they were made, and what they cost, as a JSON array of
+ * objects: label, made (RFC 3339), position, automatic (a bool), rows and bytes (what was kept
+ * between it and the next one), freed_bytes (what would go if it alone were deleted), log_held
+ * (whether the log still has all that came after it). Reads all that is kept. Names are only
+ * ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_checkpoints_json(struct lit_store_t *store,
+                                        struct lit_bytes_t *json,
+                                        struct lit_error_t *err);
+
+/**
+ * Deletes a checkpoint, and what was kept for it alone.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_NOT_FOUND if there is none with this label; LIT_ERR_DISK_FULL;
+ * LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_delete_checkpoint(struct lit_store_t *store,
+                                         struct lit_slice_t label,
+                                         struct lit_error_t *err);
+
+/**
+ * The store as it was at a checkpoint, to be read. It stays what it is, whatever is written, and
+ * also if the checkpoint is deleted. As long as it is held the disk uses no page again that is
+ * replaced, so free it when you are done.
+ *
+ * `*past` is yours: free it with lit_past_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint.
+ */
+LIT_MUST_USE
+lit_status_t lit_past_open(struct lit_store_t *store,
+                           struct lit_slice_t label,
+                           struct lit_past_t **past,
+                           struct lit_error_t *err);
+
+/**
+ * Ends the reading of a past and frees its handle. Scans of it go on. Harmless for NULL.
+ *
+ * Thread-safe. Does not block.
+ */
+void lit_past_free(struct lit_past_t *past);
+
+/**
+ * The names of the collections that there were, in order, as a JSON array of strings.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_past_collections_json(struct lit_past_t *past,
+                                       struct lit_bytes_t *json,
+                                       struct lit_error_t *err);
+
+/**
+ * How many documents a collection had; 0 if it was not there.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT (name).
+ */
+LIT_MUST_USE
+lit_status_t lit_past_len(struct lit_past_t *past,
+                          struct lit_slice_t collection,
+                          uint64_t *len,
+                          struct lit_error_t *err);
+
+/**
+ * A document as it was. LIT_NOT_FOUND if there was none; then `*doc` is NULL. To put it back, put
+ * its JSON with lit_collection_put_json: with its version only the difference to what was then
+ * would be written, not to what is now.
+ *
+ * `*doc` is yours: free it with lit_doc_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (name, id).
+ */
+LIT_MUST_USE
+lit_status_t lit_past_get(struct lit_past_t *past,
+                          struct lit_slice_t collection,
+                          struct lit_slice_t id,
+                          struct lit_doc_t **doc,
+                          struct lit_error_t *err);
+
+/**
+ * Begins a scan of a collection as it was, to be gone on with as one of lit_collection_scan:
+ * lit_scan_next, lit_scan_doc.
+ *
+ * `*scan` is yours: free it with lit_scan_free. It outlives the past. `options` may be NULL for
+ * all documents.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT (name, options).
+ */
+LIT_MUST_USE
+lit_status_t lit_past_scan(struct lit_past_t *past,
+                           struct lit_slice_t collection,
+                           const struct lit_scan_options_t *options,
+                           struct lit_scan_t **scan,
+                           struct lit_error_t *err);
+
+/**
+ * What changed between the checkpoint `label` and the checkpoint `other`, or now if that is
+ * {NULL, 0}; of one collection, or of all if `collection` is {NULL, 0}. Collection by collection,
+ * in the order of names and ids, as it is at this moment. lit_diff_next goes through it.
+ *
+ * `*diff` is yours: free it with lit_diff_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint; LIT_ERR_INVALID_INPUT (name).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_diff(struct lit_store_t *store,
+                            struct lit_slice_t label,
+                            struct lit_slice_t other,
+                            struct lit_slice_t collection,
+                            struct lit_diff_t **diff,
+                            struct lit_error_t *err);
+
+/**
+ * Goes to the next document that differs. LIT_END if there is none.
+ *
+ * `*json` is {"collection", "id", "before", "after"}: what the document showed, each null if it
+ * was not there. It belongs to `diff`: valid until the next call on it.
+ * One thread at a time. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_diff_next(struct lit_diff_t *diff,
+                           struct lit_slice_t *json,
+                           struct lit_error_t *err);
+
+/**
+ * Of a lit_diff_t of lit_store_revert_plan, as a JSON array of names: collections that were left
+ * since the checkpoint, and would not be written again. Of any other, [].
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_diff_left_json(struct lit_diff_t *diff,
+                                struct lit_bytes_t *json,
+                                struct lit_error_t *err);
+
+/**
+ * Frees the handle. Harmless for NULL.
+ *
+ * One thread at a time. Does not block.
+ */
+void lit_diff_free(struct lit_diff_t *diff);
+
+/**
+ * A dry run of lit_store_revert: what it would write, and nothing is written. Of each document
+ * what it shows now, "before", and what it would show, "after"; of a field alone, nothing else is
+ * in either. lit_diff_next goes through it.
+ *
+ * `*diff` is yours: free it with lit_diff_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: as of lit_store_revert, but those of writing.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revert_plan(struct lit_store_t *store,
+                                   struct lit_slice_t label,
+                                   struct lit_slice_t collection,
+                                   struct lit_slice_t id,
+                                   struct lit_slice_t path,
+                                   struct lit_diff_t **diff,
+                                   struct lit_error_t *err);
+
+/**
+ * Brings documents back to what they showed at a checkpoint, by new transactions: durable when
+ * this returns, and replicated like any edit. Only what differs is written, field by field; what
+ * was not there then is deleted. `collection`, `id` and `path` say how much: one collection, one
+ * document of it, one field of that; {NULL, 0} is all. It goes in batches: what was done before an
+ * error stays, and doing it again goes on. Make a checkpoint before, to be able to come back.
+ *
+ * `*json` is {"documents", "transactions", "left"}: how many were changed, by how many
+ * transactions, and the names of collections that were left since and are not written again. It
+ * is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: commit, once for each batch.
+ * Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint; LIT_ERR_UNKNOWN_COLLECTION if the
+ * collection named was left since; LIT_ERR_INVALID_INPUT for an id without its collection and a
+ * path without its id; LIT_ERR_LIMIT_EXCEEDED if more differs in one document than fits into a
+ * transaction; LIT_ERR_FORBIDDEN; LIT_ERR_TIMEOUT; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revert(struct lit_store_t *store,
+                              struct lit_slice_t label,
+                              struct lit_slice_t collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_bytes_t *json,
+                              struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Trust

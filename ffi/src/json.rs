@@ -4,9 +4,10 @@ use littoral::clock::Timestamp;
 #[cfg(feature = "net")]
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{
-    Applied, BundleCollection, BundleContents, Candidate, Conflict, Have, Stats,
+    Applied, BundleCollection, BundleContents, Candidate, CheckpointCost, Conflict, Difference,
+    Have, Reverted, Stats,
 };
-use littoral::value::field_to_json;
+use littoral::value::{field_to_json, fields_to_json};
 use serde_json::{Value, json};
 
 pub(crate) fn names(names: &[String]) -> String {
@@ -101,6 +102,41 @@ pub(crate) fn applied(applied: &Applied) -> String {
         })
     });
     json!({ "collections": collections.collect::<Vec<_>>() }).to_string()
+}
+
+pub(crate) fn checkpoints(costs: &[CheckpointCost]) -> String {
+    let checkpoint = |cost: &CheckpointCost| {
+        json!({
+            "label": cost.checkpoint.label,
+            "made": Timestamp::from_millis(cost.checkpoint.made_ms).to_string(),
+            "position": cost.checkpoint.position.0,
+            "automatic": cost.checkpoint.automatic,
+            "rows": cost.rows,
+            "bytes": cost.bytes,
+            "freed_bytes": cost.freed_bytes,
+            "log_held": cost.log_held,
+        })
+    };
+    Value::from_iter(costs.iter().map(checkpoint)).to_string()
+}
+
+pub(crate) fn difference(found: &Difference) -> String {
+    json!({
+        "collection": found.collection,
+        "id": found.id,
+        "before": found.before.as_ref().map(fields_to_json),
+        "after": found.after.as_ref().map(fields_to_json),
+    })
+    .to_string()
+}
+
+pub(crate) fn reverted(done: &Reverted) -> String {
+    json!({
+        "documents": done.documents,
+        "transactions": done.transactions,
+        "left": done.left,
+    })
+    .to_string()
 }
 
 pub(crate) fn conflicts(conflicts: &[Conflict]) -> String {

@@ -32,6 +32,8 @@ pub mod txn;
 
 pub mod changes;
 
+pub mod tape;
+
 pub mod peers;
 
 pub mod roster;

@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use littoral::value::fields_to_json;
-use littoral::{Document, Scan, ScanRange};
+use littoral::{Document, ScanRange};
 
-use crate::collection::{COLLECTIONS, Held, lit_collection_t};
+use crate::collection::{COLLECTIONS, lit_collection_t};
 use crate::docs::{DOCS, lit_doc_t};
 use crate::error::{
     Fault, LIT_END, LIT_NOT_FOUND, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t,
 };
 use crate::handles::Registry;
 use crate::slices::{Grows, Out, Zeroed, lit_slice_t, options};
+use crate::store::Shared;
 
 /// A scan in progress, over the documents as they were when it began.
 pub struct lit_scan_t(());
@@ -62,12 +63,12 @@ unsafe impl Grows for lit_scan_options_t {
 
 /// A scan, and what it lends to its user.
 struct Scanning {
-    held: Arc<Held>,
+    shared: Arc<Shared>,
     state: Mutex<Cursor>,
 }
 
 struct Cursor {
-    scan: Scan,
+    scan: Box<dyn Iterator<Item = littoral::Result<Document>> + Send>,
     at: Option<Document>,
     json: String,
 }
@@ -76,12 +77,27 @@ static SCANS: Registry<lit_scan_t, Scanning> = Registry::new("scan");
 
 impl Scanning {
     fn with(&self, use_it: impl FnOnce(&mut Cursor) -> Outcome) -> Outcome {
-        self.held.open()?;
+        self.shared.open()?;
         use_it(&mut *self.state.lock().map_err(|_| Fault::panicked("scan"))?)
     }
 }
 
-fn range(options: &lit_scan_options_t) -> Outcome<ScanRange> {
+/// A handle for a scan, of the present or the past.
+pub(crate) fn begin(
+    shared: Arc<Shared>,
+    scan: impl Iterator<Item = littoral::Result<Document>> + Send + 'static,
+) -> *mut lit_scan_t {
+    let state = Mutex::new(Cursor { scan: Box::new(scan), at: None, json: String::new() });
+    SCANS.insert(Scanning { shared, state })
+}
+
+/// The range that C asks for.
+///
+/// # Safety
+/// `options` is NULL or points to the bytes that its struct_size says.
+pub(crate) unsafe fn range(options: *const lit_scan_options_t) -> Outcome<ScanRange> {
+    // SAFETY: as the caller promises.
+    let options = unsafe { self::options(options, "lit_scan_options") }?;
     if options.flags & !LIT_SCAN_REVERSE != 0 || options.reserved != 0 {
         return Err(Fault::invalid(
             "lit_scan_options: a flag is set that this library does not know",
@@ -119,11 +135,10 @@ pub unsafe extern "C" fn lit_collection_scan(
     guard(err, || {
         let out = out.required("scan")?;
         // SAFETY: `options` is NULL or points to the bytes that its struct_size says.
-        let options = unsafe { self::options(options, "lit_scan_options") }?;
+        let range = unsafe { range(options) }?;
         let held = COLLECTIONS.get(collection)?;
-        let scan = held.open()?.scan(&range(&options)?)?;
-        let state = Mutex::new(Cursor { scan, at: None, json: String::new() });
-        out.set(SCANS.insert(Scanning { held, state }));
+        let scan = held.open()?.scan(&range)?;
+        out.set(begin(held.shared.clone(), scan));
         Ok(LIT_OK)
     })
 }

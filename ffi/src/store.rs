@@ -168,7 +168,7 @@ fn configure(options: &lit_options_t) -> Outcome<Options> {
 /// and who waits in lit_changes_next gets it at once. Closing twice is harmless.
 ///
 /// The directory can be opened again when the store and all handles that came from it
-/// (collections, scans, transactions, changes, links) are freed.
+/// (collections, scans, transactions, changes, pasts, diffs, links) are freed.
 /// Thread-safe. Blocks: commit. `store` stays yours.
 /// Errors: of the last write to disk. The store is closed all the same.
 #[unsafe(no_mangle)]

@@ -22,6 +22,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("lit_collection_scan", "Scans"),
     ("lit_txn_begin", "Transactions"),
     ("lit_changes_open", "Changes"),
+    ("lit_store_checkpoint", "The tape: checkpoints, the past, reverting"),
     ("lit_store_trust", "Trust"),
     ("lit_store_invite_json", "Tickets"),
     ("lit_bundle_have", "Bundles: changes in a file"),

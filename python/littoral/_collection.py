@@ -2,27 +2,16 @@
 
 import heapq
 from abc import abstractmethod
-from collections.abc import (
-    ItemsView,
-    Iterable,
-    Iterator,
-    Mapping,
-    MutableMapping,
-    ValuesView,
-)
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from littoral import _native
 from littoral._document import Document, Version
 from littoral._errors import FieldTypeError, InvalidInputError, NotFoundError
-from littoral._frames import ArrowSchema, ArrowSource, bar, counted, frame_of, length_of, table_of
-from littoral._html import MOST_COLUMNS, MOST_ROWS, table
+from littoral._frames import ArrowSource, bar, counted, length_of
+from littoral._ranges import Ranges
 from littoral._records import Conflict, Conflicts
-
-if TYPE_CHECKING:
-    import pandas as _pandas
-    import pyarrow as _pyarrow
 
 T = TypeVar("T")
 Path: TypeAlias = str | tuple[str, ...] | list[str]
@@ -146,7 +135,7 @@ class _Documents(MutableMapping[str, Document]):
         self._door.resolve(self._name, id, path, choice)
 
 
-class Collection(_Documents):
+class Collection(Ranges, _Documents):
     """A collection of a store: a mapping from ids to documents, in the order of ids.
 
     Each write is a transaction of its own, durable when it returns; for several together see
@@ -165,53 +154,9 @@ class Collection(_Documents):
     def _door(self) -> _native.Store:
         return self._store
 
-    def __iter__(self) -> Iterator[str]:
-        return self._store.scan(self._name, ids_only=True)
-
-    def __reversed__(self) -> Iterator[str]:
-        return self._store.scan(self._name, ids_only=True, reverse=True)
-
-    def __len__(self) -> int:
-        return self._store.len(self._name)
-
-    def items(self) -> "_Items":
-        """Give a view of the ids and documents, in the order of ids."""
-        return _Items(self)
-
-    def values(self) -> "_Values":
-        """Give a view of the documents, in the order of their ids."""
-        return _Values(self)
-
-    def scan(
-        self,
-        *,
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> Iterator[Document]:
-        """Give the documents of a range in the order of their ids, as they are at this moment.
-
-        Args:
-            prefix: only ids that begin so.
-            start: only ids from this one on.
-            after: only ids beyond this one, in the direction of the scan: where a page ended.
-            end: only ids before this one.
-            limit: at most so many documents.
-            reverse: from the last to the first.
-
-        """
-        return self._store.scan(
-            self._name,
-            prefix=prefix,
-            start=start,
-            after=after,
-            end=end,
-            limit=limit,
-            reverse=reverse,
-        )
+    @property
+    def _source(self) -> _native.Store:
+        return self._store
 
     def edit(self, id: str, *, timeout: float = 30.0) -> AbstractContextManager[Document]:
         """Read, change and put a document in one; one that is not there starts empty.
@@ -273,114 +218,6 @@ class Collection(_Documents):
             pairs = counted(_pairs(documents), tell) if progress else _pairs(documents)
             return self._store.put_many(self._name, pairs, batch)
 
-    def arrow(
-        self,
-        *,
-        schema: ArrowSchema | None = None,
-        id_column: str = "_id",
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> _native.ArrowStream:
-        """Give the documents as a stream of Arrow batches, for whatever reads those.
-
-        As `to_arrow`, but nothing is read yet, and no more than a batch at a time will be:
-        ``polars.from_arrow(notes.arrow())``, ``duckdb.from_arrow(..)``.
-        """
-        return self._store.arrow(
-            self._name,
-            schema=schema,
-            id_column=id_column,
-            prefix=prefix,
-            start=start,
-            after=after,
-            end=end,
-            limit=limit,
-            reverse=reverse,
-        )
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give all documents, to whatever takes the Arrow C stream interface."""
-        return self.arrow().__arrow_c_stream__(requested_schema)
-
-    def to_arrow(
-        self,
-        *,
-        schema: ArrowSchema | None = None,
-        id_column: str = "_id",
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        progress: bool = False,
-    ) -> "_pyarrow.Table":
-        """Give the documents as a table of pyarrow, as they are at this moment.
-
-        A column for each field that a document has; maps are structs, sets and arrays lists,
-        counters integers, times in UTC with microseconds. Where the documents differ in kind,
-        the column is their JSON, and says so in its metadata; integers and floats together are
-        floats, unless one would not be exact. A field that is not there is null.
-
-        Args:
-            schema: which columns, of which types, instead of those that the documents have. A
-                value that is no such thing is an error, not a guess.
-            id_column: what the column of ids is called; with a ``schema`` that has none of that
-                name there is none.
-            prefix: only ids that begin so; ``start``, ``after``, ``end``, ``limit`` and
-                ``reverse`` are those of `scan`.
-            start: only ids from this one on.
-            after: only ids beyond this one.
-            end: only ids before this one.
-            limit: at most so many documents.
-            reverse: from the last to the first.
-            progress: show a progress bar (needs tqdm).
-
-        """
-        stream = self.arrow(
-            schema=schema,
-            id_column=id_column,
-            prefix=prefix,
-            start=start,
-            after=after,
-            end=end,
-            limit=limit,
-            reverse=reverse,
-        )
-        rows = len(self) if progress else 0
-        return table_of(stream, rows, progress)
-
-    def to_pandas(
-        self,
-        *,
-        schema: ArrowSchema | None = None,
-        id_column: str = "_id",
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-        progress: bool = False,
-    ) -> "_pandas.DataFrame":
-        """Give the documents as a DataFrame of pandas, indexed by id; see `to_arrow`."""
-        found = self.to_arrow(
-            schema=schema,
-            id_column=id_column,
-            prefix=prefix,
-            start=start,
-            after=after,
-            end=end,
-            limit=limit,
-            reverse=reverse,
-            progress=progress,
-        )
-        return frame_of(found, id_column)
-
     def update(self, other: Any = (), /, **documents: Fields) -> None:
         """Put the documents given, as `put_many` does."""
         self.put_many(other)
@@ -441,17 +278,6 @@ class Collection(_Documents):
         """List the conflicts in this collection."""
         return Conflicts(self._store.conflicts(self._name))
 
-    def _repr_html_(self) -> str:
-        found = list(self.scan(limit=MOST_ROWS))
-        names = list(dict.fromkeys(name for document in found for name in document))
-        shown = names[:MOST_COLUMNS]
-        rows = [[document.id, *(document.get(name, "") for name in shown)] for document in found]
-        count = len(self)
-        more = [f"{count - len(found):,} more documents"] if count > len(found) else []
-        more += [f"{len(names) - len(shown)} more fields"] if len(names) > len(shown) else []
-        title = f"{self._name}: {count:,} documents"
-        return table(title, ["_id", *shown], rows, ", ".join(more))
-
     def __repr__(self) -> str:
         if self._store.closed:
             return f"<littoral.Collection {self._name!r}, closed>"
@@ -502,34 +328,6 @@ class TransactionCollection(_Documents):
 
     def __repr__(self) -> str:
         return f"<littoral.TransactionCollection {self._name!r}>"
-
-
-class _Items(ItemsView[str, Document]):
-    """Ids and documents, read in one scan."""
-
-    _mapping: Collection
-
-    def __iter__(self) -> Iterator[tuple[str, Document]]:
-        for document in self._mapping.scan():
-            assert document.id is not None
-            yield document.id, document
-
-    def __reversed__(self) -> Iterator[tuple[str, Document]]:
-        for document in self._mapping.scan(reverse=True):
-            assert document.id is not None
-            yield document.id, document
-
-
-class _Values(ValuesView[Document]):
-    """Documents, read in one scan."""
-
-    _mapping: Collection
-
-    def __iter__(self) -> Iterator[Document]:
-        return self._mapping.scan()
-
-    def __reversed__(self) -> Iterator[Document]:
-        return self._mapping.scan(reverse=True)
 
 
 def _dict(fields: Any) -> dict[str, Any]:

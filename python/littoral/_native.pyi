@@ -8,12 +8,14 @@ from typing import Any, final
 
 from littoral._document import Document
 from littoral._frames import ArrowSchema, ArrowSource
-from littoral._records import Change, Conflict
+from littoral._records import Change, Conflict, Difference
 
 __all__ = [
     "ArrowStream",
     "Changes",
+    "Diff",
     "Link",
+    "Past",
     "Scan",
     "Store",
     "Ticket",
@@ -54,7 +56,9 @@ def close_all() -> None:
 class Version:
     """What the reader of a document had seen of it. Opaque; handed back with a put or a delete."""
 
-    def __new__(cls, store: str, collection: str, id: str, data: bytes) -> Version:
+    def __new__(
+        cls, store: str, collection: str, id: str, data: bytes, past: bool = False
+    ) -> Version:
         """From the parts that pickling took it apart into."""
 
     @property
@@ -70,7 +74,7 @@ class Version:
     def __hash__(self) -> int: ...
     def __copy__(self) -> Version: ...
     def __deepcopy__(self, _memo: Any) -> Version: ...
-    def __reduce__(self) -> tuple[type[Version], tuple[str, str, str, bytes]]: ...
+    def __reduce__(self) -> tuple[type[Version], tuple[str, str, str, bytes, bool]]: ...
 
 @final
 class Ticket:
@@ -154,6 +158,83 @@ class Link:
 
     def close(self) -> None:
         """Closes it for good."""
+
+@final
+class Past:
+    """The store as it was at a checkpoint."""
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """The checkpoint, as keywords of `littoral.Checkpoint`."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or its store is."""
+
+    def close(self) -> None:
+        """Reads it no longer."""
+
+    def collections(self) -> list[str]:
+        """The names of the collections that there were, in order."""
+
+    def digests(self, collection: str) -> tuple[str, str]:
+        """The two digests that a collection had, in hexadecimal: shown, cells."""
+
+    def len(self, collection: str) -> int:
+        """How many documents a collection had."""
+
+    def get(self, collection: str, id: str) -> Document | None:
+        """The document with this id, if there was one."""
+
+    def get_field(self, collection: str, id: str, path: Any) -> tuple[Any] | None:
+        """The field at a path, in a tuple; None if it was not there."""
+
+    def contains(self, collection: str, id: str) -> bool:
+        """Whether there was a document with this id."""
+
+    def scan(
+        self,
+        collection: str,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        ids_only: bool = False,
+    ) -> Scan:
+        """The documents of a range in the order of their ids, or only the ids."""
+
+    def arrow(
+        self,
+        collection: str,
+        *,
+        schema: ArrowSchema | None = None,
+        id_column: str = "_id",
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> ArrowStream:
+        """The documents of a range as a stream of Arrow batches.
+
+        In the columns of `schema`, or in those that all of them have in common. Their ids are in
+        the column `id_column`.
+        """
+
+@final
+class Diff:
+    """Documents that differ, fetched some at a time, handed out one by one."""
+
+    @property
+    def left(self) -> list[str]:
+        """Collections that a revert would leave alone, since they were left since."""
+
+    def __iter__(self) -> Diff: ...
+    def __next__(self) -> Difference: ...
 
 @final
 class Transaction:
@@ -367,6 +448,42 @@ class Store:
 
     def resolve(self, collection: str, id: str, path: Any, choice: Any) -> None:
         """Settles a conflict."""
+
+    def checkpoint(self, label: str) -> dict[str, Any]:
+        """Makes a checkpoint; gives keywords of `littoral.Checkpoint`."""
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """All checkpoints, each as keywords of `littoral.Checkpoint`."""
+
+    def checkpoint_costs(self) -> list[dict[str, Any]]:
+        """What each checkpoint costs, as keywords of `littoral.CheckpointCost`."""
+
+    def delete_checkpoint(self, label: str) -> None:
+        """Deletes a checkpoint."""
+
+    def at(self, label: str) -> Past:
+        """The store as it was at a checkpoint."""
+
+    def diff(self, label: str, other: str | None = None, collection: str | None = None) -> Diff:
+        """What differs between a checkpoint and another one, or now."""
+
+    def revert_plan(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Any | None = None,
+    ) -> Diff:
+        """What `revert` would write."""
+
+    def revert(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Any | None = None,
+    ) -> dict[str, Any]:
+        """Brings documents back to what they showed; gives keywords of `littoral.Reverted`."""
 
     def trust(self, key: str) -> None:
         """Trusts a peer from now on."""

@@ -384,15 +384,94 @@ class Applied:
     """Transactions that were here already."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A moment of the store that can be read, compared with and gone back to."""
+
+    label: str
+    """Its name."""
+    made: datetime
+    """When it was made, by this node's clock."""
+    position: int
+    """Where the change feed stood."""
+    automatic: bool
+    """Whether it was made by the store itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCost:
+    """What a checkpoint costs."""
+
+    checkpoint: Checkpoint
+    """The checkpoint."""
+    rows: int
+    """Rows that were kept as they were between it and the next one."""
+    bytes: int
+    """Bytes of those."""
+    freed_bytes: int
+    """Bytes of kept rows that would go if this checkpoint alone were deleted."""
+    log_held: bool
+    """Whether the log still holds all that came after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """What is different of one field."""
+
+    path: tuple[str, ...]
+    """The field."""
+    change: str
+    """``added``, ``removed`` or ``changed``."""
+    before: Any
+    """What it was; `None` also if it was added."""
+    after: Any
+    """What it is; `None` also if it was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is different of one document."""
+
+    collection: str
+    """The collection."""
+    id: str
+    """The document."""
+    before: dict[str, Any] | None
+    """What it showed before; `None` if it was not there."""
+    after: dict[str, Any] | None
+    """What it showed after; `None` if it was not there."""
+    fields: tuple[FieldChange, ...]
+    """The fields that differ, in the order of their paths; none if the document came or went.
+
+    Maps that are there on both sides are compared field by field; 1 is not 1.0 and not `True`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """What a revert brought back."""
+
+    documents: int
+    """Documents that were changed."""
+    transactions: int
+    """Transactions that it took."""
+    left: tuple[str, ...]
+    """Collections of the checkpoint that were left since, and were not written again."""
+
+
 for _class in (
     Applied,
     Bundle,
     BundleAuthor,
     BundleCollection,
     Change,
+    Checkpoint,
+    CheckpointCost,
     Candidate,
     Conflict,
     CollectionStats,
+    Difference,
+    FieldChange,
+    Reverted,
     Stats,
     Digests,
     Finding,

@@ -18,20 +18,30 @@ cancelled while it runs is not undone: a write that has begun is finished.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 import littoral
 from littoral._collection import Fields, Path
 from littoral._document import Document, Version
 from littoral._errors import ClosedError, NestedWriteError
 from littoral._frames import ArrowSource
-from littoral._records import Change, Conflict, LinkStatus, Stats
+from littoral._records import (
+    Change,
+    Checkpoint,
+    CheckpointCost,
+    Conflict,
+    Difference,
+    LinkStatus,
+    Reverted,
+    Stats,
+)
 from littoral._store import Ticket
 
 if TYPE_CHECKING:
@@ -41,6 +51,9 @@ __all__ = [
     "Changes",
     "Collection",
     "Link",
+    "Past",
+    "PastCollection",
+    "RevertPlan",
     "Store",
     "Transaction",
     "TransactionCollection",
@@ -119,6 +132,16 @@ class _Threads:
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
+
+    async def each(self, found: Iterator[T]) -> AsyncIterator[T]:
+        """Give what an iterator gives, fetched some at a time."""
+
+        def some() -> list[T]:
+            return list(islice(found, 128))
+
+        while page := await self.run(some):
+            for one in page:
+                yield one
 
     def end(self) -> None:
         self._pool.shutdown(wait=False)
@@ -210,6 +233,68 @@ class Store:
     async def stats(self) -> Stats:
         """Give figures for operators."""
         return await self._threads.run(self._store.stats)
+
+    async def checkpoint(self, label: str) -> Checkpoint:
+        """Make a checkpoint; see `littoral.Store.checkpoint`."""
+        return await self._threads.run(self._store.checkpoint, label)
+
+    async def checkpoints(self) -> list[Checkpoint]:
+        """List the checkpoints, in the order in which they were made."""
+        return await self._threads.run(self._store.checkpoints)
+
+    async def checkpoint_costs(self) -> list[CheckpointCost]:
+        """List the checkpoints with what each costs. Reads all that is kept for them."""
+        return await self._threads.run(self._store.checkpoint_costs)
+
+    async def delete_checkpoint(self, label: str) -> None:
+        """Delete a checkpoint, and what was kept for it alone."""
+        await self._threads.run(self._store.delete_checkpoint, label)
+
+    async def at(self, label: str) -> "Past":
+        """Give the store as it was at a checkpoint; see `littoral.Store.at`."""
+        return Past(self, await self._threads.run(self._store.at, label))
+
+    def diff(
+        self, label: str, other: str | None = None, *, collection: str | None = None
+    ) -> AsyncIterator[Difference]:
+        """Give what changed, with ``async for``; see `littoral.Store.diff`."""
+        return self._threads.each(self._store.diff(label, other, collection=collection))
+
+    @overload
+    async def revert(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Path | None = None,
+        *,
+        dry_run: Literal[False] = False,
+    ) -> Reverted: ...
+    @overload
+    async def revert(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Path | None = None,
+        *,
+        dry_run: Literal[True],
+    ) -> "RevertPlan": ...
+    async def revert(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Path | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> "Reverted | RevertPlan":
+        """Bring documents back to what they showed at a checkpoint; see `littoral.Store.revert`."""
+        if dry_run:
+            plan = self._threads.run(self._store.revert, label, collection, id, path, dry_run=True)
+            return RevertPlan(self, await plan)
+        _check_not_writing(self)
+        return await self._threads.run(self._store.revert, label, collection, id, path)
 
     async def listen(self, address: str = "0.0.0.0:0") -> str:
         """Accept links of trusted peers; give ``host:port#KEY``, which peers connect to."""
@@ -345,11 +430,7 @@ class Collection(_Verbs):
         self._documents = self._collection = collection
 
     async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if _has_open(self._store):
-            raise NestedWriteError(
-                "this task has a transaction open, and would wait for itself: write through that "
-                "transaction (await tx['notes'].put(...)), or end it first"
-            )
+        _check_not_writing(self._store)
         return await self._threads.run(call, *args, **kwargs)
 
     def scan(
@@ -363,19 +444,10 @@ class Collection(_Verbs):
         reverse: bool = False,
     ) -> AsyncIterator[Document]:
         """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
-
-        def some() -> list[Document]:
-            return [document for document, _ in zip(found, range(128), strict=False)]
-
-        async def all() -> AsyncIterator[Document]:
-            while page := await self._threads.run(some):
-                for document in page:
-                    yield document
-
         found = self._collection.scan(
             prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
         )
-        return all()
+        return self._threads.each(found)
 
     def __aiter__(self) -> AsyncIterator[Document]:
         return self.scan()
@@ -497,9 +569,144 @@ def _has_open(store: Store) -> bool:
     return any(txn._over is store and whose is task for txn, whose in _open.get())
 
 
+def _check_not_writing(store: Store) -> None:
+    if _has_open(store):
+        raise NestedWriteError(
+            "this task has a transaction open, and would wait for itself: write through that "
+            "transaction (await tx['notes'].put(...)), or end it first"
+        )
+
+
 def _give_up(begun: "Future[Any]", txn: littoral.Transaction) -> None:
     if begun.exception() is None:
         txn.rollback()
+
+
+class Past:
+    """A store as it was at a checkpoint, from `Store.at`; see `littoral.Past`."""
+
+    __slots__ = ("_past", "_threads")
+
+    def __init__(self, store: Store, past: littoral.Past) -> None:
+        """Use `Store.at` instead."""
+        self._threads = store._threads
+        self._past = past
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint."""
+        return self._past.checkpoint
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or its store is."""
+        return self._past.closed
+
+    async def close(self) -> None:
+        """Read it no longer. Twice is harmless."""
+        await asyncio.to_thread(self._past.close)
+
+    async def __aenter__(self) -> "Past":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def collections(self) -> list[str]:
+        """List the names of the collections that there were, in order."""
+        return await self._threads.run(self._past.collections)
+
+    def collection(self, name: str) -> "PastCollection":
+        """Give the collection with this name as it was; without documents if it was not there."""
+        return PastCollection(self._threads, self._past[name])
+
+    def __getitem__(self, name: str) -> "PastCollection":
+        return self.collection(name)
+
+    def __repr__(self) -> str:
+        return repr(self._past).replace("littoral.", "littoral.aio.")
+
+
+class PastCollection:
+    """A collection as it was at a checkpoint; see `littoral.PastCollection`."""
+
+    __slots__ = ("_documents", "_threads")
+
+    def __init__(self, threads: _Threads, documents: littoral.PastCollection) -> None:
+        """Use ``past[name]`` instead."""
+        self._threads = threads
+        self._documents = documents
+
+    @property
+    def name(self) -> str:
+        """The name of the collection."""
+        return self._documents.name
+
+    async def get(self, id: str, default: Any = None) -> Any:
+        """Give the document, or ``default`` if there was none."""
+        return await self._threads.run(self._documents.get, id, default)
+
+    async def get_field(self, id: str, path: Path, default: Any = None) -> Any:
+        """Give one field of a document, or ``default`` if there was no such one."""
+        return await self._threads.run(self._documents.get_field, id, path, default)
+
+    async def contains(self, id: str) -> bool:
+        """Tell whether there was a document with this id."""
+        return await self._threads.run(self._documents.__contains__, id)
+
+    async def count(self) -> int:
+        """Tell how many documents there were."""
+        return await self._threads.run(self._documents.__len__)
+
+    def scan(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> AsyncIterator[Document]:
+        """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
+        found = self._documents.scan(
+            prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
+        )
+        return self._threads.each(found)
+
+    def __aiter__(self) -> AsyncIterator[Document]:
+        return self.scan()
+
+    async def to_arrow(self, **how: Any) -> "_pyarrow.Table":
+        """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
+        return await self._threads.run(self._documents.to_arrow, **how)
+
+    def __repr__(self) -> str:
+        return f"<littoral.aio.PastCollection {self.name!r}>"
+
+
+class RevertPlan:
+    """What a revert would write, with ``async for``; see `littoral.RevertPlan`."""
+
+    __slots__ = ("_plan", "_threads")
+
+    def __init__(self, store: Store, plan: littoral.RevertPlan) -> None:
+        """Use `Store.revert` instead."""
+        self._threads = store._threads
+        self._plan = plan
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Collections that were left since the checkpoint, and would not be written again."""
+        return self._plan.left
+
+    def __aiter__(self) -> AsyncIterator[Difference]:
+        return self._threads.each(self._plan)
 
 
 class Changes:

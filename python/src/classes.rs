@@ -13,6 +13,8 @@ pub(crate) struct Classes {
     pub(crate) change: Py<PyType>,
     pub(crate) conflict: Py<PyType>,
     pub(crate) candidate: Py<PyType>,
+    pub(crate) difference: Py<PyType>,
+    pub(crate) field_change: Py<PyType>,
     pub(crate) datetime: Py<PyType>,
     pub(crate) timedelta: Py<PyType>,
     /// 1970-01-01 in UTC.
@@ -44,6 +46,8 @@ impl Classes {
             change: class("littoral._records", "Change")?,
             conflict: class("littoral._records", "Conflict")?,
             candidate: class("littoral._records", "Candidate")?,
+            difference: class("littoral._records", "Difference")?,
+            field_change: class("littoral._records", "FieldChange")?,
             datetime,
             timedelta: class("datetime", "timedelta")?,
             epoch,

@@ -2,7 +2,7 @@
 //!
 //! It translates: Python values into fields and back ([`value`]), errors into exceptions
 //! ([`error`]), calls into the store ([`store`], [`transaction`]), documents into Arrow and back
-//! ([`arrow`]). The classes that people
+//! ([`arrow`]), and read the past ([`tape`]). The classes that people
 //! see, with their mapping protocol, are Python, in `littoral/`. Invariants: whatever can
 //! block runs detached from the interpreter; no panic leaves; no Rust thread calls Python;
 //! a forked child touches nothing of its parent's stores.
@@ -20,6 +20,7 @@ mod ops;
 mod roster;
 mod scan;
 mod store;
+mod tape;
 mod ticket;
 mod transaction;
 mod value;
@@ -46,6 +47,8 @@ mod _native {
     use super::scan::Scan;
     #[pymodule_export]
     use super::store::{Store, open};
+    #[pymodule_export]
+    use super::tape::{Diff, Past};
     #[pymodule_export]
     use super::ticket::Ticket;
     #[pymodule_export]

@@ -11,6 +11,7 @@ use littoral::{Error, ErrorKind, NodeId, Store};
 use pyo3::prelude::*;
 
 use crate::error::{Failure, catch, exception, raise};
+use crate::tape::Held;
 
 /// How long to be away from the interpreter before looking for Ctrl-C.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
@@ -24,6 +25,8 @@ static OPEN: Mutex<Vec<Weak<OpenStore>>> = Mutex::new(Vec::new());
 pub(crate) struct OpenStore {
     store: RwLock<Option<Store>>,
     network: Mutex<Option<Arc<Network>>>,
+    /// The pasts that may be held: they end with the store, else its directory would stay locked.
+    pasts: Mutex<Vec<Weak<Held>>>,
     process: u32,
     pub(crate) path: PathBuf,
     pub(crate) node: NodeId,
@@ -41,6 +44,7 @@ impl OpenStore {
         let open = Arc::new(OpenStore {
             store: RwLock::new(Some(store)),
             network: Mutex::new(None),
+            pasts: Mutex::new(Vec::new()),
             process: std::process::id(),
             path,
             node,
@@ -74,6 +78,17 @@ impl OpenStore {
         })
     }
 
+    /// Takes note of a past, which is let go when the store is closed.
+    pub(crate) fn hold(&self, py: Python<'_>, held: &Arc<Held>) -> PyResult<()> {
+        {
+            let mut pasts = lock(&self.pasts);
+            pasts.retain(|past| past.strong_count() > 0);
+            pasts.push(Arc::downgrade(held));
+        }
+        // Closed meanwhile: then nobody else lets it go.
+        self.get(py).inspect_err(|_| drop(lock(held).take())).map(drop)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.store.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
@@ -100,14 +115,7 @@ impl OpenStore {
         let mut call = Some(call);
         loop {
             let store = self.get(py)?;
-            if *lock(&self.writer) == Some(std::thread::current().id()) {
-                return Err(exception(
-                    py,
-                    "NestedWriteError",
-                    "this thread has a transaction open, and would wait for itself: write through \
-                     that transaction (tx['notes'][id] = ...), or end it first",
-                ));
-            }
+            self.check_not_writing(py)?;
             let slice = SLICE.min(deadline.saturating_duration_since(Instant::now()));
             let begun = detached(py, || match store.begin_within(slice) {
                 Err(err) if err.kind() == ErrorKind::Timeout => Ok(None),
@@ -129,6 +137,19 @@ impl OpenStore {
         }
     }
 
+    /// Refuses to write beside a transaction that this thread has open.
+    pub(crate) fn check_not_writing(&self, py: Python<'_>) -> PyResult<()> {
+        match *lock(&self.writer) == Some(std::thread::current().id()) {
+            false => Ok(()),
+            true => Err(exception(
+                py,
+                "NestedWriteError",
+                "this thread has a transaction open, and would wait for itself: write through \
+                 that transaction (tx['notes'][id] = ...), or end it first",
+            )),
+        }
+    }
+
     /// Closes the store; harmless if it is closed.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process(py)?;
@@ -138,6 +159,9 @@ impl OpenStore {
             let network = lock(&self.network).take();
             if let Some(network) = network {
                 network.close();
+            }
+            for past in lock(&self.pasts).drain(..).filter_map(|past| past.upgrade()) {
+                drop(lock(&past).take());
             }
             store.close()
         })

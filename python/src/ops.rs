@@ -46,6 +46,18 @@ pub(crate) fn hand_out<'py>(
     Ok(made)
 }
 
+/// A document of the past for the user: one that is written whole when it is put back.
+pub(crate) fn hand_out_past<'py>(
+    py: Python<'py>,
+    node: NodeId,
+    collection: &str,
+    document: Document,
+) -> PyResult<Bound<'py, PyAny>> {
+    let made = value::document_to_py(py, &document)?.into_any();
+    made.setattr("_version", Version::of_past(node, collection, document))?;
+    Ok(made)
+}
+
 /// Puts a dict; a document that was read in this place is put as the difference to what was
 /// read, and is then brought up to what the store shows.
 pub(crate) fn put(

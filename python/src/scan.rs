@@ -14,48 +14,56 @@ use crate::ops;
 const FIRST: usize = 4;
 const MOST: usize = 128;
 
+/// What an iterator of the store gives, fetched some at a time.
+pub(crate) struct Pages<T> {
+    source: Option<Box<dyn Iterator<Item = littoral::Result<T>> + Send>>,
+    fetched: VecDeque<T>,
+    page: usize,
+}
+
+impl<T> Pages<T> {
+    pub(crate) fn new(
+        source: impl Iterator<Item = littoral::Result<T>> + Send + 'static,
+    ) -> Pages<T> {
+        Pages { source: Some(Box::new(source)), fetched: VecDeque::new(), page: FIRST }
+    }
+
+    pub(crate) fn next(&mut self) -> littoral::Result<Option<T>> {
+        if self.fetched.is_empty()
+            && let Some(source) = &mut self.source
+        {
+            for one in source.by_ref().take(self.page) {
+                self.fetched.push_back(one?);
+            }
+            if self.fetched.len() < self.page {
+                self.source = None;
+            }
+            self.page = (self.page * 2).min(MOST);
+        }
+        Ok(self.fetched.pop_front())
+    }
+}
+
 /// The documents of a scan, or only their ids.
 #[pyclass(frozen, module = "littoral._native")]
 pub(crate) struct Scan {
     open: Arc<OpenStore>,
     collection: String,
     ids_only: bool,
-    state: Mutex<Owned<State>>,
-}
-
-struct State {
-    scan: Option<littoral::Scan>,
-    fetched: VecDeque<Document>,
-    page: usize,
+    of_past: bool,
+    pages: Mutex<Owned<Pages<Document>>>,
 }
 
 impl Scan {
     pub(crate) fn new(
         open: Arc<OpenStore>,
         collection: &str,
-        scan: littoral::Scan,
+        scan: impl Iterator<Item = littoral::Result<Document>> + Send + 'static,
         ids_only: bool,
+        of_past: bool,
     ) -> Scan {
-        let state = State { scan: Some(scan), fetched: VecDeque::new(), page: FIRST };
-        let state = Mutex::new(Owned::new(state));
-        Scan { open, collection: collection.to_owned(), ids_only, state }
-    }
-}
-
-impl State {
-    fn next(&mut self) -> littoral::Result<Option<Document>> {
-        if self.fetched.is_empty()
-            && let Some(scan) = &mut self.scan
-        {
-            for document in scan.by_ref().take(self.page) {
-                self.fetched.push_back(document?);
-            }
-            if self.fetched.len() < self.page {
-                self.scan = None;
-            }
-            self.page = (self.page * 2).min(MOST);
-        }
-        Ok(self.fetched.pop_front())
+        let pages = Mutex::new(Owned::new(Pages::new(scan)));
+        Scan { open, collection: collection.to_owned(), ids_only, of_past, pages }
     }
 }
 
@@ -67,15 +75,13 @@ impl Scan {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.open.get(py)?;
-        let document = detached(py, || lock(&self.state).get_mut().map_or(Ok(None), State::next))?;
-        match document {
-            None => Ok(None),
-            Some(document) if self.ids_only => {
-                Ok(Some(PyString::new(py, document.id()).into_any()))
-            }
-            Some(document) => {
-                ops::hand_out(py, self.open.node, &self.collection, document, None).map(Some)
-            }
+        let document = detached(py, || lock(&self.pages).get_mut().map_or(Ok(None), Pages::next))?;
+        let Some(document) = document else { return Ok(None) };
+        match (self.ids_only, self.of_past) {
+            (true, _) => Ok(PyString::new(py, document.id()).into_any()),
+            (_, true) => ops::hand_out_past(py, self.open.node, &self.collection, document),
+            _ => ops::hand_out(py, self.open.node, &self.collection, document, None),
         }
+        .map(Some)
     }
 }

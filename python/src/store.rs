@@ -19,6 +19,7 @@ use crate::open_store::{OpenStore, PATIENCE, detached};
 use crate::ops::{self, Door};
 use crate::roster;
 use crate::scan::Scan;
+use crate::tape::{self, Diff, Past};
 use crate::ticket::{self, Inviting, Ticket};
 use crate::transaction::Transaction;
 use crate::value;
@@ -215,8 +216,7 @@ impl Store {
     /// The two digests of a collection, in hexadecimal: shown, cells.
     fn digests(&self, py: Python<'_>, collection: &str) -> PyResult<(String, String)> {
         let digests = self.open.run(py, |store| store.digests(collection))?;
-        let hex = |hash: littoral::id::Hash| hash.0.iter().map(|b| format!("{b:02x}")).collect();
-        Ok((hex(digests.shown), hex(digests.cells)))
+        Ok(digests_to_hex(&digests))
     }
 
     /// All conflicts, or those of one collection.
@@ -290,7 +290,7 @@ impl Store {
     ) -> PyResult<Scan> {
         let range = ScanRange { prefix: prefix.to_owned(), start, after, end, limit, reverse };
         let scan = self.open.run(py, |store| store.collection(collection)?.scan(&range))?;
-        Ok(Scan::new(self.open.clone(), collection, scan, ids_only))
+        Ok(Scan::new(self.open.clone(), collection, scan, ids_only, false))
     }
 
     #[pyo3(signature = (collection, id, fields, version=None))]
@@ -493,6 +493,72 @@ impl Store {
         choice: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         ops::resolve(self, py, collection, id, path, choice)
+    }
+
+    /// Makes a checkpoint; gives keywords of `littoral.Checkpoint`.
+    fn checkpoint<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
+        let made = self.open.run(py, |store| store.checkpoint(label))?;
+        tape::checkpoint_to_py(py, &made)
+    }
+
+    /// All checkpoints, each as keywords of `littoral.Checkpoint`.
+    fn checkpoints<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let all = self.open.run(py, |store| Ok(store.checkpoints()))?;
+        all.iter().map(|one| tape::checkpoint_to_py(py, one)).collect()
+    }
+
+    /// What each checkpoint costs, as keywords of `littoral.CheckpointCost`.
+    fn checkpoint_costs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let all = self.open.run(py, |store| store.checkpoint_costs())?;
+        all.iter().map(|one| tape::cost_to_py(py, one)).collect()
+    }
+
+    /// Deletes a checkpoint.
+    fn delete_checkpoint(&self, py: Python<'_>, label: &str) -> PyResult<()> {
+        self.open.run(py, |store| store.delete_checkpoint(label))
+    }
+
+    /// The store as it was at a checkpoint.
+    fn at(&self, py: Python<'_>, label: &str) -> PyResult<Past> {
+        Past::at(py, &self.open, label)
+    }
+
+    /// What differs between a checkpoint and another one, or now.
+    #[pyo3(signature = (label, other=None, collection=None))]
+    fn diff(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        other: Option<&str>,
+        collection: Option<&str>,
+    ) -> PyResult<Diff> {
+        Diff::between(py, &self.open, label, other, collection)
+    }
+
+    /// What `revert` would write.
+    #[pyo3(signature = (label, collection=None, id=None, path=None))]
+    fn revert_plan(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        collection: Option<String>,
+        id: Option<&Bound<'_, PyAny>>,
+        path: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Diff> {
+        Diff::plan(py, &self.open, label, &tape::scope_of(collection, id, path)?)
+    }
+
+    /// Brings documents back to what they showed; gives keywords of `littoral.Reverted`.
+    #[pyo3(signature = (label, collection=None, id=None, path=None))]
+    fn revert<'py>(
+        &self,
+        py: Python<'py>,
+        label: &str,
+        collection: Option<String>,
+        id: Option<&Bound<'_, PyAny>>,
+        path: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        tape::revert(py, &self.open, label, &tape::scope_of(collection, id, path)?)
     }
 
     /// Trusts a peer from now on.
@@ -726,4 +792,10 @@ impl Store {
         })?;
         Ok(count)
     }
+}
+
+/// Two digests in hexadecimal: shown, cells.
+pub(crate) fn digests_to_hex(digests: &littoral::store::Digests) -> (String, String) {
+    let hex = |hash: littoral::id::Hash| hash.0.iter().map(|b| format!("{b:02x}")).collect();
+    (hex(digests.shown), hex(digests.cells))
 }

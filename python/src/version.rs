@@ -19,6 +19,8 @@ pub(crate) struct Version {
     seen: Seen,
     /// Of a document read in a transaction after it wrote it: whether that was committed.
     committed: Option<Arc<AtomicBool>>,
+    /// Of a document of the past: put back, all of it is written.
+    past: bool,
 }
 
 enum Seen {
@@ -30,6 +32,7 @@ enum Seen {
 pub(crate) struct Read {
     seen: Seen,
     committed: Option<Arc<AtomicBool>>,
+    past: bool,
 }
 
 impl Version {
@@ -45,7 +48,12 @@ impl Version {
             id: document.id().to_owned(),
             seen: Seen::Document(Arc::new(document)),
             committed,
+            past: false,
         }
+    }
+
+    pub(crate) fn of_past(store: NodeId, collection: &str, document: Document) -> Version {
+        Version { past: true, ..Version::of(store, collection, document, None) }
     }
 
     /// Whether it is a version of this very document, not of one that it is copied to.
@@ -58,7 +66,7 @@ impl Version {
             Seen::Document(document) => Seen::Document(document.clone()),
             Seen::Bytes(version) => Seen::Bytes(version.clone()),
         };
-        Read { seen, committed: self.committed.clone() }
+        Read { seen, committed: self.committed.clone(), past: self.past }
     }
 
     fn bytes(&self) -> littoral::Version {
@@ -93,6 +101,8 @@ impl Read {
         fields: &mut Fields,
     ) -> littoral::Result<()> {
         match &self.seen {
+            // A document of the past knows itself that it is one.
+            Seen::Bytes(_) if self.past => txn.put(collection, id, &*fields),
             Seen::Bytes(version) => txn.put(collection, id, (&*fields, version)),
             Seen::Document(seen) => {
                 keep_equals(seen.fields(), fields);
@@ -157,17 +167,19 @@ fn python_equal(a: &littoral::Value, b: &littoral::Value) -> bool {
 impl Version {
     /// From the parts that pickling took it apart into.
     #[new]
+    #[pyo3(signature = (store, collection, id, data, past=false))]
     fn new(
         py: Python<'_>,
         store: &str,
         collection: String,
         id: String,
         data: &[u8],
+        past: bool,
     ) -> PyResult<Version> {
         let version = littoral::Version::from_bytes(data);
         let store = store.parse().map_err(|err: Error| raise(py, err.into()))?;
         Base::from_version(&version).map_err(|err| raise(py, err.into()))?;
-        Ok(Version { store, collection, id, seen: Seen::Bytes(version), committed: None })
+        Ok(Version { store, collection, id, seen: Seen::Bytes(version), committed: None, past })
     }
 
     /// The id of the document.
@@ -189,7 +201,9 @@ impl Version {
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other.cast::<Version>().is_ok_and(|other| {
             let other = other.get();
-            self.is_of(other.store, &other.collection, &other.id) && self.bytes() == other.bytes()
+            self.is_of(other.store, &other.collection, &other.id)
+                && self.past == other.past
+                && self.bytes() == other.bytes()
         })
     }
 
@@ -214,7 +228,8 @@ impl Version {
     fn __reduce__<'py>(slf: &Bound<'py, Version>) -> PyResult<Bound<'py, PyTuple>> {
         let (py, this) = (slf.py(), slf.get());
         let data = PyBytes::new(py, this.bytes().as_bytes());
-        let parts = (this.store.to_string(), &this.collection, &this.id, data).into_pyobject(py)?;
+        let store = this.store.to_string();
+        let parts = (store, &this.collection, &this.id, data, this.past).into_pyobject(py)?;
         (py.get_type::<Version>(), parts).into_pyobject(py)
     }
 

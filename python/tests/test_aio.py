@@ -43,6 +43,7 @@ def test_verbs(tmp_path: Path) -> None:
             assert await notes.put_many((f"n{n}", {"n": n}) for n in range(300)) == 300
             assert await notes.count() == 301
             assert [d["n"] async for d in notes.scan(prefix="n29")] == [29, *range(290, 300)]
+            assert sorted([d["n"] async for d in notes.scan()]) == [0, 1, *range(1, 300)]
             assert await notes.delete("a")
             assert not await notes.contains("a")
             assert await store.collections() == ["notes"]

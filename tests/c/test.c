@@ -79,6 +79,8 @@ static void null_is_harmless_to_free(void) {
     lit_scan_free(NULL);
     lit_txn_free(NULL);
     lit_changes_free(NULL);
+    lit_past_free(NULL);
+    lit_diff_free(NULL);
 #ifdef LIT_NET
     lit_link_free(NULL);
 #endif
@@ -1057,6 +1059,193 @@ static void invitations(void) {
     CHECK(named == NULL);
 }
 
+/* The next difference is this one. */
+static int next_is(lit_diff_t *diff, const char *wanted) {
+    lit_slice_t json;
+    OK(lit_diff_next(diff, &json, &err));
+    return slice_is(json, wanted);
+}
+
+static void tape(void) {
+    lit_store_t *store = open_store("tape");
+    lit_collection_t *notes;
+    lit_past_t *past, *none = NULL;
+    lit_scan_t *scan;
+    lit_scan_options_t options;
+    lit_diff_t *diff, *plan, *none_diff = NULL;
+    lit_doc_t *doc;
+    lit_bytes_t bytes;
+    lit_slice_t id, json;
+    uint64_t len;
+    char long_label[129];
+    const lit_slice_t all = lit_slice(NULL, 0), before = S("before"), n = S("notes"), bad = lit_slice(NULL, 1);
+    memset(long_label, 'x', sizeof long_label);
+    OK(lit_collection_open(store, n, &notes, &err));
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"Tide table\",\"x\":1}"), &err));
+    OK(lit_collection_put_json(notes, S("n2"), S("{}"), &err));
+    OK(lit_store_checkpoints_json(store, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_checkpoint(store, before, &err));
+    GIVES_TOO(LIT_ERR_INVALID_INPUT, lit_store_checkpoint(store, before, &err), lit_store_checkpoint(store, before, NULL));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_checkpoint(store, S(""), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_checkpoint(store, S("two\nlines"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_checkpoint(store, S("\xff"), &err));
+    OK(lit_store_checkpoint(store, lit_slice(long_label, 128), &err));
+    GIVES(LIT_ERR_LIMIT_EXCEEDED, lit_store_checkpoint(store, lit_slice(long_label, 129), &err));
+    OK(lit_store_delete_checkpoint(store, lit_slice(long_label, 128), &err));
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_delete_checkpoint(store, lit_slice(long_label, 128), &err));
+
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"wrong\",\"x\":1}"), &err));
+    OK(lit_collection_delete(notes, S("n2"), &err));
+    OK(lit_collection_put_json(notes, S("n3"), S("{\"new\":true}"), &err));
+    OK(lit_store_checkpoints_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"label\":\"before\"") != NULL);
+    CHECK(strstr((const char *)bytes.ptr, "\"log_held\":true") != NULL);
+    CHECK(strstr((const char *)bytes.ptr, "\"rows\":0") == NULL);
+    lit_bytes_free(&bytes);
+
+    /* The past. */
+    GIVES(LIT_ERR_NOT_FOUND, lit_past_open(store, S("no such"), &none, &err));
+    CHECK(none == NULL);
+    OK(lit_past_open(store, before, &past, &err));
+    OK(lit_past_collections_json(past, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[\"notes\"]"));
+    OK(lit_past_len(past, n, &len, &err));
+    CHECK(len == 2);
+    OK(lit_past_len(past, S("later"), &len, &err));
+    CHECK(len == 0);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_past_len(past, S("/"), &len, &err));
+    OK(lit_past_get(past, n, S("n1"), &doc, &err));
+    OK(lit_doc_json(doc, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"Tide table\",\"x\":1}"));
+    lit_doc_free(doc);
+    GIVES(LIT_NOT_FOUND, lit_past_get(past, n, S("n3"), &doc, &err));
+    CHECK(doc == NULL);
+    GIVES(LIT_NOT_FOUND, lit_past_get(past, S("later"), S("n1"), &doc, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_past_get(past, n, S(""), &doc, &err));
+    OK(lit_past_scan(past, n, NULL, &scan, &err));
+    OK(lit_store_checkpoint(store, S("later"), &err));
+    OK(lit_store_delete_checkpoint(store, before, &err));
+    OK(lit_scan_next(scan, &id, &json, &err));
+    CHECK(slice_is(id, "n1") && slice_is(json, "{\"title\":\"Tide table\",\"x\":1}"));
+    OK(lit_past_get(past, n, S("n2"), &doc, &err));
+    lit_doc_free(doc);
+    lit_past_free(past);
+    GIVES(LIT_ERR_HANDLE, lit_past_len(past, n, &len, &err));
+    OK(lit_scan_next(scan, &id, NULL, &err));
+    OK(lit_scan_doc(scan, &doc, &err));
+    lit_doc_free(doc);
+    CHECK(slice_is(id, "n2"));
+    GIVES(LIT_END, lit_scan_next(scan, &id, NULL, &err));
+    lit_scan_free(scan);
+    OK(lit_past_open(store, S("later"), &past, &err));
+    lit_scan_options_init(&options);
+    options.flags = LIT_SCAN_REVERSE;
+    options.limit = 1;
+    OK(lit_past_scan(past, n, &options, &scan, &err));
+    OK(lit_scan_next(scan, &id, NULL, &err));
+    CHECK(slice_is(id, "n3"));
+    GIVES(LIT_END, lit_scan_next(scan, &id, NULL, &err));
+    lit_scan_free(scan);
+    options.flags = 8;
+    GIVES(LIT_ERR_INVALID_INPUT, lit_past_scan(past, n, &options, &scan, &err));
+    CHECK(scan == NULL);
+
+    /* What differs, and back to it. */
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"worse\",\"x\":2}"), &err));
+    OK(lit_collection_delete(notes, S("n3"), &err));
+    OK(lit_store_checkpoint(store, S("worse"), &err));
+    OK(lit_collection_put_json(notes, S("n4"), S("{}"), &err));
+    OK(lit_store_diff(store, S("later"), all, all, &diff, &err));
+    OK(lit_collection_delete(notes, S("n4"), &err)); /* after its moment */
+    CHECK(next_is(diff, "{\"after\":{\"title\":\"worse\",\"x\":2},\"before\":{\"title\":\"wrong\",\"x\":1},"
+                        "\"collection\":\"notes\",\"id\":\"n1\"}"));
+    CHECK(next_is(diff, "{\"after\":null,\"before\":{\"new\":true},\"collection\":\"notes\",\"id\":\"n3\"}"));
+    CHECK(next_is(diff, "{\"after\":{},\"before\":null,\"collection\":\"notes\",\"id\":\"n4\"}"));
+    GIVES(LIT_END, lit_diff_next(diff, &json, &err));
+    GIVES(LIT_END, lit_diff_next(diff, &json, &err));
+    OK(lit_diff_left_json(diff, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    lit_diff_free(diff);
+    GIVES(LIT_ERR_HANDLE, lit_diff_next(diff, &json, &err));
+    OK(lit_store_diff(store, S("worse"), S("later"), n, &diff, &err));
+    CHECK(next_is(diff, "{\"after\":{\"title\":\"wrong\",\"x\":1},\"before\":{\"title\":\"worse\",\"x\":2},"
+                        "\"collection\":\"notes\",\"id\":\"n1\"}"));
+    lit_diff_free(diff);
+    OK(lit_store_diff(store, S("later"), all, S("later"), &diff, &err));
+    GIVES(LIT_END, lit_diff_next(diff, &json, &err));
+    lit_diff_free(diff);
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_diff(store, before, all, all, &diff, &err));
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_diff(store, S("later"), before, all, &diff, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_diff(store, S("later"), all, S("/"), &diff, &err));
+    CHECK(diff == NULL);
+
+    OK(lit_store_revert_plan(store, S("later"), n, S("n1"), S("/x"), &plan, &err));
+    CHECK(next_is(plan, "{\"after\":{\"x\":1},\"before\":{\"x\":2},\"collection\":\"notes\",\"id\":\"n1\"}"));
+    GIVES(LIT_END, lit_diff_next(plan, &json, &err));
+    OK(lit_diff_left_json(plan, &bytes, &err));
+    CHECK(bytes_are(&bytes, "[]"));
+    OK(lit_store_revert(store, S("later"), n, S("n1"), S("/x"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"documents\":1,\"left\":[],\"transactions\":1}"));
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"worse\",\"x\":1}"));
+    OK(lit_store_revert(store, S("later"), all, all, all, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"documents\":2,\"left\":[],\"transactions\":1}"));
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"wrong\",\"x\":1}"));
+    OK(lit_store_revert(store, S("later"), n, all, all, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"documents\":0,\"left\":[],\"transactions\":0}"));
+    /* Empty is not taken for all. */
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert(store, S("later"), S(""), all, all, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert(store, S("later"), n, S(""), all, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert(store, S("later"), n, S("n1"), S(""), &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert(store, S("later"), all, S("n1"), all, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert_plan(store, S("later"), n, all, S("/x"), &none_diff, &err));
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_revert(store, before, all, all, all, &bytes, &err));
+    CHECK(bytes.ptr == NULL && bytes.len == 0);
+
+    NIL(lit_store_checkpoint(NULL, before, &err));
+    NIL(lit_store_checkpoint(store, bad, &err));
+    NIL(lit_store_checkpoints_json(NULL, &bytes, &err));
+    NIL(lit_store_checkpoints_json(store, NULL, &err));
+    NIL(lit_store_delete_checkpoint(NULL, before, &err));
+    NIL(lit_past_open(NULL, before, &none, &err));
+    NIL(lit_past_open(store, before, NULL, &err));
+    NIL(lit_past_collections_json(NULL, &bytes, &err));
+    NIL(lit_past_collections_json(past, NULL, &err));
+    NIL(lit_past_len(NULL, n, &len, &err));
+    NIL(lit_past_len(past, n, NULL, &err));
+    NIL(lit_past_get(NULL, n, n, &doc, &err));
+    NIL(lit_past_get(past, n, n, NULL, &err));
+    NIL(lit_past_scan(NULL, n, NULL, &scan, &err));
+    NIL(lit_past_scan(past, n, NULL, NULL, &err));
+    NIL(lit_store_diff(NULL, before, all, all, &none_diff, &err));
+    NIL(lit_store_diff(store, before, all, all, NULL, &err));
+    NIL(lit_store_diff(store, before, bad, all, &none_diff, &err));
+    NIL(lit_diff_next(NULL, &json, &err));
+    NIL(lit_diff_next(plan, NULL, &err));
+    NIL(lit_diff_left_json(NULL, &bytes, &err));
+    NIL(lit_diff_left_json(plan, NULL, &err));
+    NIL(lit_store_revert_plan(NULL, before, all, all, all, &none_diff, &err));
+    NIL(lit_store_revert_plan(store, before, all, all, all, NULL, &err));
+    NIL(lit_store_revert(NULL, before, all, all, all, &bytes, &err));
+    NIL(lit_store_revert(store, before, all, all, all, NULL, &err));
+    NIL(lit_store_revert(store, before, bad, all, all, &bytes, &err));
+
+    OK(lit_store_close(store, &err));
+    GIVES(LIT_ERR_CLOSED, lit_past_len(past, n, &len, &err));
+    GIVES(LIT_ERR_CLOSED, lit_diff_next(plan, &json, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_checkpoint(store, S("late"), &err));
+    lit_store_free(store);
+    lit_collection_free(notes);
+    lit_diff_free(plan);
+    lit_past_free(past);
+    store = open_store("tape"); /* nothing holds the directory any more */
+    OK(lit_past_open(store, S("later"), &past, &err));
+    lit_past_free(past);
+    lit_store_free(store);
+}
+
 static void bundles(lit_store_t *store) {
     lit_store_t *other = open_store("bundled");
     lit_collection_t *notes;
@@ -1338,6 +1527,7 @@ int main(int argc, char **argv) {
     new_key();
     invitations();
     bundles(store);
+    tape();
     eight_threads(store);
     closing_under_everything();
 #ifdef LIT_NET

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::{ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{ArrowError, DataType, Field as ArrowField, Fields as ArrowFields, Schema};
-use littoral::{Document, Error, ErrorKind, Scan};
+use littoral::{Document, Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::PySchema;
@@ -65,10 +65,13 @@ impl ArrowStream {
     }
 }
 
+/// The documents of a scan.
+type Documents = Box<dyn Iterator<Item = littoral::Result<Document>> + Send>;
+
 /// Fills batches from a scan.
 struct Reader {
     open: Arc<OpenStore>,
-    scan: Owned<Scan>,
+    scan: Owned<Documents>,
     /// The columns asked for, as they are called.
     schema: Arc<Schema>,
     /// The place of the column of ids, if there is one.
@@ -81,7 +84,7 @@ struct Reader {
 impl Reader {
     fn new(
         open: Arc<OpenStore>,
-        scan: Scan,
+        scan: Documents,
         schema: Arc<Schema>,
         id_column: &str,
     ) -> Result<Reader, String> {
@@ -164,7 +167,7 @@ fn misfitting(document: &Document, misfit: Misfit) -> ArrowError {
 pub(crate) fn stream(
     py: Python<'_>,
     open: &Arc<OpenStore>,
-    [mut first, second]: [Scan; 2],
+    [mut first, second]: [impl Iterator<Item = littoral::Result<Document>> + Send + 'static; 2],
     schema: Option<PySchema>,
     id_column: &str,
 ) -> PyResult<ArrowStream> {
@@ -180,12 +183,16 @@ pub(crate) fn stream(
             inferred(shape, id_column).map_err(invalid)?
         }
     };
-    let reader = Reader::new(open.clone(), second, schema.clone(), id_column).map_err(invalid)?;
+    let reader =
+        Reader::new(open.clone(), Box::new(second), schema.clone(), id_column).map_err(invalid)?;
     Ok(ArrowStream { schema, reader: Mutex::new(Some(reader)) })
 }
 
 /// What the next documents have in common; none at the end.
-fn look_at(scan: &mut Scan, most: usize) -> littoral::Result<Option<Shape>> {
+fn look_at(
+    scan: &mut impl Iterator<Item = littoral::Result<Document>>,
+    most: usize,
+) -> littoral::Result<Option<Shape>> {
     let mut common: Option<Shape> = None;
     for document in scan.take(most) {
         let shape = Shape::of_fields(document?.fields());
