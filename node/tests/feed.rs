@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::{Running, Sandbox, agent, ask};
+use common::{Running, Sandbox, ask, metric};
 use serde_json::{Value as Json, json};
 
 /// A stream of events. HTTP 1.0, so that it comes as it is.
@@ -190,13 +190,6 @@ fn a_token_that_is_taken_back_ends_the_stream() {
     assert!(events.head().contains(" 200 "));
     here.ok(&["--data", "a", "token", "revoke", "screen"]);
     while events.next().is_some() {}
-}
-
-fn metric(node: &Running, name: &str) -> f64 {
-    let text = agent().get(format!("{}/metrics", node.url)).call().unwrap();
-    let text = text.into_body().read_to_string().unwrap();
-    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).expect("it is told");
-    line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Memory of its process, in KiB.

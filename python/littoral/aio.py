@@ -342,15 +342,12 @@ class Store:
         return f"<littoral.aio.Store {self.path!r}{', closed' if self.closed else ''}>"
 
 
-class _Verbs:
-    """What a collection of a store and one inside a transaction have in common."""
+class _Reads:
+    """What a collection of a store, one inside a transaction and one of the past have in common."""
 
     __slots__ = ("_documents", "_threads")
-    _documents: "littoral.Collection | littoral.TransactionCollection"
+    _documents: "littoral.Collection | littoral.TransactionCollection | littoral.PastCollection"
     _threads: _Threads
-
-    async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._threads.run(call, *args, **kwargs)
 
     @property
     def name(self) -> str:
@@ -369,10 +366,6 @@ class _Verbs:
         """Give one field of a document, or ``default`` if there is no such one."""
         return await self._threads.run(self._documents.get_field, id, path, default)
 
-    async def has(self, id: str, path: Path, element: Any) -> bool:
-        """Tell whether the set at ``path`` has ``element``."""
-        return await self._threads.run(self._documents.has, id, path, element)
-
     async def contains(self, id: str) -> bool:
         """Tell whether there is a document with this id."""
         return await self._threads.run(self._documents.__contains__, id)
@@ -380,6 +373,50 @@ class _Verbs:
     async def count(self) -> int:
         """Tell how many documents there are."""
         return await self._threads.run(self._documents.__len__)
+
+
+class _Ranges(_Reads):
+    """What is read of many documents of a collection of a store, or of one of the past."""
+
+    __slots__ = ()
+    _documents: "littoral.Collection | littoral.PastCollection"
+
+    def scan(
+        self,
+        *,
+        prefix: str = "",
+        start: str | None = None,
+        after: str | None = None,
+        end: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> AsyncIterator[Document]:
+        """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
+        found = self._documents.scan(
+            prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
+        )
+        return self._threads.each(found)
+
+    def __aiter__(self) -> AsyncIterator[Document]:
+        return self.scan()
+
+    async def to_arrow(self, **how: Any) -> "_pyarrow.Table":
+        """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
+        return await self._threads.run(self._documents.to_arrow, **how)
+
+
+class _Verbs(_Reads):
+    """What a collection of a store and one inside a transaction have in common."""
+
+    __slots__ = ()
+    _documents: "littoral.Collection | littoral.TransactionCollection"
+
+    async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._threads.run(call, *args, **kwargs)
+
+    async def has(self, id: str, path: Path, element: Any) -> bool:
+        """Tell whether the set at ``path`` has ``element``."""
+        return await self._threads.run(self._documents.has, id, path, element)
 
     async def put(self, id: str, fields: Fields, *, version: Version | None = None) -> None:
         """Replace a document; see `littoral.Collection.put`."""
@@ -418,39 +455,21 @@ class _Verbs:
         await self._write(self._documents.resolve, id, path, choice)
 
 
-class Collection(_Verbs):
+class Collection(_Ranges, _Verbs):
     """A collection of a store. Each write is a transaction of its own, durable when it is done."""
 
-    __slots__ = ("_collection", "_store")
+    __slots__ = ("_store",)
+    _documents: littoral.Collection
 
     def __init__(self, store: Store, collection: littoral.Collection) -> None:
         """Use ``store[name]`` instead."""
         self._store = store
         self._threads = store._threads
-        self._documents = self._collection = collection
+        self._documents = collection
 
     async def _write(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         _check_not_writing(self._store)
         return await self._threads.run(call, *args, **kwargs)
-
-    def scan(
-        self,
-        *,
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> AsyncIterator[Document]:
-        """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
-        found = self._collection.scan(
-            prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
-        )
-        return self._threads.each(found)
-
-    def __aiter__(self) -> AsyncIterator[Document]:
-        return self.scan()
 
     def edit(self, id: str, *, timeout: float = 30.0) -> AbstractAsyncContextManager[Document]:
         """Read, change and put a document in one; one that is not there starts empty.
@@ -479,16 +498,12 @@ class Collection(_Verbs):
     ) -> int:
         """Put documents, ``batch`` to a transaction; see `littoral.Collection.put_many`."""
         return await self._write(
-            self._collection.put_many, documents, batch=batch, id_column=id_column
+            self._documents.put_many, documents, batch=batch, id_column=id_column
         )
 
     async def conflicts(self) -> list[Conflict]:
         """List the conflicts in this collection."""
-        return await self._threads.run(self._collection.conflicts)
-
-    async def to_arrow(self, **how: Any) -> "_pyarrow.Table":
-        """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
-        return await self._threads.run(self._collection.to_arrow, **how)
+        return await self._threads.run(self._documents.conflicts)
 
     def __repr__(self) -> str:
         return f"<littoral.aio.Collection {self.name!r}>"
@@ -632,59 +647,15 @@ class Past:
         return repr(self._past).replace("littoral.", "littoral.aio.")
 
 
-class PastCollection:
+class PastCollection(_Ranges):
     """A collection as it was at a checkpoint; see `littoral.PastCollection`."""
 
-    __slots__ = ("_documents", "_threads")
+    __slots__ = ()
 
     def __init__(self, threads: _Threads, documents: littoral.PastCollection) -> None:
         """Use ``past[name]`` instead."""
         self._threads = threads
         self._documents = documents
-
-    @property
-    def name(self) -> str:
-        """The name of the collection."""
-        return self._documents.name
-
-    async def get(self, id: str, default: Any = None) -> Any:
-        """Give the document, or ``default`` if there was none."""
-        return await self._threads.run(self._documents.get, id, default)
-
-    async def get_field(self, id: str, path: Path, default: Any = None) -> Any:
-        """Give one field of a document, or ``default`` if there was no such one."""
-        return await self._threads.run(self._documents.get_field, id, path, default)
-
-    async def contains(self, id: str) -> bool:
-        """Tell whether there was a document with this id."""
-        return await self._threads.run(self._documents.__contains__, id)
-
-    async def count(self) -> int:
-        """Tell how many documents there were."""
-        return await self._threads.run(self._documents.__len__)
-
-    def scan(
-        self,
-        *,
-        prefix: str = "",
-        start: str | None = None,
-        after: str | None = None,
-        end: str | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> AsyncIterator[Document]:
-        """Give the documents of a range, with ``async for``; see `littoral.Collection.scan`."""
-        found = self._documents.scan(
-            prefix=prefix, start=start, after=after, end=end, limit=limit, reverse=reverse
-        )
-        return self._threads.each(found)
-
-    def __aiter__(self) -> AsyncIterator[Document]:
-        return self.scan()
-
-    async def to_arrow(self, **how: Any) -> "_pyarrow.Table":
-        """Give the documents as a table of pyarrow; see `littoral.Collection.to_arrow`."""
-        return await self._threads.run(self._documents.to_arrow, **how)
 
     def __repr__(self) -> str:
         return f"<littoral.aio.PastCollection {self.name!r}>"

@@ -198,3 +198,11 @@ pub fn try_ask(
 pub fn stations() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tide-stations.jsonl")
 }
+
+/// A figure that the node tells, one without labels.
+pub(crate) fn metric(node: &Running, name: &str) -> f64 {
+    let text = agent().get(format!("{}/metrics", node.url)).call().unwrap();
+    let text = text.into_body().read_to_string().unwrap();
+    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).expect("it is told");
+    line.split(' ').nth(1).unwrap().parse().unwrap()
+}
