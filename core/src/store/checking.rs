@@ -20,8 +20,10 @@ const PIECE: usize = 32;
 
 /// Reads transactions from outside as [`Signed::verify`] does; all of them, or the first error.
 pub(super) fn verify_all(txns: Vec<Vec<u8>>, scope: Scope<'_>) -> Result<Vec<Signed>> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = cores.min(MAX_CHECKING_THREADS).min(txns.len() / PIECE);
+    let worth = (txns.len() / PIECE).min(MAX_CHECKING_THREADS);
+    // How many cores there are the system looks up in files: not for a few transactions.
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = if worth < 2 { 1 } else { worth.min(cores()) };
     verify_on(threads, txns, scope)
 }
 
