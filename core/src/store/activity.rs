@@ -6,7 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Store;
-use super::commit::{Item, lock};
+use super::commit::lock;
+use super::queue::Item;
 use crate::durations::{Durations, Measured};
 use crate::error::Result;
 use crate::id::NodeId;

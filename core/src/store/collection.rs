@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::document::{self, Conflict, Content, Document};
 use super::documents::{self, Documents, Read, Reader};
-use super::heads::Origins;
+use super::heads::{Heads, Origins};
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::crdt::{Row, Window};
@@ -226,19 +226,24 @@ impl Inner {
         documents::read(read, &self.origins(), number, id)
     }
 
-    /// The number of a collection and the documents as they are now, of one moment. Readers
-    /// share what one of them has opened, until the next commit.
+    /// The number of a collection and the documents as they are now, of one moment.
     fn reader_of(&self, collection: &str) -> Result<Option<(u32, Arc<Reader>)>> {
         let heads = self.read_heads();
         let Some(head) = heads.named(collection) else {
             return self.database().map(|_| None);
         };
+        Ok(Some((head.number, self.reader(&heads)?)))
+    }
+
+    /// The documents as they are while the heads are held. Readers share what one of them has
+    /// opened, until the next commit.
+    pub(super) fn reader(&self, heads: &Heads) -> Result<Arc<Reader>> {
         if let Some(reader) = heads.reader.get() {
-            return Ok(Some((head.number, reader.clone())));
+            return Ok(reader.clone());
         }
         let read = self.database()?.begin_read().map_err(db)?;
         let reader = Reader::open(&read, heads.origins.clone(), heads.meter.clone())?;
-        Ok(Some((head.number, heads.reader.get_or_init(|| reader).clone())))
+        Ok(heads.reader.get_or_init(|| reader).clone())
     }
 
     /// Origins are numbered before a row that names them is visible, and numbers never change.

@@ -15,9 +15,8 @@
 //! failure from step 2 on the outcome is unknown, so the store refuses writes until it is
 //! opened again and finds the truth in the log.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use redb::{Durability, WriteTransaction};
@@ -28,82 +27,20 @@ use super::apply::{Changes, Waist};
 use super::export::Mark;
 use super::heads::Heads;
 use super::log::{Appended, Log, NewRecord, RecordKind};
+use super::queue::{Done, Item, Job, Local, Queue, Release, Waiter, Work};
 use super::segments::{Counted, Segments};
 use super::tables::{Tables, db};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Hash, Position, Seq};
-use crate::limits::{
-    COMMIT_BATCH_BYTES, STATE_DURABLE_BYTES, STATE_DURABLE_MS, STATE_DURABLE_TXNS,
-};
-use crate::txn::Signed;
+use crate::id::Position;
+use crate::limits::{STATE_DURABLE_BYTES, STATE_DURABLE_MS, STATE_DURABLE_TXNS};
 
 /// What staging some documents counts for towards making redb durable.
 const STAGED_BYTES: u64 = 1 << 20;
 
-/// What came of an entry of the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
-    /// Transactions that were new.
-    pub new: usize,
-    /// Transactions that were here already.
-    pub duplicates: usize,
-}
-
-/// A transaction on its way into the store.
-#[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) collection: Arc<str>,
-    pub(super) signed: Arc<Signed>,
-}
-
-/// An entry of the queue.
-pub(super) struct Job {
-    items: Vec<Item>,
-    /// All or nothing: a local write, which builds on what was held in this generation. Else as
-    /// many as can be applied, in order.
-    local: Option<u64>,
-    durable: bool,
-    done: Ticket,
-}
-
-/// What came of an entry, and what stopped it short.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    pub(super) outcome: Outcome,
-    pub(super) stop: Option<Stop>,
-}
-
-pub(super) type Ticket = Arc<Mutex<Option<Result<Done>>>>;
-
-/// The queue, and whether somebody is committing.
-#[derive(Default)]
-pub(super) struct Queue {
-    jobs: VecDeque<Job>,
-    busy: bool,
-}
-
-impl Queue {
-    /// How many entries wait.
-    pub(super) fn len(&self) -> usize {
-        self.jobs.len()
-    }
-}
-
-/// Local transactions that are queued and not yet applied, so that the next local write sees them.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    pub(super) items: VecDeque<Item>,
-    /// The newest own transaction of each collection among them.
-    pub(super) own: BTreeMap<Arc<str>, (Seq, Hash)>,
-    /// Counts how often own transactions got other names: what was begun before is void.
-    pub(super) generation: u64,
-}
-
 /// The log, and what redb has not yet made durable of it.
 pub(super) struct Committer {
     log: Log,
-    undurable_txns: u64,
-    undurable_bytes: u64,
+    undurable: Undurable,
     /// The length of state.redb at its last durable commit.
     durable_len: u64,
     /// Wall time of it.
@@ -111,16 +48,43 @@ pub(super) struct Committer {
     segments: Segments,
 }
 
-impl Committer {
-    pub(super) fn new(log: Log, segments: Segments, durable_len: u64, now_ms: u64) -> Committer {
-        Committer {
-            log,
-            undurable_txns: 0,
-            undurable_bytes: 0,
-            durable_len,
-            durable_ms: now_ms,
-            segments,
+/// What redb has applied and not made durable.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Undurable {
+    txns: u64,
+    bytes: u64,
+}
+
+impl Undurable {
+    /// Counts transactions of these sizes.
+    pub(super) fn note(&mut self, sizes: impl Iterator<Item = usize>) {
+        for bytes in sizes {
+            self.txns += 1;
+            self.bytes += bytes as u64;
         }
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.txns == 0 && self.bytes == 0
+    }
+
+    /// Whether it is time to make it durable: what recovery has to apply again is bounded.
+    pub(super) fn is_much(&self) -> bool {
+        self.txns >= STATE_DURABLE_TXNS || self.bytes >= STATE_DURABLE_BYTES
+    }
+}
+
+impl Committer {
+    /// Of a log, where `undurable` was applied since the state was last durable, at `now_ms` and
+    /// with `durable_len` bytes.
+    pub(super) fn new(
+        log: Log,
+        segments: Segments,
+        undurable: Undurable,
+        durable_len: u64,
+        now_ms: u64,
+    ) -> Committer {
+        Committer { log, undurable, durable_len, durable_ms: now_ms, segments }
     }
 
     pub(super) fn segments(&self) -> &Segments {
@@ -176,34 +140,31 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inner {
     /// Queues `items` of a local write, and notes them as pending. The caller holds the gate.
-    /// They were built in `generation`.
+    /// They were built in `generation`, and need not be signed.
     pub(super) fn enqueue_local(
         &self,
-        items: Vec<Item>,
+        items: Vec<Arc<Local>>,
         durable: bool,
         generation: u64,
-    ) -> Result<Ticket> {
-        let done = Ticket::default();
+    ) -> Result<Arc<Waiter>> {
         let mut pending = lock(&self.pending);
         if pending.generation != generation {
             return Err(void());
         }
-        for item in &items {
-            let (seq, hash) = (item.signed.txn.dot.seq, item.signed.hash);
-            pending.own.insert(item.collection.clone(), (seq, hash));
-            pending.items.push_back(item.clone());
-        }
-        let job = Job { items, local: Some(generation), durable, done: done.clone() };
-        lock(&self.queue).jobs.push_back(job);
-        Ok(done)
+        items.iter().for_each(|item| pending.push(item.clone()));
+        Ok(self.enqueue(Work::Local(items, generation), durable))
+    }
+
+    fn enqueue(&self, work: Work, durable: bool) -> Arc<Waiter> {
+        let job = Job::new(work, durable);
+        let waiter = job.waiter.clone();
+        lock(&self.queue).push(job);
+        waiter
     }
 
     /// Queues `items` that came from elsewhere and waits until they are durable and applied.
     pub(super) fn commit_remote(&self, items: Vec<Item>) -> Result<Done> {
-        let done = Ticket::default();
-        let job = Job { items, local: None, durable: true, done: done.clone() };
-        lock(&self.queue).jobs.push_back(job);
-        self.wait(&done)
+        self.wait(&self.enqueue(Work::Remote(items), true))
     }
 
     /// Makes everything committed so far durable.
@@ -212,21 +173,19 @@ impl Inner {
     }
 
     /// Waits for an entry of the queue, leading the commit if nobody else does.
-    pub(super) fn wait(&self, done: &Ticket) -> Result<Done> {
+    pub(super) fn wait(&self, waiter: &Arc<Waiter>) -> Result<Done> {
         let mut queue = lock(&self.queue);
         loop {
-            if let Some(outcome) = lock(done).take() {
+            if let Some(outcome) = waiter.take() {
                 return outcome;
             }
-            if queue.busy {
-                queue = self.queue_moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let Some(batch) = queue.lead() else {
+                queue = Queue::wait(queue, waiter);
                 continue;
-            }
-            queue.busy = true;
-            let batch = take_batch(&mut queue);
+            };
             drop(queue);
             // Whatever happens in the batch, the queue must not stay busy.
-            let release = Release { queue: &self.queue, moved: &self.queue_moved };
+            let release = Release(&self.queue);
             self.commit_batch(batch);
             drop(release);
             self.prune_along();
@@ -249,13 +208,13 @@ impl Inner {
             Ok(outcomes) => {
                 self.counters.commits.note(begun.elapsed());
                 for (job, outcome) in jobs.iter().zip(outcomes) {
-                    *lock(&job.done) = Some(outcome);
+                    job.waiter.finish(outcome);
                 }
                 self.announce();
             }
             Err(err) => {
                 for job in &jobs {
-                    *lock(&job.done) = Some(Err(Error::new(err.kind(), err.message())));
+                    job.waiter.finish(Err(Error::new(err.kind(), err.message())));
                 }
             }
         }
@@ -283,19 +242,30 @@ impl Inner {
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             let mut done = Done::default();
-            if job.local.is_some_and(|generation| generation != lock(&self.pending).generation) {
-                outcomes.push(Err(void()));
-                continue;
-            }
-            let from = if job.local.is_some() { From::Here } else { From::Elsewhere };
-            for item in &job.items {
+            let (signed, from);
+            let items = match &job.work {
+                Work::Local(_, generation) if *generation != lock(&self.pending).generation => {
+                    outcomes.push(Err(void()));
+                    continue;
+                }
+                Work::Local(items, _) => {
+                    signed = items.iter().map(|item| item.sign(&self.key)).collect();
+                    from = From::Here;
+                    &signed
+                }
+                Work::Remote(items) => {
+                    from = From::Elsewhere;
+                    items
+                }
+            };
+            for item in items {
                 match admission.admit(&item.collection, &item.signed, from) {
                     Ok(true) => {
                         done.outcome.new += 1;
                         admitted.push(item.clone());
                     }
-                    Ok(false) if job.local.is_none() => done.outcome.duplicates += 1,
-                    Err(stop) if job.local.is_none() => {
+                    Ok(false) if from == From::Elsewhere => done.outcome.duplicates += 1,
+                    Err(stop) if from == From::Elsewhere => {
                         done.stop = Some(stop);
                         break;
                     }
@@ -348,7 +318,7 @@ impl Inner {
         }
         let changes = self.apply(&txn, admitted, &marks, &appended, committer)?;
         self.publish(txn, changes, admitted)?;
-        committer.undurable_txns += admitted.len() as u64;
+        committer.undurable.txns += admitted.len() as u64;
         if make_durable {
             self.note_durable(committer);
         }
@@ -376,7 +346,7 @@ impl Inner {
             })
             .chain(marks)
             .collect();
-        committer.undurable_bytes +=
+        committer.undurable.bytes +=
             records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
         committer.log.append(&records)
     }
@@ -397,15 +367,13 @@ impl Inner {
     /// If many commits that are not durable grew the file past its last durable length, redb
     /// would repair it by a full walk after a crash: so growth, too, calls for durability.
     fn must_make_durable(&self, committer: &Committer) -> bool {
-        committer.undurable_txns >= STATE_DURABLE_TXNS
-            || committer.undurable_bytes >= STATE_DURABLE_BYTES
+        committer.undurable.is_much()
             || self.wall.now_ms().abs_diff(committer.durable_ms) >= STATE_DURABLE_MS
             || self.state_len() > committer.durable_len
     }
 
     pub(super) fn note_durable(&self, committer: &mut Committer) {
-        committer.undurable_txns = 0;
-        committer.undurable_bytes = 0;
+        committer.undurable = Undurable::default();
         committer.durable_len = self.state_len();
         committer.durable_ms = self.wall.now_ms();
     }
@@ -414,15 +382,7 @@ impl Inner {
         let mut txn = self.database()?.begin_write().map_err(db)?;
         // An idle reader would keep pages from being used again.
         drop(self.write_heads());
-        match durable {
-            true => {
-                txn.set_two_phase_commit(true);
-                txn.set_quick_repair(true);
-            }
-            false => txn
-                .set_durability(Durability::None)
-                .map_err(|err| Error::new(ErrorKind::Internal, format!("state.redb: {err}")))?,
-        }
+        set_durability(&mut txn, durable)?;
         Ok(txn)
     }
 
@@ -502,7 +462,7 @@ impl Inner {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
-        committer.undurable_bytes += STAGED_BYTES;
+        committer.undurable.bytes += STAGED_BYTES;
         let make_durable = self.must_make_durable(committer);
         if make_durable {
             committer.log.sync().map_err(|err| self.poison(&err))?;
@@ -531,31 +491,18 @@ impl Inner {
     }
 }
 
-impl Pending {
-    fn retire(&mut self, admitted: &[Item]) {
-        for item in admitted {
-            let dot = item.signed.txn.dot;
-            if self.items.front().is_some_and(|front| Arc::ptr_eq(&front.signed, &item.signed)) {
-                self.items.pop_front();
-                if self.own.get(&item.collection).is_some_and(|(seq, _)| *seq == dot.seq) {
-                    self.own.remove(&item.collection);
-                }
-            }
+/// Whether a commit is to be durable; a crash then leaves a state that opens at once.
+pub(super) fn set_durability(txn: &mut WriteTransaction, durable: bool) -> Result<()> {
+    match durable {
+        true => {
+            txn.set_two_phase_commit(true);
+            txn.set_quick_repair(true);
+            Ok(())
         }
+        false => txn
+            .set_durability(Durability::None)
+            .map_err(|err| Error::new(ErrorKind::Internal, format!("state.redb: {err}"))),
     }
-}
-
-fn take_batch(queue: &mut Queue) -> Vec<Job> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while let Some(job) = queue.jobs.front() {
-        bytes += job.items.iter().map(|item| item.signed.bytes.len()).sum::<usize>();
-        if !batch.is_empty() && bytes > COMMIT_BATCH_BYTES {
-            break;
-        }
-        batch.extend(queue.jobs.pop_front());
-    }
-    batch
 }
 
 /// A local write that was begun before own transactions got other names.
@@ -568,17 +515,4 @@ fn void() -> Error {
 
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store is closed")
-}
-
-/// Lets the next leader in, also when a batch panicked.
-struct Release<'a> {
-    queue: &'a Mutex<Queue>,
-    moved: &'a Condvar,
-}
-
-impl Drop for Release<'_> {
-    fn drop(&mut self) {
-        lock(self.queue).busy = false;
-        self.moved.notify_all();
-    }
 }

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::admission::Index;
-use super::commit::{Item, closed, lock};
+use super::commit::{closed, lock};
+use super::queue::Item;
 use super::{Inner, Store};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Seq};

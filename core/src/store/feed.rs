@@ -166,7 +166,7 @@ impl Changes {
         let scope = Scope { network: inner.network, collection: &record.collection };
         let txn = Signed::trusted(record.bytes.clone(), scope)?.txn;
         let local = txn.dot.origin.node == inner.node;
-        let ids = txn.docs.into_iter().map(|doc| doc.id);
+        let ids = txn.docs.iter().map(|doc| doc.id.clone());
         self.push_all(record, ids, txn.dot, txn.time, local);
         Ok(())
     }

@@ -17,7 +17,7 @@
 
 use super::Inner;
 use super::admission::{Fork, Index};
-use super::commit::{Committer, Pending, closed, lock};
+use super::commit::{Committer, closed, lock};
 use super::heads::CollectionHead;
 use super::tables::{self, Tables, db, set};
 use crate::error::{Error, ErrorKind, Result};
@@ -176,9 +176,7 @@ impl Inner {
 
     /// Local writes that were begun before this fail from now on. The caller holds the heads.
     pub(super) fn begin_generation(&self) {
-        let mut pending = lock(&self.pending);
-        let generation = pending.generation + 1;
-        *pending = Pending { generation, ..Pending::default() };
+        lock(&self.pending).begin_generation();
     }
 
     pub(super) fn read_at(&self, collection: &str, position: Position) -> Result<Signed> {

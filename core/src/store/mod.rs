@@ -36,6 +36,7 @@ mod peers;
 mod pins;
 mod place;
 mod prune;
+mod queue;
 mod replication;
 mod roster;
 mod rotation;
@@ -50,9 +51,7 @@ mod transaction;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{
-    Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::Database;
 
@@ -73,7 +72,6 @@ pub use care::{
     Verified, VerifyOptions, VerifyStep,
 };
 pub use collection::{Collection, Scan, ScanRange};
-pub use commit::Outcome;
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, Changes};
 #[doc(hidden)]
@@ -83,6 +81,7 @@ pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
 pub use prune::Pruned;
+pub use queue::Outcome;
 pub use replication::{LogPage, Subscription};
 pub use rotation::KeyChange;
 pub use snapshot::{StagingLease, View};
@@ -94,11 +93,12 @@ pub use tape::{
 };
 pub use transaction::Transaction;
 
-use commit::{Committer, Pending, Queue};
+use commit::Committer;
 use disk::{File, Freeze, Written};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
+use queue::{Pending, Queue};
 
 /// An open store. Cheap to clone; all clones are the same store, and any thread may use it.
 #[derive(Clone)]
@@ -138,7 +138,6 @@ pub(crate) struct Inner {
     tape_pins: Mutex<tape::TapePins>,
     sweeping: tape::Sweeping,
     queue: Mutex<Queue>,
-    queue_moved: Condvar,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
     counters: activity::Counters,

@@ -7,14 +7,14 @@
 use std::fs;
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::admission::{Admission, From};
 use super::apply::Waist;
 use super::budget::{Budgets, LogBudget};
-use super::commit::{Committer, Pending, Queue};
+use super::commit::{Committer, Undurable, set_durability};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::export::Mark;
 use super::gate::Gate;
@@ -24,6 +24,7 @@ use super::invites;
 use super::key_file::{self, KEY, Passphrase};
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
+use super::queue::{Pending, Queue};
 use super::replication::Listeners;
 use super::roster;
 use super::rotation;
@@ -296,7 +297,10 @@ impl Options {
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
         let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
-        let heads = replay(&database, heads, &log, &found, network, node)?;
+        let length = || state.len().map_err(|err| Error::io("look at state.redb", err));
+        let durable_len = length()?;
+        let (heads, undurable) = replay(&database, heads, &log, &found, network, node)?;
+        let durable_len = if undurable.is_nothing() { length()? } else { durable_len };
         let place = if self.placeless { Place::UNKNOWN } else { Place::of(&*disk, &*state) };
         let heads = self.settle(&database, heads, &place, found.end, node)?;
         let now_ms = self.wall.now_ms();
@@ -306,7 +310,8 @@ impl Options {
         let open_until_ms = invites::open_until_ms(&database.begin_read().map_err(db)?)?;
         let budgets = Budgets::load(&database, self.log_budget)?;
         let sweeping = Sweeping::load(&database)?;
-        let state_len = state.len().map_err(|err| Error::io("look at state.redb", err))?;
+        let reader = log.reader();
+        let committer = Committer::new(log, segments, undurable, durable_len, now_ms);
         let inner = Inner {
             path,
             state,
@@ -317,7 +322,7 @@ impl Options {
             wall: self.wall,
             clock: Mutex::new(HybridClock::default()),
             database: RwLock::new(Some(Arc::new(database))),
-            reader: log.reader(),
+            reader,
             heads: RwLock::new(heads),
             incarnations: self.incarnations,
             gate: Arc::new(Gate::default()),
@@ -332,8 +337,7 @@ impl Options {
             tape_pins: Mutex::default(),
             sweeping,
             queue: Mutex::new(Queue::default()),
-            queue_moved: Condvar::new(),
-            committer: Mutex::new(Some(Committer::new(log, segments, state_len, now_ms))),
+            committer: Mutex::new(Some(committer)),
             failure: OnceLock::new(),
             counters: Default::default(),
             freeze,
@@ -456,7 +460,8 @@ pub(super) fn known_of_log(database: &Database, applied: Position) -> Result<Kno
     Ok(Known { start, applied, batch: position(tables::META_BATCH)? })
 }
 
-/// Applies what the log has and redb has not, and makes it durable.
+/// Applies what the log has and redb has not. The end of that is durable only with the next
+/// commit that is: until then it is applied again, as often as it takes.
 pub(super) fn replay(
     database: &Database,
     mut heads: Heads,
@@ -464,15 +469,17 @@ pub(super) fn replay(
     found: &Recovered,
     network: NetworkId,
     node: NodeId,
-) -> Result<Heads> {
+) -> Result<(Heads, Undurable)> {
     let reader = log.reader();
+    let mut undurable = Undurable::default();
     while heads.applied < found.end {
         let records = reader.read(heads.applied, RECOVERY_BYTES)?;
         let Some(last) = records.last() else { break };
         let applied = last.end;
+        let txns = records.iter().filter(|record| record.kind == RecordKind::Txn);
+        undurable.note(txns.map(|record| record.bytes.len()));
         let mut txn = database.begin_write().map_err(db)?;
-        txn.set_two_phase_commit(true);
-        txn.set_quick_repair(true);
+        set_durability(&mut txn, undurable.is_much())?;
         let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
         let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
@@ -488,8 +495,11 @@ pub(super) fn replay(
         let changes = waist.finish(applied, found.batch.filter(|_| applied == found.end))?;
         txn.commit().map_err(db)?;
         changes.publish(&mut heads, node);
+        if undurable.is_much() {
+            undurable = Undurable::default();
+        }
     }
-    Ok(heads)
+    Ok((heads, undurable))
 }
 
 fn replay_record(

@@ -11,7 +11,8 @@ use redb::ReadableDatabase;
 
 use super::admission::{Index, Stop};
 use super::checking::verify_all;
-use super::commit::{Item, Outcome, lock};
+use super::commit::lock;
+use super::queue::{Item, Outcome};
 use super::tables::{self, IndexRow, db};
 use super::{Inner, Store};
 use crate::error::{ErrorKind, Result};

@@ -2,28 +2,28 @@
 //!
 //! The view is one moment: redb, the heads, and the local transactions that are queued but
 //! not yet applied, laid over it. While a transaction is open it holds the gate, so its
-//! number and the hash before it are known; it holds nothing else, and blocks no sync.
+//! number and the hash before it are known; it holds nothing else, and blocks no sync. It is
+//! queued before it is signed, so that the next one need not wait for that.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::ReadableDatabase;
-
-use super::commit::{Item, lock};
+use super::commit::lock;
 use super::document::{Content, Document};
 use super::documents::{Parts, Read, Reader};
 use super::gate;
 use super::heads::CollectionHead;
-use super::{Inner, Store, tables};
+use super::queue::Local;
+use super::{Inner, Store};
 use crate::clock::Timestamp;
 use crate::crdt::{Batch, Cell, DocOps, Effects, Op, Row, Source, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Seq, check_collection, check_id};
 use crate::limits::MAX_TXN_BYTES;
 use crate::txn::edit::{Base, Draft, Version};
-use crate::txn::{Dep, Scope, Signed, Txn};
+use crate::txn::{Dep, Scope, Txn, Unsigned};
 use crate::value::{Field, Fields, Path, Value};
 
 /// How long a write waits for another local write that is open.
@@ -38,7 +38,7 @@ const FRAME_BYTES: usize = 256;
 pub struct Transaction {
     store: Store,
     documents: Arc<Reader>,
-    pending: Vec<Item>,
+    pending: Vec<Arc<Local>>,
     generation: u64,
     time: Timestamp,
     collections: BTreeMap<String, Open>,
@@ -94,9 +94,8 @@ impl Transaction {
         inner.check_usable()?;
         let gate = inner.gate.enter(patience)?;
         let heads = inner.read_heads();
-        let read = inner.database()?.begin_read().map_err(tables::db)?;
-        let documents = Reader::open(&read, heads.origins.clone(), heads.meter.clone())?;
-        let (pending, generation): (Vec<Item>, u64) = {
+        let documents = inner.reader(&heads)?;
+        let (pending, generation): (Vec<Arc<Local>>, u64) = {
             let pending = lock(&inner.pending);
             (pending.items.iter().cloned().collect(), pending.generation)
         };
@@ -264,8 +263,8 @@ impl Transaction {
         let mut items = Vec::new();
         let mut bytes = 0;
         for (name, open) in collections {
-            if let Some(item) = sign(&store.inner, &name, open, time)? {
-                bytes += item.signed.bytes.len() + FRAME_BYTES;
+            if let Some(item) = build(&store.inner, &name, open, time)? {
+                bytes += item.len() + FRAME_BYTES;
                 items.push(item);
             }
         }
@@ -278,9 +277,10 @@ impl Transaction {
         if items.is_empty() {
             return Ok(());
         }
-        let ticket = store.inner.enqueue_local(items, durable, generation)?;
+        let waiter = store.inner.enqueue_local(items.clone(), durable, generation)?;
         drop(_gate);
-        store.inner.wait(&ticket).map(drop)
+        items.iter().for_each(|item| drop(item.sign(&store.inner.key)));
+        store.inner.wait(&waiter).map(drop)
     }
 
     fn draft(&mut self, collection: &str, id: &str) -> Result<&mut Draft> {
@@ -322,7 +322,7 @@ fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Result<
         None => Origin { node: inner.node, incarnation: inner.left_incarnation(collection)? },
     };
     let applied = head.and_then(|head| head.vector.get(&origin)).map(|row| (row.seq, row.hash));
-    let queued = lock(&inner.pending).own.get(collection).copied();
+    let queued = lock(&inner.pending).newest(collection);
     let (seq, prev): (Seq, Hash) = queued.or(applied).unwrap_or_default();
     Ok(Open {
         number: head.map(|head| head.number),
@@ -334,12 +334,12 @@ fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Result<
 }
 
 /// What the view has seen and neither our applied nor our queued transactions have named.
-fn deps(head: &CollectionHead, node: NodeId, pending: &[Item]) -> Vec<Dep> {
+fn deps(head: &CollectionHead, node: NodeId, pending: &[Arc<Local>]) -> Vec<Dep> {
     let named = |origin: &Origin, seq: Seq| {
         pending
             .iter()
             .filter(|item| *item.collection == *head.name)
-            .flat_map(|item| &item.signed.txn.deps)
+            .flat_map(|item| &item.txn.deps)
             .any(|dep| dep.origin == *origin && dep.seq >= seq)
     };
     head.unnamed(node)
@@ -349,21 +349,21 @@ fn deps(head: &CollectionHead, node: NodeId, pending: &[Item]) -> Vec<Dep> {
 }
 
 /// The transactions that are queued and write to a document.
-fn queued(pending: &[Item], collection: &str, id: &str) -> Vec<Arc<Signed>> {
-    let here = |item: &&Item| &*item.collection == collection && ops(&item.signed, id).is_some();
-    pending.iter().filter(here).map(|item| item.signed.clone()).collect()
+fn queued(pending: &[Arc<Local>], collection: &str, id: &str) -> Vec<Arc<Txn>> {
+    let here = |item: &&Arc<Local>| &*item.collection == collection && ops(&item.txn, id).is_some();
+    pending.iter().filter(here).map(|item| item.txn.clone()).collect()
 }
 
-fn ops<'a>(signed: &'a Signed, id: &str) -> Option<&'a [Op]> {
-    let docs = &signed.txn.docs;
+fn ops<'a>(txn: &'a Txn, id: &str) -> Option<&'a [Op]> {
+    let docs = &txn.docs;
     let at = docs.binary_search_by(|doc| doc.id.as_str().cmp(id)).ok()?;
     Some(&docs[at].ops)
 }
 
 /// A document's row in the view: redb, with what is queued laid over it.
-fn laid_over(mut row: Row, queued: Vec<Arc<Signed>>, id: &str) -> Row {
-    for signed in queued {
-        row.apply_all(ops(&signed, id).unwrap_or_default(), &signed.txn.stamp());
+fn laid_over(mut row: Row, queued: Vec<Arc<Txn>>, id: &str) -> Row {
+    for txn in queued {
+        row.apply_all(ops(&txn, id).unwrap_or_default(), &txn.stamp());
     }
     row
 }
@@ -371,23 +371,28 @@ fn laid_over(mut row: Row, queued: Vec<Arc<Signed>>, id: &str) -> Row {
 /// A large document in the view.
 struct View {
     parts: Parts,
-    queued: Vec<Arc<Signed>>,
+    queued: Vec<Arc<Txn>>,
     id: String,
 }
 
 impl Source for View {
     fn between(&self, from: &[u8], to: Option<&[u8]>) -> Result<Vec<Cell>> {
         let mut cells = self.parts.between(from, to)?;
-        for signed in &self.queued {
-            let stamp = signed.txn.stamp();
-            let batch = Batch::of_ops(ops(signed, &self.id).unwrap_or_default(), &stamp);
+        for txn in &self.queued {
+            let stamp = txn.stamp();
+            let batch = Batch::of_ops(ops(txn, &self.id).unwrap_or_default(), &stamp);
             cells = batch.apply(cells, from, to, &mut Effects::default(), None);
         }
         Ok(cells)
     }
 }
 
-fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<Option<Item>> {
+fn build(
+    inner: &Inner,
+    collection: &str,
+    open: Open,
+    time: Timestamp,
+) -> Result<Option<Arc<Local>>> {
     let docs: Vec<DocOps> = open
         .drafts
         .into_iter()
@@ -400,6 +405,5 @@ fn sign(inner: &Inner, collection: &str, open: Open, time: Timestamp) -> Result<
     inner.check_may_write(collection)?;
     let txn = Txn { dot: open.dot, prev: open.prev, time, deps: open.deps, docs };
     let scope = Scope { network: inner.network, collection };
-    let signed = Signed::sign(txn, scope, &inner.key)?;
-    Ok(Some(Item { collection: Arc::from(collection), signed: Arc::new(signed) }))
+    Ok(Some(Local::new(collection, Unsigned::new(txn, scope)?)))
 }

@@ -26,6 +26,7 @@ use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use branches::{Branch, Branches};
 pub use codec::{decode, encode, peek_dot};
+pub(crate) use sign::Unsigned;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
 
 /// One transaction of one collection.

@@ -12,6 +12,7 @@
 //! names it need not be believed (rule 10: numbers prove nothing).
 
 use std::fmt;
+use std::sync::Arc;
 
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -132,7 +133,7 @@ impl Proof {
 #[derive(Debug, Clone)]
 pub struct Signed {
     /// What it says.
-    pub txn: Txn,
+    pub txn: Arc<Txn>,
     /// Its hash.
     pub hash: Hash,
     /// Shows that its author signed a transaction with this number and hash.
@@ -141,21 +142,48 @@ pub struct Signed {
     pub bytes: Vec<u8>,
 }
 
-impl Signed {
-    /// Signs `txn` with its author's key. What no reader would accept is not signed: it would
-    /// enter the author's own log, and end it.
-    pub fn sign(txn: Txn, scope: Scope<'_>, key: &NodeKey) -> Result<Signed> {
-        debug_assert_eq!(txn.dot.origin.node, key.id());
-        let mut bytes = codec::encode(&txn)?;
-        codec::check(&bytes).map_err(|err| {
+/// A transaction that lacks nothing but its signature. Its hash is fixed, so the next one of its
+/// author can be built on it.
+#[derive(Debug)]
+pub(crate) struct Unsigned {
+    pub(crate) txn: Arc<Txn>,
+    pub(crate) hash: Hash,
+    content: Hash,
+    body: Vec<u8>,
+}
+
+impl Unsigned {
+    /// What no reader would accept is not made: it would enter the author's own log, and end it.
+    pub(crate) fn new(txn: Txn, scope: Scope<'_>) -> Result<Unsigned> {
+        let body = codec::encode(&txn)?;
+        codec::check(&body).map_err(|err| {
             let what = format!("the transaction would not be readable ({err}); please report it");
             Error::new(ErrorKind::Internal, what)
         })?;
-        let content = content(&bytes);
+        let content = content(&body);
         let hash = hash(&txn.dot, &content, scope);
+        Ok(Unsigned { txn: Arc::new(txn), hash, content, body })
+    }
+
+    /// Bytes that it will have.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len() + SIGNATURE_BYTES
+    }
+
+    /// Signs it with its author's key.
+    pub(crate) fn sign(self, key: &NodeKey) -> Signed {
+        let Unsigned { txn, hash, content, body: mut bytes } = self;
+        debug_assert_eq!(txn.dot.origin.node, key.id());
         let signature = key.0.sign(&hash.0).to_bytes();
         bytes.extend_from_slice(&signature);
-        Ok(Signed { txn, hash, proof: Proof { content, signature }, bytes })
+        Signed { txn, hash, proof: Proof { content, signature }, bytes }
+    }
+}
+
+impl Signed {
+    /// Signs `txn` with its author's key. What no reader would accept is not signed.
+    pub fn sign(txn: Txn, scope: Scope<'_>, key: &NodeKey) -> Result<Signed> {
+        Ok(Unsigned::new(txn, scope)?.sign(key))
     }
 
     /// Reads a transaction that came from outside: checks its signature, then its form. So only
@@ -169,7 +197,7 @@ impl Signed {
         }
         let proof = Proof { content: content(body), signature: *signature };
         let hash = proof.check(&dot, scope)?;
-        let txn = codec::decode(body)?;
+        let txn = Arc::new(codec::decode(body)?);
         Ok(Signed { txn, hash, proof, bytes })
     }
 
@@ -177,7 +205,7 @@ impl Signed {
     pub fn trusted(bytes: Vec<u8>, scope: Scope<'_>) -> Result<Signed> {
         let (body, signature) = split(&bytes)?;
         let proof = Proof { content: content(body), signature: *signature };
-        let txn = codec::decode(body)?;
+        let txn = Arc::new(codec::decode(body)?);
         let hash = hash(&txn.dot, &proof.content, scope);
         Ok(Signed { txn, hash, proof, bytes })
     }
@@ -275,6 +303,11 @@ fn check_signature(dot: &Dot, hash: &Hash, signature: &[u8; SIGNATURE_BYTES]) ->
     VerifyingKey::from_bytes(dot.origin.node.as_bytes())
         .and_then(|key| key.verify_strict(&hash.0, &Signature::from_bytes(signature)))
         .map_err(|_| Error::bad_txn(format!("the signature of transaction {dot} is wrong")))
+}
+
+/// The hash of the transaction at `dot` whose bytes without signature are `body`.
+pub(crate) fn hash_of_body(dot: &Dot, body: &[u8], scope: Scope<'_>) -> Hash {
+    hash(dot, &content(body), scope)
 }
 
 fn content(body: &[u8]) -> Hash {

@@ -87,7 +87,7 @@ fn a_proof_shows_one_number_and_one_hash() {
 fn a_transaction_comes_back_and_is_valid_only_where_it_belongs() {
     let signed = Signed::sign(sample(), scope("notes"), &author()).unwrap();
     let back = Signed::verify(signed.bytes.clone(), scope("notes")).unwrap();
-    assert_eq!((back.txn, back.hash), (sample(), signed.hash));
+    assert_eq!((&*back.txn, back.hash), (&sample(), signed.hash));
     assert_eq!(peek_dot(&signed.bytes).unwrap(), sample().dot);
     let elsewhere = Scope { network: NetworkId([0; 16]), collection: "notes" };
     for wrong in [scope("other"), elsewhere] {

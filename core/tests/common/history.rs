@@ -57,7 +57,7 @@ pub(crate) fn by_hashes(replica: &Replica) -> (History, Seen) {
         let dep = |(origin, seq)| Dep { origin, seq, hash: ShortHash::default() };
         names.insert(hash.short(), dot);
         vv.insert(dot.origin, dot.seq);
-        history.note(Txn { dot, deps: seen.into_iter().map(dep).collect(), ..txn });
+        history.note(Txn { dot, deps: seen.into_iter().map(dep).collect(), ..Txn::clone(&txn) });
     }
     (history, vv)
 }

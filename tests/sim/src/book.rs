@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use littoral::crdt::{DocOps, Op};
 use littoral::id::{Dot, Hash, NodeId, Origin, Seq, ShortHash, Vector};
@@ -41,7 +42,7 @@ pub(crate) struct Book {
 /// A transaction.
 pub(crate) struct Entry {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) txn: Txn,
+    pub(crate) txn: Arc<Txn>,
     line: usize,
     /// What its operations name, by the names that its author used.
     named: BTreeMap<Dot, Named>,
@@ -382,7 +383,7 @@ impl Book {
             }
             docs.push(DocOps { id: doc.id.clone(), ops });
         }
-        Ok(Past { txn: Txn { dot, docs, ..entry.txn.clone() }, seen })
+        Ok(Past { txn: Txn { dot, docs, ..Txn::clone(&entry.txn) }, seen })
     }
 
     /// All that a name goes back to, by the names in a vector: the newest of each.

@@ -208,7 +208,7 @@ fn documents(record: &Logged, network: NetworkId) -> Checked<Vec<Told>> {
             let signed = Signed::verify(record.bytes.clone(), scope);
             let txn = signed.map_err(|err| err.to_string())?.txn;
             let (node, seq) = (txn.dot.origin.node, txn.dot.seq);
-            Ok(txn.docs.into_iter().map(|doc| tell(doc.id, node, seq)).collect())
+            Ok(txn.docs.iter().map(|doc| tell(doc.id.clone(), node, seq)).collect())
         }
         BARRIER => {
             let Some(joined) = record.bytes.strip_prefix(b"joined") else { return Ok(Vec::new()) };

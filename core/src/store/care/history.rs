@@ -242,7 +242,7 @@ impl History<'_> {
 
     /// A transaction follows its author's one before, and comes after what it builds on.
     fn chain(&mut self, record: &LogRecord, signed: &Signed, dot: &Dot) {
-        let Txn { prev, deps, .. } = &signed.txn;
+        let Txn { prev, deps, .. } = &*signed.txn;
         let name: Arc<str> = Arc::from(record.collection.as_str());
         let joins = self.joins.get(&name).copied().unwrap_or(0);
         match self.newest.get(&(name.clone(), dot.origin)) {
@@ -291,7 +291,7 @@ impl History<'_> {
         signed: &Signed,
         dot: &Dot,
     ) -> Result<()> {
-        let Txn { deps, .. } = &signed.txn;
+        let Txn { deps, .. } = &*signed.txn;
         let held = |origin: &Origin| head.vector.get(origin).map_or(0, |row| row.seq);
         if held(&dot.origin) < dot.seq {
             let what = format!(

@@ -220,7 +220,7 @@ impl Reach {
 
     /// Takes a transaction if it comes next and everything that it builds on is here.
     pub(super) fn take(&mut self, collection: &Arc<str>, signed: &Signed) -> bool {
-        let Txn { dot, prev, deps, docs, .. } = &signed.txn;
+        let Txn { dot, prev, deps, docs, .. } = &*signed.txn;
         let newest = |origin: &Origin| self.newest.get(&(collection.clone(), *origin)).copied();
         let (seq, hash) = newest(&dot.origin).unwrap_or_default();
         let here = |named: &Dot| newest(&named.origin).is_some_and(|(seq, _)| seq >= named.seq);
