@@ -472,7 +472,7 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         assert!(named.contains(name), "no page names `{name}`");
     }
     assert!(
-        page("PROTOCOL.md").contains("Version 1 (`PROTOCOL_VERSION`)") && PROTOCOL_VERSION == 1
+        page("PROTOCOL.md").contains("Version 2 (`PROTOCOL_VERSION`)") && PROTOCOL_VERSION == 2
     );
 }
 

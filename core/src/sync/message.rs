@@ -35,7 +35,8 @@
 //! | 18 | `CaughtUp` | nothing |
 //! | 19 | `Behind` | nothing |
 //!
-//! A frame of a tail or snapshot may be packed: see [`packing`](super::packing).
+//! A frame of a tail or snapshot may be packed, and one of transactions chained: see
+//! [`packing`](super::packing) and [`chain`](super::chain).
 //!
 //! `Behind` travels on the tail, not on the control stream, so that it has a place among the
 //! transactions before it and names the one `Have` that it answers.
@@ -62,7 +63,7 @@ use super::framing::LENGTH_BYTES;
 use super::outline::{self, Outline};
 
 /// The version of the protocol that this build speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 const HELLO: u8 = 1;
 const HAVE: u8 = 2;
@@ -80,7 +81,7 @@ const OUTLINE: u8 = 20;
 const PICK: u8 = 21;
 const PICKED: u8 = 22;
 const TAIL: u8 = 16;
-const TXNS: u8 = 17;
+pub(super) const TXNS: u8 = 17;
 const CAUGHT_UP: u8 = 18;
 const BEHIND: u8 = 19;
 

@@ -15,11 +15,13 @@
 //! | `snapshot_out`, `snapshot_in` | a snapshot of one collection, served and taken in |
 //! | `outline` | a long vector, told by digests of its parts |
 //! | `packing` | frames, compressed |
+//! | `chain` | frames of transactions, without what follows from one another |
 //! | `streams`, `framing` | the peer's streams, and frames out of their bytes |
 //! | `message`, `ask` | the messages and their bytes; those of snapshots |
 //! | `joining` | the exchange by which a node becomes a member: messages and both sides |
 
 pub mod ask;
+mod chain;
 pub mod door;
 mod failure;
 mod framing;

@@ -6,6 +6,8 @@
 //! | `uint` | length of the frame within, type included |
 //! | rest | that frame, as one Zstandard frame |
 //!
+//! Frames of several transactions are packed in a way of their own ([`chain`](super::chain)).
+//!
 //! Each frame is packed by itself: a stream may be cut after any of them, and nothing is kept
 //! between them. A side packs only for a peer whose `Hello` says that it unpacks. Windows and
 //! limits count what is within, so packing lets nobody make a peer hold more than it would have
@@ -15,8 +17,10 @@
 
 use crate::error::Result;
 use crate::limits::MAX_FRAME_BYTES;
+use crate::txn::Scope;
 use crate::wire::{Reader, put_uint};
 
+use super::chain::{CHAIN, chain, unchain};
 use super::framing::LENGTH_BYTES;
 use super::message::{frame, protocol};
 
@@ -31,8 +35,9 @@ const LEVEL: i32 = 1;
 /// Whether this build unpacks.
 pub(super) const UNPACKS: bool = cfg!(feature = "zstd");
 
-/// Frames as they are sent to a peer that unpacks: each packed, if that makes it smaller.
-pub(super) fn pack(frames: Vec<u8>) -> Vec<u8> {
+/// Frames as they are sent to a peer that unpacks: each packed, if that makes it smaller. Those of
+/// transactions are of `scope`'s collection.
+pub(super) fn pack(frames: Vec<u8>, scope: Scope<'_>) -> Vec<u8> {
     if !UNPACKS || frames.len() < PACK_FROM_BYTES {
         return frames;
     }
@@ -40,7 +45,7 @@ pub(super) fn pack(frames: Vec<u8>) -> Vec<u8> {
     let mut rest = frames.as_slice();
     while let Some((length, after)) = rest.split_first_chunk::<LENGTH_BYTES>() {
         let (content, later) = after.split_at(u32::from_be_bytes(*length) as usize);
-        match packed(content) {
+        match packed(content, scope) {
             Some(packed) => out.extend(packed),
             None => out.extend_from_slice(&rest[..LENGTH_BYTES + content.len()]),
         }
@@ -49,26 +54,31 @@ pub(super) fn pack(frames: Vec<u8>) -> Vec<u8> {
     out
 }
 
-fn packed(content: &[u8]) -> Option<Vec<u8>> {
+/// A frame that is made smaller, with its length before it.
+fn packed(content: &[u8], scope: Scope<'_>) -> Option<Vec<u8>> {
     if content.len() < PACK_FROM_BYTES {
         return None;
     }
-    let small = compress(content)?;
-    // What barely shrinks is not worth the work at the other side.
-    (small.len() < content.len() - content.len() / 16).then(|| {
-        frame(PACKED, |out| {
+    let chained = || chain(content, scope);
+    let alone = || {
+        let small = compress(content)?;
+        Some(frame(PACKED, |out| {
             put_uint(out, content.len() as u64);
             out.extend_from_slice(&small);
-        })
-    })
+        }))
+    };
+    // What barely shrinks is not worth the work at the other side.
+    let pays = |packed: &Vec<u8>| packed.len() < content.len() - content.len() / 16;
+    chained().or_else(alone).filter(pays)
 }
 
-/// A frame, type first, as it was before it was packed, if it was.
+/// A frame of `scope`'s collection, type first, as it was before it was packed, if it was.
 ///
 /// Errors: [`Protocol`](crate::ErrorKind::Protocol) if it can't be unpacked, or is too large.
-pub fn unpack(frame: Vec<u8>) -> Result<Vec<u8>> {
+pub fn unpack(frame: Vec<u8>, scope: Scope<'_>) -> Result<Vec<u8>> {
     match frame.first() {
         Some(&PACKED) if UNPACKS => read(&frame).map_err(protocol),
+        Some(&CHAIN) if UNPACKS => unchain(&frame, scope).map_err(protocol),
         _ => Ok(frame),
     }
 }
@@ -87,22 +97,22 @@ fn read(frame: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[cfg(feature = "zstd")]
-fn compress(content: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn compress(content: &[u8]) -> Option<Vec<u8>> {
     zstd::bulk::compress(content, LEVEL).ok()
 }
 
 #[cfg(feature = "zstd")]
-fn decompress(small: &[u8], length: usize) -> Option<Vec<u8>> {
+pub(super) fn decompress(small: &[u8], length: usize) -> Option<Vec<u8>> {
     zstd::bulk::decompress(small, length).ok()
 }
 
 #[cfg(not(feature = "zstd"))]
-fn compress(_: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn compress(_: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
 #[cfg(not(feature = "zstd"))]
-fn decompress(_: &[u8], _: usize) -> Option<Vec<u8>> {
+pub(super) fn decompress(_: &[u8], _: usize) -> Option<Vec<u8>> {
     None
 }
 
@@ -110,6 +120,9 @@ fn decompress(_: &[u8], _: usize) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::sync::framing::Framer;
+    use crate::txn::NetworkId;
+
+    const SCOPE: Scope<'_> = Scope { network: NetworkId([9; 16]), collection: "notes" };
 
     fn text(bytes: usize) -> Vec<u8> {
         frame(17, |out| out.extend(b"all work and no play ".iter().cycle().take(bytes)))
@@ -126,7 +139,7 @@ mod tests {
         let mut framer = Framer::new(MAX_FRAME_BYTES);
         framer.push(bytes);
         let frames = std::iter::from_fn(|| framer.next().unwrap());
-        frames.flat_map(|content| frame_of(&unpack(content).unwrap())).collect()
+        frames.flat_map(|content| frame_of(&unpack(content, SCOPE).unwrap())).collect()
     }
 
     fn frame_of(content: &[u8]) -> Vec<u8> {
@@ -142,30 +155,30 @@ mod tests {
             noise(5_000),
             [text(3), text(9_000), noise(9_000), text(700)].concat(),
         ] {
-            assert_eq!(unpacked(&pack(frames.clone())), frames);
+            assert_eq!(unpacked(&pack(frames.clone(), SCOPE)), frames);
         }
     }
 
     #[test]
     fn only_what_shrinks_is_packed() {
-        assert!(pack(text(9_000)).len() < 200);
-        assert_eq!(pack(text(400)), text(400));
-        assert_eq!(pack(noise(9_000)), noise(9_000));
+        assert!(pack(text(9_000), SCOPE).len() < 200);
+        assert_eq!(pack(text(400), SCOPE), text(400));
+        assert_eq!(pack(noise(9_000), SCOPE), noise(9_000));
     }
 
     #[test]
     fn a_packed_frame_that_lies_is_refused() {
-        let honest = pack(text(9_000))[LENGTH_BYTES..].to_vec();
-        assert!(unpack(honest.clone()).is_ok());
+        let honest = pack(text(9_000), SCOPE)[LENGTH_BYTES..].to_vec();
+        assert!(unpack(honest.clone(), SCOPE).is_ok());
         for length in 0..honest.len() {
-            assert!(unpack(honest[..length].to_vec()).is_err() || length == 0, "{length}");
+            assert!(unpack(honest[..length].to_vec(), SCOPE).is_err() || length == 0, "{length}");
         }
         let with_length = |length: u64| {
             let content = zstd::bulk::compress(&text(9_000), 1).unwrap();
             let mut lie = vec![PACKED];
             put_uint(&mut lie, length);
             lie.extend(content);
-            unpack(lie)
+            unpack(lie, SCOPE)
         };
         let whole = text(9_000).len() as u64;
         assert!(with_length(whole).is_ok());
@@ -183,7 +196,7 @@ mod tests {
             let mut bomb = vec![PACKED];
             put_uint(&mut bomb, length);
             bomb.extend_from_slice(&zeros);
-            assert!(unpack(bomb).is_err());
+            assert!(unpack(bomb, SCOPE).is_err());
         }
     }
 
@@ -192,6 +205,6 @@ mod tests {
     fn golden_packed_frame() {
         let golden = include_str!("tests/golden/packed.hex");
         let bytes = data_encoding::HEXLOWER.decode(golden.trim().as_bytes()).unwrap();
-        assert_eq!(unpack(bytes).unwrap(), text(600)[LENGTH_BYTES..]);
+        assert_eq!(unpack(bytes, SCOPE).unwrap(), text(600)[LENGTH_BYTES..]);
     }
 }

@@ -52,6 +52,7 @@ use super::streams::{Carries, Streams};
 use super::tail_in::TailIn;
 use super::tail_out::TailOut;
 use super::{Lease, Source, Summary};
+use crate::txn::{NetworkId, Scope};
 
 mod forks;
 mod hello;
@@ -563,11 +564,20 @@ impl Session {
     }
 
     fn send(&mut self, stream: StreamId, bytes: Vec<u8>) {
-        let bytes = match stream {
-            StreamId::Tail(_) if self.peer_unpacks => pack(bytes),
-            _ => bytes,
-        };
         self.output.push_back(Output::Send { stream, bytes });
+    }
+
+    /// Sends frames of a tail or snapshot of a collection.
+    fn send_frames(&mut self, collection: &str, id: u64, frames: Vec<u8>) {
+        let bytes = match self.peer_unpacks {
+            true => pack(frames, self.scope(collection)),
+            false => frames,
+        };
+        self.send(StreamId::Tail(id), bytes);
+    }
+
+    fn scope<'a>(&self, collection: &'a str) -> Scope<'a> {
+        Scope { network: NetworkId(self.config.network), collection }
     }
 
     fn event(&mut self, event: Event) {

@@ -364,9 +364,10 @@ impl World {
                 }
                 continue;
             }
-            let frame = &unpack(frame.to_vec()).map_err(malformed)?;
             let Some(end) = self.end(number, e) else { return Ok(()) };
             let carried = end.carries.get(&stream).cloned().unwrap_or_default();
+            let scope = Scope { network: NetworkId::named("default"), collection: &carried };
+            let frame = &unpack(frame.to_vec(), scope).map_err(malformed)?;
             self.check_may_hear(number, e, &carried)?;
             let Some(end) = self.end(number, e) else { return Ok(()) };
             match Tail::from_frame(frame) {

@@ -34,7 +34,9 @@ impl Session {
         while let Some(frame) = self.streams.next_frame(id)? {
             let carries = self.streams.carries(id).cloned();
             let frame = match carries {
-                Some(_) => unpack(frame)?,
+                Some(Carries::Tail(ref name) | Carries::Snapshot(ref name)) => {
+                    unpack(frame, self.scope(name))?
+                }
                 None => frame,
             };
             match carries {

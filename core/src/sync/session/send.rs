@@ -56,7 +56,7 @@ impl Session {
 
     fn carry_out(&mut self, step: Step, name: &str) {
         match step {
-            Step::Send { stream, bytes } => self.send(StreamId::Tail(stream), bytes),
+            Step::Send { stream, bytes } => self.send_frames(name, stream, bytes),
             Step::Drained => {
                 self.ready.remove(name);
                 self.note_caught_up(name);
@@ -67,7 +67,7 @@ impl Session {
             }
             Step::Behind { stream, bytes } => {
                 self.ready.remove(name);
-                self.send(StreamId::Tail(stream), bytes);
+                self.send_frames(name, stream, bytes);
                 self.output.push_back(Output::Finish { stream: StreamId::Tail(stream) });
                 self.event(Event::PeerBehind { collection: name.to_owned() });
                 self.ready.append(&mut self.starved);

@@ -34,7 +34,7 @@ impl Session {
                 let stream = self.next_stream;
                 self.next_stream += 1;
                 self.give_up(old);
-                self.reply(Reply::gone(name, number, stream, "it can't be given yet"));
+                self.reply(name, Reply::gone(name, number, stream, "it can't be given yet"));
             }
             Question::View => {
                 let old = lane.serving.want(number, now_ms);
@@ -56,16 +56,16 @@ impl Session {
         let Some((name, lane)) = asked else { return Ok(()) };
         let (us, have, next) = (&self.config.us, &lane.told, &mut self.next_stream);
         if let Some(reply) = lane.serving.answer(name, us, have, next, source)? {
-            self.reply(reply);
+            let name = name.clone();
+            self.reply(&name, reply);
         }
         Ok(())
     }
 
-    fn reply(&mut self, reply: Reply) {
-        let stream = StreamId::Tail(reply.stream);
-        self.send(stream, reply.bytes);
+    fn reply(&mut self, collection: &str, reply: Reply) {
+        self.send_frames(collection, reply.stream, reply.bytes);
         if reply.last {
-            self.output.push_back(Output::Finish { stream });
+            self.output.push_back(Output::Finish { stream: StreamId::Tail(reply.stream) });
         }
     }
 
@@ -214,9 +214,13 @@ impl Session {
     /// Begins the snapshots that are due, and lets go of views that nobody asks about.
     pub(super) fn advance_snapshots(&mut self, source: &dyn Source) -> Outcomes {
         let now_ms = self.now_ms;
-        let expired: Vec<Reply> =
-            self.lanes.values_mut().filter_map(|lane| lane.serving.expire(now_ms)).collect();
-        expired.into_iter().for_each(|reply| self.reply(reply));
+        let expire = |(name, lane): (&String, &mut Lane)| {
+            lane.serving.expire(now_ms).map(|reply| (name.clone(), reply))
+        };
+        let expired: Vec<(String, Reply)> = self.lanes.iter_mut().filter_map(expire).collect();
+        for (name, reply) in expired {
+            self.reply(&name, reply);
+        }
         // A view is made for who has said what it holds: only then it shows what contradicts.
         let due = |lane: &Lane| lane.joining.is_due(now_ms) && lane.outlined.is_said();
         let due = self.lanes.iter().filter(|(_, lane)| due(lane));

@@ -54,7 +54,7 @@ fn frames_hold_a_batch_or_one_transaction() {
     world.settle();
     world.assert_converged();
     let sent = &world.links[link][0].sent[&StreamId::Tail(0)];
-    for message in tail_messages(sent) {
+    for message in tail_messages(sent, "notes") {
         if let Tail::Txns { txns, .. } = message {
             let bytes: usize = txns.iter().map(|txn| txn.bytes.len()).sum();
             assert!(txns.len() == 1 || bytes <= SYNC_BATCH_BYTES);

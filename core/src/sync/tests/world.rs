@@ -11,6 +11,7 @@ use crate::sync::framing::Framer;
 use crate::sync::message::{CloseCode, Tail};
 use crate::sync::packing::unpack;
 use crate::sync::session::Session;
+use crate::txn::{NetworkId, Scope};
 
 pub(super) const NETWORK: [u8; 16] = [9; 16];
 
@@ -347,13 +348,12 @@ impl End {
         if stream == StreamId::Control {
             return;
         }
-        for message in tail_messages(bytes) {
+        // The name is in the first frame of the stream, which is never packed.
+        let Some(Tail::Tail { collection }) = tail_messages(&self.sent[&stream], "").next() else {
+            panic!("a stream that does not begin with its name")
+        };
+        for message in tail_messages(bytes, &collection) {
             if let Tail::Txns { txns, .. } = message {
-                // The name is in the first frame of the stream.
-                let Some(Tail::Tail { collection }) = tail_messages(&self.sent[&stream]).next()
-                else {
-                    panic!("a stream that does not begin with its name")
-                };
                 for txn in txns {
                     *self.crossed.entry((collection.clone(), txn.dot)).or_default() += 1;
                 }
@@ -362,11 +362,13 @@ impl End {
     }
 }
 
-pub(super) fn tail_messages(bytes: &[u8]) -> impl Iterator<Item = Tail> + use<> {
+/// The messages of some whole frames of a collection's tail.
+pub(super) fn tail_messages(bytes: &[u8], collection: &str) -> impl Iterator<Item = Tail> {
     let mut framer = Framer::new(crate::limits::MAX_FRAME_BYTES);
     framer.push(bytes);
     let frames = std::iter::from_fn(move || framer.next().unwrap());
-    frames.map(|frame| Tail::from_frame(&unpack(frame).unwrap()).unwrap())
+    let scope = Scope { network: NetworkId(NETWORK), collection };
+    frames.map(move |frame| Tail::from_frame(&unpack(frame, scope).unwrap()).unwrap())
 }
 
 /// An outcome that a test hands back itself.
