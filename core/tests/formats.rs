@@ -193,7 +193,7 @@ fn golden_a_log_has_these_bytes_and_a_store_is_made_of_it() {
         assert!(log(&again.disk).starts_with(&bytes));
         again.store.close().unwrap();
         let again = Replica::on(1, again.disk).unwrap();
-        assert_eq!(again.notes().get("n").unwrap().unwrap().len(), 3);
+        assert!(again.notes().get_field("n", "body").unwrap().is_some());
     }
 }
 
