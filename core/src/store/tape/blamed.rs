@@ -225,3 +225,49 @@ fn write_part(
         _ => Ok(false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::disk::MemDisk;
+    use crate::store::{Checkpoint, Store};
+    use crate::txn::NodeKey;
+
+    fn all(store: &Store, room: usize) -> Vec<Difference> {
+        store.flush().unwrap();
+        let choose = |all: &[Checkpoint]| Ok((all[0].tag, all[0].position));
+        let ((tag, from), to, moment) = store.moment_of(choose).unwrap();
+        let mut told = Told::open(store, from, to).unwrap();
+        told.room = room;
+        let node = store.node_id();
+        let is_blamed = Box::new(move |_: &str, txn: &Txn| txn.dot.origin.node == node);
+        let blamed = Blamed::new(moment, tag, told, RevertScope::default(), is_blamed);
+        blamed.map(|planned| planned.unwrap().found).collect()
+    }
+
+    /// However little is held at a time, all is found, in order and once.
+    #[test]
+    fn documents_that_do_not_fit_take_another_pass() {
+        let options = Store::options().key(NodeKey::from_seed([1; 32]));
+        let store = options.open_on(Arc::new(MemDisk::new())).unwrap();
+        let write = |from: i64| {
+            for n in 0..40 {
+                let name = if n % 3 == 0 { "notes" } else { "plans" };
+                store.write(|txn| txn.set(name, &format!("n{n}"), "x", from + n)).unwrap();
+            }
+        };
+        write(0);
+        store.checkpoint("L").unwrap();
+        write(100);
+        write(200);
+        let found = all(&store, usize::MAX);
+        assert_eq!(found.len(), 40);
+        let places: Vec<_> = found.iter().map(|one| (&one.collection, &one.id)).collect();
+        assert!(places.is_sorted());
+        for room in [0, 1, 300, 1_000, 10_000] {
+            assert_eq!(all(&store, room), found, "{room}");
+        }
+    }
+}
