@@ -338,6 +338,9 @@ pub const MAX_CHECKPOINT_LABEL_BYTES: usize = 128;
 pub const REVERT_DOCUMENTS: usize = 256;
 /// and what they hold, in bytes, about (one document may hold more).
 pub const REVERT_BYTES: usize = 1 << 20;
+/// Bytes of operations, about, that are held at a time by who works out what documents would be
+/// without some transactions; what is more takes another pass over the log.
+pub const TRACE_BYTES: usize = 64 << 20;
 /// Former rows that are looked at in one step when a checkpoint was deleted, about.
 pub const SWEEP_ROWS: usize = 4096;
 /// Findings of one kind that are listed of a store; further ones are counted.

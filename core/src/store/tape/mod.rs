@@ -29,11 +29,14 @@
 //! | checkpoints | tag 8 | `01`, label as text, wall time in ms 8, position 8, collection numbers up to here 4, `00`, or `01` if it was made automatically |
 //! | former | see [`former`] | `00` absent, or `01` and the row |
 
+mod blamed;
 mod diff;
 mod former;
 mod past;
 mod revert;
 mod sweep;
+mod told;
+mod without;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +58,7 @@ pub(super) use past::check;
 pub use past::{Past, PastScan};
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
+pub use without::WrittenBy;
 
 const VERSION: u8 = 1;
 
