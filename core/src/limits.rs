@@ -337,6 +337,9 @@ pub const MAX_CHECKPOINT_LABEL_BYTES: usize = 128;
 pub const REVERT_DOCUMENTS: usize = 256;
 /// and what they hold, in bytes, about (one document may hold more).
 pub const REVERT_BYTES: usize = 1 << 20;
+/// What replaying the log from a checkpoint holds in memory of the documents that changed, in bytes;
+/// more of them go to a scratch directory.
+pub const REPLAY_MEMORY_BYTES: u64 = 64 << 20;
 /// Former rows that are looked at in one step when a checkpoint was deleted, about.
 pub const SWEEP_ROWS: usize = 4096;
 /// Findings of one kind that are listed of a store; further ones are counted.
