@@ -102,7 +102,9 @@ fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
             }
             branches = forked;
             if step % 7 == 6 {
-                labels.iter().for_each(|label| drop(same(&a.store, label)));
+                for label in &labels {
+                    same(&a.store, label);
+                }
                 for label in &crossed {
                     let refused = a.store.rollback_replay(label, &ReplayOptions::default());
                     let refused = refused.unwrap_err();

@@ -172,7 +172,7 @@ fn what_was_kept_is_not_believed_against_the_digest() {
     let store = written(&Arc::new(MemDisk::new()));
     let right = bytes(&store);
     // What was kept of n4 is what was kept of n2: so the replay gives another n4, with the field
-    // that it got since, and nothing of what is said of the collection differs.
+    // that it got since. The digest is of whole rows: it tells.
     let kept = std::cell::RefCell::new(Vec::new());
     let of = |key: &[u8], id: &str| {
         split_key(key).is_ok_and(|(part, row, _)| part == Part::Documents && is(&row, id))
@@ -195,7 +195,7 @@ fn what_was_kept_is_not_believed_against_the_digest() {
     assert_eq!(found[0].id, "n4");
     assert_eq!(field(&found[0].before, "y"), field(&found[0].after, "y"));
     assert_ne!(field(&found[0].before, "x"), field(&found[0].after, "x"));
-    assert!(replay.collections.iter().all(ReplayedCollection::is_alike));
+    assert!(replay.collections.iter().any(|known| !known.is_alike()));
     assert_eq!(bytes(&store), right, "the store stays as it was");
 }
 
