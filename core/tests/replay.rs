@@ -46,6 +46,11 @@ fn edit(txn: &mut Transaction, rng: &mut Rng) -> littoral::Result<()> {
     Ok(())
 }
 
+fn cross(labels: &mut Vec<String>, crossed: &mut Vec<String>, synced: &mut usize) {
+    crossed.append(labels);
+    *synced = 0;
+}
+
 #[test]
 fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
     each_seed("replay", 24, |seed| {
@@ -54,6 +59,8 @@ fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
         let mut others = vec![Replica::new(1), Replica::new(2)];
         // The checkpoints since the last thing that replay does not cross.
         let (mut labels, mut crossed, mut branches) = (Vec::new(), Vec::new(), 0);
+        // How many of them were there when a session last ran, which may have joined a snapshot.
+        let mut synced = 0;
         let forks = seed % 3 == 0;
         for step in 0..70 {
             match rng.below(16) {
@@ -67,14 +74,17 @@ fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
                     let other = &others[rng.below(others.len())];
                     match other.store.node_id() == a.store.node_id() {
                         true => drop(sync(&others[1].store, &others[0].store)),
-                        false => drop(sync(&a.store, &other.store)),
+                        false => {
+                            drop(sync(&a.store, &other.store));
+                            synced = labels.len();
+                        }
                     }
                 }
                 11 if !forks && rng.chance(20) => {
                     let from = rng.pick(&others);
                     if from.store.collections().iter().any(|name| name == NOTES) {
                         common::join(&a.store, &from.store, NOTES);
-                        crossed.append(&mut labels);
+                        cross(&mut labels, &mut crossed, &mut synced);
                     }
                 }
                 12 if rng.chance(15) && a.store.leave(NOTES).unwrap() => {
@@ -98,10 +108,17 @@ fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
             let forked: usize =
                 [NOTES, "plans"].iter().map(|name| a.store.branch_count(name)).sum();
             if forked > branches {
-                crossed.append(&mut labels);
+                cross(&mut labels, &mut crossed, &mut synced);
             }
             branches = forked;
             if step % 7 == 6 {
+                let refused = |label: &String| {
+                    let how = ReplayOptions::default();
+                    a.store.rollback_replay(label, &how).is_err()
+                };
+                let joined = labels.iter().take(synced).rposition(refused).map_or(0, |at| at + 1);
+                crossed.extend(labels.drain(..joined));
+                synced = 0;
                 for label in &labels {
                     same(&a.store, label);
                 }
