@@ -341,6 +341,9 @@ pub const REVERT_BYTES: usize = 1 << 20;
 /// Bytes of operations, about, that are held at a time by who works out what documents would be
 /// without some transactions; what is more takes another pass over the log.
 pub const TRACE_BYTES: usize = 64 << 20;
+/// What replaying the log from a checkpoint holds in memory of the documents that changed, in bytes;
+/// more of them go to a scratch directory.
+pub const REPLAY_MEMORY_BYTES: u64 = 64 << 20;
 /// Former rows that are looked at in one step when a checkpoint was deleted, about.
 pub const SWEEP_ROWS: usize = 4096;
 /// Findings of one kind that are listed of a store; further ones are counted.
