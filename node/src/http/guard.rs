@@ -125,7 +125,7 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "revert")
+        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "rollback" | "revert")
             || path.ends_with("/leave")
     };
     match *method {
@@ -245,6 +245,7 @@ mod tests {
         for tape in [
             (&Method::POST, "/checkpoint"),
             (&Method::DELETE, "/checkpoints/monday"),
+            (&Method::POST, "/rollback"),
             (&Method::POST, "/revert"),
         ] {
             assert_eq!(check(tape, &with("Bearer <write>")), 403);

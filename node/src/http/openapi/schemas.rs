@@ -350,6 +350,7 @@ fn tape() -> Json {
         "Checkpoint": object(checkpoint),
         "Checkpoints": object(json!({"checkpoints": list(object(cost))})),
         "Marking": sent(&["label"], json!({"label": text("What to call it: 1 to 128 bytes")})),
+        "RollingBack": sent(&[], json!({"label": maybe("The checkpoint; without one, the last")})),
         "Reverting": sent(&["label"], json!({
             "label": text("The checkpoint"),
             "collection": maybe("Only this collection"),
