@@ -54,6 +54,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl std::str::FromStr for Timestamp {
+    type Err = crate::error::Error;
+
+    /// From RFC 3339, to the millisecond.
+    fn from_str(text: &str) -> Result<Timestamp, Self::Err> {
+        let micros = crate::value::parse_time(text)?;
+        let ms = u64::try_from(micros / 1000)
+            .map_err(|_| crate::error::Error::invalid("the time is before 1970"))?;
+        Ok(Timestamp::from_millis(ms))
+    }
+}
+
 /// Where wall time comes from: the system, or a test.
 pub trait WallClock: Send + Sync {
     /// Milliseconds since 1970, as this clock believes.

@@ -5,7 +5,7 @@ use littoral::clock::Timestamp;
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{
     Applied, BundleCollection, BundleContents, Candidate, CheckpointCost, Conflict, Difference,
-    Have, Reverted, Stats,
+    Have, Reverted, Stats, WrittenBy,
 };
 use littoral::value::{field_to_json, fields_to_json};
 use serde_json::{Value, json};
@@ -126,8 +126,20 @@ pub(crate) fn difference(found: &Difference) -> String {
         "id": found.id,
         "before": found.before.as_ref().map(fields_to_json),
         "after": found.after.as_ref().map(fields_to_json),
+        "written": Value::from_iter(found.written.iter().map(written)),
+        "kept": Value::from_iter(found.kept.iter().map(written)),
     })
     .to_string()
+}
+
+fn written(written: &WrittenBy) -> Value {
+    json!({
+        "path": written.path.to_string(),
+        "author": written.dot.origin.node.to_string(),
+        "incarnation": written.dot.origin.incarnation,
+        "seq": written.dot.seq,
+        "time": written.time.to_string(),
+    })
 }
 
 pub(crate) fn reverted(done: &Reverted) -> String {
@@ -135,6 +147,7 @@ pub(crate) fn reverted(done: &Reverted) -> String {
         "documents": done.documents,
         "transactions": done.transactions,
         "left": done.left,
+        "kept": done.kept,
     })
     .to_string()
 }

@@ -61,7 +61,8 @@ fn scope(collection: &lit_slice_t, id: &lit_slice_t, path: &lit_slice_t) -> Outc
         Ok(slice.optional_text(what)?.map(str::to_owned))
     };
     let path = path.optional_text("path")?.map(|_| path.path()).transpose()?;
-    Ok(RevertScope { collection: text(collection, "collection")?, id: text(id, "id")?, path })
+    let (collection, id) = (text(collection, "collection")?, text(id, "id")?);
+    Ok(RevertScope { collection, id, path, ..RevertScope::default() })
 }
 
 /// Makes a checkpoint: a moment of the store that can be read, compared with and gone back to. It

@@ -1,9 +1,10 @@
 //! The tape as JSON: checkpoints, what differs, and what is to be brought back.
 
 use littoral::clock::Timestamp;
+use littoral::id::{Dot, Origin};
 use littoral::store::{
     Checkpoint, CheckpointCost, Difference, Replay, ReplayOutcome, ReplayedCollection, RevertScope,
-    Reverted,
+    Reverted, WrittenBy,
 };
 use littoral::value::parse_fields;
 use littoral::{Fields, Path, Result};
@@ -106,6 +107,12 @@ pub(crate) struct Reverting {
     /// One field of that, as a JSON Pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
+    /// Only what the node with this key did since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+    /// With `by`: also what others have changed since.
+    #[serde(default)]
+    pub(crate) force: bool,
     /// Only say what would be written.
     #[serde(default)]
     pub(crate) dry_run: bool,
@@ -118,6 +125,8 @@ impl Reverting {
             collection: self.collection.clone(),
             id: self.id.clone(),
             path: self.path.as_deref().map(Path::parse_pointer).transpose()?,
+            by: self.by.as_deref().map(str::parse).transpose()?,
+            force: self.force,
         })
     }
 }
@@ -133,6 +142,52 @@ pub(crate) struct DifferenceShape {
     pub(crate) before: Option<Box<RawValue>>,
     /// What it showed after; null if it was not there.
     pub(crate) after: Option<Box<RawValue>>,
+    /// Who wrote, or removed, what differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) written: Vec<WrittenShape>,
+    /// What others have changed since, and so is kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kept: Vec<WrittenShape>,
+}
+
+/// Who wrote a field, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WrittenShape {
+    /// The field, as a JSON Pointer; empty for the document.
+    pub(crate) path: String,
+    /// The key of the node that wrote it.
+    pub(crate) author: String,
+    /// Which of its incarnations,
+    pub(crate) incarnation: u32,
+    /// and which transaction of that.
+    pub(crate) seq: u64,
+    /// When, by its author's clock, RFC 3339.
+    pub(crate) time: String,
+}
+
+impl From<&WrittenBy> for WrittenShape {
+    fn from(written: &WrittenBy) -> WrittenShape {
+        let Dot { origin, seq } = written.dot;
+        WrittenShape {
+            path: written.path.to_string(),
+            author: origin.node.to_string(),
+            incarnation: origin.incarnation,
+            seq,
+            time: written.time.to_string(),
+        }
+    }
+}
+
+impl WrittenShape {
+    /// What it says.
+    fn read(self) -> Result<WrittenBy> {
+        let origin = Origin { node: self.author.parse()?, incarnation: self.incarnation };
+        Ok(WrittenBy {
+            path: Path::parse_pointer(&self.path)?,
+            dot: Dot { origin, seq: self.seq },
+            time: self.time.parse()?,
+        })
+    }
 }
 
 impl From<&Difference> for DifferenceShape {
@@ -142,6 +197,8 @@ impl From<&Difference> for DifferenceShape {
             id: found.id.clone(),
             before: found.before.as_ref().map(raw),
             after: found.after.as_ref().map(raw),
+            written: found.written.iter().map(WrittenShape::from).collect(),
+            kept: found.kept.iter().map(WrittenShape::from).collect(),
         }
     }
 }
@@ -155,6 +212,8 @@ impl DifferenceShape {
         Ok(Difference {
             before: fields(self.before)?,
             after: fields(self.after)?,
+            written: self.written.into_iter().map(WrittenShape::read).collect::<Result<_>>()?,
+            kept: self.kept.into_iter().map(WrittenShape::read).collect::<Result<_>>()?,
             collection: self.collection,
             id: self.id,
         })
@@ -237,12 +296,15 @@ pub(crate) struct DoneShape {
     pub(crate) transactions: u64,
     /// Collections of the checkpoint that were left since, and are not written again.
     pub(crate) left: Vec<String>,
+    /// Fields that are left as they are, since others have changed them.
+    #[serde(default)]
+    pub(crate) kept: u64,
 }
 
 impl From<Reverted> for DoneShape {
     fn from(done: Reverted) -> DoneShape {
-        let Reverted { documents, transactions, left } = done;
-        DoneShape { documents, transactions, left }
+        let Reverted { documents, transactions, left, kept } = done;
+        DoneShape { documents, transactions, left, kept }
     }
 }
 
@@ -265,16 +327,26 @@ pub(crate) enum Line {
 
 #[cfg(test)]
 mod tests {
+    use littoral::NodeId;
+
     use super::*;
 
     #[test]
     fn a_difference_is_the_same_after_its_way_over_a_line() {
         let before = parse_fields(br#"{"n": 18446744073709551615, "x": {"$set": [1]}}"#).unwrap();
+        let origin = Origin { node: NodeId::from_bytes([7; 32]), incarnation: 3 };
+        let by = |path| WrittenBy {
+            path: Path::parse_pointer(path).unwrap(),
+            dot: Dot { origin, seq: 5 },
+            time: Timestamp::from_millis(1_795_348_800_123),
+        };
         let found = Difference {
             collection: "notes".to_owned(),
             id: "n1".to_owned(),
             before: Some(before),
             after: None,
+            written: vec![by("")],
+            kept: vec![by("/x")],
         };
         let text = serde_json::to_string(&Line::Change(DifferenceShape::from(&found))).unwrap();
         let Line::Change(shape) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };

@@ -201,7 +201,7 @@ fn a_revert_is_of_as_much_as_is_asked_for() {
         let text = door.ok(&["revert", "good", "--dry-run", "--collection", "plans"]);
         assert!(text.contains("/b/c  2 → 1") && text.contains("nothing was changed"), "{text}");
         let done = door.json(&[&of[..], &["--path", "/b/c"]].concat());
-        assert_eq!(done, json!({"documents": 1, "transactions": 1, "left": []}));
+        assert_eq!(done, json!({"documents": 1, "transactions": 1, "left": [], "kept": 0}));
         assert_eq!(
             (field("notes", "n1", "/b/c"), field("notes", "n1", "/a")),
             ("1".into(), "2".into())
@@ -220,7 +220,7 @@ fn a_revert_is_of_as_much_as_is_asked_for() {
         door.ok(&["leave", "notes", "--force"]);
         door.fails(3, &["revert", "good", "--yes", "--collection", "notes"]);
         let done = door.json(&["revert", "good", "--yes"]);
-        assert_eq!(done, json!({"documents": 1, "transactions": 1, "left": ["notes"]}));
+        assert_eq!(done, json!({"documents": 1, "transactions": 1, "left": ["notes"], "kept": 0}));
     }
 }
 
@@ -245,12 +245,15 @@ fn a_node_tells_of_its_tape_over_http() {
     let mut answer = text("/diff?from=good");
     assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
     let body = answer.body_mut().read_to_string().unwrap();
-    let lines: Vec<Json> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut lines: Vec<Json> =
+        body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let written = lines[0]["change"].as_object_mut().unwrap().remove("written").unwrap();
+    assert_eq!((&written[0]["path"], &written[0]["author"]), (&json!("/x"), &json!(node.key)));
     assert_eq!(
         lines,
         [
             json!({"change": {"collection": "notes", "id": "n1", "before": {"x": 1}, "after": {"x": 2}}}),
-            json!({"done": {"documents": 1, "transactions": 0, "left": []}}),
+            json!({"done": {"documents": 1, "transactions": 0, "left": [], "kept": 0}}),
         ]
     );
     for (method, path, body, status) in [
@@ -268,6 +271,7 @@ fn a_node_tells_of_its_tape_over_http() {
         ("POST", "/revert", Some(r#"{"label": "nothing"}"#), 404),
         ("POST", "/revert", Some(r#"{"label": "good", "id": "n1"}"#), 400),
         ("POST", "/revert", Some(r#"{"label": "good", "path": "x"}"#), 400),
+        ("POST", "/revert", Some(r#"{"label": "good", "by": "x"}"#), 400),
     ] {
         let answer = ask(method, &url(path), &[], body);
         assert_eq!(answer.status, status, "{method} {path} {body:?}");

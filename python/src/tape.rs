@@ -249,6 +249,7 @@ pub(crate) fn scope_of(
         collection,
         id: id.map(value::id_of).transpose()?,
         path: path.map(value::path_of).transpose()?,
+        ..RevertScope::default()
     })
 }
 
@@ -260,7 +261,7 @@ pub(crate) fn revert<'py>(
     scope: &RevertScope,
 ) -> PyResult<Bound<'py, PyDict>> {
     open.check_not_writing(py)?;
-    let Reverted { documents, transactions, left } =
+    let Reverted { documents, transactions, left, .. } =
         open.run(py, |store| store.revert(label, scope, &mut |_| ()))?;
     let all = PyDict::new(py);
     all.set_item("documents", documents)?;

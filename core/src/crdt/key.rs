@@ -137,6 +137,16 @@ pub(crate) fn slot_of_key(key: &[u8]) -> Slot {
     }
 }
 
+/// The field that a cell with this checked key lies at.
+pub(crate) fn path_of_key(key: &[u8]) -> Path {
+    let (mut at, mut names) = (0, Vec::new());
+    while let Step::Field(component) = step(key, at) {
+        names.push(field_name(component));
+        at += component.len();
+    }
+    Path::from(names)
+}
+
 /// The name in a field component.
 pub(crate) fn field_name(component: &[u8]) -> String {
     let written = &component[1..component.len() - 1];

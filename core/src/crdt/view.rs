@@ -200,6 +200,11 @@ fn highest(cells: &[impl Borrow<Cell>]) -> Option<Rank> {
         .max()
 }
 
+/// Who wrote last into these cells, in the order in which siblings are shown, and when.
+pub fn newest(cells: &[impl Borrow<Cell>]) -> Option<(Dot, Timestamp)> {
+    highest(cells).map(|(time, origin, seq)| (Dot { origin, seq }, time))
+}
+
 fn cell_rank(cell: &Cell) -> Rank {
     match &cell.body {
         Body::Put(_) => cell.stamp.rank(),

@@ -90,7 +90,7 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange, Past, PastScan,
     Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection, RevertPlan,
-    RevertScope, Reverted,
+    RevertScope, Reverted, WrittenBy,
 };
 pub use transaction::Transaction;
 

@@ -233,6 +233,19 @@ impl Transaction {
         self.draft(collection, id)?.increment(&path.into(), by)
     }
 
+    /// Zeroes a row of a counter, up to the transaction and total that were seen, and adds what of
+    /// it is to stay. Nothing happens if the row is no longer there, or zeroed by now.
+    pub(super) fn zero_counter(
+        &mut self,
+        collection: &str,
+        id: &str,
+        path: &Path,
+        seen: (Dot, Seq, i128),
+        keep: Option<i128>,
+    ) -> Result<()> {
+        self.draft(collection, id)?.zero(path, seen, keep)
+    }
+
     /// Settles the conflict at `path` for `choice`, which is one of its candidates or a new value.
     pub fn resolve(
         &mut self,

@@ -202,6 +202,33 @@ impl Draft {
         Ok(())
     }
 
+    /// Zeroes a row of the counter at `path`, up to the transaction and total that were seen, and
+    /// adds what of it is to stay. Nothing happens if the row is not there, or zeroed further.
+    pub fn zero(&mut self, path: &Path, seen: (Dot, Seq, i128), keep: Option<i128>) -> Result<()> {
+        let (row, seq, total) = seen;
+        let key = key::slot(&key::prefix(path), Slot::Counter);
+        let is_there = self.part(path)?.iter().any(|cell| match &cell.body {
+            Body::Counter(there) => {
+                cell.key == key
+                    && cell.stamp.dot == row
+                    && there.settled_seq < seq
+                    && seq <= there.seq
+            }
+            Body::Put(_) => false,
+        });
+        if !is_there {
+            return Ok(());
+        }
+        let keep = keep.map(i64::try_from).transpose().map_err(|_| {
+            Error::limit(format!("the counter at '{path}' would change by more than 64 bits"))
+        })?;
+        self.push(Op::Settle { key: key.clone(), row, seq, total });
+        if let Some(keep) = keep {
+            self.add_to_row(key, keep);
+        }
+        Ok(())
+    }
+
     /// Settles the conflict at `path` for one of its candidates, or for something new: all else
     /// that is there is cleared.
     pub fn resolve(&mut self, path: &Path, choice: &Field) -> Result<()> {

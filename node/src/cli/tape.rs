@@ -70,6 +70,13 @@ pub(crate) struct RevertArgs {
     /// Only this field of it, as a JSON Pointer.
     #[arg(long, value_name = "PATH", requires = "id", value_parser = Path::parse_pointer)]
     pub(crate) path: Option<Path>,
+    /// Only what this node did since: its key, the name of a member, or the beginning of a key that
+    /// is known here. What others have changed since is kept, and told.
+    #[arg(long, value_name = "NODE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
+    /// With --by: also what others have changed since.
+    #[arg(long, requires = "by")]
+    pub(crate) force: bool,
     /// Only show what would be written.
     #[arg(long, conflicts_with = "yes")]
     pub(crate) dry_run: bool,

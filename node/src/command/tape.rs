@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use littoral::store::Difference;
+use littoral::store::{Difference, WrittenBy};
 use littoral::value::{field_to_json, fields_to_json};
-use littoral::{Error, ErrorKind, Field, Fields, Result};
+use littoral::{Error, ErrorKind, Field, Fields, Path, Result};
 use serde_json::json;
 
 use super::{Context, invalid};
@@ -100,18 +100,37 @@ fn describe(found: &Difference) -> String {
         Some(field) => cut(&field_to_json(field).to_string(), VALUE_WIDTH),
         None => "nothing".to_owned(),
     };
-    match (&found.before, &found.after) {
-        (None, Some(after)) => format!("+ {place}  {}", whole(after)),
-        (Some(before), None) => format!("- {place}  {}", whole(before)),
+    let by = |path: &Path| {
+        let written = found.written.iter().find(|one| one.path == *path);
+        written.map_or_else(String::new, |one| format!("  ({})", who(one)))
+    };
+    let mut text = match (&found.before, &found.after) {
+        (None, Some(after)) => format!("+ {place}  {}{}", whole(after), by(&Path::root())),
+        (Some(before), None) => format!("- {place}  {}{}", whole(before), by(&Path::root())),
         _ => {
             let mut text = format!("~ {place}");
             for change in found.fields() {
                 let (before, after) = (value(&change.before), value(&change.after));
-                text.push_str(&format!("\n    {}  {before} → {after}", change.path));
+                let by = by(&change.path);
+                text.push_str(&format!("\n    {}  {before} → {after}{by}", change.path));
             }
             text
         }
+    };
+    for kept in &found.kept {
+        let what = match kept.path.depth() {
+            0 => "others have written into it".to_owned(),
+            _ => format!("{} is kept", kept.path),
+        };
+        text.push_str(&format!("\n    {what}  ({})", who(kept)));
     }
+    text
+}
+
+/// Who wrote something, and when.
+fn who(written: &WrittenBy) -> String {
+    let time = written.time.to_string();
+    format!("by {}, {}", written.dot.origin.node.short(), moment(&time))
 }
 
 /// `littoral rollback --replay`
@@ -165,14 +184,17 @@ pub(super) fn revert(context: &Context, args: &RevertArgs) -> Result<()> {
             "there is nobody to ask: look with --dry-run, then say --yes; nothing was changed",
         ));
     }
+    let target = context.target(Wanted::Existing)?;
+    let by = args.by.as_deref().map(|by| target.roster()?.find(by)).transpose()?;
     let asked = Reverting {
         label: args.label.clone(),
         collection: args.collection.clone(),
         id: args.id.clone(),
         path: args.path.as_ref().map(ToString::to_string),
+        by: by.map(|by| by.to_string()),
+        force: args.force,
         dry_run: args.dry_run,
     };
-    let target = context.target(Wanted::Existing)?;
     if args.dry_run {
         let plan = target.revert_plan(&asked, &mut |found| show(context, &found))?;
         note_left(&plan);
@@ -192,6 +214,13 @@ pub(super) fn revert(context: &Context, args: &RevertArgs) -> Result<()> {
     let done = done.map_err(|err| stopped(&err, bar.position()))?;
     note_left(&done);
     let sentence = match done.documents {
+        0 if args.by.is_some() => "nothing is left to take back".to_owned(),
+        _ if args.by.is_some() => format!(
+            "took back what that node did since '{}' in {}, in {} transactions",
+            args.label,
+            documents(done.documents),
+            number(done.transactions)
+        ),
         0 => format!("nothing differs from '{}'", args.label),
         _ => format!(
             "brought {} back to '{}', in {} transactions",
@@ -240,6 +269,12 @@ fn note_left(done: &DoneShape) {
         eprintln!(
             "littoral: left since the checkpoint, and so not written again: {} (sync anew, then revert)",
             plain(&done.left.join(", "))
+        );
+    }
+    if done.kept > 0 {
+        eprintln!(
+            "littoral: {} fields were changed by others since, and are kept (--dry-run names them, --force takes them back, too)",
+            number(done.kept)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The tape of a store in this process.
 
-use littoral::store::PastScan;
+use littoral::store::{Difference, PastScan};
 use littoral::{Error, ErrorKind, Result, ScanRange, Store};
 
 use super::local::{Local, not_found};
@@ -63,7 +63,12 @@ impl Tape for Local {
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {
         let plan = self.store().revert_plan(&asked.label, &asked.scope()?)?;
         let left = plan.left().to_vec();
-        Ok(DoneShape { documents: tell(plan, each)?, transactions: 0, left })
+        let mut kept = 0;
+        let documents = tell(plan, &mut |found| {
+            kept += fields_kept(&found);
+            each(found)
+        })?;
+        Ok(DoneShape { documents, transactions: 0, left, kept })
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {
@@ -95,14 +100,17 @@ pub(crate) fn scan_past(
 }
 
 /// Tells of each, and gives how many there were.
-fn tell(
-    found: impl Iterator<Item = Result<littoral::store::Difference>>,
-    each: Each,
-) -> Result<u64> {
+fn tell(found: impl Iterator<Item = Result<Difference>>, each: Each) -> Result<u64> {
     let mut documents = 0;
     for difference in found {
-        each(difference?)?;
-        documents += 1;
+        let difference = difference?;
+        documents += u64::from(difference.is_change());
+        each(difference)?;
     }
     Ok(documents)
+}
+
+/// How many fields of a document are kept, since others have changed them.
+pub(crate) fn fields_kept(found: &Difference) -> u64 {
+    found.kept.iter().filter(|one| one.path.depth() > 0).count() as u64
 }

@@ -12,7 +12,8 @@ use redb::OwnedRange;
 
 use super::former::{number_of, prefix, split_key};
 use super::past::{Moment, NOW, Rows};
-use super::{Checkpoint, Part, find};
+use super::{Checkpoint, Part, WrittenBy, find};
+use crate::crdt::{Row, key, view};
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::tables::{self, db};
@@ -29,6 +30,13 @@ pub struct Difference {
     pub before: Option<Fields>,
     /// What it showed after; `None` if it was not there.
     pub after: Option<Fields>,
+    /// Who wrote what the later of the two shows, and when: of each field that differs and is
+    /// there, and under the root of a document that is there on one side only. Who removed what
+    /// is not there is told only where the log was asked.
+    pub written: Vec<WrittenBy>,
+    /// Of a revert of what one author did: what others have changed since, and so is kept. Under
+    /// the root of a document that this author began: that others have written into it.
+    pub kept: Vec<WrittenBy>,
 }
 
 /// What is different of one field.
@@ -51,6 +59,19 @@ impl Difference {
             compare(&mut Path::root(), before, after, &mut found);
         }
         found
+    }
+
+    /// Whether the two sides differ; else it is there only for what is kept.
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// The fields of which it is said who wrote them.
+    pub(super) fn places(&self) -> Vec<Path> {
+        match self.before.is_some() && self.after.is_some() {
+            true => self.fields().into_iter().map(|change| change.path).collect(),
+            false => vec![Path::root()],
+        }
     }
 }
 
@@ -117,7 +138,7 @@ impl Store {
             let from = find(all, from)?.tag;
             Ok((from, to.map(|to| find(all, to).map(|to| to.tag)).transpose()?.unwrap_or(NOW)))
         };
-        let ((from, to), moment) = self.moment_of(choose)?;
+        let ((from, to), _, moment) = self.moment_of(choose)?;
         Diff::between(self, moment, from, to)
     }
 }
@@ -189,10 +210,26 @@ impl Diff {
             let (before, after) = (shown(from, within.before)?, shown(to, within.after)?);
             if before != after {
                 let collection = within.name.clone();
-                return Ok(Some(Difference { collection, id, before, after }));
+                let (written, kept) = (Vec::new(), Vec::new());
+                let mut found = Difference { collection, id, before, after, written, kept };
+                let later = if from > to { (from, within.before) } else { (to, within.after) };
+                if let (tag, Some(number)) = later {
+                    let row = self.moment.cells(tag, number, &found.id)?;
+                    found.written = written_in(&row, found.places());
+                }
+                return Ok(Some(found));
             }
         }
     }
+}
+
+/// Who wrote these fields of a document.
+fn written_in(row: &Row, places: Vec<Path>) -> Vec<WrittenBy> {
+    let written = |path: Path| {
+        let (dot, time) = view::newest(row.under(&key::prefix(&path)))?;
+        Some(WrittenBy { path, dot, time })
+    };
+    places.into_iter().filter_map(written).collect()
 }
 
 impl Iterator for Diff {

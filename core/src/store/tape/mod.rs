@@ -32,6 +32,7 @@
 //! | checkpoints | tag 8 | `01`, label as text, wall time in ms 8, position 8, collection numbers up to here 4, `00`, or `01` if it was made automatically |
 //! | former | see [`former`] | `00` absent, or `01` and the row |
 
+mod blamed;
 mod diff;
 mod former;
 mod past;
@@ -39,6 +40,8 @@ mod replay;
 mod revert;
 mod shadow;
 mod sweep;
+mod told;
+mod without;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +66,7 @@ pub use replay::{
 };
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
+pub use without::WrittenBy;
 
 const VERSION: u8 = 1;
 

@@ -14,7 +14,7 @@ use super::former::{former_key, prefix, row_of, split_key};
 use super::{Checkpoint, Part, find, sweep};
 use crate::crdt::{Flags, LtHash, Row};
 use crate::error::Result;
-use crate::id::{Head, Vector, check_collection, check_id};
+use crate::id::{Head, Position, Vector, check_collection, check_id};
 use crate::store::collection::{Limited, key_bounds};
 use crate::store::document::Document;
 use crate::store::documents::{self, runs_prefix};
@@ -40,21 +40,23 @@ impl Store {
     ///
     /// Errors: [`NotFound`](crate::ErrorKind::NotFound) if there is none with this label.
     pub fn at(&self, label: &str) -> Result<Past> {
-        let (checkpoint, moment) = self.moment_of(|all| find(all, label).cloned())?;
+        let (checkpoint, _, moment) = self.moment_of(|all| find(all, label).cloned())?;
         Ok(Past { _store: self.clone(), checkpoint, moment })
     }
 
-    /// The tables as they are now, and what is chosen of the checkpoints of the same moment.
+    /// The tables as they are now, up to where the log is applied in them, and what is chosen of
+    /// the checkpoints of the same moment.
     pub(super) fn moment_of<T>(
         &self,
         choose: impl FnOnce(&[Checkpoint]) -> Result<T>,
-    ) -> Result<(T, Arc<Moment>)> {
-        let (chosen, origins, read) = {
+    ) -> Result<(T, Position, Arc<Moment>)> {
+        let (chosen, applied, origins, read) = {
             let heads = self.inner.read_heads();
             let chosen = choose(&heads.checkpoints)?;
-            (chosen, heads.origins.clone(), self.inner.database()?.begin_read().map_err(db)?)
+            let read = self.inner.database()?.begin_read().map_err(db)?;
+            (chosen, heads.applied, heads.origins.clone(), read)
         };
-        Ok((chosen, Arc::new(Moment::open(&read, origins)?)))
+        Ok((chosen, applied, Arc::new(Moment::open(&read, origins)?)))
     }
 }
 
@@ -296,6 +298,18 @@ impl Moment {
         }
     }
 
+    /// The cells that a document had; none if it was not there.
+    pub(super) fn cells(&self, tag: u64, number: u32, id: &str) -> Result<Row> {
+        match self.row(tag, Part::Documents, &tables::document_key(number, id))? {
+            None => Ok(Row::default()),
+            Some(row) if documents::is_head(&row) => {
+                let runs = self.runs(tag, number, id)?.into_iter();
+                Ok(Row::of_cells(runs.flat_map(Row::into_cells).collect()))
+            }
+            Some(row) => self.decode(&row),
+        }
+    }
+
     /// The document whose row this was.
     fn document_of(&self, tag: u64, number: u32, id: &str, row: &[u8]) -> Result<Option<Document>> {
         // No collection has this name: so putting it back writes all of it, not the difference to
@@ -304,9 +318,7 @@ impl Moment {
         if !documents::is_head(row) {
             return Document::of_stored(&nowhere, id, row, &mut Vec::new(), &self.origins);
         }
-        let runs = self.runs(tag, number, id)?.into_iter();
-        let cells = runs.flat_map(Row::into_cells).collect();
-        Ok(Document::of(&nowhere, id, Row::of_cells(cells)))
+        Ok(Document::of(&nowhere, id, self.cells(tag, number, id)?))
     }
 
     /// The runs that a large document had.

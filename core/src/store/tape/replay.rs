@@ -375,7 +375,10 @@ impl Iterator for ReplayDifferences<'_> {
             };
             let before = shown(&self.compared.now, numbers.now)?;
             let after = shown(&self.compared.then, numbers.then)?;
-            Ok(Difference { collection: collection.to_owned(), id: id.to_owned(), before, after })
+            let (collection, id) = (collection.to_owned(), id.to_owned());
+            // Nobody wrote what differs here.
+            let (written, kept) = (Vec::new(), Vec::new());
+            Ok(Difference { collection, id, before, after, written, kept })
         }))
     }
 }

@@ -11,13 +11,16 @@
 
 use std::mem::discriminant;
 
+use super::blamed::{self, Blamed, Planned};
 use super::diff::{Diff, Difference, compare};
 use super::past::{Moment, NOW};
-use super::{Checkpoint, FieldChange, Part, find};
+use super::told::Told;
+use super::{Checkpoint, FieldChange, Part, WrittenBy, find};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{check_collection, check_id};
+use crate::id::{NodeId, check_collection, check_id};
 use crate::limits::{REVERT_BYTES, REVERT_DOCUMENTS};
 use crate::store::{Store, Transaction};
+use crate::txn::Txn;
 use crate::value::{Field, Fields, Path, lookup};
 
 /// What is to be brought back: everything, or a part of it.
@@ -29,6 +32,11 @@ pub struct RevertScope {
     pub id: Option<String>,
     /// One field of that.
     pub path: Option<Path>,
+    /// Only what this node did since, under whatever name. What others have changed after it, or
+    /// beside it, is kept; so is all that others wrote.
+    pub by: Option<NodeId>,
+    /// With `by`: also what others have changed since.
+    pub force: bool,
 }
 
 /// What was brought back.
@@ -41,14 +49,23 @@ pub struct Reverted {
     /// Collections of the checkpoint that were left since: they are not written again, since their
     /// peers still have them. Sync them anew, and revert then.
     pub left: Vec<String>,
+    /// Of a revert of what one node did: fields that were left as they are, since others have
+    /// changed them.
+    pub kept: u64,
 }
 
 /// What a revert would write: of each document what it shows now (`before`) and what it would
 /// show (`after`). Of a field alone, nothing else is in either.
 pub struct RevertPlan {
-    diff: Diff,
+    found: Found,
     scope: RevertScope,
     left: Vec<String>,
+}
+
+/// Where what is to be written comes from.
+enum Found {
+    All(Diff),
+    OfOne(Box<Blamed>),
 }
 
 impl RevertPlan {
@@ -62,13 +79,27 @@ impl Iterator for RevertPlan {
     type Item = Result<Difference>;
 
     fn next(&mut self) -> Option<Result<Difference>> {
+        self.step().map(|planned| planned.map(|planned| planned.found))
+    }
+}
+
+impl RevertPlan {
+    fn step(&mut self) -> Option<Result<Planned>> {
         loop {
-            let found = match self.diff.next()? {
-                Ok(found) => found,
-                Err(err) => return Some(Err(err)),
+            let planned = match &mut self.found {
+                Found::All(diff) => {
+                    let plain = |found| Planned { found, zeroings: Vec::new() };
+                    diff.next()?.map(plain)
+                }
+                Found::OfOne(blamed) => blamed.next()?,
             };
-            if let Some(found) = self.scope.narrow(found) {
-                return Some(Ok(found));
+            match planned {
+                Err(err) => return Some(Err(err)),
+                Ok(Planned { found, zeroings }) => {
+                    if let Some(found) = self.scope.narrow(found) {
+                        return Some(Ok(Planned { found, zeroings }));
+                    }
+                }
             }
         }
     }
@@ -88,6 +119,11 @@ impl RevertScope {
     /// One field.
     pub fn field(collection: &str, id: &str, path: impl Into<Path>) -> RevertScope {
         RevertScope { path: Some(path.into()), ..RevertScope::document(collection, id) }
+    }
+
+    /// What one node did.
+    pub fn by(node: NodeId) -> RevertScope {
+        RevertScope { by: Some(node), ..RevertScope::default() }
     }
 
     fn check(&self) -> Result<()> {
@@ -124,7 +160,11 @@ impl RevertScope {
             })
         };
         let (before, after) = (alone(&found.before), alone(&found.after));
-        (before != after).then_some(Difference { before, after, ..found })
+        let here = |one: &WrittenBy| one.path.names().starts_with(path.names());
+        let [written, kept] =
+            [found.written, found.kept].map(|all| all.into_iter().filter(here).collect::<Vec<_>>());
+        let found = Difference { before, after, written, kept, ..found };
+        (found.is_change() || !found.kept.is_empty()).then_some(found)
     }
 }
 
@@ -134,8 +174,14 @@ impl Store {
     /// Errors: as of [`Store::revert`].
     pub fn revert_plan(&self, label: &str, scope: &RevertScope) -> Result<RevertPlan> {
         scope.check()?;
-        let choose = |all: &[Checkpoint]| find(all, label).map(|known| known.tag);
-        let (tag, moment) = self.moment_of(choose)?;
+        if scope.by.is_some() {
+            self.flush()?;
+        }
+        let choose = |all: &[Checkpoint]| {
+            let known = find(all, label)?;
+            Ok((known.tag, known.position))
+        };
+        let ((tag, position), to, moment) = self.moment_of(choose)?;
         let mut left = left_since(&moment, tag)?;
         if let Some(name) = &scope.collection {
             if left.contains(name) {
@@ -149,6 +195,18 @@ impl Store {
             }
             left.clear();
         }
+        if let Some(by) = scope.by {
+            let told = Told::open(self, position, to)?;
+            let is_blamed = Box::new(move |_: &str, txn: &Txn| txn.dot.origin.node == by);
+            let mut blamed = Blamed::new(moment, tag, told, scope.clone(), is_blamed);
+            blamed.without = left.clone();
+            blamed.is_own = by == self.node_id();
+            return Ok(RevertPlan {
+                found: Found::OfOne(Box::new(blamed)),
+                scope: scope.clone(),
+                left,
+            });
+        }
         let mut diff = Diff::between(self, moment, NOW, tag)?;
         if let Some(name) = &scope.collection {
             diff = diff.of_collection(name);
@@ -156,7 +214,7 @@ impl Store {
         for name in &left {
             diff = diff.without_collection(name);
         }
-        Ok(RevertPlan { diff, scope: scope.clone(), left })
+        Ok(RevertPlan { found: Found::All(diff), scope: scope.clone(), left })
     }
 
     /// Brings documents back to what they showed at a checkpoint, by new transactions: durable
@@ -194,28 +252,34 @@ impl Store {
         loop {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while batch.len() < REVERT_DOCUMENTS && bytes < REVERT_BYTES {
-                let Some(found) = plan.next().transpose()? else { break };
+                let Some(planned) = plan.step().transpose()? else { break };
+                let found = &planned.found;
+                done.kept += found.kept.iter().filter(|one| one.path.depth() > 0).count() as u64;
+                if !found.is_change() {
+                    continue;
+                }
                 bytes += found.before.as_ref().map_or(0, Fields::about_bytes);
                 bytes += found.after.as_ref().map_or(0, Fields::about_bytes);
-                batch.push(found);
+                batch.push(planned);
             }
             if batch.is_empty() {
                 return Ok(done);
             }
             match self.write(|txn| scope.write(txn, &batch)) {
                 Err(err) if err.kind() == ErrorKind::LimitExceeded && batch.len() > 1 => {
-                    for found in &batch {
-                        self.write(|txn| scope.write(txn, std::slice::from_ref(found)))?;
+                    for planned in &batch {
+                        let alone = std::slice::from_ref(planned);
+                        done.kept += self.write(|txn| scope.write(txn, alone))?;
                         done.transactions += 1;
                     }
                 }
                 written => {
-                    written?;
+                    done.kept += written?;
                     done.transactions += 1;
                 }
             }
             done.documents += batch.len() as u64;
-            batch.iter().for_each(&mut *each);
+            batch.iter().for_each(|planned| each(&planned.found));
         }
     }
 }
@@ -234,9 +298,13 @@ fn left_since(moment: &Moment, tag: u64) -> Result<Vec<String>> {
 
 impl RevertScope {
     /// Writes what leads from what each document of a batch shows in the transaction to what it
-    /// is to show.
-    fn write(&self, txn: &mut Transaction, batch: &[Difference]) -> Result<()> {
-        for Difference { collection, id, after, .. } in batch {
+    /// is to show. Gives how many fields it left alone.
+    fn write(&self, txn: &mut Transaction, batch: &[Planned]) -> Result<u64> {
+        if self.by.is_some() {
+            return batch.iter().map(|planned| blamed::write(txn, planned)).sum();
+        }
+        let found = batch.iter().map(|planned| &planned.found);
+        for Difference { collection, id, after, .. } in found {
             let now = txn.get(collection, id)?.map(|document| document.into_fields());
             match (&self.path, now, after) {
                 (Some(path), now, after) => {
@@ -252,7 +320,7 @@ impl RevertScope {
                 (None, None, None) => {}
             }
         }
-        Ok(())
+        Ok(0)
     }
 }
 
@@ -274,7 +342,7 @@ fn write_fields(
 
 /// Makes one field what it was. What is of another kind now is taken away first: an array put over
 /// a set would be taken for a change of the set, and a number over a counter is refused.
-fn write_field(
+pub(super) fn write_field(
     txn: &mut Transaction,
     collection: &str,
     id: &str,

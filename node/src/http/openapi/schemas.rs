@@ -356,6 +356,8 @@ fn tape() -> Json {
             "collection": maybe("Only this collection"),
             "id": maybe("Only this document of it"),
             "path": maybe("Only this field of that, as a JSON Pointer"),
+            "by": maybe("Only what the node with this key did since; what others have changed since is kept"),
+            "force": {"type": "boolean", "default": false, "description": "With `by`: also what others have changed since"},
             "dry_run": {"type": "boolean", "default": false, "description": "Only say what would be written"},
         })),
     })
