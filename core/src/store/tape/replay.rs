@@ -1,7 +1,7 @@
 //! Replaying: back to a checkpoint, and the tape again.
 //!
 //! What the state says now must be what the checkpoint and the log after it give. So the documents
-//! that changed are made anew from both in a [`shadow`](super::shadow), up to a moment at which the
+//! that changed are made anew from both in a [`shadow`], up to a moment at which the
 //! replay begins; reads, writes and sync go on meanwhile, and nobody waits. Then both are compared:
 //! of each collection the vector, the counts and the digest of its cells, and of each document that
 //! is in the shadow its bytes.
