@@ -89,7 +89,7 @@ pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     Checkpoint, CheckpointCost, Diff, Difference, FieldChange, Past, PastScan, RevertPlan,
-    RevertScope, Reverted, WrittenBy,
+    RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;
 

@@ -36,6 +36,7 @@ mod past;
 mod revert;
 mod sweep;
 mod told;
+mod undo;
 mod without;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ pub(super) use past::check;
 pub use past::{Past, PastScan};
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
+pub use undo::{UndoScope, Undone};
 pub use without::WrittenBy;
 
 const VERSION: u8 = 1;
