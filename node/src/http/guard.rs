@@ -125,7 +125,7 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "revert")
+        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "revert" | "undo")
             || path.ends_with("/leave")
     };
     match *method {
@@ -246,6 +246,7 @@ mod tests {
             (&Method::POST, "/checkpoint"),
             (&Method::DELETE, "/checkpoints/monday"),
             (&Method::POST, "/revert"),
+            (&Method::POST, "/undo"),
         ] {
             assert_eq!(check(tape, &with("Bearer <write>")), 403);
         }

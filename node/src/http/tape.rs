@@ -12,7 +12,9 @@ use super::failure::{Answer, Asked, Named};
 use super::json::Json;
 use super::lines::lines;
 use super::service::Service;
-use crate::tape::{CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting};
+use crate::tape::{
+    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, Undoing,
+};
 use crate::target::Tape;
 
 /// The checkpoint in the path.
@@ -78,6 +80,15 @@ pub(super) async fn revert(State(service): State<Service>, body: JsonText) -> An
                 drop(out.push(&Line::Progress(documents)).and_then(|()| out.flush()));
             }
         })
+    })
+    .await
+}
+
+/// `POST /undo`: a line for each document that was, or with `dry_run` would be, changed.
+pub(super) async fn undo(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked: Undoing = body.parse()?;
+    lines(&service, move |local, out| {
+        local.undo(&asked, &mut |found| out.push(&Line::Change(DifferenceShape::from(&found))))
     })
     .await
 }

@@ -4,7 +4,7 @@ use littoral::store::Difference;
 use littoral::{Result, ScanRange};
 
 use super::{Read, Scan};
-use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting};
+use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting, Undoing};
 
 /// Hears of documents that differ, one by one.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Difference) -> Result<()>;
@@ -35,6 +35,10 @@ pub(crate) trait Tape {
 
     /// What a revert would write, and nothing is written. An error of `each` ends it.
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape>;
+
+    /// Takes back what was written last, or only says what that would change. An error of `each`
+    /// ends the telling.
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape>;
 
     /// Brings documents back. `progress` hears now and then how many are.
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape>;
