@@ -8,7 +8,7 @@ positions, that nothing but zeros follows, names, the form of every transaction 
 (canonical numbers, keys and values), hashes, signatures, the chain of each author, and that what
 a transaction depends on comes before it.
 
-Needs the packages blake3 and cryptography.
+Needs the packages blake3 and cryptography, and zstandard before Python 3.14.
 """
 
 import argparse
@@ -28,6 +28,16 @@ except ImportError as missing:
     print(f"{missing}: pip install blake3 cryptography", file=sys.stderr)
     sys.exit(3)
 
+try:
+    from compression import zstd
+except ImportError:
+    zstd = None
+    try:
+        import zstandard
+    except ImportError as missing:
+        print(f"{missing}: pip install zstandard", file=sys.stderr)
+        sys.exit(3)
+
 MAX_COLLECTION_BYTES = 128
 MAX_ID_BYTES = 512
 MAX_TXN_BYTES = 16_777_216
@@ -38,7 +48,7 @@ MAX_KEY_BYTES = 65_536
 MAX_DEPTH = 64
 MAX_LOG_BATCH_BYTES = 16_842_752
 
-TRANSACTION, BARRIER, MARK, RENEWED = 1, 2, 3, 4
+TRANSACTION, BARRIER, MARK, PACKED = 1, 2, 3, 4
 
 
 class WrongError(ValueError):
@@ -442,7 +452,7 @@ def records(folder):
         magic, version, zero, base, zeros, crc = struct.unpack("<8sIIQII", data[:32])
         want(magic == b"LITLOG\r\n" and zero == zeros == 0, f"{file.name}: no segment")
         want(crc == zlib.crc32(data[:28]), f"{file.name}: the header's checksum is wrong")
-        want(version == 1, f"{file.name} has version {version}")
+        want(version in (1, 2), f"{file.name} has version {version}")
         want(file.name == f"{base:016x}.log" and base == position, f"{file.name}: its base")
         at = 32
         while len(data) - at >= 28 and data[at : at + 4] == b"\xb7LOG":
@@ -453,7 +463,7 @@ def records(folder):
             if crc != zlib.crc32(body, zlib.crc32(data[at + 4 : at + 24])):
                 break
             want(1 <= length <= MAX_LOG_BATCH_BYTES and durable <= own, f"{file.name} at {at}")
-            yield from records_of(file.name, at, body)
+            yield from records_of(file.name, version, at, body)
             at += 28 + length
             position += 28 + length
         rest = data[at:]
@@ -465,8 +475,8 @@ def records(folder):
             )
 
 
-def records_of(file, batch, body):
-    at = 0
+def records_of(file, version, batch, body):
+    at, unpacked = 0, 0
     while at < len(body):
         kind, name_length, length, distance = struct.unpack("<BBII", body[at : at + 10])
         want(distance == 28 + at, f"{file} at {batch}: a record's distance")
@@ -474,8 +484,28 @@ def records_of(file, batch, body):
         name = body[at + 10 : at + 10 + name_length].decode()
         contents = body[at + 10 + name_length : at + 10 + name_length + length]
         want(len(contents) == length, f"{file} at {batch}: a record is longer than its batch")
+        if kind == PACKED:
+            want(version >= 2, f"{file} at {batch}: a packed record, and version {version}")
+            kind, contents = TRANSACTION, unpack(contents, f"{file} at {batch}")
+        unpacked += 10 + name_length + len(contents)
+        want(unpacked <= MAX_LOG_BATCH_BYTES, f"{file} at {batch}: it holds more than a batch may")
         yield file, batch + 28 + at, kind, name, contents
         at += 10 + name_length + length
+
+
+def unpack(contents, place):
+    """A transaction that was packed: its length, and one Zstandard frame."""
+    length, frame = int.from_bytes(contents[:4], "big"), contents[4:]
+    want(len(contents) > 4, f"{place}: a packed record that is empty")
+    want(length <= MAX_LOG_BATCH_BYTES, f"{place}: a packed record over the limit")
+    unpacker = zstd.ZstdDecompressor() if zstd else zstandard.ZstdDecompressor().decompressobj()
+    try:
+        found = unpacker.decompress(frame)
+    except (zstd or zstandard).ZstdError as error:
+        raise WrongError(f"{place}: a packed record: {error}") from None
+    want(unpacker.eof and not unpacker.unused_data, f"{place}: it is not one frame")
+    want(len(found) == length, f"{place}: it unpacks to {len(found)} bytes, and states {length}")
+    return found
 
 
 def read(store, network):
@@ -493,7 +523,7 @@ def read(store, network):
             elif kind == MARK:
                 want(len(contents) == 12, "an export mark has 12 bytes")
             else:
-                want(kind == RENEWED, f"a record of kind {kind}")
+                raise ValueError(f"a record of kind {kind}")
         except ValueError as error:
             raise WrongError(f"{file} at {offset}: {error}") from None
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use littoral::store::LogBudget;
-use littoral::{Field, Fields, Options, Store};
+use littoral::{Field, Fields, Options, Store, Value};
 
 use crate::plain::Redb;
 use crate::process::disk_bytes;
 use crate::table::{Goal, Series, Table};
-use crate::work::{BATCH, id, note};
+use crate::work::{BATCH, Seeded, id, note};
 use crate::{CACHE_BYTES, NOTES, Plan, Result, SEED, fill};
 
 /// Of D2.
@@ -51,8 +51,10 @@ pub(crate) fn documents(plan: &Plan, table: &mut Table) -> Result<()> {
 /// Prunes the whole log: the segment that is written to is not pruned, so others are filled.
 fn forget(store: &Store) -> Result<()> {
     for n in 0..3 {
-        let text = format!("{n}").repeat(SMALL_BYTES);
-        store.write(|txn| txn.set("filler", "f", "x", text))?;
+        // What can't be packed.
+        let mut random = Seeded(n);
+        let noise: Vec<u8> = (0..SMALL_BYTES).map(|_| random.below(256) as u8).collect();
+        store.write(|txn| txn.set("filler", "f", "x", Value::Bytes(noise)))?;
     }
     store.leave("filler")?;
     store.prune()?;

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+mod compress;
 pub mod crdt;
 pub mod durations;
 pub mod error;

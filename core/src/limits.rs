@@ -319,13 +319,14 @@ pub const PRUNE_CHECK_MS: u64 = 1_000;
 pub const MIN_LOG_SEGMENT_BYTES: u64 = 1 << 10;
 /// The state is made durable after this many transactions since the last time,
 pub const STATE_DURABLE_TXNS: u64 = 1000;
-/// or this many bytes of log,
+/// or this many bytes of them, as they are before the log packs them,
 pub const STATE_DURABLE_BYTES: u64 = 16 << 20;
 /// or with the first commit after this time: what recovery has to apply again is bounded.
 pub const STATE_DURABLE_MS: u64 = 5_000;
 /// A log segment is closed when it has reached this size, in bytes.
 pub const LOG_SEGMENT_BYTES: u64 = 16 << 20;
-/// Records of one log batch, in bytes: one largest transaction and its frame, or many small ones.
+/// Records of one log batch, in bytes, unpacked: one largest transaction and its frame, or many small
+/// ones.
 pub const MAX_LOG_BATCH_BYTES: usize = MAX_TXN_BYTES + (64 << 10);
 /// Bytes of transactions committed together at most (one transaction may be larger).
 pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
@@ -340,6 +341,9 @@ pub const REVERT_BYTES: usize = 1 << 20;
 /// Bytes of operations, about, that are held at a time by who works out what documents would be
 /// without some transactions; what is more takes another pass over the log.
 pub const TRACE_BYTES: usize = 64 << 20;
+/// What replaying the log from a checkpoint holds in memory of the documents that changed, in bytes;
+/// more of them go to a scratch directory.
+pub const REPLAY_MEMORY_BYTES: u64 = 64 << 20;
 /// Former rows that are looked at in one step when a checkpoint was deleted, about.
 pub const SWEEP_ROWS: usize = 4096;
 /// Findings of one kind that are listed of a store; further ones are counted.

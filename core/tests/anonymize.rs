@@ -105,10 +105,21 @@ fn bytes(disk: &MemDisk) -> Vec<u8> {
             let file = disk.open(&format!("{dir}{name}"), false).unwrap();
             let mut bytes = vec![0; file.len().unwrap() as usize];
             file.read_at(0, &mut bytes).unwrap();
+            all.extend(unpacked(&bytes));
             all.extend(bytes);
         }
     }
     all
+}
+
+/// What is packed in a file of the log.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let frames = bytes.windows(4).enumerate().filter(|(_, part)| part == b"\x28\xb5\x2f\xfd");
+    let content = frames.filter_map(|(at, _)| {
+        let length = zstd::zstd_safe::find_frame_compressed_size(&bytes[at..]).ok()?;
+        zstd::bulk::decompress(&bytes[at..at + length], 16 << 20).ok()
+    });
+    content.flatten().collect()
 }
 
 fn assert_absent(disk: &MemDisk, words: &Words, nodes: &[&Replica]) {

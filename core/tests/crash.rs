@@ -59,10 +59,24 @@ impl Ledger {
     }
 }
 
+/// Every third transaction is so large that the log packs it.
+fn fill(txn: &mut Transaction, id: &str, n: u64) -> littoral::Result<()> {
+    match n % 3 {
+        0 => txn.set(NOTES, id, "text", format!("the sea of {n} ").repeat(300)),
+        _ => Ok(()),
+    }
+}
+
 /// Transactions of a peer, each writing its own number.
 fn of_peer(count: u64) -> (NodeId, Vec<Vec<u8>>) {
     let peer = Replica::new(9);
-    (1..=count).for_each(|n| peer.notes().set("peer", "n", n).unwrap());
+    for n in 1..=count {
+        let write = |txn: &mut Transaction| {
+            txn.set(NOTES, "peer", "n", n)?;
+            fill(txn, "peer", n)
+        };
+        peer.store.write(write).unwrap();
+    }
     let txns = stream(&peer.store, NOTES, &Vector::new());
     (peer.store.node_id(), txns.into_iter().map(|(_, bytes)| bytes).collect())
 }
@@ -74,6 +88,7 @@ fn write(store: &Store, ledger: &mut Ledger, durable: bool) -> littoral::Result<
     let both = |txn: &mut Transaction| {
         txn.set(NOTES, "left", "n", n)?;
         txn.set(NOTES, "right", "n", n)?;
+        fill(txn, "right", n as u64)?;
         txn.increment(NOTES, "left", "sum", 1)
     };
     match durable {

@@ -1,8 +1,8 @@
 //! A log that a real store wrote, read by `tests/read_log.py`: that script knows `docs/FORMAT.md`
 //! and none of this code, so what it can't read or finds wrong is missing or wrong on the page.
 //!
-//! `LITTORAL_PYTHON` names an interpreter with the packages blake3 and cryptography; without it
-//! the test is skipped where they are missing.
+//! `LITTORAL_PYTHON` names an interpreter with the packages blake3 and cryptography, and
+//! zstandard before Python 3.14; without it the test is skipped where they are missing.
 
 mod common;
 
@@ -30,7 +30,7 @@ fn read(store: &Path) -> Option<Output> {
         Ok(output) if output.status.code() != Some(3) => Some(output),
         missing if named.is_some() => panic!("the reader can't run: {missing:?}"),
         _ => {
-            eprintln!("skipped: python3 with blake3 and cryptography is missing");
+            eprintln!("skipped: python3 with blake3, cryptography or zstandard is missing");
             None
         }
     }
@@ -110,7 +110,11 @@ fn a_log_is_read_by_its_page_alone() {
     for part in ["put /title", "clear /", "add /views", "settle /views", "18446744073709551615"] {
         assert!(text.contains(part), "no {part}");
     }
-    assert!(fs::read_dir(dir.path().join("a/log")).unwrap().count() > 2, "several segments");
+    let files = fs::read_dir(dir.path().join("a/log")).unwrap();
+    let files: Vec<Vec<u8>> = files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(files.len() > 2, "several segments");
+    let is_packed = |file: &Vec<u8>| file.windows(4).any(|part| part == b"\x28\xb5\x2f\xfd");
+    assert!(files.iter().any(is_packed), "a packed transaction");
 }
 
 #[test]

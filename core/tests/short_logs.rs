@@ -29,8 +29,9 @@ fn write(replica: &Replica, name: &str, count: i64) {
 
 /// Nothing is left in the log of what the notes hold.
 fn prune(store: &Store) {
-    for _ in 0..2 {
-        let filler = format!("{}{}", store.position(), "f".repeat(2 << 10));
+    for _ in 0..3 {
+        // Too small to be packed: each fills a segment.
+        let filler = format!("{}{}", store.position(), "f".repeat(1500));
         store.collection("filler").unwrap().set("f", "x", filler.as_str()).unwrap();
     }
     store.prune().unwrap();

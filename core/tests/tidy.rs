@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("replica", &["clock", "value", "crdt", "txn", "store", "sync"]),
     ("net", &["clock", "value", "crdt", "txn", "store", "sync", "replica"]),
 ];
-const COMMON: [&str; 5] = ["durations", "error", "id", "limits", "wire"];
+const COMMON: [&str; 6] = ["compress", "durations", "error", "id", "limits", "wire"];
 
 /// What only some layers may name, and why.
 const RESERVED: [(&str, &[&str], &str); 6] = [

@@ -152,7 +152,7 @@ fn own_transactions_signed_again_are_no_damage() {
 /// A store on disk with something of everything, closed.
 fn patient() -> MemDisk {
     let budget = LogBudget::UNLIMITED;
-    let small = Small { segment_bytes: 4 << 10, budget };
+    let small = Small { segment_bytes: 2 << 10, budget };
     let (a, b) = (Replica::small(0, small), Replica::small(1, small));
     for n in 0..40i64 {
         let doc =

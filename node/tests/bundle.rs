@@ -135,9 +135,11 @@ fn a_running_node_makes_and_applies_bundles() {
 #[test]
 fn a_snapshot_asks_for_the_word_that_its_maker_is_known() {
     let here = Sandbox::new();
-    // A budget of 1 MiB, and much more than that.
+    // A budget of 1 MiB, and much more than that, which can't be packed.
     let node = here.run("a", &["--log-budget", "1", "--log-days", "0"]);
-    let big = "x".repeat(900_000);
+    let mut noise = vec![0; 600_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let big = data_encoding::BASE64.encode(&noise);
     for n in 0..40 {
         let document = format!(r#"{{"n": {n}, "big": "{n}{big}"}}"#);
         here.ok_with(&["--url", &node.url, "put", "notes", "n1", "-"], document.as_bytes());

@@ -7,6 +7,9 @@
 #[allow(dead_code)]
 #[path = "../process.rs"]
 mod process;
+#[allow(dead_code)]
+#[path = "notes/work.rs"]
+mod work;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -15,7 +18,7 @@ use littoral::replica::{self, Replica};
 use littoral::store::LogBudget;
 use littoral::sync::door::{Config, Event, Input, Output, SnapshotStep, StreamId};
 use littoral::sync::session::Session;
-use littoral::{Field, Fields, Options, Store};
+use littoral::{Field, Fields, Options, Store, Value};
 
 const NOTES: &str = "notes";
 const DIFFERENCES: u64 = 100;
@@ -72,10 +75,11 @@ fn note(n: u64, more: &str) -> Fields {
 
 /// Prunes the whole log, so that whoever lacks anything is behind its floor.
 fn forget(store: &Store) -> littoral::Result<()> {
-    // The active segment is not pruned: fill it.
+    // The active segment is not pruned: fill it, with what can't be packed.
     for n in 0..3 {
-        let text = format!("{n}").repeat(900_000);
-        store.write(|txn| txn.set("filler", "f", "x", text))?;
+        let mut random = work::Seeded(n);
+        let noise: Vec<u8> = (0..900_000).map(|_| random.below(256) as u8).collect();
+        store.write(|txn| txn.set("filler", "f", "x", Value::Bytes(noise)))?;
     }
     store.prune()?;
     store.leave("filler").map(drop)

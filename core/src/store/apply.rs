@@ -125,7 +125,17 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn finish(mut self, applied: Position, batch: Option<Position>) -> Result<Changes> {
         let (former, recording) = (&mut self.tables.former, self.recording);
         let mut keeper = Keeper { table: former, recording };
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
         for head in self.changes.collections.values() {
+            for (origin, row) in &head.vector {
+                let origin = origins.number(origin).expect("numbered when its row was changed");
+                let key = tables::origin_key(head.number, origin);
+                let table = &mut self.tables.vectors;
+                match row.seq {
+                    0 => keeper.unset(Part::Vectors, table, &key).map(drop)?,
+                    _ => keeper.set(Part::Vectors, table, &key, &row.encode())?,
+                }
+            }
             let key = head.number.to_be_bytes();
             keeper.set(Part::Heads, &mut self.tables.heads, &key, &head.row.encode())?;
             let before = self.heads.named(&head.name).map(|before| &before.branches);
@@ -266,7 +276,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let acked = held.map_or(0, |row| row.acked);
             let Newest { hash, proof, .. } = *newest;
             let row = VectorRow { seq: newest.seq, hash, acked, proof };
-            self.set_vector_row(collection, number, *origin, row)?;
+            self.set_vector_row(collection, *origin, row)?;
             let whose = hashes::Whose(number, self.origin_number(*origin)?);
             let key = tables::origin_key(whose.0, whose.1);
             let floor = Head { seq: newest.seq, hash: hash.short() };
@@ -336,21 +346,18 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let Some(held) = self.vector_row(collection, &origin) else { return Ok(()) };
         let (seq, acked) = (held.seq - end, held.acked.saturating_sub(end));
         let branch = VectorRow { seq, acked, ..held };
-        self.set_vector_row(collection, number, parting.name(), branch)?;
+        self.set_vector_row(collection, parting.name(), branch)?;
         if end > 0 {
             let at_end = VectorRow { acked: held.acked.min(end), ..at_end };
-            return self.set_vector_row(collection, number, origin, at_end);
+            return self.set_vector_row(collection, origin, at_end);
         }
-        let mut keeper = Keeper { table: &mut self.tables.former, recording: self.recording };
-        let key = tables::origin_key(number, old);
-        keeper.unset(Part::Vectors, &mut self.tables.vectors, &key)?;
         self.head(collection).vector.insert(origin, VectorRow::NOTHING);
         Ok(())
     }
 
     /// This node writes under another incarnation from now on.
     pub(super) fn take_incarnation(&mut self, collection: &str, incarnation: u32) -> Result<()> {
-        let number = self.open_collection(collection)?;
+        self.open_collection(collection)?;
         let row = &mut self.head(collection).row;
         (row.incarnation, row.exported) = (incarnation, 0);
         // What was written under the former names is what the first transaction depends on.
@@ -359,7 +366,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let former: Vec<Origin> = held.into_iter().flatten().filter(|o| o.node == own).collect();
         for origin in former {
             if let Some(row) = self.vector_row(collection, &origin).filter(|row| row.seq > 0) {
-                self.set_vector_row(collection, number, origin, row)?;
+                self.set_vector_row(collection, origin, row)?;
             }
         }
         Ok(())
@@ -547,17 +554,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         changed.or_else(before).copied()
     }
 
-    fn set_vector_row(
-        &mut self,
-        collection: &str,
-        number: u32,
-        origin: Origin,
-        row: VectorRow,
-    ) -> Result<()> {
-        let origin_number = self.origin_number(origin)?;
-        let mut keeper = Keeper { table: &mut self.tables.former, recording: self.recording };
-        let key = tables::origin_key(number, origin_number);
-        keeper.set(Part::Vectors, &mut self.tables.vectors, &key, &row.encode())?;
+    /// Changes a row of the vector, which is written once a batch, by [`Waist::finish`].
+    fn set_vector_row(&mut self, collection: &str, origin: Origin, row: VectorRow) -> Result<()> {
+        self.origin_number(origin)?;
         self.head(collection).vector.insert(origin, row);
         Ok(())
     }
@@ -573,14 +572,14 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let Txn { dot, deps, .. } = txn;
         let acked = self.vector_row(collection, &dot.origin).map_or(0, |row| row.acked);
         let row = VectorRow { seq: dot.seq, hash: signed.hash, acked, proof: signed.proof };
-        self.set_vector_row(collection, number, dot.origin, row)?;
+        self.set_vector_row(collection, dot.origin, row)?;
         let node = self.own;
         let own = self.head(collection).own_origin(node);
         if dot.origin == own {
             for dep in deps {
                 if let Some(mut row) = self.vector_row(collection, &dep.origin) {
                     row.acked = row.acked.max(dep.seq);
-                    self.set_vector_row(collection, number, dep.origin, row)?;
+                    self.set_vector_row(collection, dep.origin, row)?;
                 }
             }
         }

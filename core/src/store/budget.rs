@@ -24,7 +24,7 @@ use crate::limits::{LOG_BUDGET_AGE_MS, LOG_BUDGET_BYTES};
 /// somewhat more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBudget {
-    /// Bytes of transactions.
+    /// Bytes of transactions as they lie in the log, where large ones are packed.
     pub bytes: u64,
     /// Milliseconds since they were written here, by this node's clock.
     pub age_ms: u64,

@@ -13,7 +13,7 @@ use std::thread;
 
 use crate::error::Result;
 use crate::limits::MAX_CHECKING_THREADS;
-use crate::txn::{Scope, Signed};
+use crate::txn::{Scope, Signed, Verifier};
 
 /// Transactions that are worth a thread's beginning: to check one takes about as long.
 const PIECE: usize = 32;
@@ -29,7 +29,8 @@ pub(super) fn verify_all(txns: Vec<Vec<u8>>, scope: Scope<'_>) -> Result<Vec<Sig
 
 fn verify_on(threads: usize, txns: Vec<Vec<u8>>, scope: Scope<'_>) -> Result<Vec<Signed>> {
     let verify = |txns: Vec<Vec<u8>>| -> Result<Vec<Signed>> {
-        txns.into_iter().map(|bytes| Signed::verify(bytes, scope)).collect()
+        let mut verifier = Verifier::new(scope);
+        txns.into_iter().map(|bytes| verifier.verify(bytes)).collect()
     };
     if threads < 2 {
         return verify(txns);

@@ -88,7 +88,8 @@ pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
-    Checkpoint, CheckpointCost, Diff, Difference, FieldChange, Past, PastScan, RevertPlan,
+    Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange, Past, PastScan,
+    Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection, RevertPlan,
     RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;

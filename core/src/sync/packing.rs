@@ -12,9 +12,8 @@
 //! between them. A side packs only for a peer whose `Hello` says that it unpacks. Windows and
 //! limits count what is within, so packing lets nobody make a peer hold more than it would have
 //! held; and no memory is taken for a length above the limit of a frame.
-//!
-//! Without the feature `zstd` nothing is packed, and peers don't pack for this side.
 
+use crate::compress::{compress, decompress};
 use crate::error::Result;
 use crate::limits::MAX_FRAME_BYTES;
 use crate::txn::Scope;
@@ -28,17 +27,11 @@ use super::message::{frame, protocol};
 const PACKED: u8 = 24;
 /// Smaller frames are sent as they are: hashes and signatures don't shrink.
 const PACK_FROM_BYTES: usize = 512;
-/// The fastest of those that shrink text: sending must not wait for it.
-#[cfg(feature = "zstd")]
-const LEVEL: i32 = 1;
-
-/// Whether this build unpacks.
-pub(super) const UNPACKS: bool = cfg!(feature = "zstd");
 
 /// Frames as they are sent to a peer that unpacks: each packed, if that makes it smaller. Those of
 /// transactions are of `scope`'s collection.
 pub(super) fn pack(frames: Vec<u8>, scope: Scope<'_>) -> Vec<u8> {
-    if !UNPACKS || frames.len() < PACK_FROM_BYTES {
+    if frames.len() < PACK_FROM_BYTES {
         return frames;
     }
     let mut out = Vec::with_capacity(frames.len() / 2);
@@ -77,8 +70,8 @@ fn packed(content: &[u8], scope: Scope<'_>) -> Option<Vec<u8>> {
 /// Errors: [`Protocol`](crate::ErrorKind::Protocol) if it can't be unpacked, or is too large.
 pub fn unpack(frame: Vec<u8>, scope: Scope<'_>) -> Result<Vec<u8>> {
     match frame.first() {
-        Some(&PACKED) if UNPACKS => read(&frame).map_err(protocol),
-        Some(&CHAIN) if UNPACKS => unchain(&frame, scope).map_err(protocol),
+        Some(&PACKED) => read(&frame).map_err(protocol),
+        Some(&CHAIN) => unchain(&frame, scope).map_err(protocol),
         _ => Ok(frame),
     }
 }
@@ -90,33 +83,10 @@ fn read(frame: &[u8]) -> Result<Vec<u8>> {
     if length > MAX_FRAME_BYTES {
         return Err(reader.bad("it is larger than a frame may be"));
     }
-    match decompress(reader.take_rest(), length) {
-        Some(content) if content.len() == length => Ok(content),
-        _ => Err(reader.bad("it can't be unpacked")),
-    }
+    decompress(reader.take_rest(), length).ok_or_else(|| reader.bad("it can't be unpacked"))
 }
 
-#[cfg(feature = "zstd")]
-pub(super) fn compress(content: &[u8]) -> Option<Vec<u8>> {
-    zstd::bulk::compress(content, LEVEL).ok()
-}
-
-#[cfg(feature = "zstd")]
-pub(super) fn decompress(small: &[u8], length: usize) -> Option<Vec<u8>> {
-    zstd::bulk::decompress(small, length).ok()
-}
-
-#[cfg(not(feature = "zstd"))]
-pub(super) fn compress(_: &[u8]) -> Option<Vec<u8>> {
-    None
-}
-
-#[cfg(not(feature = "zstd"))]
-pub(super) fn decompress(_: &[u8], _: usize) -> Option<Vec<u8>> {
-    None
-}
-
-#[cfg(all(test, feature = "zstd"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sync::framing::Framer;

@@ -26,8 +26,8 @@ use crate::id::{Dot, Hash, Origin, Seq, ShortHash};
 
 pub use branches::{Branch, Branches};
 pub use codec::{decode, encode, peek_dot};
-pub(crate) use sign::Unsigned;
 pub use sign::{NetworkId, NodeKey, Proof, Scope, Signed};
+pub(crate) use sign::{Unsigned, Verifier};
 
 /// One transaction of one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]

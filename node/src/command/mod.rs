@@ -85,6 +85,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Checkpoint(args) => tape::checkpoint(&context, &args),
         Command::Checkpoints(args) => tape::checkpoints(&context, &args),
         Command::Diff(args) => tape::diff(&context, args),
+        Command::Rollback(args) => tape::rollback(&context, args),
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
         Command::Status(args) => status::status(&context, &args),

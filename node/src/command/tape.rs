@@ -1,4 +1,4 @@
-//! `checkpoint`, `checkpoints`, `diff`, `revert`: moments of the store, and the way back.
+//! `checkpoint`, `checkpoints`, `diff`, `rollback`, `revert`: moments of the store, and the way back.
 
 use std::io::{self, IsTerminal, Write as _};
 
@@ -9,11 +9,11 @@ use littoral::{Error, ErrorKind, Field, Fields, Path, Result};
 use serde_json::json;
 
 use super::{Context, invalid};
-use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, UndoArgs};
+use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs, UndoArgs};
 use crate::output::{bytes, cut, moment, number, plain, table};
 use crate::tape::{
-    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, Reverting,
-    Undoing,
+    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, ReplayShape,
+    Reverting, RollingBack, Undoing,
 };
 use crate::target::{Target, Wanted};
 
@@ -130,6 +130,52 @@ fn describe(found: &Difference) -> String {
 fn who(written: &WrittenBy) -> String {
     let time = written.time.to_string();
     format!("by {}, {}", written.dot.origin.node.short(), moment(&time))
+}
+
+/// `littoral rollback --replay`
+pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<()> {
+    let target = context.target(Wanted::Existing)?;
+    let (asked, mut outcome) = (RollingBack { label: args.label }, String::new());
+    let mut told = |replay: ReplayShape| {
+        outcome.clone_from(&replay.outcome);
+        match context.output.json {
+            true => context.output.json(&json!({"replay": replay})),
+            false => context.output.line(plain(&replayed(&replay))),
+        }
+    };
+    target.rollback(&asked, &mut told, &mut |found| show(context, &found))?;
+    match outcome.as_str() {
+        "differs" => Err(Error::new(
+            ErrorKind::Corrupt,
+            "the store does not hold what the checkpoint and the log after it give; it was left as \
+             it is: `littoral verify` says what else is wrong",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What came of a replay, for people.
+fn replayed(replay: &ReplayShape) -> String {
+    let label = &replay.checkpoint.label;
+    let done = format!(
+        "replayed {} transactions and {} from '{label}' in {} ms",
+        number(replay.transactions),
+        documents(replay.documents),
+        number(replay.ms)
+    );
+    let mut text = match replay.outcome.as_str() {
+        "same" => return format!("{done}: the store is the same"),
+        "mended" => {
+            let mended = documents(replay.mended);
+            format!("{done}: {mended} had been damaged, and what was replayed is in their place")
+        }
+        _ => format!("{done}: the store differs (- what it shows, + what was replayed)"),
+    };
+    for known in replay.differing.iter().filter(|known| !known.alike) {
+        let line = "counts, digest or vector are not those of the store";
+        text.push_str(&format!("\n  {}: {line}", known.collection));
+    }
+    text
 }
 
 /// `littoral revert`

@@ -1,5 +1,7 @@
 //! Checkpoints, what changed since, and the way back.
 
+use std::cell::RefCell;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -13,7 +15,7 @@ use super::json::Json;
 use super::lines::lines;
 use super::service::Service;
 use crate::tape::{
-    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, Undoing,
+    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, RollingBack, Undoing,
 };
 use crate::target::Tape;
 
@@ -60,6 +62,24 @@ pub(super) async fn delete(
 pub(super) async fn diff(State(service): State<Service>, Asked(asked): Asked<Comparing>) -> Answer {
     lines(&service, move |local, out| {
         local.diff(&asked, &mut |found| out.push(&Line::Change(DifferenceShape::from(&found))))
+    })
+    .await
+}
+
+/// `POST /rollback`: what came of a replay, and a line for each document that differs. It goes on to
+/// its end also if nobody listens any more. Without a body it is from the last checkpoint.
+pub(super) async fn rollback(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked = match body.bytes.is_empty() {
+        true => RollingBack::default(),
+        false => body.parse()?,
+    };
+    lines(&service, move |local, out| {
+        let out = RefCell::new(out);
+        local.rollback(
+            &asked,
+            &mut |replay| out.borrow_mut().push(&Line::Replay(replay)),
+            &mut |found| out.borrow_mut().push(&Line::Change(DifferenceShape::from(&found))),
+        )
     })
     .await
 }

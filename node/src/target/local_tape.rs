@@ -6,7 +6,10 @@ use littoral::{Error, ErrorKind, Result, ScanRange, Store};
 use super::local::{Local, not_found};
 use super::tape::{Each, Tape};
 use super::{Read, Scan};
-use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting, Undoing};
+use crate::tape::{
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
+};
 
 impl Tape for Local {
     fn checkpoint(&self, label: &str) -> Result<CheckpointShape> {
@@ -41,6 +44,21 @@ impl Tape for Local {
             found = found.of_collection(name);
         }
         Ok(DoneShape { documents: tell(found, each)?, ..DoneShape::default() })
+    }
+
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape> {
+        let last = || self.store().checkpoints().pop().map(|known| known.label);
+        let label = asked.label.clone().or_else(last).ok_or_else(|| {
+            not_found("there is no checkpoint to go back to; make one first".to_owned())
+        })?;
+        let replay = self.store().rollback_replay(&label, &Default::default())?;
+        told(ReplayShape::from(&replay))?;
+        Ok(DoneShape { documents: tell(replay.differences()?, each)?, ..DoneShape::default() })
     }
 
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {

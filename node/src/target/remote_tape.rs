@@ -18,7 +18,7 @@ use crate::kinds;
 use crate::shape::why_not;
 use crate::tape::{
     CheckpointCostShape, CheckpointShape, CheckpointsShape, Comparing, DoneShape, Line, Marking,
-    Reverting, Undoing,
+    ReplayShape, Reverting, RollingBack, Undoing,
 };
 
 /// How long a node may take for what reads all that is kept.
@@ -57,6 +57,19 @@ impl Tape for Remote {
         query.add("to", asked.to.as_deref());
         query.add("collection", asked.collection.as_deref());
         self.lines(Method::GET, &query.path, (), &mut changes(each))
+    }
+
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape> {
+        self.lines(Method::POST, "/rollback", json_text(asked), &mut |line| match line {
+            Line::Replay(replay) => told(replay),
+            Line::Change(found) => each(found.read()?),
+            _ => Ok(()),
+        })
     }
 
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {

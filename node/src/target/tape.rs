@@ -4,7 +4,10 @@ use littoral::store::Difference;
 use littoral::{Result, ScanRange};
 
 use super::{Read, Scan};
-use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting, Undoing};
+use crate::tape::{
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
+};
 
 /// Hears of documents that differ, one by one.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Difference) -> Result<()>;
@@ -32,6 +35,15 @@ pub(crate) trait Tape {
 
     /// What differs between two moments. An error of `each` ends it.
     fn diff(&self, asked: &Comparing, each: Each) -> Result<DoneShape>;
+
+    /// Replays the log from a checkpoint. `told` hears first what came of it, `each` then of the
+    /// documents that differ, or did; an error of either ends the telling.
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape>;
 
     /// What a revert would write, and nothing is written. An error of `each` ends it.
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape>;

@@ -9,10 +9,16 @@ const BATCH_HEADER: usize = 28;
 const RECORD_HEADER: usize = 10;
 const BATCH_MAGIC: [u8; 4] = [0xb7, 0x4c, 0x4f, 0x47];
 
+/// The most that a packed transaction unpacks to.
+const MAX_UNPACKED_BYTES: usize = 17 << 20;
+
 /// A transaction.
 pub(crate) const TXN: u8 = 1;
 /// The state changed without transactions: a snapshot was joined, or a collection left.
 pub(crate) const BARRIER: u8 = 2;
+
+/// A transaction that is packed; it is shown as one that is not.
+const PACKED: u8 = 4;
 
 /// A record of the log.
 pub(crate) struct Logged {
@@ -82,10 +88,24 @@ fn split(mut body: &[u8], mut position: u64, found: &mut Vec<Logged>) {
         let (name, rest) = rest.split_at(name);
         let (bytes, rest) = rest.split_at(length);
         let collection = String::from_utf8_lossy(name).into_owned();
-        found.push(Logged { position, kind: header[0], collection, bytes: bytes.to_vec() });
+        let (kind, bytes) = match header[0] {
+            PACKED => (TXN, unpack(bytes)),
+            kind => (kind, bytes.to_vec()),
+        };
+        found.push(Logged { position, kind, collection, bytes });
         position += (body.len() - rest.len()) as u64;
         body = rest;
     }
+}
+
+/// What a packed transaction was: its length, 4 bytes big-endian, and a Zstandard frame.
+fn unpack(bytes: &[u8]) -> Vec<u8> {
+    let (length, frame) = bytes.split_first_chunk::<4>().expect("a length");
+    let length = u32::from_be_bytes(*length) as usize;
+    assert!(length <= MAX_UNPACKED_BYTES, "a packed transaction states {length} bytes");
+    let found = zstd::bulk::decompress(frame, length).expect("a frame that unpacks");
+    assert_eq!(found.len(), length, "a packed transaction is as long as it states");
+    found
 }
 
 fn number(bytes: &[u8]) -> u32 {

@@ -28,6 +28,7 @@ mod verify;
 
 pub use anonymize::Anonymized;
 pub use finding::{Finding, Level};
+pub(super) use rebuild::Scratch;
 pub use rescue::{How, RescueOptions, Rescued, RescuedCollection};
 pub use salvage::LeftOut;
 pub use verify::{Progress, Verified, VerifyOptions, VerifyStep};

@@ -30,10 +30,10 @@ use crate::txn::{Scope, Signed};
 const NAMED: usize = 10;
 
 /// A directory for what is needed for a while; it goes with this.
-pub(super) struct Scratch(PathBuf);
+pub(in crate::store) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new(inside: Option<&Path>) -> Result<Scratch> {
+    pub(in crate::store) fn new(inside: Option<&Path>) -> Result<Scratch> {
         let inside = inside.map_or_else(std::env::temp_dir, Path::to_owned);
         let mut lot = [0; 8];
         getrandom::fill(&mut lot).map_err(|err| {
@@ -45,7 +45,8 @@ impl Scratch {
         Ok(Scratch(path))
     }
 
-    fn database(&self, cache_bytes: usize) -> Result<Database> {
+    /// A state without anything in it.
+    pub(in crate::store) fn database(&self, cache_bytes: usize) -> Result<Database> {
         let disk = RealDisk::new(self.0.clone());
         let file = disk.open("scratch.redb", true).map_err(|err| Error::io("make scratch", err))?;
         let backend = RedbFile::new(file, Freeze::default());

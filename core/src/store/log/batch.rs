@@ -3,10 +3,11 @@
 //! The layout is in [`super`]. A batch is valid at one position only, so that bytes moved
 //! or left over from elsewhere are never taken for one. A record says how far it lies from
 //! the start of its batch, so that a reader that holds only a record's position finds the
-//! header with the checksum.
+//! header with the checksum. For the same reason each transaction is packed by itself.
 
 use super::segment::{Segment, too_new};
 use super::{LogRecord, NewRecord, RecordKind};
+use crate::compress::{Packer, Unpacker};
 use crate::error::{Error, Result};
 use crate::id::Position;
 use crate::limits::{MAX_COLLECTION_BYTES, MAX_LOG_BATCH_BYTES};
@@ -17,6 +18,16 @@ pub(super) const HEADER_BYTES: usize = 28;
 pub(super) const RECORD_HEADER_BYTES: usize = 10;
 /// The first byte is never a record's kind: it tells a batch from a record.
 pub(super) const MAGIC: [u8; 4] = *b"\xb7LOG";
+/// The kind of a transaction that is packed: above this file it is a transaction.
+const PACKED: u8 = 4;
+/// Bytes of the length that a packed transaction begins with.
+const LENGTH_BYTES: usize = 4;
+/// Smaller transactions are kept as they are.
+///
+/// Measured with notes of 250 bytes at level 1, tables kept: of 1.2 KB 7 µs save 0.5 KB, of 2.2 KB
+/// 9 µs save 1.1 KB, of 4.2 KB 12 µs save 2.5 KB, of 254 KB 420 µs save 167 KB. Below, the time is
+/// that of setting out, and hashes and signatures, which don't shrink, are the larger part.
+pub(super) const PACK_FROM_BYTES: usize = 2048;
 
 /// What a batch's header says.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +85,8 @@ impl Header {
     }
 }
 
-/// The bytes that these records take, header included, or why they don't make a batch.
+/// The bytes that these records take if none is packed, header included, or why they don't make
+/// a batch. What is packed counts unpacked, so that who reads a batch can hold what it holds.
 pub(super) fn encoded_len(records: &[NewRecord<'_>]) -> Result<usize> {
     let mut len = 0usize;
     for record in records {
@@ -95,12 +107,13 @@ pub(super) fn encoded_len(records: &[NewRecord<'_>]) -> Result<usize> {
     Ok(HEADER_BYTES + len)
 }
 
-/// Appends the batch to `out`; answers with start and end of each record. The caller has
-/// checked the sizes with [`encoded_len`].
+/// Appends the batch to `out`; answers with start and end of each record. With a `packer`,
+/// transactions are packed where that pays. The caller has checked the sizes with [`encoded_len`].
 pub(super) fn encode(
     records: &[NewRecord<'_>],
     position: u64,
     synced: u64,
+    mut packer: Option<&mut Packer>,
     out: &mut Vec<u8>,
 ) -> Vec<(Position, Position)> {
     let start = out.len();
@@ -108,12 +121,20 @@ pub(super) fn encode(
     let mut positions = Vec::with_capacity(records.len());
     for record in records {
         let back = (out.len() - start) as u32;
-        out.push(record.kind as u8);
+        let packed = packer.as_deref_mut().and_then(|packer| pack(record, packer));
+        let (kind, length) = match packed {
+            Some(frame) => (PACKED, LENGTH_BYTES + frame.len()),
+            None => (record.kind as u8, record.bytes.len()),
+        };
+        out.push(kind);
         out.push(record.collection.len() as u8);
-        out.extend_from_slice(&(record.bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(length as u32).to_le_bytes());
         out.extend_from_slice(&back.to_le_bytes());
         out.extend_from_slice(record.collection.as_bytes());
-        out.extend_from_slice(record.bytes);
+        if packed.is_some() {
+            out.extend_from_slice(&(record.bytes.len() as u32).to_be_bytes());
+        }
+        out.extend_from_slice(packed.unwrap_or(record.bytes));
         let end = position + (out.len() - start) as u64;
         positions.push((Position(position + u64::from(back)), Position(end)));
     }
@@ -122,6 +143,18 @@ pub(super) fn encode(
     header.crc = header.checksum(body);
     head.copy_from_slice(&header.to_bytes());
     positions
+}
+
+/// A transaction as one frame, if that is smaller by an eighth at least: what barely shrinks is not
+/// worth the work of who reads it.
+fn pack<'a>(record: &NewRecord<'_>, packer: &'a mut Packer) -> Option<&'a [u8]> {
+    let length = record.bytes.len();
+    if record.kind != RecordKind::Txn || length < PACK_FROM_BYTES {
+        return None;
+    }
+    // What can't be packed, for want of memory, is kept as it is.
+    let frame = packer.pack(record.bytes).ok()?;
+    (LENGTH_BYTES + frame.len() <= length - length / 8).then_some(frame)
 }
 
 /// The distance from the start of its batch that the record beginning with `bytes` states.
@@ -135,19 +168,45 @@ pub(super) struct Record<'a> {
     pub(super) position: u64,
     pub(super) end: u64,
     pub(super) kind: RecordKind,
-    pub(super) collection: &'a str,
-    pub(super) bytes: &'a [u8],
+    collection: &'a str,
+    /// As they lie there.
+    bytes: &'a [u8],
+    /// The length of what they unpack to, if they are packed.
+    packed: Option<usize>,
+    segment: &'a Segment,
 }
 
 impl Record<'_> {
-    pub(super) fn to_owned(&self) -> LogRecord {
-        LogRecord {
+    /// The bytes that it would take if it were not packed.
+    pub(super) fn unpacked_len(&self) -> usize {
+        let contents = self.packed.unwrap_or(self.bytes.len());
+        RECORD_HEADER_BYTES + self.collection.len() + contents
+    }
+
+    /// Whether its contents can be read.
+    pub(super) fn check(&self, unpacker: &mut Unpacker) -> Result<()> {
+        self.packed.map_or(Ok(()), |length| self.unpack(length, unpacker).map(drop))
+    }
+
+    pub(super) fn to_owned(&self, unpacker: &mut Unpacker) -> Result<LogRecord> {
+        let bytes = match self.packed {
+            Some(length) => self.unpack(length, unpacker)?,
+            None => self.bytes.to_vec(),
+        };
+        Ok(LogRecord {
             position: Position(self.position),
             end: Position(self.end),
             kind: self.kind,
             collection: self.collection.to_owned(),
-            bytes: self.bytes.to_vec(),
-        }
+            bytes,
+        })
+    }
+
+    fn unpack(&self, length: usize, unpacker: &mut Unpacker) -> Result<Vec<u8>> {
+        unpacker.unpack(self.bytes, length).ok_or_else(|| {
+            let why = format!("a transaction does not unpack to the {length} bytes it states");
+            self.segment.damaged(self.segment.offset(self.position), &why)
+        })
     }
 }
 
@@ -158,17 +217,21 @@ pub(super) struct Records<'a> {
     batch: u64,
     body: &'a [u8],
     at: usize,
+    /// What the records up to there would take if none were packed.
+    unpacked: usize,
 }
 
 impl<'a> Records<'a> {
     pub(super) fn new(segment: &'a Segment, header: &Header, body: &'a [u8]) -> Records<'a> {
-        Records { segment, batch: header.position, body, at: 0 }
+        Records { segment, batch: header.position, body, at: 0, unpacked: 0 }
     }
 
-    fn parse(&self) -> Option<Result<Record<'a>>> {
+    fn parse(&mut self) -> Option<Result<Record<'a>>> {
         let rest = &self.body[self.at..];
         let position = self.batch + (HEADER_BYTES + self.at) as u64;
         let (&kind, &name_len) = (rest.first()?, rest.get(1)?);
+        let is_packed = kind == PACKED;
+        let kind = if is_packed { RecordKind::Txn as u8 } else { kind };
         let Some(kind) = RecordKind::from_u8(kind) else {
             let what = format_args!("a record of kind {kind} at position {position}");
             return Some(Err(too_new(&self.segment.name(), what)));
@@ -176,15 +239,18 @@ impl<'a> Records<'a> {
         let len = u32::from_le_bytes(rest.get(2..6)?.try_into().ok()?) as usize;
         let name_end = RECORD_HEADER_BYTES + usize::from(name_len);
         let collection = std::str::from_utf8(rest.get(RECORD_HEADER_BYTES..name_end)?).ok()?;
-        let bytes = rest.get(name_end..name_end.checked_add(len)?)?;
-        let end = position + (name_end + len) as u64;
-        (distance(rest)? == position - self.batch).then_some(Ok(Record {
-            position,
-            end,
-            kind,
-            collection,
-            bytes,
-        }))
+        let mut bytes = rest.get(name_end..name_end.checked_add(len)?)?;
+        let mut packed = None;
+        if is_packed {
+            let (length, frame) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+            (packed, bytes) = (Some(u32::from_be_bytes(*length) as usize), frame);
+        }
+        let (segment, end) = (self.segment, position + (name_end + len) as u64);
+        let record = Record { position, end, kind, collection, bytes, packed, segment };
+        // All of a batch unpacked was within the limit when it was written.
+        self.unpacked = self.unpacked.saturating_add(record.unpacked_len());
+        let fits = distance(rest)? == position - self.batch && self.unpacked <= MAX_LOG_BATCH_BYTES;
+        fits.then_some(Ok(record))
     }
 }
 

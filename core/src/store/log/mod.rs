@@ -25,7 +25,7 @@
 //! | segment | bytes | content |
 //! | ---: | ---: | --- |
 //! | 0 | 8 | magic `LITLOG\r\n` |
-//! | 8 | 4 | format version: 1 |
+//! | 8 | 4 | format version: 2; 1 had no packed transactions |
 //! | 12 | 4 | zero |
 //! | 16 | 8 | base: the position of the first byte of the body |
 //! | 24 | 4 | zero |
@@ -43,11 +43,17 @@
 //!
 //! | record | bytes | content |
 //! | ---: | ---: | --- |
-//! | 0 | 1 | kind: 1 transaction, 2 barrier, 3 export mark; 80 to FF are never used, so that no record begins like a batch |
+//! | 0 | 1 | kind: 1 transaction, 2 barrier, 3 export mark, 4 packed transaction; 80 to FF are never used, so that no record begins like a batch |
 //! | 1 | 1 | length of the collection's name, 0 to 128 |
 //! | 2 | 4 | length of the contents |
 //! | 6 | 4 | distance from the start of the batch to this record |
 //! | 10 | | the collection's name (UTF-8), then the contents |
+//!
+//! The contents of a packed transaction are its length, 4 bytes big-endian, and one Zstandard
+//! frame of it. Who reads a record gets a transaction and does not see that it was packed.
+//! Positions count what lies in the files; limits, of a batch and of what is read at a time,
+//! count what is unpacked. A segment of version 1 that is still being written to when a store opens
+//! takes no packed ones: its end comes soon enough.
 
 mod batch;
 mod reader;
@@ -59,6 +65,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::compress::Packer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Position};
 use crate::store::disk::Disk;
@@ -174,6 +181,9 @@ pub struct Recovered {
 pub struct Log {
     shared: Arc<Shared>,
     active: Segment,
+    /// The version of the active segment.
+    version: u32,
+    packer: Packer,
     end: u64,
     durable: u64,
     /// Where the last batch begins, if it is known.
@@ -303,7 +313,7 @@ impl Log {
             cut_bytes: found.torn,
         };
         let mut log = Log::new(disk, found.bases, found.active, found.end, allocated, sizes);
-        (log.batch, log.doomed) = (found.batch, found.leftovers);
+        (log.batch, log.doomed, log.version) = (found.batch, found.leftovers, found.version);
         if let Err(err) = log.sweep() {
             tracing::warn!(reason = err.message(), "a pruned segment of the log stays for now");
         }
@@ -333,6 +343,8 @@ impl Log {
         Log {
             shared,
             active,
+            version: segment::VERSION,
+            packer: Packer::default(),
             end,
             durable: end,
             batch: None,
@@ -369,10 +381,14 @@ impl Log {
             self.roll()?;
         }
         let offset = self.active.offset(self.end);
+        let most = self.fill_to(offset + len as u64) - offset;
+        let mut bytes = Vec::with_capacity(most as usize);
+        let packer = (self.version >= segment::PACKS_SINCE).then_some(&mut self.packer);
+        let positions = batch::encode(records, self.end, self.durable, packer, &mut bytes);
+        self.packer.rest();
+        assert!(bytes.len() <= len, "a batch has at most the length that was checked");
+        let len = bytes.len();
         let fill_to = self.fill_to(offset + len as u64);
-        let mut bytes = Vec::with_capacity((fill_to - offset) as usize);
-        let positions = batch::encode(records, self.end, self.durable, &mut bytes);
-        assert_eq!(bytes.len(), len, "a batch has the length that was checked");
         bytes.resize((fill_to - offset) as usize, 0);
         self.active.write_at(offset, &bytes)?;
         self.allocated = self.allocated.max(fill_to);
@@ -405,6 +421,7 @@ impl Log {
     fn roll(&mut self) -> Result<()> {
         self.finish()?;
         self.active = create_segment(&*self.shared.disk, self.end)?;
+        self.version = segment::VERSION;
         self.syncs += 1;
         self.allocated = segment::HEADER_BYTES;
         self.shared.rolled(self.active.clone());

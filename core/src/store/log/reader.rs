@@ -10,9 +10,10 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::batch::{self, Header, Records};
+use super::batch::{self, Header, Record, Records};
 use super::segment::Segment;
 use super::{LogRecord, segment};
+use crate::compress::Unpacker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Position;
 use crate::store::disk::Disk;
@@ -29,22 +30,23 @@ impl LogReader {
     }
 
     /// The durable records from `from` on: a `position` or `end` that the log gave, or 0. Stops
-    /// when `limit_bytes` are reached, but not before the first record; empty at the end.
+    /// when `limit_bytes` are reached, counted as they are given out, that is unpacked, but not
+    /// before the first record; empty at the end.
     ///
     /// Errors: [`ErrorKind::NotFound`] if the log no longer holds `from`;
     /// [`ErrorKind::InvalidInput`] if no record begins or ends there; [`ErrorKind::Corrupt`].
     pub fn read(&self, from: Position, limit_bytes: usize) -> Result<Vec<LogRecord>> {
-        let (mut at, mut out) = (from.0, Vec::new());
-        let full = |at: u64| at - from.0 >= limit_bytes as u64;
+        let mut at = from.0;
+        let mut taken = Taken { room: limit_bytes, ..Taken::default() };
         while let Some(part) = self.shared.part(at)? {
             while at < part.end {
-                at = part.read_batch(at, full, &mut out)?;
-                if full(at) && !out.is_empty() {
-                    return Ok(out);
+                at = part.read_batch(at, &mut taken)?;
+                if taken.is_enough() {
+                    return Ok(taken.records);
                 }
             }
         }
-        Ok(out)
+        Ok(taken.records)
     }
 
     /// Waits until there is something durable after `after`, the time is over, or the log is
@@ -202,6 +204,27 @@ fn no_longer_held(at: u64) -> Error {
     )
 }
 
+/// Records that were read, and room for more.
+#[derive(Default)]
+struct Taken {
+    records: Vec<LogRecord>,
+    /// Bytes that may come yet.
+    room: usize,
+    unpacker: Unpacker,
+}
+
+impl Taken {
+    fn take(&mut self, record: &Record<'_>) -> Result<()> {
+        self.records.push(record.to_owned(&mut self.unpacker)?);
+        self.room = self.room.saturating_sub(record.unpacked_len());
+        Ok(())
+    }
+
+    fn is_enough(&self) -> bool {
+        self.room == 0 && !self.records.is_empty()
+    }
+}
+
 /// A segment and where its durable part ends.
 struct Part {
     segment: Segment,
@@ -211,12 +234,7 @@ struct Part {
 impl Part {
     /// Takes the records from `at` to the end of its batch, or until they are enough. Answers
     /// with where to go on.
-    fn read_batch(
-        &self,
-        at: u64,
-        full: impl Fn(u64) -> bool,
-        out: &mut Vec<LogRecord>,
-    ) -> Result<u64> {
+    fn read_batch(&self, at: u64, taken: &mut Taken) -> Result<u64> {
         let (header, body) = self.batch_of(at)?;
         let mut next = at;
         for record in Records::new(&self.segment, &header, &body) {
@@ -228,8 +246,8 @@ impl Part {
                 break;
             }
             next = record.end;
-            out.push(record.to_owned());
-            if full(next) {
+            taken.take(&record)?;
+            if taken.is_enough() {
                 break;
             }
         }

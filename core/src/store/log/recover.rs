@@ -18,6 +18,7 @@
 use super::Known;
 use super::batch::{self, Header, Records};
 use super::segment::{self, Segment};
+use crate::compress::Unpacker;
 use crate::error::{Error, Result};
 use crate::store::disk::Disk;
 
@@ -29,6 +30,8 @@ pub(super) struct Found {
     /// The base positions of all segments, ascending; the last is the active one.
     pub(super) bases: Vec<u64>,
     pub(super) active: Segment,
+    /// The version of the active segment, once it is repaired: an empty one gets a new header.
+    pub(super) version: u32,
     /// The position after the last valid batch.
     pub(super) end: u64,
     /// The last valid batch, if one is known.
@@ -105,6 +108,7 @@ pub(super) fn find(disk: &dyn Disk, known: &Known) -> Result<Option<Found>> {
     Ok(Some(Found {
         bases,
         leftovers,
+        version: if tail.end == active.base { segment::VERSION } else { tail.version },
         batch: tail.batch,
         end: tail.end,
         torn: tail.torn,
@@ -122,7 +126,7 @@ fn split_pruned(mut bases: Vec<u64>, start: u64) -> (Vec<u64>, Vec<u64>) {
 
 /// Checks a segment that another follows at `next`.
 fn check_finished(segment: &Segment, next: u64, from: u64) -> Result<()> {
-    if !segment.has_header()? {
+    if segment.version()?.is_none() {
         return Err(segment.damaged(0, "its header is not as it was written"));
     }
     if segment.len()? < segment.offset(next) {
@@ -145,6 +149,7 @@ fn check_finished(segment: &Segment, next: u64, from: u64) -> Result<()> {
 }
 
 struct Tail {
+    version: u32,
     end: u64,
     synced: u64,
     batch: Option<u64>,
@@ -154,9 +159,9 @@ struct Tail {
 /// Checks the last segment and finds its end.
 fn check_active(segment: &Segment, known: &Known) -> Result<Tail> {
     let (from, len) = (known.applied.0, segment.len()?);
-    if !segment.has_header()? {
+    let Some(version) = segment.version()? else {
         return check_headless(segment, len, from);
-    }
+    };
     let mut scan = Scan::run_from(segment, len, known)?;
     let (end, synced, batch) = (scan.end, scan.synced, scan.last);
     let rest = scan.search(segment.offset(end))?;
@@ -168,7 +173,8 @@ fn check_active(segment: &Segment, known: &Known) -> Result<Tail> {
     match from > end {
         true => Err(ends_early(end, from)),
         false => {
-            Ok(Tail { end, synced, batch, torn: rest.used.saturating_sub(segment.offset(end)) })
+            let torn = rest.used.saturating_sub(segment.offset(end));
+            Ok(Tail { version, end, synced, batch, torn })
         }
     }
 }
@@ -183,7 +189,7 @@ fn check_headless(segment: &Segment, len: u64, from: u64) -> Result<Tail> {
         true => Err(ends_early(segment.base, from)),
         false => {
             let (end, synced) = (segment.base, segment.base);
-            Ok(Tail { end, synced, batch: None, torn: rest.used })
+            Ok(Tail { version: segment::VERSION, end, synced, batch: None, torn: rest.used })
         }
     }
 }
@@ -257,7 +263,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The batch at a position, if there is a valid one. Its records are read, too, to refuse
-    /// kinds that this build doesn't know.
+    /// kinds that this build doesn't know, and packed ones that don't unpack.
     fn batch(&mut self, position: u64) -> Result<Option<Header>> {
         let (segment, offset) = (self.segment, self.segment.offset(position));
         let Some(bytes) = self.bytes(offset, batch::HEADER_BYTES)? else { return Ok(None) };
@@ -269,7 +275,8 @@ impl<'a> Scan<'a> {
         if !header.fits(body) {
             return Ok(None);
         }
-        Records::new(segment, &header, body).try_for_each(|record| record.map(drop))?;
+        let mut unpacker = Unpacker::default();
+        Records::new(segment, &header, body).try_for_each(|record| record?.check(&mut unpacker))?;
         Ok(Some(header))
     }
 

@@ -11,8 +11,10 @@ use crate::store::disk::{Disk, File};
 
 /// The directory of the segments.
 pub(super) const DIR: &str = "log";
-/// The format version that this build writes, and the only one it reads.
-pub(super) const VERSION: u32 = 1;
+/// The format version that this build writes. It reads those before it, too.
+pub(super) const VERSION: u32 = 2;
+/// The first version whose segments may hold packed transactions.
+pub(super) const PACKS_SINCE: u32 = 2;
 /// Bytes of a segment's header; the body follows.
 pub(super) const HEADER_BYTES: u64 = 32;
 /// No base is above this, so that sums of positions and lengths don't overflow.
@@ -77,25 +79,25 @@ impl Segment {
     }
 
     pub(super) fn write_header(&self) -> Result<()> {
-        self.write_at(0, &header(self.base))
+        self.write_at(0, &header(self.base, VERSION))
     }
 
-    /// Whether the header is whole. A newer format is an error.
-    pub(super) fn has_header(&self) -> Result<bool> {
+    /// The version that the header states; `None` if it is not whole. A newer format is an error.
+    pub(super) fn version(&self) -> Result<Option<u32>> {
         let mut bytes = [0; HEADER_BYTES as usize];
         if self.len()? < HEADER_BYTES {
-            return Ok(false);
+            return Ok(None);
         }
         self.read_at(0, &mut bytes)?;
         let crc = u32::from_le_bytes(bytes[CHECKED_BYTES..].try_into().expect("4 bytes"));
         if bytes[..8] != MAGIC || crc != crc32fast::hash(&bytes[..CHECKED_BYTES]) {
-            return Ok(false);
+            return Ok(None);
         }
         let version = u32::from_le_bytes(bytes[8..12].try_into().expect("4 bytes"));
-        if version != VERSION {
+        if version > VERSION {
             return Err(too_new(&self.name(), format_args!("format version {version}")));
         }
-        Ok(bytes == header(self.base))
+        Ok((bytes == header(self.base, version) && version > 0).then_some(version))
     }
 
     /// An error for bytes that were durable once and are not as they were written.
@@ -142,10 +144,10 @@ fn parse_name(file: &str) -> Option<u64> {
     (base <= MAX_BASE && name(base).strip_prefix("log/") == Some(file)).then_some(base)
 }
 
-fn header(base: u64) -> [u8; HEADER_BYTES as usize] {
+fn header(base: u64, version: u32) -> [u8; HEADER_BYTES as usize] {
     let mut out = [0; HEADER_BYTES as usize];
     out[..8].copy_from_slice(&MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..12].copy_from_slice(&version.to_le_bytes());
     out[16..24].copy_from_slice(&base.to_le_bytes());
     let crc = crc32fast::hash(&out[..CHECKED_BYTES]);
     out[CHECKED_BYTES..].copy_from_slice(&crc.to_le_bytes());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::batch::{self, Header, Records};
 use super::segment::{self, Segment};
 use super::{LogRecord, RecordKind};
+use crate::compress::Unpacker;
 use crate::error::{ErrorKind, Result};
 use crate::store::disk::Disk;
 
@@ -125,8 +126,8 @@ impl Survey {
         let mut part = Part { name: segment.name(), len: segment.len().unwrap_or(0), segment };
         let limit = next.or(self.bounds.end);
         part.len = limit.map_or(part.len, |limit| part.len.min(part.segment.offset(limit)));
-        match part.segment.has_header() {
-            Ok(true) => {}
+        match part.segment.version() {
+            Ok(Some(_)) => {}
             Err(err) if err.kind() == ErrorKind::FormatTooNew => {
                 let kind = FaultKind::TooNew(err.message().to_owned());
                 return each(Found::Fault(part.fault(kind, base, next.unwrap_or(base))));
@@ -194,10 +195,17 @@ impl Part {
 
     /// Gives the records of the batches from a position on. Answers with where they end.
     fn batches(&self, mut at: u64, each: Each<'_>) -> Result<u64> {
+        let mut unpacker = Unpacker::default();
         while let Some((header, body)) = self.batch(at) {
             for record in Records::new(&self.segment, &header, &body) {
                 match record {
-                    Ok(record) => each(Found::Record(record.to_owned()))?,
+                    Ok(record) => each(match record.to_owned(&mut unpacker) {
+                        Ok(owned) => Found::Record(owned),
+                        Err(_) => {
+                            let (from, to) = (record.position, record.end);
+                            Found::Fault(self.fault(FaultKind::Bytes, from, to))
+                        }
+                    })?,
                     Err(err) => {
                         let kind = match err.kind() {
                             ErrorKind::FormatTooNew => FaultKind::TooNew(err.message().to_owned()),

@@ -21,6 +21,9 @@
 //! 4. A collection that begins after the newest checkpoint keeps nothing: at that checkpoint it was
 //!    not there.
 //!
+//! [`replay`] goes back to a checkpoint and applies the log again, in a state beside the state
+//! ([`shadow`]); [`revert`] goes back by new transactions.
+//!
 //! What a checkpoint holds of the log is a pin ([`pins`](super::pins)): it counts against the
 //! budget and may expire; the past does not need the log.
 //!
@@ -33,7 +36,9 @@ mod blamed;
 mod diff;
 mod former;
 mod past;
+mod replay;
 mod revert;
+mod shadow;
 mod sweep;
 mod told;
 mod undo;
@@ -57,6 +62,9 @@ pub use diff::{Diff, Difference, FieldChange};
 pub(super) use former::{Keeper, Part, read_back_key, sample_key};
 pub(super) use past::check;
 pub use past::{Past, PastScan};
+pub use replay::{
+    CollectionSum, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
+};
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
 pub use undo::{UndoScope, Undone};

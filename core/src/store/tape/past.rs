@@ -228,7 +228,7 @@ pub(super) struct Moment {
 pub(super) const NOW: u64 = u64::MAX;
 
 impl Moment {
-    fn open(read: &ReadTransaction, origins: Arc<Origins>) -> Result<Moment> {
+    pub(super) fn open(read: &ReadTransaction, origins: Arc<Origins>) -> Result<Moment> {
         let table = |definition: Definition| read.open_table(definition).map_err(db);
         let live = [
             tables::COLLECTIONS,
@@ -244,6 +244,11 @@ impl Moment {
 
     pub(super) fn former(&self) -> &Table {
         &self.former
+    }
+
+    /// The documents of the moment itself.
+    pub(super) fn documents(&self) -> &Table {
+        self.live(Part::Documents)
     }
 
     fn live(&self, part: Part) -> &Table {
@@ -323,7 +328,7 @@ impl Moment {
         self.range(tag, Part::Runs, &start, &end, false)?.map(|run| self.decode(&run?.1)).collect()
     }
 
-    fn decode(&self, row: &[u8]) -> Result<Row> {
+    pub(super) fn decode(&self, row: &[u8]) -> Result<Row> {
         Row::decode(row, |number| self.origins.find(number))
     }
 

@@ -5,7 +5,6 @@ use crate::id::Vector;
 use crate::limits::MAX_LINK_COLLECTIONS;
 use crate::sync::door::{Config, Event, Wanted};
 use crate::sync::message::{CloseCode, Control, Digests, Hello, PROTOCOL_VERSION};
-use crate::sync::packing::UNPACKS;
 use crate::sync::{Source, Summary};
 
 impl Session {
@@ -23,7 +22,7 @@ impl Session {
         let Config { network, wanted, .. } = self.config.clone();
         let version = PROTOCOL_VERSION;
         let wanted = self.wanted_openly(wanted);
-        let unpacks = UNPACKS;
+        let unpacks = true;
         self.say(&Control::Hello(Hello { version, network, collections, wanted, unpacks }));
         self.say_roster(source);
         Ok(())

@@ -189,7 +189,6 @@ fn both_sides_learn_that_they_are_caught_up() {
     assert_eq!(progress.acked.0, bytes);
 }
 
-#[cfg(feature = "zstd")]
 #[test]
 fn text_travels_packed() {
     let mut world = World::new(2, 2);

@@ -633,6 +633,22 @@ fn tape(paths: &mut Paths) {
             .fails(&[("413", "A name is too long")]),
     );
     paths.add(
+        "/rollback",
+        "post",
+        ["rollback", "tape", "Goes back to a checkpoint and applies the log after it again, beside the store, and compares"],
+        needs("admin")
+            .takes("RollingBack")
+            .gives_of(
+                "What came of it, and what differs",
+                LINES,
+                lines("First {\"replay\": {\"checkpoint\", \"through\", \"transactions\", \"documents\", \"ms\", \"outcome\", \"mended\", \"differing\"}}, then a line for each document that differs, or did before it was mended"),
+            )
+            .fails(&[
+                ("404", "There is no such checkpoint, or the log no longer reaches back to it"),
+                ("409", "A damaged document was written meanwhile: replay again"),
+            ]),
+    );
+    paths.add(
         "/revert",
         "post",
         ["revert", "tape", "Brings documents back to what they showed at a checkpoint, by new transactions"],

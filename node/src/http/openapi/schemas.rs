@@ -355,6 +355,7 @@ fn tape() -> Json {
             "force": {"type": "boolean", "default": false, "description": "Also what others have changed since"},
             "dry_run": {"type": "boolean", "default": false, "description": "Only say what would be written"},
         })),
+        "RollingBack": sent(&[], json!({"label": maybe("The checkpoint; without one, the last")})),
         "Reverting": sent(&["label"], json!({
             "label": text("The checkpoint"),
             "collection": maybe("Only this collection"),
