@@ -16,7 +16,7 @@ use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
 pub(crate) use tape::{
-    CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs,
+    CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
 };
 
 /// Where `run` accepts links, unless it is told otherwise.
@@ -119,6 +119,10 @@ pub(crate) enum Command {
     /// Shows what it is going to write and asks. Edits of others that this store has are undone,
     /// too; those that have not arrived stay, so sync first if all is to go.
     Revert(RevertArgs),
+    /// Take back what this node wrote last, by a new edit that replicates.
+    ///
+    /// What others have changed since is kept, and told. To undo again brings back what was undone.
+    Undo(UndoArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.

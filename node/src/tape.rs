@@ -4,7 +4,7 @@ use littoral::clock::Timestamp;
 use littoral::id::{Dot, Origin};
 use littoral::store::{
     Checkpoint, CheckpointCost, Difference, Replay, ReplayOutcome, ReplayedCollection, RevertScope,
-    Reverted, WrittenBy,
+    Reverted, UndoScope, WrittenBy,
 };
 use littoral::value::parse_fields;
 use littoral::{Fields, Path, Result};
@@ -116,6 +116,28 @@ pub(crate) struct Reverting {
     /// Only say what would be written.
     #[serde(default)]
     pub(crate) dry_run: bool,
+}
+
+/// What is to be undone: what this node wrote last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Undoing {
+    /// To this collection, and there alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collection: Option<String>,
+    /// Also what others have changed since.
+    #[serde(default)]
+    pub(crate) force: bool,
+    /// Only say what would be written.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+impl Undoing {
+    /// The same for the store.
+    pub(crate) fn scope(&self) -> UndoScope {
+        UndoScope { collection: self.collection.clone(), force: self.force }
+    }
 }
 
 impl Reverting {
@@ -299,12 +321,15 @@ pub(crate) struct DoneShape {
     /// Fields that are left as they are, since others have changed them.
     #[serde(default)]
     pub(crate) kept: u64,
+    /// Of an undo: when it had been written what is undone, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undone: Option<String>,
 }
 
 impl From<Reverted> for DoneShape {
     fn from(done: Reverted) -> DoneShape {
         let Reverted { documents, transactions, left, kept } = done;
-        DoneShape { documents, transactions, left, kept }
+        DoneShape { documents, transactions, left, kept, undone: None }
     }
 }
 

@@ -301,6 +301,33 @@ fn a_node_tells_of_its_tape_over_http() {
 }
 
 #[test]
+fn what_was_written_last_is_undone_at_each_door() {
+    for door in Door::both() {
+        door.ok(&["put", "notes", "n1", r#"{"title": "one", "x": 1}"#]);
+        let sentence = door.fails(3, &["undo", "--collection", "plans"]);
+        assert!(sentence.contains("nothing that could be undone"), "{sentence}");
+        door.ok(&["put", "plans", "p1", r#"{"x": 1}"#]);
+        door.ok(&["merge", "notes", "n1", r#"{"x": 2}"#]);
+        let title = || door.ok(&["get", "notes", "n1", "/x"]).trim().to_owned();
+        let text = door.ok(&["undo", "--dry-run"]);
+        assert!(text.contains("/x  2 → 1") && text.contains("nothing was changed"), "{text}");
+        let text = door.ok(&["undo"]);
+        assert!(
+            text.contains("undid what was written at") && text.contains("1 document"),
+            "{text}"
+        );
+        assert_eq!(title(), "1");
+        let lines = door.lines(&["undo"]);
+        assert_eq!((&lines[0]["after"]["x"], lines.len()), (&json!(2), 1));
+        assert_eq!(title(), "2");
+        door.ok(&["delete", "plans", "p1"]);
+        door.ok(&["merge", "notes", "n1", r#"{"x": 3}"#]);
+        door.ok(&["undo", "--collection", "plans"]);
+        assert_eq!((title(), door.ok(&["get", "plans", "p1", "/x"]).trim()), ("3".into(), "1"));
+    }
+}
+
+#[test]
 fn a_replay_finds_that_the_store_is_what_checkpoint_and_log_give() {
     for door in Door::both() {
         door.ok(&["put", "notes", "n1", "{\"x\": 1}"]);

@@ -46,6 +46,20 @@ pub(crate) struct DiffArgs {
     pub(crate) collection: Option<String>,
 }
 
+/// Of `undo`.
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// What was written last to this collection, and there alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+    /// Also what others have changed since.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Only show what would be written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Of `rollback`.
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArgs {

@@ -87,6 +87,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Checkpoints(args) => tape::checkpoints(&context, &args),
         Command::Diff(args) => tape::diff(&context, args),
         Command::Revert(args) => tape::revert(&context, &args),
+        Command::Undo(args) => tape::undo(&context, &args),
         Command::Status(args) => status::status(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),

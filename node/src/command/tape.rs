@@ -9,12 +9,12 @@ use littoral::{Error, ErrorKind, Field, Fields, Path, Result};
 use serde_json::json;
 
 use super::{Context, invalid};
-use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs};
+use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs, UndoArgs};
 use crate::kinds::{EXIT_FAILED, EXIT_OK};
 use crate::output::{bytes, cut, moment, number, plain, table};
 use crate::tape::{
     CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, ReplayShape,
-    Reverting, RollingBack,
+    Reverting, RollingBack, Undoing,
 };
 use crate::target::{Target, Wanted};
 
@@ -230,6 +230,26 @@ pub(super) fn revert(context: &Context, args: &RevertArgs) -> Result<()> {
         ),
     };
     context.output.done(plain(&sentence), &done)
+}
+
+/// `littoral undo`
+pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<()> {
+    let (collection, force) = (args.collection.clone(), args.force);
+    let asked = Undoing { collection, force, dry_run: args.dry_run };
+    let target = context.target(Wanted::Existing)?;
+    let done = target.undo(&asked, &mut |found| show(context, &found))?;
+    note_left(&done);
+    if context.output.json {
+        return Ok(());
+    }
+    let what = format!("what was written at {} UTC", moment(&done.undone.unwrap_or_default()));
+    context.output.line(match (done.documents, args.dry_run) {
+        (0, _) => format!("{what} is no longer there: nothing was changed"),
+        (count, true) => {
+            format!("undoing {what} changes {}; nothing was changed", documents(count))
+        }
+        (count, false) => format!("undid {what}, in {}", documents(count)),
+    })
 }
 
 fn documents(count: u64) -> String {

@@ -125,8 +125,10 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "rollback" | "revert")
-            || path.ends_with("/leave")
+        matches!(
+            first,
+            "roster" | "invites" | "checkpoint" | "checkpoints" | "rollback" | "revert" | "undo"
+        ) || path.ends_with("/leave")
     };
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
@@ -247,6 +249,7 @@ mod tests {
             (&Method::DELETE, "/checkpoints/monday"),
             (&Method::POST, "/rollback"),
             (&Method::POST, "/revert"),
+            (&Method::POST, "/undo"),
         ] {
             assert_eq!(check(tape, &with("Bearer <write>")), 403);
         }

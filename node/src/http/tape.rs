@@ -15,7 +15,7 @@ use super::json::Json;
 use super::lines::lines;
 use super::service::Service;
 use crate::tape::{
-    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, RollingBack,
+    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, RollingBack, Undoing,
 };
 use crate::target::Tape;
 
@@ -100,6 +100,15 @@ pub(super) async fn revert(State(service): State<Service>, body: JsonText) -> An
                 drop(out.push(&Line::Progress(documents)).and_then(|()| out.flush()));
             }
         })
+    })
+    .await
+}
+
+/// `POST /undo`: a line for each document that was, or with `dry_run` would be, changed.
+pub(super) async fn undo(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked: Undoing = body.parse()?;
+    lines(&service, move |local, out| {
+        local.undo(&asked, &mut |found| out.push(&Line::Change(DifferenceShape::from(&found))))
     })
     .await
 }

@@ -7,7 +7,8 @@ use super::local::{Local, not_found};
 use super::tape::{Each, Tape};
 use super::{Read, Scan};
 use crate::tape::{
-    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting, RollingBack,
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
 };
 
 impl Tape for Local {
@@ -68,7 +69,20 @@ impl Tape for Local {
             kept += fields_kept(&found);
             each(found)
         })?;
-        Ok(DoneShape { documents, transactions: 0, left, kept })
+        Ok(DoneShape { documents, left, kept, ..DoneShape::default() })
+    }
+
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape> {
+        let undone = match asked.dry_run {
+            true => self.store().undo_plan(&asked.scope())?,
+            false => self.store().undo(&asked.scope())?,
+        };
+        let documents = undone.documents();
+        let transactions = u64::from(documents > 0 && !asked.dry_run);
+        let (kept, time) = (undone.changes.iter().map(fields_kept).sum(), undone.time.to_string());
+        tell(undone.changes.into_iter().map(Ok), each)?;
+        let left = Vec::new();
+        Ok(DoneShape { documents, transactions, left, kept, undone: Some(time) })
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {

@@ -18,7 +18,7 @@ use crate::kinds;
 use crate::shape::why_not;
 use crate::tape::{
     CheckpointCostShape, CheckpointShape, CheckpointsShape, Comparing, DoneShape, Line, Marking,
-    ReplayShape, Reverting, RollingBack,
+    ReplayShape, Reverting, RollingBack, Undoing,
 };
 
 /// How long a node may take for what reads all that is kept.
@@ -75,6 +75,10 @@ impl Tape for Remote {
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {
         let body = json_text(&Reverting { dry_run: true, ..asked.clone() });
         self.lines(Method::POST, "/revert", body, &mut changes(each))
+    }
+
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape> {
+        self.lines(Method::POST, "/undo", json_text(asked), &mut changes(each))
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {

@@ -5,7 +5,8 @@ use littoral::{Result, ScanRange};
 
 use super::{Read, Scan};
 use crate::tape::{
-    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting, RollingBack,
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
 };
 
 /// Hears of documents that differ, one by one.
@@ -46,6 +47,10 @@ pub(crate) trait Tape {
 
     /// What a revert would write, and nothing is written. An error of `each` ends it.
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape>;
+
+    /// Takes back what was written last, or only says what that would change. An error of `each`
+    /// ends the telling.
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape>;
 
     /// Brings documents back. `progress` hears now and then how many are.
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape>;
