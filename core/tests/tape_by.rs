@@ -439,7 +439,7 @@ fn a_bad_import_goes_everywhere_while_others_go_on_editing() {
 
 #[test]
 fn a_revert_of_one_node_goes_on_after_a_disk_that_dies_at_any_call() {
-    for calls in (0..).step_by(3) {
+    for calls in (0..).step_by(11) {
         let (a, bad, other) = (Replica::new(0), Replica::new(1), Replica::new(2));
         let all = [&a, &bad, &other];
         let put_all = |replica: &Replica, n: i64| {

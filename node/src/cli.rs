@@ -15,7 +15,9 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
-pub(crate) use tape::{CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs};
+pub(crate) use tape::{
+    CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
+};
 
 /// Where `run` accepts links, unless it is told otherwise.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
@@ -107,11 +109,20 @@ pub(crate) enum Command {
     Checkpoints(CheckpointsArgs),
     /// Show what changed since a checkpoint, or between two.
     Diff(DiffArgs),
+    /// Go back to a checkpoint and let the log run again, beside the store, and compare.
+    ///
+    /// What comes out must be what the store holds. Documents that were damaged unnoticed are put
+    /// right; if anything else differs it is shown, and the store stays as it was.
+    Rollback(RollbackArgs),
     /// Bring documents back to what they showed at a checkpoint, by new edits that replicate.
     ///
     /// Shows what it is going to write and asks. Edits of others that this store has are undone,
     /// too; those that have not arrived stay, so sync first if all is to go.
     Revert(RevertArgs),
+    /// Take back what this node wrote last, by a new edit that replicates.
+    ///
+    /// What others have changed since is kept, and told. To undo again brings back what was undone.
+    Undo(UndoArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.

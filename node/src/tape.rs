@@ -2,7 +2,10 @@
 
 use littoral::clock::Timestamp;
 use littoral::id::{Dot, Origin};
-use littoral::store::{Checkpoint, CheckpointCost, Difference, RevertScope, Reverted, WrittenBy};
+use littoral::store::{
+    Checkpoint, CheckpointCost, Difference, Replay, ReplayOutcome, ReplayedCollection, RevertScope,
+    Reverted, UndoScope, WrittenBy,
+};
 use littoral::value::parse_fields;
 use littoral::{Fields, Path, Result};
 use serde::{Deserialize, Serialize};
@@ -115,6 +118,28 @@ pub(crate) struct Reverting {
     pub(crate) dry_run: bool,
 }
 
+/// What is to be undone: what this node wrote last.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Undoing {
+    /// To this collection, and there alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collection: Option<String>,
+    /// Also what others have changed since.
+    #[serde(default)]
+    pub(crate) force: bool,
+    /// Only say what would be written.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+impl Undoing {
+    /// The same for the store.
+    pub(crate) fn scope(&self) -> UndoScope {
+        UndoScope { collection: self.collection.clone(), force: self.force }
+    }
+}
+
 impl Reverting {
     /// The same for the store.
     pub(crate) fn scope(&self) -> Result<RevertScope> {
@@ -217,6 +242,73 @@ impl DifferenceShape {
     }
 }
 
+/// From where is to be replayed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RollingBack {
+    /// The checkpoint; none is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<String>,
+}
+
+/// What came of a replay.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ReplayShape {
+    /// From where it began.
+    pub(crate) checkpoint: CheckpointShape,
+    /// Up to here the log was applied.
+    pub(crate) through: u64,
+    /// Transactions that were applied again.
+    pub(crate) transactions: u64,
+    /// Documents that were made anew and compared.
+    pub(crate) documents: u64,
+    /// How long it took, in ms.
+    pub(crate) ms: u64,
+    /// `same`, `mended` or `differs`.
+    pub(crate) outcome: String,
+    /// Documents that were put right.
+    pub(crate) mended: u64,
+    /// The collections of which something differs.
+    pub(crate) differing: Vec<ReplayedShape>,
+}
+
+/// A collection of which something differs after a replay.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ReplayedShape {
+    /// Its name.
+    pub(crate) collection: String,
+    /// Documents that differ.
+    pub(crate) documents: u64,
+    /// Whether counts, digest and vector are the same.
+    pub(crate) alike: bool,
+}
+
+impl From<&Replay> for ReplayShape {
+    fn from(replay: &Replay) -> ReplayShape {
+        let (outcome, mended) = match replay.outcome {
+            ReplayOutcome::Same => ("same", 0),
+            ReplayOutcome::Mended(documents) => ("mended", documents),
+            ReplayOutcome::Differs => ("differs", 0),
+        };
+        let differs = |known: &&ReplayedCollection| known.differing > 0 || !known.is_alike();
+        let shape = |known: &ReplayedCollection| ReplayedShape {
+            collection: known.name.clone(),
+            documents: known.differing,
+            alike: known.is_alike(),
+        };
+        ReplayShape {
+            checkpoint: CheckpointShape::from(&replay.checkpoint),
+            through: replay.through.0,
+            transactions: replay.transactions,
+            documents: replay.documents,
+            ms: replay.took.as_millis() as u64,
+            outcome: outcome.to_owned(),
+            mended,
+            differing: replay.collections.iter().filter(differs).map(shape).collect(),
+        }
+    }
+}
+
 /// How a comparison or a revert ended.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct DoneShape {
@@ -229,12 +321,15 @@ pub(crate) struct DoneShape {
     /// Fields that are left as they are, since others have changed them.
     #[serde(default)]
     pub(crate) kept: u64,
+    /// Of an undo: when it had been written what is undone, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undone: Option<String>,
 }
 
 impl From<Reverted> for DoneShape {
     fn from(done: Reverted) -> DoneShape {
         let Reverted { documents, transactions, left, kept } = done;
-        DoneShape { documents, transactions, left, kept }
+        DoneShape { documents, transactions, left, kept, undone: None }
     }
 }
 
@@ -247,6 +342,8 @@ pub(crate) enum Line {
     Change(DifferenceShape),
     /// So many documents are done.
     Progress(u64),
+    /// What came of a replay; what differs follows.
+    Replay(ReplayShape),
     /// All is told.
     Done(DoneShape),
     /// It ended before.

@@ -265,6 +265,8 @@ fn a_node_tells_of_its_tape_over_http() {
         ("POST", "/checkpoint", Some(r#"{"label": "good"}"#), 400),
         ("POST", "/checkpoint", Some(r#"{"label": "x", "y": 1}"#), 400),
         ("DELETE", "/checkpoints/nothing", None, 404),
+        ("POST", "/rollback", Some(r#"{"label": "nothing"}"#), 404),
+        ("POST", "/rollback", Some(r#"{"label": "good", "hold": true}"#), 400),
         ("POST", "/revert", Some("{}"), 400),
         ("POST", "/revert", Some(r#"{"label": "nothing"}"#), 404),
         ("POST", "/revert", Some(r#"{"label": "good", "id": "n1"}"#), 400),
@@ -275,10 +277,78 @@ fn a_node_tells_of_its_tape_over_http() {
         assert_eq!(answer.status, status, "{method} {path} {body:?}");
         assert!(answer.body["error"]["code"].is_string());
     }
+    // Without a body it is from the last checkpoint.
+    for body in ["", "{}", r#"{"label": "good"}"#] {
+        let mut answer = common::agent()
+            .post(url("/rollback"))
+            .header("content-type", "application/json")
+            .send(body)
+            .unwrap();
+        let body = answer.body_mut().read_to_string().unwrap();
+        let lines: Vec<Json> =
+            body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{body}");
+        let replay = &lines[0]["replay"];
+        assert_eq!((&replay["outcome"], &replay["documents"]), (&json!("same"), &json!(1)));
+        assert_eq!(lines[1]["done"]["documents"], 0);
+    }
     let done = ask("POST", &url("/revert"), &[], Some(r#"{"label": "good"}"#));
     assert_eq!(done.body["done"]["documents"], 1);
     assert_eq!(ask("GET", &url("/collections/notes/docs/n1"), &[], None).body, json!({"x": 1}));
     assert_eq!(ask("DELETE", &url("/checkpoints/good"), &[], None).status, 204);
     assert_eq!(ask("GET", &url("/checkpoints"), &[], None).body, json!({"checkpoints": []}));
     node.stop();
+}
+
+#[test]
+fn what_was_written_last_is_undone_at_each_door() {
+    for door in Door::both() {
+        door.ok(&["put", "notes", "n1", r#"{"title": "one", "x": 1}"#]);
+        let sentence = door.fails(3, &["undo", "--collection", "plans"]);
+        assert!(sentence.contains("nothing that could be undone"), "{sentence}");
+        door.ok(&["put", "plans", "p1", r#"{"x": 1}"#]);
+        door.ok(&["merge", "notes", "n1", r#"{"x": 2}"#]);
+        let title = || door.ok(&["get", "notes", "n1", "/x"]).trim().to_owned();
+        let text = door.ok(&["undo", "--dry-run"]);
+        assert!(text.contains("/x  2 → 1") && text.contains("nothing was changed"), "{text}");
+        let text = door.ok(&["undo"]);
+        assert!(
+            text.contains("undid what was written at") && text.contains("1 document"),
+            "{text}"
+        );
+        assert_eq!(title(), "1");
+        let lines = door.lines(&["undo"]);
+        assert_eq!((&lines[0]["after"]["x"], lines.len()), (&json!(2), 1));
+        assert_eq!(title(), "2");
+        door.ok(&["delete", "plans", "p1"]);
+        door.ok(&["merge", "notes", "n1", r#"{"x": 3}"#]);
+        door.ok(&["undo", "--collection", "plans"]);
+        assert_eq!((title(), door.ok(&["get", "plans", "p1", "/x"]).trim()), ("3".into(), "1"));
+    }
+}
+
+#[test]
+fn a_replay_finds_that_the_store_is_what_checkpoint_and_log_give() {
+    for door in Door::both() {
+        door.ok(&["put", "notes", "n1", "{\"x\": 1}"]);
+        door.fails(3, &["rollback", "--replay"]);
+        door.ok(&["checkpoint", "start"]);
+        door.ok(&["import", "stations", stations().to_str().unwrap(), "--id", "id"]);
+        door.ok(&["checkpoint", "imported"]);
+        door.ok(&["put", "notes", "n1", "{\"x\": 2}"]);
+        let before = door.shown();
+        let said = door.ok(&["rollback", "--replay"]);
+        assert!(said.contains("1 transactions and 1 document from 'imported'"), "{said}");
+        assert!(said.contains("the store is the same"), "{said}");
+        let lines = door.lines(&["rollback", "--replay", "start"]);
+        assert_eq!(lines.len(), 1);
+        let replay = &lines[0]["replay"];
+        assert_eq!((&replay["outcome"], &replay["mended"]), (&json!("same"), &json!(0)));
+        assert_eq!(replay["checkpoint"]["label"], "start");
+        assert!(replay["documents"].as_u64().unwrap() > 1);
+        assert_eq!(door.shown(), before);
+        door.ok(&["leave", "stations", "--force"]);
+        let said = door.fails(5, &["rollback", "--replay", "start"]);
+        assert!(said.contains("replay does not cross that"), "{said}");
+    }
 }

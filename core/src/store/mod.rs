@@ -90,7 +90,7 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange, Past, PastScan,
     Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection, RevertPlan,
-    RevertScope, Reverted, WrittenBy,
+    RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;
 

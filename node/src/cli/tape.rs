@@ -1,4 +1,4 @@
-//! What can be typed about the tape: checkpoints, the past, and revert.
+//! What can be typed about the tape: checkpoints, the past, replay and revert.
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -44,6 +44,30 @@ pub(crate) struct DiffArgs {
     /// Only this collection.
     #[arg(long, value_name = "NAME")]
     pub(crate) collection: Option<String>,
+}
+
+/// Of `undo`.
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// What was written last to this collection, and there alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
+    /// Also what others have changed since.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Only show what would be written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Of `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    /// The checkpoint; without one, the last.
+    pub(crate) label: Option<String>,
+    /// Apply the log after the checkpoint again, and compare.
+    #[arg(long, required = true)]
+    pub(crate) replay: bool,
 }
 
 /// Of `revert`.

@@ -1,4 +1,4 @@
-//! `checkpoint`, `checkpoints`, `diff`, `revert`: moments of the store, and the way back.
+//! `checkpoint`, `checkpoints`, `diff`, `rollback`, `revert`: moments of the store, and the way back.
 
 use std::io::{self, IsTerminal, Write as _};
 
@@ -9,10 +9,12 @@ use littoral::{Error, ErrorKind, Field, Fields, Path, Result};
 use serde_json::json;
 
 use super::{Context, invalid};
-use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs};
+use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs, UndoArgs};
+use crate::kinds::{EXIT_FAILED, EXIT_OK};
 use crate::output::{bytes, cut, moment, number, plain, table};
 use crate::tape::{
-    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, Reverting,
+    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, ReplayShape,
+    Reverting, RollingBack, Undoing,
 };
 use crate::target::{Target, Wanted};
 
@@ -131,6 +133,49 @@ fn who(written: &WrittenBy) -> String {
     format!("by {}, {}", written.dot.origin.node.short(), moment(&time))
 }
 
+/// `littoral rollback --replay`
+pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<u8> {
+    let target = context.target(Wanted::Existing)?;
+    let (asked, mut outcome) = (RollingBack { label: args.label }, String::new());
+    let mut told = |replay: ReplayShape| {
+        outcome.clone_from(&replay.outcome);
+        match context.output.json {
+            true => context.output.json(&json!({"replay": replay})),
+            false => context.output.line(plain(&replayed(&replay))),
+        }
+    };
+    target.rollback(&asked, &mut told, &mut |found| show(context, &found))?;
+    if outcome != "differs" {
+        return Ok(EXIT_OK);
+    }
+    eprintln!("littoral: the store was left as it is; `littoral verify` says what else is wrong");
+    Ok(EXIT_FAILED)
+}
+
+/// What came of a replay, for people.
+fn replayed(replay: &ReplayShape) -> String {
+    let label = &replay.checkpoint.label;
+    let done = format!(
+        "replayed {} transactions and {} from '{label}' in {} ms",
+        number(replay.transactions),
+        documents(replay.documents),
+        number(replay.ms)
+    );
+    let mut text = match replay.outcome.as_str() {
+        "same" => return format!("{done}: the store is the same"),
+        "mended" => {
+            let mended = documents(replay.mended);
+            format!("{done}: {mended} had been damaged, and what was replayed is in their place")
+        }
+        _ => format!("{done}: the store differs (- what it shows, + what was replayed)"),
+    };
+    for known in replay.differing.iter().filter(|known| !known.alike) {
+        let line = "counts, digest or vector are not those of the store";
+        text.push_str(&format!("\n  {}: {line}", known.collection));
+    }
+    text
+}
+
 /// `littoral revert`
 pub(super) fn revert(context: &Context, args: &RevertArgs) -> Result<()> {
     let can_ask = io::stdin().is_terminal() && !context.output.json;
@@ -185,6 +230,26 @@ pub(super) fn revert(context: &Context, args: &RevertArgs) -> Result<()> {
         ),
     };
     context.output.done(plain(&sentence), &done)
+}
+
+/// `littoral undo`
+pub(super) fn undo(context: &Context, args: &UndoArgs) -> Result<()> {
+    let (collection, force) = (args.collection.clone(), args.force);
+    let asked = Undoing { collection, force, dry_run: args.dry_run };
+    let target = context.target(Wanted::Existing)?;
+    let done = target.undo(&asked, &mut |found| show(context, &found))?;
+    note_left(&done);
+    if context.output.json {
+        return Ok(());
+    }
+    let what = format!("what was written at {} UTC", moment(&done.undone.unwrap_or_default()));
+    context.output.line(match (done.documents, args.dry_run) {
+        (0, _) => format!("{what} is no longer there: nothing was changed"),
+        (count, true) => {
+            format!("undoing {what} changes {}; nothing was changed", documents(count))
+        }
+        (count, false) => format!("undid {what}, in {}", documents(count)),
+    })
 }
 
 fn documents(count: u64) -> String {

@@ -125,8 +125,10 @@ impl Guard {
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
         let first = path.split('/').nth(1).unwrap_or_default();
-        matches!(first, "roster" | "invites" | "checkpoint" | "checkpoints" | "revert")
-            || path.ends_with("/leave")
+        matches!(
+            first,
+            "roster" | "invites" | "checkpoint" | "checkpoints" | "rollback" | "revert" | "undo"
+        ) || path.ends_with("/leave")
     };
     match *method {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
@@ -245,7 +247,9 @@ mod tests {
         for tape in [
             (&Method::POST, "/checkpoint"),
             (&Method::DELETE, "/checkpoints/monday"),
+            (&Method::POST, "/rollback"),
             (&Method::POST, "/revert"),
+            (&Method::POST, "/undo"),
         ] {
             assert_eq!(check(tape, &with("Bearer <write>")), 403);
         }

@@ -27,6 +27,8 @@
 //! | `GET /checkpoints`, `POST /checkpoint` | checkpoints and what they cost; makes one, `{"label"}` |
 //! | `DELETE /checkpoints/{label}` | deletes one |
 //! | `GET /diff` | what changed since checkpoint `from`, up to `to` or now; `collection`; line by line |
+//! | `POST /undo` | takes back what this node wrote last: `{"collection", "force", "dry_run"}`; line by line |
+//! | `POST /rollback` | replays the log from `{"label"}`, or the last checkpoint; line by line |
 //! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
@@ -119,7 +121,9 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/checkpoint", post(tape::mark))
         .route("/checkpoints/{label}", delete(tape::delete))
         .route("/diff", get(tape::diff))
+        .route("/rollback", post(tape::rollback))
         .route("/revert", post(tape::revert))
+        .route("/undo", post(tape::undo))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.guard(), guard::admit))

@@ -1,5 +1,7 @@
 //! Checkpoints, what changed since, and the way back.
 
+use std::cell::RefCell;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -12,7 +14,9 @@ use super::failure::{Answer, Asked, Named};
 use super::json::Json;
 use super::lines::lines;
 use super::service::Service;
-use crate::tape::{CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting};
+use crate::tape::{
+    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, RollingBack, Undoing,
+};
 use crate::target::Tape;
 
 /// The checkpoint in the path.
@@ -62,6 +66,24 @@ pub(super) async fn diff(State(service): State<Service>, Asked(asked): Asked<Com
     .await
 }
 
+/// `POST /rollback`: what came of a replay, and a line for each document that differs. It goes on to
+/// its end also if nobody listens any more. Without a body it is from the last checkpoint.
+pub(super) async fn rollback(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked = match body.bytes.is_empty() {
+        true => RollingBack::default(),
+        false => body.parse()?,
+    };
+    lines(&service, move |local, out| {
+        let out = RefCell::new(out);
+        local.rollback(
+            &asked,
+            &mut |replay| out.borrow_mut().push(&Line::Replay(replay)),
+            &mut |found| out.borrow_mut().push(&Line::Change(DifferenceShape::from(&found))),
+        )
+    })
+    .await
+}
+
 /// `POST /revert`: a line for each batch, or with `dry_run` for each document. It goes on to its end
 /// also if nobody listens any more.
 pub(super) async fn revert(State(service): State<Service>, body: JsonText) -> Answer {
@@ -78,6 +100,15 @@ pub(super) async fn revert(State(service): State<Service>, body: JsonText) -> An
                 drop(out.push(&Line::Progress(documents)).and_then(|()| out.flush()));
             }
         })
+    })
+    .await
+}
+
+/// `POST /undo`: a line for each document that was, or with `dry_run` would be, changed.
+pub(super) async fn undo(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked: Undoing = body.parse()?;
+    lines(&service, move |local, out| {
+        local.undo(&asked, &mut |found| out.push(&Line::Change(DifferenceShape::from(&found))))
     })
     .await
 }

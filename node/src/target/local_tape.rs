@@ -6,7 +6,10 @@ use littoral::{Error, ErrorKind, Result, ScanRange, Store};
 use super::local::{Local, not_found};
 use super::tape::{Each, Tape};
 use super::{Read, Scan};
-use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting};
+use crate::tape::{
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
+};
 
 impl Tape for Local {
     fn checkpoint(&self, label: &str) -> Result<CheckpointShape> {
@@ -43,6 +46,21 @@ impl Tape for Local {
         Ok(DoneShape { documents: tell(found, each)?, ..DoneShape::default() })
     }
 
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape> {
+        let last = || self.store().checkpoints().pop().map(|known| known.label);
+        let label = asked.label.clone().or_else(last).ok_or_else(|| {
+            not_found("there is no checkpoint to go back to; make one first".to_owned())
+        })?;
+        let replay = self.store().rollback_replay(&label, &Default::default())?;
+        told(ReplayShape::from(&replay))?;
+        Ok(DoneShape { documents: tell(replay.differences()?, each)?, ..DoneShape::default() })
+    }
+
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {
         let plan = self.store().revert_plan(&asked.label, &asked.scope()?)?;
         let left = plan.left().to_vec();
@@ -51,7 +69,20 @@ impl Tape for Local {
             kept += fields_kept(&found);
             each(found)
         })?;
-        Ok(DoneShape { documents, transactions: 0, left, kept })
+        Ok(DoneShape { documents, left, kept, ..DoneShape::default() })
+    }
+
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape> {
+        let undone = match asked.dry_run {
+            true => self.store().undo_plan(&asked.scope())?,
+            false => self.store().undo(&asked.scope())?,
+        };
+        let documents = undone.documents();
+        let transactions = u64::from(documents > 0 && !asked.dry_run);
+        let (kept, time) = (undone.changes.iter().map(fields_kept).sum(), undone.time.to_string());
+        tell(undone.changes.into_iter().map(Ok), each)?;
+        let left = Vec::new();
+        Ok(DoneShape { documents, transactions, left, kept, undone: Some(time) })
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {

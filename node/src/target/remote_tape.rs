@@ -18,7 +18,7 @@ use crate::kinds;
 use crate::shape::why_not;
 use crate::tape::{
     CheckpointCostShape, CheckpointShape, CheckpointsShape, Comparing, DoneShape, Line, Marking,
-    Reverting,
+    ReplayShape, Reverting, RollingBack, Undoing,
 };
 
 /// How long a node may take for what reads all that is kept.
@@ -59,9 +59,26 @@ impl Tape for Remote {
         self.lines(Method::GET, &query.path, (), &mut changes(each))
     }
 
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape> {
+        self.lines(Method::POST, "/rollback", json_text(asked), &mut |line| match line {
+            Line::Replay(replay) => told(replay),
+            Line::Change(found) => each(found.read()?),
+            _ => Ok(()),
+        })
+    }
+
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {
         let body = json_text(&Reverting { dry_run: true, ..asked.clone() });
         self.lines(Method::POST, "/revert", body, &mut changes(each))
+    }
+
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape> {
+        self.lines(Method::POST, "/undo", json_text(asked), &mut changes(each))
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {

@@ -4,7 +4,10 @@ use littoral::store::Difference;
 use littoral::{Result, ScanRange};
 
 use super::{Read, Scan};
-use crate::tape::{CheckpointCostShape, CheckpointShape, Comparing, DoneShape, Reverting};
+use crate::tape::{
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
+    RollingBack, Undoing,
+};
 
 /// Hears of documents that differ, one by one.
 pub(crate) type Each<'a> = &'a mut dyn FnMut(Difference) -> Result<()>;
@@ -33,8 +36,21 @@ pub(crate) trait Tape {
     /// What differs between two moments. An error of `each` ends it.
     fn diff(&self, asked: &Comparing, each: Each) -> Result<DoneShape>;
 
+    /// Replays the log from a checkpoint. `told` hears first what came of it, `each` then of the
+    /// documents that differ, or did; an error of either ends the telling.
+    fn rollback(
+        &self,
+        asked: &RollingBack,
+        told: &mut dyn FnMut(ReplayShape) -> Result<()>,
+        each: Each,
+    ) -> Result<DoneShape>;
+
     /// What a revert would write, and nothing is written. An error of `each` ends it.
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape>;
+
+    /// Takes back what was written last, or only says what that would change. An error of `each`
+    /// ends the telling.
+    fn undo(&self, asked: &Undoing, each: Each) -> Result<DoneShape>;
 
     /// Brings documents back. `progress` hears now and then how many are.
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape>;

@@ -5,6 +5,7 @@
 //! written field by field, each only if it still shows what it did when it was looked at: what
 //! others write meanwhile stays. Sets and counters are changed by what differs alone.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, IntoIter};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::revert::write_field;
 use super::told::{Asked, Deeds, Place, Told};
 use super::without::{Trace, Without, WrittenBy, Zeroing};
 use super::{FieldChange, RevertScope};
-use crate::crdt::view;
+use crate::crdt::{Row, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Transaction;
 use crate::txn::Txn;
@@ -30,15 +31,26 @@ pub(super) struct Planned {
     pub(super) zeroings: Vec<Zeroing>,
 }
 
+/// What documents were where the log begins to tell of them.
+pub(super) enum Beginning {
+    /// What they were at a checkpoint.
+    Checkpoint(u64),
+    /// They were not there.
+    Nothing,
+    /// What is known of them: not all, but what blamed transactions touched.
+    Parts(BTreeMap<Place, Row>),
+}
+
 /// What would be different without some transactions, document by document.
 pub(super) struct Blamed {
     pub(super) moment: Arc<Moment>,
-    /// The checkpoint that the log is followed from; 0 if it is followed from its beginning.
-    pub(super) tag: u64,
+    pub(super) beginning: Beginning,
     pub(super) told: Told,
     pub(super) scope: RevertScope,
     /// Collections that are passed over.
     pub(super) without: Vec<String>,
+    /// If there are any, only these.
+    pub(super) only: Option<BTreeSet<String>>,
     pub(super) is_blamed: IsBlamed,
     /// What is gone back to is what was there just before the first of them.
     pub(super) at_first_blamed: bool,
@@ -52,17 +64,18 @@ pub(super) struct Blamed {
 impl Blamed {
     pub(super) fn new(
         moment: Arc<Moment>,
-        tag: u64,
+        beginning: Beginning,
         told: Told,
         scope: RevertScope,
         is_blamed: IsBlamed,
     ) -> Blamed {
         Blamed {
             moment,
-            tag,
+            beginning,
             told,
             scope,
             without: Vec::new(),
+            only: None,
             is_blamed,
             at_first_blamed: false,
             is_own: false,
@@ -87,6 +100,7 @@ impl Blamed {
                 collections: &|name| {
                     scope.collection.as_deref().is_none_or(|wanted| wanted == name)
                         && !self.without.iter().any(|left| left == name)
+                        && self.only.as_ref().is_none_or(|only| only.contains(name))
                 },
                 is_blamed: &*self.is_blamed,
                 is_asked: &|_, id| scope.id.as_deref().is_none_or(|wanted| wanted == id),
@@ -105,13 +119,18 @@ impl Blamed {
         let (name, id) = place;
         let cells = |tag| match self.moment.number(tag, name)? {
             Some(number) => self.moment.cells(tag, number, id),
-            None => Ok(Default::default()),
+            None => Ok(Row::default()),
         };
-        let (then, now) =
-            (if self.tag == 0 { Default::default() } else { cells(self.tag)? }, cells(NOW)?);
+        let then = match &self.beginning {
+            Beginning::Checkpoint(tag) => cells(*tag)?,
+            Beginning::Nothing => Row::default(),
+            Beginning::Parts(parts) => parts.get(place).cloned().unwrap_or_default(),
+        };
+        let now = cells(NOW)?;
+        let in_part = matches!(self.beginning, Beginning::Parts(_));
         let mut trace = Trace::new(then, self.at_first_blamed);
         deeds.iter().for_each(|(stamp, blamed, ops)| trace.apply(ops, stamp, *blamed));
-        if !trace.comes_to(&now) {
+        if !trace.comes_to(&now, in_part) {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
@@ -122,7 +141,8 @@ impl Blamed {
         }
         let Without { row, mut kept, zeroings } = trace.finish(&now, self.scope.force);
         let (before, after) = (view::fields(&now), view::fields(&row));
-        if before.is_some() && after.is_some() && view::fields(trace.then()).is_none() {
+        let is_new = !in_part && view::fields(trace.then()).is_none();
+        if before.is_some() && after.is_some() && is_new {
             // Begun by a blamed one, and others have written into it.
             let other = view::newest(row.cells());
             kept.extend(other.map(|(dot, time)| WrittenBy { path: Path::root(), dot, time }));
@@ -243,7 +263,13 @@ mod tests {
         told.room = room;
         let node = store.node_id();
         let is_blamed = Box::new(move |_: &str, txn: &Txn| txn.dot.origin.node == node);
-        let blamed = Blamed::new(moment, tag, told, RevertScope::default(), is_blamed);
+        let blamed = Blamed::new(
+            moment,
+            Beginning::Checkpoint(tag),
+            told,
+            RevertScope::default(),
+            is_blamed,
+        );
         blamed.map(|planned| planned.unwrap().found).collect()
     }
 

@@ -41,6 +41,7 @@ mod revert;
 mod shadow;
 mod sweep;
 mod told;
+mod undo;
 mod without;
 
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ pub use replay::{
 };
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
+pub use undo::{UndoScope, Undone};
 pub use without::WrittenBy;
 
 const VERSION: u8 = 1;

@@ -11,7 +11,7 @@
 
 use std::mem::discriminant;
 
-use super::blamed::{self, Blamed, Planned};
+use super::blamed::{self, Beginning, Blamed, Planned};
 use super::diff::{Diff, Difference, compare};
 use super::past::{Moment, NOW};
 use super::told::Told;
@@ -198,7 +198,8 @@ impl Store {
         if let Some(by) = scope.by {
             let told = Told::open(self, position, to)?;
             let is_blamed = Box::new(move |_: &str, txn: &Txn| txn.dot.origin.node == by);
-            let mut blamed = Blamed::new(moment, tag, told, scope.clone(), is_blamed);
+            let beginning = Beginning::Checkpoint(tag);
+            let mut blamed = Blamed::new(moment, beginning, told, scope.clone(), is_blamed);
             blamed.without = left.clone();
             blamed.is_own = by == self.node_id();
             return Ok(RevertPlan {

@@ -146,18 +146,23 @@ impl Trace {
         }
     }
 
-    /// Whether what the operations come to is what is there.
-    pub(super) fn comes_to(&self, now: &Row) -> bool {
-        fn live(row: &Row) -> impl Iterator<Item = (&[u8], Dot, Result<&[u8], i128>)> {
-            row.cells().iter().filter(|cell| cell.is_live()).map(|cell| {
-                let held = match &cell.body {
-                    Body::Put(value) => Ok(&value[..]),
-                    Body::Counter(row) => Err(row.value()),
-                };
-                (&cell.key[..], cell.stamp.dot, held)
-            })
-        }
-        live(&self.full).eq(live(now))
+    /// Whether what the operations come to is what is there; of a document whose beginning is
+    /// known in part only, at the keys that blamed ones touched.
+    pub(super) fn comes_to(&self, now: &Row, in_part: bool) -> bool {
+        let counts =
+            |cell: &&Cell| cell.is_live() && (!in_part || self.touched.contains_key(&cell.key));
+        let live =
+            |row: &'_ Row| -> Vec<Cell> { row.cells().iter().filter(counts).cloned().collect() };
+        let is_same = |ours: &Cell, theirs: &Cell| {
+            let held = match (&ours.body, &theirs.body) {
+                (Body::Put(ours), Body::Put(theirs)) => ours == theirs,
+                (Body::Counter(ours), Body::Counter(theirs)) => ours.value() == theirs.value(),
+                _ => false,
+            };
+            held && ours.key == theirs.key && ours.stamp.dot == theirs.stamp.dot
+        };
+        let (ours, theirs) = (live(&self.full), live(now));
+        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| is_same(a, b))
     }
 
     /// The document as it would be, given what is there.
@@ -177,10 +182,11 @@ impl Trace {
                 Some(touched) => {
                     was = touched.was.iter().collect();
                     match key::slot_of_key(key) {
-                        Slot::Register | Slot::Element if values(now) == values(without) => now,
+                        Slot::Register | Slot::Element if values(now) == values(&was) => now,
+                        Slot::Register | Slot::Element if force => &was,
                         Slot::Register | Slot::Element => match self.other(key, now, then) {
+                            None if values(now) == values(without) => now,
                             None => without,
-                            Some(_) if force || values(&was) == values(now) => &was,
                             Some(other) => {
                                 keep(key, other);
                                 now

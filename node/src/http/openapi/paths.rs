@@ -617,7 +617,7 @@ fn tape(paths: &mut Paths) {
             .gives_nothing("It is gone")
             .fails(&missing),
     );
-    let lines = |what: &str| json!({"type": "string", "contentMediaType": LINES, "description": format!("{what}, as {{\"change\": {{\"collection\", \"id\", \"before\", \"after\"}}}}; the last line is {{\"done\": {{\"documents\", \"transactions\", \"left\"}}}}, or {{\"error\": {{\"code\", \"message\"}}}}. Without it, the answer was cut off")});
+    let lines = |what: &str| json!({"type": "string", "contentMediaType": LINES, "description": format!("{what}, as {{\"change\": {{\"collection\", \"id\", \"before\", \"after\", \"written\", \"kept\"}}}}; the last line is {{\"done\": {{\"documents\", \"transactions\", \"left\", \"kept\"}}}}, or {{\"error\": {{\"code\", \"message\"}}}}. Without it, the answer was cut off")});
     paths.add(
         "/diff",
         "get",
@@ -633,6 +633,22 @@ fn tape(paths: &mut Paths) {
             .fails(&[("413", "A name is too long")]),
     );
     paths.add(
+        "/rollback",
+        "post",
+        ["rollback", "tape", "Goes back to a checkpoint and applies the log after it again, beside the store, and compares"],
+        needs("admin")
+            .takes("RollingBack")
+            .gives_of(
+                "What came of it, and what differs",
+                LINES,
+                lines("First {\"replay\": {\"checkpoint\", \"through\", \"transactions\", \"documents\", \"ms\", \"outcome\", \"mended\", \"differing\"}}, then a line for each document that differs, or did before it was mended"),
+            )
+            .fails(&[
+                ("404", "There is no such checkpoint, or the log no longer reaches back to it"),
+                ("409", "A damaged document was written meanwhile: replay again"),
+            ]),
+    );
+    paths.add(
         "/revert",
         "post",
         ["revert", "tape", "Brings documents back to what they showed at a checkpoint, by new transactions"],
@@ -645,6 +661,22 @@ fn tape(paths: &mut Paths) {
             )
             .fails(&[
                 ("404", "There is no such checkpoint, or the collection was left since"),
+                ("409", "A field is of another kind by now"),
+            ]),
+    );
+    paths.add(
+        "/undo",
+        "post",
+        ["undo", "tape", "Takes back what this node wrote last, by one new transaction"],
+        needs("admin")
+            .takes("Undoing")
+            .gives_of(
+                "What was undone, or with `dry_run` would be",
+                LINES,
+                lines("A line for each document"),
+            )
+            .fails(&[
+                ("404", "There is nothing to undo, or the log no longer has what it takes"),
                 ("409", "A field is of another kind by now"),
             ]),
     );

@@ -350,6 +350,12 @@ fn tape() -> Json {
         "Checkpoint": object(checkpoint),
         "Checkpoints": object(json!({"checkpoints": list(object(cost))})),
         "Marking": sent(&["label"], json!({"label": text("What to call it: 1 to 128 bytes")})),
+        "Undoing": sent(&[], json!({
+            "collection": maybe("What was written last to this collection, and there alone"),
+            "force": {"type": "boolean", "default": false, "description": "Also what others have changed since"},
+            "dry_run": {"type": "boolean", "default": false, "description": "Only say what would be written"},
+        })),
+        "RollingBack": sent(&[], json!({"label": maybe("The checkpoint; without one, the last")})),
         "Reverting": sent(&["label"], json!({
             "label": text("The checkpoint"),
             "collection": maybe("Only this collection"),
