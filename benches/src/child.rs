@@ -22,6 +22,9 @@ use crate::{CACHE_BYTES, NOTES, PATIENCE, Result, process, runtime};
 /// durable.
 const PENDING: u64 = 999;
 
+/// How long to wait for a peer that has got all to close its connection.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// A process that is at work.
 pub(crate) struct Child {
     process: Process,
@@ -146,7 +149,8 @@ fn plain_serve(file: &Path) -> Result<()> {
     runtime.block_on(async {
         let connection = endpoint.accept().await.ok_or("nobody came")?.await?;
         plain::serve(redb, connection.clone()).await?;
-        connection.closed().await;
+        // That it is closed may be lost with the process that has closed it.
+        let _ = tokio::time::timeout(CLOSING, connection.closed()).await;
         Ok(())
     })
 }

@@ -11,6 +11,7 @@
 
 mod child;
 mod disk;
+#[allow(dead_code)]
 #[path = "bin/notes/iroh.rs"]
 mod iroh;
 mod memory;

@@ -1,6 +1,7 @@
 //! A node of iroh-docs that knows loopback only, and its notes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use iroh::endpoint::{PortmapperConfig, presets};
 use iroh::protocol::Router;
@@ -22,6 +23,9 @@ use crate::made::Note;
 
 /// Calls under way at a time where order is of no matter: one at a time waits for its actors.
 const UNDER_WAY: usize = 64;
+
+/// How long a node may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node with its stores in one directory: no relay, no look-up of addresses, no port mapping.
 pub(crate) struct Node {
@@ -95,7 +99,8 @@ impl Node {
 
     /// The router ends what it serves, the stores among it.
     pub(crate) async fn end(self) -> Result<()> {
-        Ok(self.router.shutdown().await?)
+        let ended = tokio::time::timeout(PATIENCE, self.router.shutdown()).await;
+        Ok(ended.map_err(|_| "the node does not end")??)
     }
 }
 

@@ -5,7 +5,7 @@ mod made;
 
 use littoral::{Field, Fields, Value};
 
-pub(crate) use made::{BATCH, Note, Seeded, id, note};
+pub(crate) use made::*;
 
 impl Note {
     /// As Littoral keeps it.
