@@ -1,5 +1,5 @@
 //! iroh-docs, which is a program of its own (`benches/iroh`) that answers lines: what it brings
-//! would treble what has to be built here.
+//! is more than all the rest of what has to be built here.
 
 use std::io::{BufRead, BufReader, Write};
 use std::iter::Peekable;
