@@ -296,7 +296,8 @@ fn a_node_tells_of_its_tape_over_http() {
     assert_eq!(done.body["done"]["documents"], 1);
     assert_eq!(ask("GET", &url("/collections/notes/docs/n1"), &[], None).body, json!({"x": 1}));
     assert_eq!(ask("DELETE", &url("/checkpoints/good"), &[], None).status, 204);
-    assert_eq!(ask("GET", &url("/checkpoints"), &[], None).body, json!({"checkpoints": []}));
+    let left = ask("GET", &url("/checkpoints"), &[], None).body["checkpoints"].clone();
+    assert_eq!(left.as_array().unwrap().len(), 1, "the one before the revert: {left}");
     node.stop();
 }
 
