@@ -10,6 +10,8 @@ use littoral::{ErrorKind, Field, Fields, Transaction};
 
 const PLANS: &str = "plans";
 
+type Write = Box<dyn Fn(&mut Transaction) -> littoral::Result<()>>;
+
 fn shown(a: &Replica) -> Vec<(String, Vec<(String, Fields)>)> {
     let of = |name: String| {
         let documents = snapshot(&a.store.collection(&name).unwrap());
@@ -65,7 +67,7 @@ fn what_was_written_last_is_taken_back_and_an_undo_is_undone() {
         })
         .unwrap();
     a.notes().set("n", "f", 2i64).unwrap();
-    let writes: Vec<Box<dyn Fn(&mut Transaction) -> littoral::Result<()>>> = vec![
+    let writes: Vec<Write> = vec![
         Box::new(|txn| txn.set(NOTES, "n", "f", 3i64)),
         Box::new(|txn| txn.set(NOTES, "n", ("m", "x"), 3i64)),
         Box::new(|txn| txn.set(NOTES, "n", "m", 3i64)),
@@ -178,7 +180,11 @@ fn any_last_write_is_undone_and_done_again() {
         let (a, b) = (Replica::new(0), Replica::new(1));
         for step in 0..25 {
             for _ in 0..rng.below(3) {
-                b.store.write(|txn| Ok(common::edit(txn, &mut rng))).unwrap();
+                let mut edit = |txn: &mut Transaction| {
+                    common::edit(txn, &mut rng);
+                    Ok(())
+                };
+                b.store.write(&mut edit).unwrap();
             }
             if rng.chance(30) {
                 meet(&[&a, &b]);
