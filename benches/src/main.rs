@@ -3,12 +3,16 @@
 //!
 //! W1 to W4 are those of `--bin notes`, whose table comes first. Each figure is a median of several
 //! runs; a ratio is the median of the ratios of each run, Littoral's figure divided by the other's.
+//! `--iroh`, or `--iroh PROGRAM` if `benches/iroh` is built already, adds iroh-docs to W1 to W5, and
+//! makes 10,000 notes the default.
 //! Compare ratios of one run, not figures of two. `--work W5,S1` runs some, `--docs`, `--large`,
 //! `--edits`, `--idle-docs` and `--origins` set sizes, `--json FILE` keeps the table. `-- scale` makes
 //! the tables of `docs/SCALE.md` instead.
 
 mod child;
 mod disk;
+#[path = "bin/notes/iroh.rs"]
+mod iroh;
 mod memory;
 mod open;
 mod plain;
@@ -56,17 +60,23 @@ struct Plan {
     runs: usize,
     work: Vec<String>,
     json: Option<PathBuf>,
+    iroh: Option<iroh::Program>,
 }
 
 impl Plan {
-    fn from_args(mut args: impl Iterator<Item = String>) -> Result<Plan> {
+    fn from_args(args: impl Iterator<Item = String>) -> Result<Plan> {
+        let (mut args, mut iroh) = (args.peekable(), None);
         let (mut docs, mut large, mut edits, mut idle_docs, mut origins) =
-            (100_000, None, None, None, 10_000);
+            (None, None, None, None, 10_000);
         let (mut runs, mut work, mut json) = (3, Vec::new(), None);
         while let Some(arg) = args.next() {
+            if arg == "--iroh" {
+                iroh = Some(iroh::Program::from_args(&mut args)?);
+                continue;
+            }
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match &arg[..] {
-                "--docs" => docs = value()?.parse()?,
+                "--docs" => docs = Some(value()?.parse()?),
                 "--large" => large = Some(value()?.parse()?),
                 "--edits" => edits = Some(value()?.parse()?),
                 "--idle-docs" => idle_docs = Some(value()?.parse()?),
@@ -77,6 +87,7 @@ impl Plan {
                 _ => return Err(format!("unknown argument {arg}").into()),
             }
         }
+        let docs = docs.unwrap_or(if iroh.is_some() { iroh::DOCS } else { 100_000 });
         Ok(Plan {
             docs,
             large: large.unwrap_or(10 * docs),
@@ -86,6 +97,7 @@ impl Plan {
             runs,
             work,
             json,
+            iroh,
         })
     }
 
@@ -146,11 +158,13 @@ fn notes(plan: &Plan) -> Result<()> {
     }
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let iroh = plan.iroh.as_ref().map(|program| ["--iroh".as_ref(), program.path().as_os_str()]);
     let done = Command::new(cargo)
         .args(["run", "--quiet", "--release", "--locked", "--bin", "notes", "--manifest-path"])
         .arg(manifest)
         .args(["--", "--docs", &plan.docs.to_string(), "--runs", &plan.runs.to_string()])
         .args(["--work", &work.join(",")])
+        .args(iroh.into_iter().flatten())
         .status()?;
     match done.success() {
         true => Ok(()),

@@ -11,6 +11,7 @@ use littoral::{Options, Store};
 use quinn::{Connection, ReadError, ReadExactError, RecvStream, SendStream};
 
 use crate::child::{Child, Received};
+use crate::iroh;
 use crate::plain::{self, Redb, Row};
 use crate::relay::{Crossed, Relay};
 use crate::table::{Goal, Series, Table};
@@ -39,6 +40,12 @@ pub(crate) fn first(plan: &Plan, table: &mut Table) -> Result<()> {
         let pruned = store.stats()?.collections.iter().any(|notes| notes.pruned > 0);
         store.close()?;
         let how = if pruned { "by snapshot" } else { "by log" };
+        // It signs each entry.
+        let iroh = plan.iroh.as_ref().filter(|_| each == 1);
+        let of_iroh = home.path().join("iroh");
+        if let Some(program) = iroh {
+            program.start(&["fill", utf8(&of_iroh)?, &plan.docs.to_string()])?.end()?;
+        }
         let [mut seconds, mut processor, mut bytes, mut peak] = none();
         for _ in 0..plan.runs {
             let into = tempfile::tempdir_in(home.path())?;
@@ -52,6 +59,13 @@ pub(crate) fn first(plan: &Plan, table: &mut Table) -> Result<()> {
             note(&mut processor, |received| received.processor);
             note(&mut bytes, |received| received.bytes as f64);
             note(&mut peak, |received| received.peak_kib as f64 / 1024.0);
+            if let Some(program) = iroh {
+                let got = receive_iroh(program, &of_iroh, &into.path().join("iroh"), plan.docs)?;
+                seconds.iroh(got.map(|got| got.seconds));
+                processor.iroh(got.map(|got| got.processor));
+                bytes.iroh(got.map(|got| got.bytes as f64));
+                peak.iroh(got.map(|got| got.peak_kib as f64 / 1024.0));
+            }
         }
         let row = |what: &str, unit: &str| format!("first sync, {what}, {how}: {unit}");
         table.row("W5", row(what, "s"), &seconds, Goal::Ratio(1.5));
@@ -83,6 +97,31 @@ fn receive_plain(rows: &Path, into: &Path, docs: u64) -> Result<Received> {
     receiver.end()?;
     server.end()?;
     Ok(received)
+}
+
+/// None if it did not finish in time, which is told at once.
+fn receive_iroh(
+    program: &iroh::Program,
+    source: &Path,
+    into: &Path,
+    docs: u64,
+) -> Result<Option<iroh::Received>> {
+    let patience = (60 + docs * 6 / 1000).to_string();
+    let mut server = program.start(&["serve", utf8(source)?])?;
+    let ticket = server.line()?;
+    let args = ["receive", utf8(into)?, &ticket, &docs.to_string(), &patience];
+    let mut receiver = program.start(&args)?;
+    let got: iroh::Received = serde_json::from_str(&receiver.line()?)?;
+    receiver.end()?;
+    server.end()?;
+    if got.contents == docs {
+        return Ok(Some(got));
+    }
+    let (entries, contents) = (got.entries, got.contents);
+    eprintln!(
+        "iroh-docs did not finish within {patience} s: {entries} entries of {docs}, {contents} contents"
+    );
+    Ok(None)
 }
 
 /// As many series as are wanted, without figures.

@@ -18,6 +18,8 @@ pub(crate) enum Goal {
 pub(crate) struct Series {
     ours: Vec<f64>,
     theirs: Vec<f64>,
+    /// Of iroh-docs, where it takes part; none of a run that it did not finish.
+    iroh: Vec<Option<f64>>,
 }
 
 impl Series {
@@ -29,20 +31,25 @@ impl Series {
         self.theirs.push(figure);
     }
 
+    pub(crate) fn iroh(&mut self, figure: Option<f64>) {
+        self.iroh.push(figure);
+    }
+
     /// One figure, measured once.
     pub(crate) fn of(figure: f64) -> Series {
-        Series { ours: vec![figure], theirs: Vec::new() }
+        Series { ours: vec![figure], ..Series::default() }
     }
 
     /// One figure of each, measured once.
     pub(crate) fn pair(ours: f64, theirs: f64) -> Series {
-        Series { ours: vec![ours], theirs: vec![theirs] }
+        Series { ours: vec![ours], theirs: vec![theirs], iroh: Vec::new() }
     }
 
     /// The same figures in another unit.
     pub(crate) fn divided_by(&self, by: f64) -> Series {
         let divided = |all: &[f64]| all.iter().map(|figure| figure / by).collect();
-        Series { ours: divided(&self.ours), theirs: divided(&self.theirs) }
+        let iroh = self.iroh.iter().map(|figure| Some((*figure)? / by)).collect();
+        Series { ours: divided(&self.ours), theirs: divided(&self.theirs), iroh }
     }
 
     /// The median of the ratios of each run.
@@ -50,6 +57,30 @@ impl Series {
         let ratios: Vec<f64> = self.ours.iter().zip(&self.theirs).map(|(a, b)| a / b).collect();
         (!ratios.is_empty()).then(|| median(&ratios))
     }
+
+    /// What iroh-docs took in the runs that it finished, and its ratio as above.
+    fn iroh_figures(&self) -> Option<Iroh> {
+        let runs = self.iroh.iter().zip(&self.theirs);
+        let done: Vec<_> =
+            runs.filter_map(|(figure, theirs)| Some(((*figure)?, *theirs))).collect();
+        let figures: Vec<f64> = done.iter().map(|(figure, _)| *figure).collect();
+        let ratios: Vec<f64> = done.iter().map(|(figure, theirs)| figure / theirs).collect();
+        let finished = done.len();
+        (!self.iroh.is_empty()).then(|| Iroh {
+            figure: (finished > 0).then(|| median(&figures)),
+            ratio: (finished > 0).then(|| median(&ratios)),
+            finished,
+        })
+    }
+}
+
+/// What iroh-docs did of a row.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Iroh {
+    figure: Option<f64>,
+    ratio: Option<f64>,
+    /// Runs that it finished in time.
+    finished: usize,
 }
 
 /// A row of the table.
@@ -64,6 +95,8 @@ pub(crate) struct Row {
     /// Whether the goal is reached, where there is one.
     pub(crate) reached: Option<bool>,
     pub(crate) runs: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) iroh: Option<Iroh>,
 }
 
 /// All rows, in the order in which they were measured.
@@ -87,7 +120,8 @@ impl Table {
             Goal::None => None,
         };
         let runs = figures.ours.len();
-        let row = Row { work, what: what.into(), littoral, plain, ratio, goal, reached, runs };
+        let (what, iroh) = (what.into(), figures.iroh_figures());
+        let row = Row { work, what, littoral, plain, ratio, goal, reached, runs, iroh };
         eprintln!("{}", line(&row));
         self.0.push(row);
     }
@@ -118,8 +152,16 @@ fn line(row: &Row) -> String {
     };
     let reached = row.reached.map_or("", |reached| if reached { "reached" } else { "MISSED" });
     let ours = number(row.littoral);
+    let iroh = row.iroh.as_ref().map_or(String::new(), |iroh| {
+        let (figure, ratio) = (or_dash(iroh.figure.map(number)), or_dash(iroh.ratio.map(number)));
+        let unfinished = match row.runs - iroh.finished {
+            0 => String::new(),
+            some => format!(", {some} of {} runs not finished", row.runs),
+        };
+        format!(" iroh-docs {figure}, ratio {ratio}{unfinished}")
+    });
     let line = format!(
-        "{:<4} {:<62}{ours:>11}{plain:>11}{ratio:>8}  {goal:<9} {reached}",
+        "{:<4} {:<62}{ours:>11}{plain:>11}{ratio:>8}  {goal:<9} {reached:<7}{iroh}",
         row.work, row.what
     );
     line.trim_end().to_owned()

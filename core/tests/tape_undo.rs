@@ -10,8 +10,6 @@ use littoral::{ErrorKind, Field, Fields, Transaction};
 
 const PLANS: &str = "plans";
 
-type Write = Box<dyn Fn(&mut Transaction) -> littoral::Result<()>>;
-
 fn shown(a: &Replica) -> Vec<(String, Vec<(String, Fields)>)> {
     let of = |name: String| {
         let documents = snapshot(&a.store.collection(&name).unwrap());
@@ -67,6 +65,7 @@ fn what_was_written_last_is_taken_back_and_an_undo_is_undone() {
         })
         .unwrap();
     a.notes().set("n", "f", 2i64).unwrap();
+    type Write = Box<dyn Fn(&mut Transaction) -> littoral::Result<()>>;
     let writes: Vec<Write> = vec![
         Box::new(|txn| txn.set(NOTES, "n", "f", 3i64)),
         Box::new(|txn| txn.set(NOTES, "n", ("m", "x"), 3i64)),
@@ -180,11 +179,11 @@ fn any_last_write_is_undone_and_done_again() {
         let (a, b) = (Replica::new(0), Replica::new(1));
         for step in 0..25 {
             for _ in 0..rng.below(3) {
-                let mut edit = |txn: &mut Transaction| {
+                let edit = |txn: &mut Transaction| {
                     common::edit(txn, &mut rng);
                     Ok(())
                 };
-                b.store.write(&mut edit).unwrap();
+                b.store.write(edit).unwrap();
             }
             if rng.chance(30) {
                 meet(&[&a, &b]);

@@ -25,7 +25,7 @@ const EXIT_NETWORK: u8 = 7;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed; of verify, doctor and rescue: something is wrong
+  1  failed; of verify, doctor, rescue and rollback: something is wrong
   2  the command line is wrong
   3  no such document, field, element or collection
   4  the document is not at the version required, or exists already

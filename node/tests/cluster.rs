@@ -120,7 +120,18 @@ fn nodes_killed_in_the_middle_of_a_sync_converge_after_restart() {
 #[test]
 fn an_import_that_is_killed_leaves_whole_batches_and_can_be_done_again() {
     let here = Sandbox::new();
-    let file = here.file("notes.jsonl", documents(60_000));
+    // Text that does not pack: the log is looked at while it grows.
+    let mut chance = 1u64;
+    let mut noise = || {
+        chance =
+            chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", chance >> 32)
+    };
+    let mut note = |n: usize| {
+        let text: String = (0..16).map(|_| noise()).collect();
+        format!("{{\"id\":\"n{n:05}\",\"text\":\"{text}\"}}\n")
+    };
+    let file = here.file("notes.jsonl", (0..60_000).map(&mut note).collect::<String>());
     let args = ["--data", "a", "import", "notes", &file, "--id", "id", "--batch", "500"];
     let mut import = here.command(&args).stdout(std::process::Stdio::null()).spawn().unwrap();
     // Its log grows with each batch that is durable.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Context, invalid};
 use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs, UndoArgs};
+use crate::kinds::{EXIT_FAILED, EXIT_OK};
 use crate::output::{bytes, cut, moment, number, plain, table};
 use crate::tape::{
     CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, ReplayShape,
@@ -133,7 +134,7 @@ fn who(written: &WrittenBy) -> String {
 }
 
 /// `littoral rollback --replay`
-pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<()> {
+pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<u8> {
     let target = context.target(Wanted::Existing)?;
     let (asked, mut outcome) = (RollingBack { label: args.label }, String::new());
     let mut told = |replay: ReplayShape| {
@@ -144,14 +145,11 @@ pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<()> {
         }
     };
     target.rollback(&asked, &mut told, &mut |found| show(context, &found))?;
-    match outcome.as_str() {
-        "differs" => Err(Error::new(
-            ErrorKind::Corrupt,
-            "the store does not hold what the checkpoint and the log after it give; it was left as \
-             it is: `littoral verify` says what else is wrong",
-        )),
-        _ => Ok(()),
+    if outcome != "differs" {
+        return Ok(EXIT_OK);
     }
+    eprintln!("littoral: the store was left as it is; `littoral verify` says what else is wrong");
+    Ok(EXIT_FAILED)
 }
 
 /// What came of a replay, for people.

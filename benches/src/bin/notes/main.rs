@@ -2,9 +2,14 @@
 //! the same notes in Littoral, in raw redb and in SQLite, in one process and in turn, so that
 //! other load on the machine meets all of them. Medians of several rounds; ratios to raw redb.
 //!
+//! `--iroh` (which builds `benches/iroh`) or `--iroh PROGRAM` adds iroh-docs, and 10,000 notes are
+//! enough then.
+//!
 //! Below 1 is slower than redb for rates (W1, W4, W2 of 64 writers), faster for times (W2, W3).
 //! Compare ratios of one run, not figures of two.
 
+#[allow(dead_code)]
+mod iroh;
 mod stores;
 mod work;
 
@@ -28,13 +33,18 @@ struct Plan {
     work: Vec<String>,
     /// Leave the others out: for profiles.
     alone: bool,
+    iroh: Option<iroh::Program>,
 }
 
 impl Plan {
     fn from_args() -> Result<Plan> {
-        let mut plan = Plan { docs: 100_000, runs: 3, work: Vec::new(), alone: false };
-        let mut args = std::env::args().skip(1);
+        let mut plan = Plan { docs: 0, runs: 3, work: Vec::new(), alone: false, iroh: None };
+        let mut args = std::env::args().skip(1).peekable();
         while let Some(arg) = args.next() {
+            if arg == "--iroh" {
+                plan.iroh = Some(iroh::Program::from_args(&mut args)?);
+                continue;
+            }
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match &arg[..] {
                 "--docs" => plan.docs = value()?.parse()?,
@@ -43,6 +53,9 @@ impl Plan {
                 "--alone" => plan.alone = true,
                 _ => return Err(format!("unknown argument {arg}").into()),
             }
+        }
+        if plan.docs == 0 {
+            plan.docs = if plan.iroh.is_some() { iroh::DOCS } else { 100_000 };
         }
         Ok(plan)
     }
@@ -58,15 +71,19 @@ struct Stores {
     redb: Redb,
     sqlite: Sqlite,
     append: Append,
+    iroh: Option<iroh::Running>,
 }
 
 impl Stores {
-    fn open(dir: &Path) -> Result<Stores> {
+    fn open(dir: &Path, plan: &Plan) -> Result<Stores> {
+        let iroh = dir.join("iroh");
+        let args = ["notes".as_ref(), iroh.as_os_str()];
         Ok(Stores {
             littoral: Littoral::open(dir)?,
             redb: Redb::open(dir)?,
             sqlite: Sqlite::open(dir)?,
             append: Append::open(dir)?,
+            iroh: plan.iroh.as_ref().map(|program| program.start(&args)).transpose()?,
         })
     }
 }
@@ -89,10 +106,10 @@ impl Figures {
         self.columns.iter().find(|(name, _)| *name == store).map(|(_, all)| median(all.clone()))
     }
 
-    /// The median of the ratios of each run to what `other` took in it.
-    fn ratio(&self, other: &str) -> Option<f64> {
+    /// The median of the ratios of each run of `of` to what `other` took in it.
+    fn ratio(&self, of: &str, other: &str) -> Option<f64> {
         let column = |name| self.columns.iter().find(|(column, _)| *column == name);
-        let ((_, ours), (_, theirs)) = (column("littoral")?, column(other)?);
+        let ((_, ours), (_, theirs)) = (column(of)?, column(other)?);
         Some(median(ours.iter().zip(theirs).map(|(a, b)| a / b).collect()))
     }
 }
@@ -107,6 +124,8 @@ struct Rows {
     load: Figures,
     load_processor: Figures,
     set: Figures,
+    set_p99: Figures,
+    set_returned: Figures,
     set_many: Figures,
     txns_per_sync: Figures,
     get: Figures,
@@ -120,7 +139,7 @@ fn main() -> Result<()> {
     let mut rows = Rows::default();
     for run in 1..=plan.runs {
         let dir = tempfile::tempdir()?;
-        let mut stores = Stores::open(dir.path())?;
+        let mut stores = Stores::open(dir.path(), &plan)?;
         load(&plan, &mut stores, &mut rows)?;
         if plan.has("W3") {
             get(&plan, &mut stores, &mut rows)?;
@@ -129,9 +148,10 @@ fn main() -> Result<()> {
             scan(&plan, &mut stores, &mut rows)?;
         }
         if plan.has("W2") {
-            set(&plan, &mut stores, &mut rows.set)?;
+            set(&plan, &mut stores, &mut rows)?;
             set_many(&plan, &mut stores, &mut rows)?;
         }
+        stores.iroh.take().map_or(Ok(()), iroh::Running::end)?;
         eprintln!("run {run} of {}", plan.runs);
     }
     print(&plan, &rows);
@@ -141,36 +161,57 @@ fn main() -> Result<()> {
 fn print(plan: &Plan, rows: &Rows) {
     println!("{} notes, {} runs, medians\n", plan.docs, plan.runs);
     println!(
-        "{:<34}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
-        "", "littoral", "redb", "sqlite", "append", "to redb", "goal"
+        "{:<34}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{}",
+        "",
+        "littoral",
+        "redb",
+        "sqlite",
+        "append",
+        "to redb",
+        "goal",
+        plan.iroh
+            .as_ref()
+            .map_or(String::new(), |_| format!("{:>12}{:>10}", "iroh-docs", "to redb"))
     );
     let line = |what: &str, figures: &Figures, goal: &str| {
         let cell = |store| match figures.median(store) {
             Some(figure) => format!("{figure:.2}"),
             None => "-".to_owned(),
         };
-        let cells = ["littoral", "redb", "sqlite", "append"].map(cell);
-        let ratio = figures.ratio("redb").map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let cells = ["littoral", "redb", "sqlite", "append", "iroh-docs"].map(cell);
+        let [ratio, of_iroh] = ["littoral", "iroh-docs"].map(|of| {
+            figures.ratio(of, "redb").map_or("-".to_owned(), |ratio| match ratio < 0.1 {
+                true => format!("{ratio:.4}"),
+                false => format!("{ratio:.2}"),
+            })
+        });
+        let iroh = plan.iroh.as_ref().map(|_| format!("{:>12}{of_iroh:>10}", cells[4]));
         if !figures.columns.is_empty() {
             println!(
-                "{what:<34}{:>10}{:>10}{:>10}{:>10}{ratio:>10}{goal:>10}",
-                cells[0], cells[1], cells[2], cells[3]
+                "{what:<34}{:>10}{:>10}{:>10}{:>10}{ratio:>10}{goal:>10}{}",
+                cells[0],
+                cells[1],
+                cells[2],
+                cells[3],
+                iroh.unwrap_or_default()
             );
         }
     };
     line("W1 load, 1000 notes/s", &rows.load, ">= 0.6");
     line("   processor, us a note", &rows.load_processor, "<= 1.67");
     line("W2 set one field, p50 us", &rows.set, "<= 0.8");
+    line("   p99 us", &rows.set_p99, "");
+    line("   until it returns, not durable", &rows.set_returned, "");
     line("W2 of 64 writers, 1000 txns/s", &rows.set_many, ">= 0.4");
     line("   transactions a sync", &rows.txns_per_sync, ">= 16");
     line("W3 get, us", &rows.get, "<= 1.5");
     line("   processor, us", &rows.get_processor, "<= 1.5");
     line("W4 scan, 1000 notes/s", &rows.scan, ">= 0.5");
     line("   processor, us a note", &rows.scan_processor, "<= 2");
-    if let Some(ratio) = rows.get.ratio("redb, a transaction each") {
+    if let Some(ratio) = rows.get.ratio("littoral", "redb, a transaction each") {
         println!("\nW3 to redb with a read transaction for each get: {ratio:.2}");
     }
-    if let Some(ratio) = rows.set.ratio("append") {
+    if let Some(ratio) = rows.set.ratio("littoral", "append") {
         println!("W2 to one append and fdatasync: {ratio:.2} (goal <= 1.5)");
     }
 }
@@ -179,6 +220,7 @@ fn print(plan: &Plan, rows: &Rows) {
 /// of the thread says what the store's work is, whatever the disk does.
 fn load(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     let mut spent = [[Duration::ZERO; 2]; 3];
+    let mut of_iroh = [0.0; 2];
     for first in (0..plan.docs).step_by(BATCH as usize) {
         let numbers = first..plan.docs.min(first + BATCH);
         let batch: Vec<(String, Note)> = numbers.map(|n| (id(n), note(SEED, n))).collect();
@@ -196,6 +238,15 @@ fn load(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
             })?;
             *processor += thread_time() - before;
         }
+        if let Some(iroh) = &mut stores.iroh {
+            let end = plan.docs.min(first + BATCH);
+            let spent: iroh::Spent = iroh.ask(&format!("load {first} {end}"))?;
+            of_iroh = [of_iroh[0] + spent.wall, of_iroh[1] + spent.processor];
+        }
+    }
+    if stores.iroh.is_some() {
+        rows.load.note("iroh-docs", plan.docs as f64 / of_iroh[0] / 1e3);
+        rows.load_processor.note("iroh-docs", of_iroh[1] * 1e6 / plan.docs as f64);
     }
     for (store, [wall, processor]) in ["littoral", "redb", "sqlite"].into_iter().zip(spent) {
         if !wall.is_zero() {
@@ -211,6 +262,7 @@ fn load(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
 fn get(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     let mut random = Seeded(SEED);
     let mut rounds = [const { [Vec::new(), Vec::new()] }; 4];
+    let mut of_iroh = [Vec::new(), Vec::new()];
     for _ in 0..plan.docs.div_ceil(GETS) {
         for (store, rounds) in rounds.iter_mut().enumerate() {
             let ids = ids((0..GETS).map(|_| random.below(plan.docs)));
@@ -227,6 +279,18 @@ fn get(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
                 each.push(spent.as_secs_f64() * 1e6 / GETS as f64);
             }
         }
+        if let Some(iroh) = &mut stores.iroh {
+            let numbers: Vec<_> = (0..GETS).map(|_| random.below(plan.docs).to_string()).collect();
+            let spent: iroh::Spent = iroh.ask(&format!("get {}", numbers.join(" ")))?;
+            for (each, spent) in of_iroh.iter_mut().zip([spent.wall, spent.processor]) {
+                each.push(spent * 1e6 / GETS as f64);
+            }
+        }
+    }
+    if stores.iroh.is_some() {
+        let [wall, processor] = of_iroh;
+        rows.get.note("iroh-docs", median(wall));
+        rows.get_processor.note("iroh-docs", median(processor));
     }
     let names = ["littoral", "redb", "redb, a transaction each", "sqlite"];
     for (store, [wall, processor]) in names.into_iter().zip(rounds) {
@@ -241,6 +305,7 @@ fn get(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
 fn scan(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     const ROUNDS: usize = 5;
     let mut rounds = [const { [Vec::new(), Vec::new()] }; 3];
+    let mut of_iroh = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (store, [rates, processor]) in rounds.iter_mut().enumerate() {
             if plan.alone && store > 0 {
@@ -253,12 +318,21 @@ fn scan(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
                 _ => stores.sqlite.scan()?,
             };
             let (spent, worked) = (start.elapsed(), thread_time() - before);
-            if count != plan.docs {
-                return Err(format!("a scan gave {count} notes of {}", plan.docs).into());
-            }
+            whole(count, plan)?;
             rates.push(count as f64 / spent.as_secs_f64() / 1e3);
             processor.push(worked.as_secs_f64() * 1e6 / count as f64);
         }
+        if let Some(iroh) = &mut stores.iroh {
+            let spent: iroh::Spent = iroh.ask("scan")?;
+            whole(spent.count, plan)?;
+            of_iroh[0].push(spent.count as f64 / spent.wall / 1e3);
+            of_iroh[1].push(spent.processor * 1e6 / spent.count as f64);
+        }
+    }
+    if stores.iroh.is_some() {
+        let [rates, processor] = of_iroh;
+        rows.scan.note("iroh-docs", median(rates));
+        rows.scan_processor.note("iroh-docs", median(processor));
     }
     for (store, [rates, processor]) in ["littoral", "redb", "sqlite"].into_iter().zip(rounds) {
         if !rates.is_empty() {
@@ -269,13 +343,22 @@ fn scan(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+fn whole(count: u64, plan: &Plan) -> Result<()> {
+    match count == plan.docs {
+        true => Ok(()),
+        false => Err(format!("a scan gave {count} notes of {}", plan.docs).into()),
+    }
+}
+
 /// One durable change after the other, in turn.
-fn set(plan: &Plan, stores: &mut Stores, figures: &mut Figures) -> Result<()> {
+fn set(plan: &Plan, stores: &mut Stores, rows: &mut Rows) -> Result<()> {
     const CHANGES: i64 = 500;
     let mut random = Seeded(SEED);
-    let mut each = [const { Vec::new() }; 4];
+    let mut each = [const { Vec::new() }; 5];
+    let mut returned = Vec::new();
     for change in 0..CHANGES {
-        let id = id(random.below(plan.docs));
+        let number = random.below(plan.docs);
+        let id = id(number);
         let priority = 10 + change;
         each[0].push(time(|| stores.littoral.set(&id, priority))?);
         if !plan.alone {
@@ -283,12 +366,23 @@ fn set(plan: &Plan, stores: &mut Stores, figures: &mut Figures) -> Result<()> {
             each[2].push(time(|| stores.sqlite.set(&id, priority))?);
             each[3].push(time(|| stores.append.append())?);
         }
-    }
-    for (store, each) in ["littoral", "redb", "sqlite", "append"].into_iter().zip(each) {
-        if !each.is_empty() {
-            let micros = each.iter().map(|spent| spent.as_secs_f64() * 1e6).collect();
-            figures.note(store, median(micros));
+        if let Some(iroh) = &mut stores.iroh {
+            let changed: iroh::Changed = iroh.ask(&format!("set {number} {priority}"))?;
+            each[4].push(Duration::from_secs_f64(changed.durable));
+            returned.push(changed.returned * 1e6);
         }
+    }
+    let names = ["littoral", "redb", "sqlite", "append", "iroh-docs"];
+    for (store, each) in names.into_iter().zip(each) {
+        if !each.is_empty() {
+            let mut micros: Vec<f64> = each.iter().map(|spent| spent.as_secs_f64() * 1e6).collect();
+            micros.sort_by(f64::total_cmp);
+            rows.set_p99.note(store, micros[micros.len() * 99 / 100]);
+            rows.set.note(store, median(micros));
+        }
+    }
+    if !returned.is_empty() {
+        rows.set_returned.note("iroh-docs", median(returned));
     }
     Ok(())
 }

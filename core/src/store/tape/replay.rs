@@ -1,7 +1,7 @@
 //! Replaying: back to a checkpoint, and the tape again.
 //!
 //! What the state says now must be what the checkpoint and the log after it give. So the documents
-//! that changed are made anew from both in a [`shadow`](super::shadow), up to a moment at which the
+//! that changed are made anew from both in a [`shadow`], up to a moment at which the
 //! replay begins; reads, writes and sync go on meanwhile, and nobody waits. Then both are compared:
 //! of each collection the vector, the counts and the digest of its cells, and of each document that
 //! is in the shadow its bytes.
@@ -41,7 +41,8 @@ use super::diff::Difference;
 use super::past::{Moment, NOW};
 use super::shadow::{self, DIFFERING, Shadow, each_batch, settled_in};
 use super::{Checkpoint, Part, find};
-use crate::crdt::{Flags, LtHash, Row};
+use crate::crdt::layout::size_of;
+use crate::crdt::{Flags, LtHash, Row, places, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position, Vector};
 use crate::limits::{REPLAY_MEMORY_BYTES, SWEEP_ROWS};
@@ -418,6 +419,21 @@ impl Stored {
     }
 }
 
+impl Stored {
+    /// Whether what is kept beside the cells, and is in no digest, is what these say.
+    fn says_of_itself(&self, parts: Vec<Row>) -> Result<bool> {
+        let row = Row::of_cells(parts.into_iter().flat_map(Row::into_cells).collect());
+        let flags = view::flags(&row) == Flags::of(Some(&self.row));
+        Ok(match documents::Head::decode(&self.row)? {
+            None => flags,
+            Some(head) => {
+                let places = places::survey(row.cells()).0;
+                flags && head.size == size_of(row.cells()) && head.places == places
+            }
+        })
+    }
+}
+
 impl Compared {
     fn numbers(&self, collection: &str) -> Numbers {
         self.numbers.get(collection).copied().unwrap_or_default()
@@ -497,6 +513,9 @@ impl Compared {
             // One that can't be read proves nothing.
             let Ok(parts) = stored.parts(&self.then) else { return Ok(false) };
             parts.iter().for_each(|row| cells.add(&row.digest(&id)));
+            if in_shadow && !stored.says_of_itself(parts)? {
+                return Ok(false);
+            }
         }
         let head = &head.row;
         Ok((&cells, documents, conflicts) == (&head.cells, head.documents, head.conflicts))

@@ -1,7 +1,7 @@
 //! Rows that were damaged without their checksum noticing, and a disk that dies while they are
 //! mended.
 
-use super::super::former::split_key;
+use super::super::former::{former_key, split_key};
 use super::*;
 use crate::clock::WallClock;
 use crate::crdt::Layout;
@@ -197,6 +197,52 @@ fn what_was_kept_is_not_believed_against_the_digest() {
     assert_ne!(field(&found[0].before, "x"), field(&found[0].after, "x"));
     assert!(replay.collections.iter().any(|known| !known.is_alike()));
     assert_eq!(bytes(&store), right, "the store stays as it was");
+}
+
+#[test]
+fn a_right_document_is_not_replaced_by_one_that_the_digest_does_not_prove() {
+    let store = written(&Arc::new(MemDisk::new()));
+    let right = bytes(&store);
+    let number = store.inner.read_heads().named(NOTES).unwrap().number;
+    let read = store.inner.database().unwrap().begin_read().unwrap();
+    let key = tables::document_key(number, "n0");
+    let other = tables::read(&read, tables::DOCUMENTS, &key).unwrap().unwrap();
+    // Something was kept of n5, which never changed: replaying it changes nothing either, so that
+    // all that is said of the collection is the same.
+    let stray = former_key(Part::Documents, &tables::document_key(number, "n5"), 1);
+    let row = [&[1][..], &other].concat();
+    store
+        .inner
+        .commit_beside(|txn| set(&mut txn.open_table(tables::FORMER).map_err(db)?, &stray, &row))
+        .unwrap();
+    let replay = replay(&store).unwrap();
+    assert!(replay.collections.iter().all(ReplayedCollection::is_alike));
+    assert_eq!(replay.outcome, ReplayOutcome::Differs);
+    let found: Vec<_> = replay.differences().unwrap().map(Result::unwrap).collect();
+    assert_eq!(found.iter().map(|found| &found.id[..]).collect::<Vec<_>>(), ["n5"]);
+    assert_eq!(bytes(&store), right, "the store stays as it was");
+}
+
+#[test]
+fn what_a_large_document_says_of_itself_has_to_be_right_too() {
+    let store = written(&Arc::new(MemDisk::new()));
+    let right = bytes(&store);
+    let is_big = |key: &[u8]| {
+        split_key(key).is_ok_and(|(part, row, _)| part == Part::Documents && is(&row, "big"))
+    };
+    damage(&store, tables::FORMER, |key, row| {
+        let mut row = row.to_vec();
+        if is_big(key) {
+            let mut head = documents::Head::decode(&row[1..]).unwrap().unwrap();
+            head.size += 1;
+            row = [&[1][..], &head.encode()].concat();
+        }
+        Some(row)
+    });
+    let replay = replay(&store).unwrap();
+    assert!(replay.collections.iter().all(ReplayedCollection::is_alike));
+    assert_eq!(replay.outcome, ReplayOutcome::Differs);
+    assert_eq!(bytes(&store), right);
 }
 
 #[test]
