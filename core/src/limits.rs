@@ -334,6 +334,8 @@ pub const COMMIT_BATCH_BYTES: usize = 4 << 20;
 pub const MAX_CHECKPOINTS: usize = 256;
 /// Longest label of a checkpoint, in bytes.
 pub const MAX_CHECKPOINT_LABEL_BYTES: usize = 128;
+/// Snapshots that are joined within so many milliseconds have one automatic checkpoint before them.
+pub const JOIN_CHECKPOINT_GAP_MS: u64 = 60_000;
 /// Documents that one transaction of a revert writes, at most,
 pub const REVERT_DOCUMENTS: usize = 256;
 /// and what they hold, in bytes, about (one document may hold more).

@@ -13,3 +13,7 @@ mod hostile;
 mod schedules;
 #[path = "tape.rs"]
 mod tape;
+#[path = "tape_by.rs"]
+mod tape_by;
+#[path = "tape_undo.rs"]
+mod tape_undo;

@@ -303,8 +303,9 @@ pub unsafe extern "C" fn lit_store_diff(
 
 /// Goes to the next document that differs. LIT_END if there is none.
 ///
-/// `*json` is {"collection", "id", "before", "after"}: what the document showed, each null if it
-/// was not there. It belongs to `diff`: valid until the next call on it.
+/// `*json` is {"collection", "id", "before", "after", "written", "kept"}: what the document showed,
+/// each null if it was not there; who wrote what is there now, each {"path", "author",
+/// "incarnation", "seq", "time"}; and what a revert keeps, in the same way. It belongs to `diff`: valid until the next call on it.
 /// One thread at a time. Blocks: disk.
 #[must_use]
 #[unsafe(no_mangle)]
@@ -392,9 +393,9 @@ pub unsafe extern "C" fn lit_store_revert_plan(
 /// document of it, one field of that; {NULL, 0} is all. It goes in batches: what was done before an
 /// error stays, and doing it again goes on. Make a checkpoint before, to be able to come back.
 ///
-/// `*json` is {"documents", "transactions", "left"}: how many were changed, by how many
-/// transactions, and the names of collections that were left since and are not written again. It
-/// is yours: free it with lit_bytes_free.
+/// `*json` is {"documents", "transactions", "left", "kept"}: how many were changed, by how many
+/// transactions, the names of collections that were left since and are not written again, and how
+/// many fields were left as they are, since others have changed them. It is yours: free it with lit_bytes_free.
 /// Thread-safe. Blocks: commit, once for each batch.
 /// Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint; LIT_ERR_UNKNOWN_COLLECTION if the
 /// collection named was left since; LIT_ERR_INVALID_INPUT for an id without its collection and a

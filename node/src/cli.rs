@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod run;
 mod tape;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
+pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
 };
@@ -235,48 +237,6 @@ pub(crate) struct VersionArgs {
     pub(crate) strict: bool,
 }
 
-/// Of `run`.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// Where to accept links (UDP). Peers prove their keys; others are turned away.
-    #[arg(long, value_name = "ADDR", default_value = LISTEN)]
-    pub(crate) listen: SocketAddr,
-    /// A peer to keep in sync with: ADDR#KEY to connect to, or KEY to accept. Repeat for more.
-    #[arg(long, value_name = "PEER")]
-    pub(crate) peer: Vec<Peer>,
-    /// Find peers on the LAN by mDNS, and be found by them: members of the same roster, or peers
-    /// that are trusted where there is none. Needs no address, and follows when one changes.
-    #[arg(long)]
-    pub(crate) discover: bool,
-    /// Exchange only these collections with peers, from now on: names with commas between, or
-    /// `*` for all.
-    #[arg(long, value_name = "NAMES")]
-    pub(crate) collections: Option<WantedNames>,
-    /// Where to answer HTTP. Where other machines reach it, every request needs a token (`littoral
-    /// token create`).
-    #[arg(long, value_name = "ADDR", default_value = HTTP)]
-    pub(crate) http: SocketAddr,
-    /// How much of the state to keep in memory, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = CACHE_MIB)]
-    pub(crate) cache: u32,
-    /// History to keep of each collection for peers that were away, in MiB: who was away for
-    /// longer is sent a snapshot. Kept in the store; 64 at first.
-    #[arg(long, value_name = "MIB")]
-    pub(crate) log_budget: Option<u32>,
-    /// And not what is older than this. Kept in the store; 30 at first.
-    #[arg(long, value_name = "DAYS")]
-    pub(crate) log_days: Option<u32>,
-}
-
-impl RunArgs {
-    /// At these addresses, and else as if nothing was said.
-    pub(crate) fn at(listen: SocketAddr, http: SocketAddr) -> RunArgs {
-        let (peer, discover, cache) = (Vec::new(), false, CACHE_MIB);
-        let (collections, log_budget, log_days) = (None, None, None);
-        RunArgs { listen, peer, discover, collections, http, cache, log_budget, log_days }
-    }
-}
-
 /// Collections to exchange.
 #[derive(Debug, Clone)]
 pub(crate) struct WantedNames(pub(crate) Collections);
@@ -433,6 +393,9 @@ pub(crate) struct ImportArgs {
     /// CSV: take every cell as text.
     #[arg(long)]
     pub(crate) text: bool,
+    /// Make no checkpoint before.
+    #[arg(long)]
+    pub(crate) no_checkpoint: bool,
 }
 
 /// Of `export`.

@@ -34,6 +34,8 @@ pub(crate) struct NodeOptions {
     pub(crate) http: SocketAddr,
     /// Whether to find peers on the LAN, and be found.
     pub(crate) discover: bool,
+    /// How often to make a checkpoint, if something has changed.
+    pub(crate) checkpoint_every: Option<Duration>,
 }
 
 /// A node that runs. Dropping it without [`Node::stop`] ends it less politely.
@@ -73,6 +75,9 @@ impl Node {
             stopping: stopping.clone(),
         };
         let runtime = runtime()?;
+        if let Some(every) = options.checkpoint_every {
+            runtime.spawn(mark_by_schedule(store.clone(), every, stopping.clone()));
+        }
         let http = serve(&runtime, socket, Service::new(store.clone(), facts), stopping)?;
         let url = format!("http://{http_address}");
         let file = write_file(&options.data, &store, listen, &url, token)?;
@@ -166,6 +171,21 @@ fn no_http(address: SocketAddr, err: &std::io::Error) -> Error {
     let sentence =
         format!("could not answer HTTP at {address}: {err}; --http names another address");
     Error::new(ErrorKind::Network, sentence)
+}
+
+/// Makes a checkpoint now and then, until the node stops.
+async fn mark_by_schedule(store: Store, every: Duration, mut stopping: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = tokio::time::sleep(every) => {}
+            _ = stopping.changed() => return,
+        }
+        let store = store.clone();
+        let made = move || store.automatic_checkpoint("by schedule");
+        if let Ok(Err(err)) = tokio::task::spawn_blocking(made).await {
+            tracing::warn!(reason = err.message(), "no checkpoint is made by schedule");
+        }
+    }
 }
 
 fn runtime() -> Result<Runtime> {

@@ -76,8 +76,11 @@ pub(crate) struct CheckpointsShape {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Marking {
-    /// Its name.
+    /// Its name; of an automatic one, what it is made before.
     pub(crate) label: String,
+    /// Made as the store does by itself: if none is needed, none is made.
+    #[serde(default)]
+    pub(crate) automatic: bool,
 }
 
 /// Which moments are compared.

@@ -88,9 +88,9 @@ pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
-    Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange, Past, PastScan,
-    Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection, RevertPlan,
-    RevertScope, Reverted, UndoScope, Undone, WrittenBy,
+    AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
+    Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
+    RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;
 

@@ -124,6 +124,9 @@ pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
 /// Up to where former rows were looked through for those that nobody needs any more; absent if
 /// there is nothing to look for.
 pub(super) const META_SWEPT: &[u8] = b"swept";
+/// How many checkpoints the store makes by itself and keeps, 4 bytes, and for how many
+/// milliseconds, 8; absent if that was never said.
+pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
 /// The last change of the node's key: see [`rotation`](super::rotation).
 pub(super) const META_KEYS: &[u8] = b"keys";
 

@@ -16,12 +16,20 @@ use serde_json::json;
 
 use super::{Context, invalid};
 use crate::cli::{Format, ImportArgs};
-use crate::output::number;
+use crate::output::{number, plain};
 use crate::target::{Target, Wanted};
 use crate::transfer::{self, Ids, Reading};
 
 /// Bytes of the file that a batch has, at most: a node takes no larger ones at once.
 const BATCH_BYTES: u64 = 4 << 20;
+
+/// Makes a checkpoint before, where the store wants one. A token for writing alone may not, and
+/// an import does not need it.
+fn mark(target: &dyn Target) {
+    if let Err(err) = target.checkpoint_before("before an import") {
+        eprintln!("littoral: no checkpoint is made before the import: {}", plain(err.message()));
+    }
+}
 
 /// `littoral import`
 pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
@@ -38,6 +46,9 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
         counters: args.counter.clone(),
     };
     let target = context.target(Wanted::Made)?;
+    if !args.no_checkpoint {
+        mark(&*target);
+    }
     let bar = bar(input.length, context.output.json);
     let started = Instant::now();
     let read = Rc::clone(&input.read);

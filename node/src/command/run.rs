@@ -1,5 +1,7 @@
 //! `run`: a node, until Ctrl-C.
 
+use std::time::Duration;
+
 use littoral::{Error, ErrorKind, Result, Store};
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use crate::cli::{Peer, RunArgs};
 use crate::http::Exposure;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
-use crate::target::{Wanted, running_node};
+use crate::target::{Wanted, keep_checkpoints, running_node};
 use crate::tokens::Tokens;
 
 /// `littoral run`
@@ -26,8 +28,16 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<()> {
             },
         )?;
     set_budget(&store, args)?;
-    let options =
-        NodeOptions { data, listen: args.listen, http: args.http, discover: args.discover };
+    keep_checkpoints(&store)?;
+    set_checkpoints(&store, args)?;
+    let every = args.checkpoint_every.map(|every| Duration::from_secs(every.0.max(1)));
+    let options = NodeOptions {
+        data,
+        listen: args.listen,
+        http: args.http,
+        discover: args.discover,
+        checkpoint_every: every,
+    };
     if let Some(wanted) = &args.collections {
         store.want(wanted.0.clone())?;
     }
@@ -57,6 +67,17 @@ fn set_budget(store: &Store, args: &RunArgs) -> Result<()> {
     }
     // Writes prune as they go: what has grown too old since is pruned now.
     store.prune().map(drop)
+}
+
+fn set_checkpoints(store: &Store, args: &RunArgs) -> Result<()> {
+    if args.checkpoints.is_some() || args.checkpoint_days.is_some() {
+        let mut rule = store.automatic_checkpoints()?.unwrap_or_default();
+        rule.keep = args.checkpoints.unwrap_or(rule.keep);
+        let days = args.checkpoint_days.map(|days| u64::from(days) * 86_400_000);
+        rule.age_ms = days.unwrap_or(rule.age_ms);
+        store.set_automatic_checkpoints(rule)?;
+    }
+    Ok(())
 }
 
 /// Says it when nobody can ask at an address that is there for others.

@@ -112,7 +112,13 @@ impl Member {
         let data = dir.join(name);
         let store = Store::open(&data)?;
         let anywhere = "127.0.0.1:0".parse().expect("an address");
-        let options = NodeOptions { data, listen: anywhere, http: anywhere, discover: false };
+        let options = NodeOptions {
+            data,
+            listen: anywhere,
+            http: anywhere,
+            discover: false,
+            checkpoint_every: None,
+        };
         let bell = Arc::clone(signals);
         let _subscription = store.on_commit(move || bell.ring());
         let node = Node::start(store.clone(), &options)?;

@@ -41,7 +41,15 @@ pub(super) async fn list(
 /// `POST /checkpoint`
 pub(super) async fn mark(State(service): State<Service>, body: JsonText) -> Answer {
     let asked: Marking = body.parse()?;
-    service.call(move |local| Ok(Json(local.checkpoint(&asked.label)?).into_response())).await
+    service
+        .call(move |local| match asked.automatic {
+            false => Ok(Json(local.checkpoint(&asked.label)?).into_response()),
+            true => Ok(match local.checkpoint_before(&asked.label)? {
+                Some(made) => Json(made).into_response(),
+                None => StatusCode::NO_CONTENT.into_response(),
+            }),
+        })
+        .await
 }
 
 /// `DELETE /checkpoints/{label}`

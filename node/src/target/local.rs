@@ -14,6 +14,7 @@ use littoral::{
     Transaction,
 };
 
+use super::local_tape::keep_checkpoints;
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
 use crate::feed::{Follower, Pages, Told, Wanted};
@@ -157,6 +158,7 @@ impl Target for Local {
     }
 
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
+        keep_checkpoints(&self.store)?;
         self.store.bundle_apply(file, options).map(|applied| AppliedShape::from(&applied))
     }
 

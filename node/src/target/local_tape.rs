@@ -1,6 +1,6 @@
 //! The tape of a store in this process.
 
-use littoral::store::{Difference, PastScan};
+use littoral::store::{AutomaticCheckpoints, Difference, PastScan};
 use littoral::{Error, ErrorKind, Result, ScanRange, Store};
 
 use super::local::{Local, not_found};
@@ -14,6 +14,12 @@ use crate::tape::{
 impl Tape for Local {
     fn checkpoint(&self, label: &str) -> Result<CheckpointShape> {
         self.store().checkpoint(label).map(|made| CheckpointShape::from(&made))
+    }
+
+    fn checkpoint_before(&self, why: &str) -> Result<Option<CheckpointShape>> {
+        keep_checkpoints(self.store())?;
+        let made = self.store().automatic_checkpoint(why)?;
+        Ok(made.as_ref().map(CheckpointShape::from))
     }
 
     fn checkpoints(&self) -> Result<Vec<CheckpointCostShape>> {
@@ -86,12 +92,21 @@ impl Tape for Local {
     }
 
     fn revert(&self, asked: &Reverting, progress: &mut dyn FnMut(u64)) -> Result<DoneShape> {
+        keep_checkpoints(self.store())?;
         let mut documents = 0;
         let mut each = |_: &_| {
             documents += 1;
             progress(documents);
         };
         self.store().revert(&asked.label, &asked.scope()?, &mut each).map(DoneShape::from)
+    }
+}
+
+/// A store that nobody has told how many automatic checkpoints to keep keeps some from now on.
+pub(crate) fn keep_checkpoints(store: &Store) -> Result<()> {
+    match store.automatic_checkpoints()? {
+        Some(_) => Ok(()),
+        None => store.set_automatic_checkpoints(AutomaticCheckpoints::default()),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::shape::{
 
 pub(crate) use etag::{parse_version, version_text};
 pub(crate) use local::{Local, collections};
-pub(crate) use local_tape::scan_past;
+pub(crate) use local_tape::{keep_checkpoints, scan_past};
 pub(crate) use open::{Opening, Wanted, running_node};
 pub(crate) use remote::Remote;
 pub(crate) use remote_bundle::BUNDLE_TYPE;

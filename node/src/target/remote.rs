@@ -405,6 +405,11 @@ impl Answer {
         }
     }
 
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_empty()
+    }
+
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|err| not_a_node(&why_not(&err)))
     }

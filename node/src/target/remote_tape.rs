@@ -27,8 +27,14 @@ const JSON_TYPE: &str = "application/json";
 
 impl Tape for Remote {
     fn checkpoint(&self, label: &str) -> Result<CheckpointShape> {
-        let body = Some(json_text(&Marking { label: label.to_owned() }));
+        let body = Some(json_text(&Marking { label: label.to_owned(), automatic: false }));
         self.send(Method::POST, "/checkpoint", &[], body, PATIENCE)?.json()
+    }
+
+    fn checkpoint_before(&self, why: &str) -> Result<Option<CheckpointShape>> {
+        let body = Some(json_text(&Marking { label: why.to_owned(), automatic: true }));
+        let answer = self.send(Method::POST, "/checkpoint", &[], body, PATIENCE)?;
+        if answer.is_empty() { Ok(None) } else { answer.json().map(Some) }
     }
 
     fn checkpoints(&self) -> Result<Vec<CheckpointCostShape>> {

@@ -17,6 +17,9 @@ pub(crate) trait Tape {
     /// Makes a checkpoint.
     fn checkpoint(&self, label: &str) -> Result<CheckpointShape>;
 
+    /// Makes a checkpoint as the store does by itself, if one is needed.
+    fn checkpoint_before(&self, why: &str) -> Result<Option<CheckpointShape>>;
+
     /// All checkpoints and what they cost, in the order in which they were made.
     fn checkpoints(&self) -> Result<Vec<CheckpointCostShape>>;
 

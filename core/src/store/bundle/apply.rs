@@ -77,6 +77,7 @@ impl Store {
             applied: Applied::default(),
             stops: Vec::new(),
             section: Section::Passed,
+            marked: false,
         };
         let all = applying.all(&mut file);
         let given_up = match applying.section {
@@ -98,6 +99,8 @@ struct Applying<'a> {
     /// What stopped a collection.
     stops: Vec<(String, Error)>,
     section: Section,
+    /// Whether a checkpoint was made before, where such are kept.
+    marked: bool,
 }
 
 /// What becomes of the parts of the collection under way.
@@ -133,12 +136,13 @@ impl Applying<'_> {
         match part {
             Part::Transactions { collection, branches, .. } => {
                 if self.begin(&collection, false) {
+                    self.mark()?;
                     self.section = Section::Transactions { branches };
                 }
                 Ok(())
             }
             Part::Snapshot { collection, head } => match self.begin(&collection, true) {
-                true => self.snapshot(&collection, &head),
+                true => self.mark().and_then(|()| self.snapshot(&collection, &head)),
                 false => Ok(()),
             },
             Part::Txns(txns) => self.txns(txns),
@@ -160,6 +164,14 @@ impl Applying<'_> {
         let one = AppliedCollection { name, snapshot, wanted, new: 0, duplicates: 0 };
         self.applied.collections.push(one);
         wanted
+    }
+
+    /// Makes an automatic checkpoint before the first part that is applied.
+    fn mark(&mut self) -> Result<()> {
+        if !std::mem::replace(&mut self.marked, true) {
+            self.store.automatic_checkpoint("before a bundle")?;
+        }
+        Ok(())
     }
 
     fn txns(&mut self, txns: Vec<Vec<u8>>) -> Result<()> {

@@ -125,7 +125,7 @@ impl Joining {
     /// collection at once.
     pub(super) fn join(mut self) -> Result<()> {
         let joined =
-            self.rest().and_then(|()| self.store.join(&self.name, &self.head, self.server));
+            self.rest().and_then(|()| self.store.join_now(&self.name, &self.head, self.server));
         match joined {
             Ok(true) => Ok(()),
             Ok(false) => {

@@ -24,8 +24,20 @@ impl Store {
     /// Joins a view of which all that differs is staged: its documents and its vector become
     /// part of the collection at once, durable when this returns. `server` is who served it.
     /// `false` if the candidates are not what the view's head says: then nothing has changed,
-    /// and they are to be compared again.
+    /// and they are to be compared again. Where automatic checkpoints are kept, one is made before,
+    /// unless the collection holds nothing.
     pub fn join(&self, collection: &str, head: &ViewHead, server: NodeId) -> Result<bool> {
+        self.inner.checkpoint_before_join(collection)?;
+        self.join_now(collection, head, server)
+    }
+
+    /// As [`Store::join`], without a checkpoint before it.
+    pub(in crate::store) fn join_now(
+        &self,
+        collection: &str,
+        head: &ViewHead,
+        server: NodeId,
+    ) -> Result<bool> {
         let joined = self.inner.join(collection, head, server)?;
         if joined {
             self.inner.vouch()?;

@@ -32,6 +32,7 @@
 //! | checkpoints | tag 8 | `01`, label as text, wall time in ms 8, position 8, collection numbers up to here 4, `00`, or `01` if it was made automatically |
 //! | former | see [`former`] | `00` absent, or `01` and the row |
 
+mod automatic;
 mod blamed;
 mod diff;
 mod former;
@@ -58,6 +59,7 @@ use crate::id::Position;
 use crate::limits::{MAX_CHECKPOINT_LABEL_BYTES, MAX_CHECKPOINTS};
 use crate::wire::{Reader, put_bytes};
 
+pub use automatic::AutomaticCheckpoints;
 pub use diff::{Diff, Difference, FieldChange};
 pub(super) use former::{Keeper, Part, read_back_key, sample_key};
 pub(super) use past::check;

@@ -221,7 +221,7 @@ impl Store {
     /// Brings documents back to what they showed at a checkpoint, by new transactions: durable
     /// when this returns, and replicated like any edit. What was not there then is deleted. `each`
     /// hears of each document after its transaction. If it is cut short, what was done stays, and
-    /// doing it again goes on.
+    /// doing it again goes on. Where automatic checkpoints are kept, one is made before.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -265,6 +265,9 @@ impl Store {
             }
             if batch.is_empty() {
                 return Ok(done);
+            }
+            if done.transactions == 0 {
+                self.inner.checkpoint_before("before a revert", Some(label))?;
             }
             match self.write(|txn| scope.write(txn, &batch)) {
                 Err(err) if err.kind() == ErrorKind::LimitExceeded && batch.len() > 1 => {

@@ -606,7 +606,10 @@ fn tape(paths: &mut Paths) {
         "/checkpoint",
         "post",
         ["checkpoint", "tape", "Makes a checkpoint: marks this moment of the store"],
-        needs("admin").takes("Marking").gives("The checkpoint", "Checkpoint"),
+        needs("admin")
+            .takes("Marking")
+            .gives("The checkpoint", "Checkpoint")
+            .gives_nothing("Of an automatic one: none was needed"),
     );
     paths.add(
         "/checkpoints/{label}",

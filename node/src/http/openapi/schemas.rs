@@ -349,7 +349,10 @@ fn tape() -> Json {
     json!({
         "Checkpoint": object(checkpoint),
         "Checkpoints": object(json!({"checkpoints": list(object(cost))})),
-        "Marking": sent(&["label"], json!({"label": text("What to call it: 1 to 128 bytes")})),
+        "Marking": sent(&["label"], json!({
+            "label": text("What to call it: 1 to 128 bytes; of an automatic one, what it is made before"),
+            "automatic": {"type": "boolean", "default": false, "description": "Made as the store does by itself: if none is needed, none is made, and it goes by itself"},
+        })),
         "Undoing": sent(&[], json!({
             "collection": maybe("What was written last to this collection, and there alone"),
             "force": {"type": "boolean", "default": false, "description": "Also what others have changed since"},
