@@ -35,9 +35,9 @@ impl Program {
         }
         let messages = String::from_utf8(built.stdout)?;
         let told = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let last = told
+        let mut programs = told
             .filter_map(|told: serde_json::Value| told["executable"].as_str().map(PathBuf::from));
-        Ok(Program(last.last().ok_or("cargo tells no program")?))
+        Ok(Program(programs.next_back().ok_or("cargo tells no program")?))
     }
 
     /// As an argument.
