@@ -265,6 +265,10 @@ mod tests {
         txns.push(ann.write(3000, b"here"));
         txns.push(copy.write(3000, b"there"));
         txns.push(copy.write(3001, b"there again"));
+        // Its number is the next, and what it follows is another.
+        txns.push(ann.write(3002, b"here again"));
+        txns.push(copy.write(3003, b"there once more"));
+        txns.push(ann.write(3004, b"here once more"));
         drop(cid.write(0, b"skipped"));
         cid.prev = Hash([1; 32]);
         txns.push(cid.write(1, b"after a gap"));
