@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::link::sync;
 use common::{NOTES, Replica, Rng, each_seed, fields, pull};
 use littoral::store::{ReplayOptions, ReplayOutcome};
 use littoral::{ErrorKind, Field, Store, Transaction};
@@ -64,20 +63,10 @@ fn a_checkpoint_and_the_log_give_the_state_under_random_histories() {
         let forks = seed % 3 == 0;
         for step in 0..70 {
             match rng.below(16) {
-                0..=4 => a.store.write(|txn| edit(txn, &mut rng)).unwrap(),
-                5..=7 => {
-                    let other = rng.below(others.len());
-                    others[other].store.write(|txn| edit(txn, &mut rng)).unwrap();
-                }
-                8 => a.store.write_deferred(|txn| edit(txn, &mut rng)).unwrap(),
-                9 | 10 => {
-                    let other = &others[rng.below(others.len())];
-                    match other.store.node_id() == a.store.node_id() {
-                        true => drop(sync(&others[1].store, &others[0].store)),
-                        false => {
-                            drop(sync(&a.store, &other.store));
-                            synced = labels.len();
-                        }
+                choice @ 0..=10 => {
+                    let met = common::write_or_sync(choice, &mut rng, &a, &others, edit);
+                    if met {
+                        synced = labels.len();
                     }
                 }
                 11 if !forks && rng.chance(20) => {

@@ -160,18 +160,8 @@ fn the_past_is_what_was_shown_under_random_histories() {
         let forks = seed % 3 == 0;
         for step in 0..60 {
             match rng.below(16) {
-                0..=4 => a.store.write(|txn| edit(txn, &mut rng)).unwrap(),
-                5..=7 => {
-                    let other = rng.below(others.len());
-                    others[other].store.write(|txn| edit(txn, &mut rng)).unwrap();
-                }
-                8 => a.store.write_deferred(|txn| edit(txn, &mut rng)).unwrap(),
-                9 | 10 => {
-                    let other = &others[rng.below(others.len())];
-                    match other.store.node_id() == a.store.node_id() {
-                        true => drop(sync(&others[1].store, &others[0].store)),
-                        false => drop(sync(&a.store, &other.store)),
-                    }
+                choice @ 0..=10 => {
+                    common::write_or_sync(choice, &mut rng, &a, &others, edit);
                 }
                 11 if !forks && rng.chance(60) => {
                     let from = rng.pick(&others);

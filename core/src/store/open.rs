@@ -393,8 +393,7 @@ impl Options {
             return Ok(network);
         }
         let mut txn = database.begin_write().map_err(db)?;
-        txn.set_two_phase_commit(true);
-        txn.set_quick_repair(true);
+        set_durability(&mut txn, true)?;
         for definition in tables::ALL {
             txn.open_table(definition).map_err(db)?;
         }

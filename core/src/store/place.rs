@@ -12,6 +12,7 @@
 
 use redb::{Database, ReadableTable as _};
 
+use super::commit::set_durability;
 use super::disk::{Disk, File};
 use super::tables::{self, HeadRow, Tables, db, set};
 use crate::error::{Error, Result};
@@ -90,8 +91,7 @@ pub(super) fn settle(
         None => has_log,
     };
     let mut txn = database.begin_write().map_err(db)?;
-    txn.set_two_phase_commit(true);
-    txn.set_quick_repair(true);
+    set_durability(&mut txn, true)?;
     let mut tables = Tables::open(&txn)?;
     set(&mut tables.meta, tables::META_PLACE, &place.encode())?;
     if copied {

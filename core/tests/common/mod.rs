@@ -17,7 +17,7 @@ use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{LogBudget, Outcome, View};
 use littoral::txn::snapshot::{Span, Staged, ViewHead};
 use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
-use littoral::{Collection, Field, Fields, Options, Position, Result, Store};
+use littoral::{Collection, Field, Fields, Options, Position, Result, Store, Transaction};
 
 /// The collection of most tests.
 pub(crate) const NOTES: &str = "notes";
@@ -336,8 +336,36 @@ pub(crate) fn each_seed(name: &str, usually: u64, schedule: impl Fn(u64)) {
     }
 }
 
+/// A step of a random history, by a choice from 0 to 10: `a` or one of the others writes, or two of
+/// them sync, but never one with its own clone. Gives whether `a` has had a session.
+pub(crate) fn write_or_sync(
+    choice: usize,
+    rng: &mut Rng,
+    a: &Replica,
+    others: &[Replica],
+    edit: impl Fn(&mut Transaction, &mut Rng) -> Result<()>,
+) -> bool {
+    match choice {
+        0..=4 => a.store.write(|txn| edit(txn, rng)).unwrap(),
+        5..=7 => {
+            let other = rng.below(others.len());
+            others[other].store.write(|txn| edit(txn, rng)).unwrap();
+        }
+        8 => a.store.write_deferred(|txn| edit(txn, rng)).unwrap(),
+        _ => {
+            let other = &others[rng.below(others.len())];
+            if other.store.node_id() != a.store.node_id() {
+                drop(link::sync(&a.store, &other.store));
+                return true;
+            }
+            drop(link::sync(&others[1].store, &others[0].store));
+        }
+    }
+    false
+}
+
 /// One edit of one of two documents, of any kind that a fork has to keep apart.
-pub(crate) fn edit(txn: &mut littoral::Transaction, rng: &mut Rng) {
+pub(crate) fn edit(txn: &mut Transaction, rng: &mut Rng) {
     let id = *rng.pick(&["d0", "d1"]);
     let by = rng.below(9) as i64 - 3;
     let edited = match rng.below(9) {

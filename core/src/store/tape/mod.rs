@@ -46,11 +46,13 @@ mod undo;
 mod without;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use redb::{ReadTransaction, ReadableTable};
 
 use super::commit::lock;
 use super::feed::BEGINNING;
+use super::log::{LogReader, LogRecord};
 use super::pins::LogPin;
 use super::tables::{self, db};
 use super::{Inner, Store};
@@ -103,6 +105,26 @@ pub struct CheckpointCost {
     pub freed_bytes: u64,
     /// Whether the log still holds all that came after it.
     pub log_held: bool,
+}
+
+/// Reads the log between two positions, so many bytes at a time, until it is told to stop.
+fn each_batch(
+    log: &LogReader,
+    (from, to): (Position, Position),
+    limit_bytes: usize,
+    mut each: impl FnMut(Vec<LogRecord>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut at = if from == BEGINNING { Position::default() } else { from };
+    while at < to {
+        let mut records = log.read(at, limit_bytes)?;
+        records.retain(|record| record.end <= to);
+        let Some(last) = records.last() else { break };
+        at = last.end;
+        if each(records)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Under which tag rows are kept at present, and of which collections.

@@ -31,6 +31,7 @@
 //! as much as the documents that changed; and reads the log after the checkpoint twice.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,13 +40,13 @@ use redb::{OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
 use super::diff::Difference;
 use super::past::{Moment, NOW};
-use super::shadow::{self, DIFFERING, Shadow, each_batch, settled_in};
-use super::{Checkpoint, Part, find};
+use super::shadow::{self, DIFFERING, Shadow, settled_in};
+use super::{Checkpoint, Part, each_batch, find};
 use crate::crdt::layout::size_of;
 use crate::crdt::{Flags, LtHash, Row, places, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Position, Vector};
-use crate::limits::{REPLAY_MEMORY_BYTES, SWEEP_ROWS};
+use crate::limits::{COMMIT_BATCH_BYTES, REPLAY_MEMORY_BYTES, SWEEP_ROWS};
 use crate::store::Store;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{CollectionHead, Heads};
@@ -244,14 +245,15 @@ impl Store {
         now: &Moment,
     ) -> Result<u64> {
         let (mut transactions, mut barrier) = (0, None);
-        each_batch(&self.inner.reader, from.position, heads.applied, |records| {
+        let all = (from.position, heads.applied);
+        each_batch(&self.inner.reader, all, COMMIT_BATCH_BYTES, |records| {
             for record in records {
                 transactions += u64::from(record.kind == RecordKind::Txn);
                 if record.kind == RecordKind::Barrier {
                     barrier = Some((record.end, record.collection.clone()));
                 }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         let fits = |known: &Checkpoint| -> Result<bool> {
             let crossed = barrier.as_ref().is_some_and(|(end, _)| known.position < *end);

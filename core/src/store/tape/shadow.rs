@@ -15,6 +15,7 @@
 //! are in the shadow, *joins* those that differ from the state. It is in memory up to
 //! [`ReplayOptions::memory_bytes`], then in a scratch directory; a write transaction is bounded, too.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
@@ -25,15 +26,14 @@ use redb::{
 
 use super::former::split_key;
 use super::past::Moment;
-use super::{Checkpoint, Part, ReplayOptions};
+use super::{Checkpoint, Part, ReplayOptions, each_batch};
 use crate::crdt::{Body, Row};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{NodeId, Position};
+use crate::id::NodeId;
 use crate::limits::COMMIT_BATCH_BYTES;
 use crate::store::apply::Waist;
 use crate::store::care::Scratch;
 use crate::store::documents::{self, id_of_run, runs_prefix};
-use crate::store::feed::BEGINNING;
 use crate::store::heads::Heads;
 use crate::store::log::{LogReader, LogRecord, RecordKind};
 use crate::store::tables::{self, Definition, LazyTable, Tables, db, set};
@@ -230,10 +230,7 @@ impl Making<'_> {
     fn log(&mut self, heads: &mut Heads) -> Result<bool> {
         let mut roomy = true;
         let (from, to) = (self.of.checkpoint.position, self.of.heads.applied);
-        each_batch(self.of.log, from, to, |records| {
-            if !roomy {
-                return Ok(());
-            }
+        each_batch(self.of.log, (from, to), COMMIT_BATCH_BYTES, |records| {
             let txn = begin(&self.database)?;
             let mut waist = Waist::new(Tables::open(&txn)?, heads, self.of.node);
             let mut end = from;
@@ -242,13 +239,13 @@ impl Making<'_> {
                 let bytes = self.of.apply(&mut waist, record)?;
                 roomy &= self.takes(bytes);
                 if !roomy {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             let changes = waist.finish(end, None)?;
             txn.commit().map_err(db)?;
             changes.publish(heads, self.of.node);
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(roomy)
     }
@@ -328,24 +325,6 @@ pub(super) fn settled_in(
         {
             each(&cell.stamp.dot.origin, &cell.key, cell.stamp.dot.seq)?;
         }
-    }
-    Ok(())
-}
-
-/// Reads the log between two positions, some megabytes at a time.
-pub(super) fn each_batch(
-    log: &LogReader,
-    from: Position,
-    to: Position,
-    mut each: impl FnMut(&[LogRecord]) -> Result<()>,
-) -> Result<()> {
-    let mut at = if from == BEGINNING { Position::default() } else { from };
-    while at < to {
-        let mut records = log.read(at, COMMIT_BATCH_BYTES)?;
-        records.retain(|record| record.end <= to);
-        let Some(last) = records.last() else { break };
-        at = last.end;
-        each(&records)?;
     }
     Ok(())
 }

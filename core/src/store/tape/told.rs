@@ -7,7 +7,9 @@
 //! in the log as barriers: what they changed it does not tell, and then nothing is said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
+use super::each_batch;
 use crate::crdt::{Op, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Position};
@@ -139,15 +141,8 @@ impl Told {
         each: &mut dyn FnMut(&str, Txn) -> Result<()>,
     ) -> Result<()> {
         let inner: &Inner = &self.store.inner;
-        let mut at = self.from;
-        while at < self.to {
-            let records = match inner.reader.read(at, READ_BYTES) {
-                Err(_) if at < inner.reader.start() => return Err(pruned()),
-                records => records?,
-            };
-            let Some(last) = records.last() else { break };
-            at = last.end;
-            for record in records.into_iter().take_while(|record| record.end <= self.to) {
+        let read = each_batch(&inner.reader, (self.from, self.to), READ_BYTES, |records| {
+            for record in records {
                 match record.kind {
                     _ if !wanted(&record.collection) => {}
                     RecordKind::Mark => {}
@@ -161,8 +156,12 @@ impl Told {
                     }
                 }
             }
+            Ok(ControlFlow::Continue(()))
+        });
+        match read {
+            Err(_) if self.from < inner.reader.start() => Err(pruned()),
+            read => read,
         }
-        Ok(())
     }
 }
 
