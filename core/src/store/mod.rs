@@ -8,6 +8,7 @@
 mod activity;
 mod admission;
 mod apply;
+mod backup;
 mod branches;
 mod budget;
 mod bundle;
@@ -62,6 +63,9 @@ use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use activity::{Activity, CacheUse, Flow};
+pub use backup::{
+    BackedUp, BackupOptions, BackupReport, RestoreOptions, RestoreReport,
+};
 pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
