@@ -63,9 +63,7 @@ use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use activity::{Activity, CacheUse, Flow};
-pub use backup::{
-    BackedUp, BackupOptions, BackupReport, RestoreOptions, RestoreReport,
-};
+pub use backup::{BackedUp, BackupOptions, BackupReport, RestoreOptions, RestoreReport};
 pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,

@@ -104,10 +104,8 @@ impl Store {
         let file = disk.open(part, true).map_err(doing)?;
         // What an earlier one has left.
         file.set_len(0).map_err(doing)?;
-        let mut out = BufWriter::with_capacity(
-            BUFFER_BYTES,
-            Stream::of(Arc::clone(&file)).map_err(doing)?,
-        );
+        let mut out =
+            BufWriter::with_capacity(BUFFER_BYTES, Stream::of(Arc::clone(&file)).map_err(doing)?);
         let report = self.write_backup(&mut out, options)?;
         drop(out);
         file.sync_data().map_err(doing)?;

@@ -127,7 +127,8 @@ impl Options {
         let key = self.fresh_key(&checked)?;
         let part = beside(name);
         let doing = |err| Error::io(format_args!("make {name}"), err);
-        if [name, &part].iter().any(|dir| disk.list(dir).is_ok()) {
+        let is_there = |dir: &str| disk.list(dir).is_ok_and(|files| !files.is_empty());
+        if is_there(name) || is_there(&part) {
             return Err(Error::invalid(format!("{name} or {part} is there already")));
         }
         disk.create_dir(&part).map_err(doing)?;

@@ -13,9 +13,10 @@ use crate::txn::bundle::{Setting, SettingKind};
 /// All of it, at the moment of a read transaction, in the order in which it is written.
 pub(super) fn of(read: &ReadTransaction) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
-    for (kind, key) in
-        [(SettingKind::Wanted, tables::META_WANTED), (SettingKind::Automatic, tables::META_AUTOMATIC)]
-    {
+    for (kind, key) in [
+        (SettingKind::Wanted, tables::META_WANTED),
+        (SettingKind::Automatic, tables::META_AUTOMATIC),
+    ] {
         if let Some(value) = tables::read(read, tables::META, key)? {
             settings.push(Setting { kind, key: Vec::new(), value });
         }

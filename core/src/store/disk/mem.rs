@@ -687,7 +687,10 @@ mod tests {
         disk.rename("new", "old").unwrap();
         disk.rename("part", "whole").unwrap();
         assert_eq!(disk.list("").unwrap(), ["old"]);
-        assert_eq!((content(&disk, "old").unwrap(), content(&disk, "part/f")), (b"new".into(), None));
+        assert_eq!(
+            (content(&disk, "old").unwrap(), content(&disk, "part/f")),
+            (b"new".into(), None)
+        );
         for seed in 0..100 {
             let cut = disk.power_cut(seed);
             let is_renamed = content(&cut, "new").is_none();
@@ -698,7 +701,10 @@ mod tests {
         }
         disk.sync_dir("").unwrap();
         let cut = disk.power_cut_all_lost();
-        assert_eq!((content(&cut, "old").unwrap(), content(&cut, "whole/f").is_some()), (b"new".into(), true));
+        assert_eq!(
+            (content(&cut, "old").unwrap(), content(&cut, "whole/f").is_some()),
+            (b"new".into(), true)
+        );
         assert!(disk.rename("whole", "old").is_err() && disk.rename("none", "some").is_err());
     }
 
