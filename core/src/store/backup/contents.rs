@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::settings;
+use crate::clock::Timestamp;
 use crate::crdt::{Layout, LtHash, Row, join, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId};
@@ -107,8 +108,9 @@ impl BackupReport {
             })
         });
         serde_json::json!({
+            "network": data_encoding::HEXLOWER.encode(&self.network.0),
             "node": self.node.to_string(),
-            "made_ms": self.made_ms,
+            "made": Timestamp::from_millis(self.made_ms).to_string(),
             "bytes": self.bytes,
             "founder": self.founder.map(|founder| founder.to_string()),
             "statements": self.statements,

@@ -683,7 +683,7 @@ mod tests {
         for name in ["new", "old"] {
             disk.open(name, false).unwrap().sync_data().unwrap();
         }
-        ["part", ""].map(|dir| disk.sync_dir(dir).unwrap());
+        ["part", ""].iter().for_each(|dir| disk.sync_dir(dir).unwrap());
         disk.rename("new", "old").unwrap();
         disk.rename("part", "whole").unwrap();
         assert_eq!(disk.list("").unwrap(), ["old"]);
