@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::carry::{assemble, backup, parts, read_backup};
 use common::link::sync;
-use common::{NOTES, Replica, Rng, Small, Wall, assert_same, each_seed, edit, fields, key};
+use common::{NOTES, Replica, Rng, Small, Wall, assert_same, each_seed, fields, key};
 use littoral::id::Vector;
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{
@@ -154,13 +154,21 @@ fn what_is_in_a_backup_counts_as_handed_out() {
     assert_holds(&again.store, &restored(7, &file).store);
 }
 
+fn edit(one: &Replica, rng: &mut Rng) {
+    let edited = one.store.write(|txn| {
+        common::edit(txn, rng);
+        Ok(())
+    });
+    edited.unwrap();
+}
+
 /// The same backup on two machines, both edited, among themselves and with the original.
 #[test]
 fn a_backup_restored_twice_converges_and_nothing_is_counted_twice() {
     each_seed("restored twice", 20, |seed| {
         let mut rng = Rng::new(seed);
         let a = author();
-        (0..rng.below(9)).for_each(|_| a.store.write(|txn| Ok(edit(txn, &mut rng))).unwrap());
+        (0..rng.below(9)).for_each(|_| edit(&a, &mut rng));
         a.notes().put("sum", &fields([("n", Field::Counter(100))])).unwrap();
         let file = backup(&a.store);
         let all = [a, restored(7, &file), restored(8, &file)];
@@ -174,7 +182,7 @@ fn a_backup_restored_twice_converges_and_nothing_is_counted_twice() {
                     all[one].notes().increment("sum", "n", by).unwrap();
                     sum += by;
                 }
-                _ => all[one].store.write(|txn| Ok(edit(txn, &mut rng))).unwrap(),
+                _ => edit(&all[one], &mut rng),
             }
         }
         all[1].notes().set("of seven", "x", 7i64).unwrap();
