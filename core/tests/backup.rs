@@ -9,7 +9,7 @@ use common::carry::{assemble, backup, parts, read_backup};
 use common::link::sync;
 use common::{NOTES, Replica, Rng, Small, Wall, assert_same, each_seed, fields, key};
 use littoral::id::Vector;
-use littoral::store::disk::{Disk, MemDisk};
+use littoral::store::disk::{Disk, File, MemDisk};
 use littoral::store::{
     AutomaticCheckpoints, BackupOptions, BackupReport, Collections, LogBudget, RestoreOptions,
 };
@@ -501,6 +501,88 @@ fn a_disk_that_fails_or_is_full_leaves_nothing_and_the_store_goes_on() {
         }
     }
     a.notes().set("n1", "x", 1i64).unwrap();
+}
+
+/// A disk that breaks one bit of what is written to it, at this byte of a file.
+#[derive(Debug)]
+struct Rotten(MemDisk, u64);
+
+#[derive(Debug)]
+struct RottenFile(Arc<dyn File>, u64);
+
+impl Disk for Rotten {
+    fn open(&self, name: &str, create: bool) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RottenFile(self.0.open(name, create)?, self.1)))
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        self.0.list(dir)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn create_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.create_dir(dir)
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        self.0.sync_dir(dir)
+    }
+}
+
+impl File for RottenFile {
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, out)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut bytes = bytes.to_vec();
+        let at = self.1.checked_sub(offset).and_then(|at| usize::try_from(at).ok());
+        if let Some(byte) = at.and_then(|at| bytes.get_mut(at)) {
+            *byte ^= 4;
+        }
+        self.0.write_at(offset, &bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        self.0.try_lock()
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.0.unlock()
+    }
+}
+
+#[test]
+fn what_the_disk_breaks_is_noticed_before_the_file_has_its_name() {
+    let a = author();
+    let length = backup(&a.store).len() as u64;
+    for at in (0..length).step_by(17) {
+        let disk = Rotten(MemDisk::new(), at);
+        let refused = a.store.backup_on(&disk, "it", &BackupOptions::default()).unwrap_err();
+        assert!(refused.message().contains("read back"), "{at}: {refused}");
+        assert_eq!(disk.list("").unwrap(), [""; 0]);
+    }
+    let disk = Rotten(MemDisk::new(), length);
+    a.store.backup_on(&disk, "it", &BackupOptions::default()).unwrap();
 }
 
 #[test]
