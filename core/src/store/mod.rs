@@ -92,7 +92,7 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
     Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
-    RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
+    ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;
 
