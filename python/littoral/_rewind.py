@@ -79,8 +79,9 @@ class Tape:
         self._tape.set_automatic(keep, max(age // timedelta(milliseconds=1), 0))
 
     def automatic_checkpoint(self, why: str) -> Checkpoint | None:
-        """Make a checkpoint as the store does by itself, called ``auto: `` with ``why`` and the time.
+        """Make a checkpoint as the store does by itself, if one is needed.
 
+        It is called ``auto: `` with ``why`` and the time.
         `None` if none is needed: none are to be kept, the store holds nothing, or nothing has
         changed since the newest checkpoint.
         """

@@ -357,7 +357,7 @@ class Store:
     async def rollback_replay(
         self, label: str, *, scratch: str | os.PathLike[str] | None = None
     ) -> Replay:
-        """Apply the log after a checkpoint again, and compare; see `littoral.Store.rollback_replay`.
+        """Apply the log after a checkpoint again; see `littoral.Store.rollback_replay`.
 
         What differs is read from the disk as it is gone through.
         """

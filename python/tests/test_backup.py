@@ -15,7 +15,7 @@ def test_a_store_is_backed_up_checked_and_restored(
     notes["n1"] = {"title": "Tide table", "views": Counter(7), "tags": {"sea"}}
     store.trust("a" * 52)
     made = store.backup(tmp_path / "it")
-    assert made.node == store.node_id
+    assert made.node == store.id
     assert made.bytes == (tmp_path / "it").stat().st_size
     assert (made.peers, made.founder, made.statements) == (1, None, 0)
     assert made.collections["notes"].documents == 1
@@ -25,14 +25,14 @@ def test_a_store_is_backed_up_checked_and_restored(
     assert restored.backup == made
     assert not restored.roster
     with littoral.open(tmp_path / "new", create=False) as other:
-        assert other.node_id == restored.node != store.node_id
+        assert other.id == restored.node != store.id
         assert other["notes"]["n1"] == notes["n1"]
         assert other.digests("notes") == store.digests("notes")
         # Both add, and nothing is counted twice.
         other["notes"].increment("n1", "views")
         notes.increment("n1", "views", 2)
         other.bundle_create(tmp_path / "stick")
-        store.bundle_apply(tmp_path / "stick", maker=other.node_id)
+        store.bundle_apply(tmp_path / "stick", maker=other.id)
         assert notes["n1"]["views"] == Counter(10)
     assert store.backup(tmp_path / "it", peers=False).peers == 0
 
@@ -65,7 +65,7 @@ def test_a_restored_store_is_let_in_or_belongs_to_no_roster(
     store.found_roster("first")
     notes["n1"] = {"x": 1}
     made = store.backup(tmp_path / "it")
-    assert made.founder == store.node_id
+    assert made.founder == store.id
     assert littoral.restore(tmp_path / "it", tmp_path / "member").roster
     with (
         littoral.open(tmp_path / "member") as other,

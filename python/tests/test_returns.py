@@ -12,7 +12,7 @@ from littoral import AutomaticCheckpoints, Counter, aio
 
 def carry(source: littoral.Store, target: littoral.Store, stick: Path) -> None:
     source.bundle_create(stick)
-    target.bundle_apply(stick, maker=source.node_id)
+    target.bundle_apply(stick, maker=source.id)
 
 
 def test_what_one_node_did_is_taken_back(
@@ -28,7 +28,7 @@ def test_what_one_node_did_is_taken_back(
             bad["notes"].merge(id, {"title": "wrong"})
         bad["notes"].increment("n1", "views", 5)
         carry(bad, store, stick)
-        by = bad.node_id
+        by = bad.id
     notes.merge("n2", {"title": "mine"})
     notes.increment("n1", "views")
     plan = list(store.revert("before", by=by, dry_run=True))
@@ -38,7 +38,7 @@ def test_what_one_node_did_is_taken_back(
         ("n3", False),
     ]
     (kept,) = plan[1].kept
-    assert (kept.path, kept.author) == (("title",), store.node_id)
+    assert (kept.path, kept.author) == (("title",), store.id)
     done = store.revert("before", "notes", by=by)
     assert (done.documents, done.kept) == (2, 1)
     assert notes["n1"] == {"title": "Tide table", "views": Counter(2)}
@@ -58,7 +58,7 @@ def test_who_wrote_what_differs_is_told(store: littoral.Store, notes: littoral.C
     notes["n1"] = {"title": "wrong"}
     (found,) = store.diff("before")
     (written,) = found.written
-    assert (written.path, written.author) == (("title",), store.node_id)
+    assert (written.path, written.author) == (("title",), store.id)
     assert found.kept == ()
 
 
@@ -141,7 +141,6 @@ def test_it_is_awaited_too(tmp_path: Path) -> None:
             await store.undo()
             assert await store["notes"].get("n1") == {"x": 1}
             assert (await store.rollback_replay(made.label)).outcome == "same"
-            stats = await store.stats()
-            assert (await store.revert(made.label, by=stats.node)).documents == 0
+            assert (await store.revert(made.label, by=store.id)).documents == 0
 
     asyncio.run(main())
