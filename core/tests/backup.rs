@@ -262,6 +262,20 @@ fn large_documents_checkpoints_and_what_was_left_do_not_stand_in_the_way() {
 }
 
 #[test]
+fn what_is_held_back_from_the_view_is_in_it() {
+    let a = author();
+    a.store.checkpoint("before").unwrap();
+    a.notes().set("n1", "title", "after").unwrap();
+    let before = a.store.digests(NOTES).unwrap();
+    a.store.rollback_hold("before", Some(&[NOTES])).unwrap();
+    a.notes().set("n3", "x", 1i64).unwrap();
+    let b = restored(7, &backup(&a.store));
+    a.store.resume(Some(NOTES)).unwrap();
+    assert_holds(&b.store, &a.store);
+    assert_ne!(b.store.digests(NOTES).unwrap(), before);
+}
+
+#[test]
 fn what_the_store_was_told_goes_along_and_no_secret_does() {
     let a = author();
     let budget = LogBudget { bytes: 9, age_ms: 8 };
