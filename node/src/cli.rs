@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod backup;
 mod run;
 mod tape;
 
@@ -16,6 +17,7 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
@@ -187,6 +189,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         step: BundleStep,
     },
+    /// Write all that the store holds at this moment to a file, and read it back.
+    ///
+    /// Reading, writing and sync go on meanwhile. The node's secret key is not in the file, nor is
+    /// the log, nor are checkpoints. It is not encrypted.
+    Backup(BackupArgs),
+    /// Make a store of a backup: another node, with the same documents.
+    ///
+    /// There is a whole store in DIR at the end, or none.
+    Restore(RestoreArgs),
     /// Keep the store's secret key under a passphrase. No node may run on the store.
     Key {
         /// What to do.

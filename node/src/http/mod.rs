@@ -33,6 +33,7 @@
 //! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
+//! | `GET /backup` | all that the store holds, as a file |
 //!
 //! Ids are percent-encoded; one that can't be a segment of a path is given as `docs?id=`. A
 //! document answers with its version as ETag. `If-Match` on a put or delete overwrites only
@@ -118,6 +119,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))
+        .route("/backup", get(bundle::backup))
         .route("/checkpoints", get(tape::list))
         .route("/checkpoint", post(tape::mark))
         .route("/checkpoints/{label}", delete(tape::delete))

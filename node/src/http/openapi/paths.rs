@@ -17,6 +17,7 @@ pub(super) fn all() -> Json {
     conflicts(&mut paths);
     members(&mut paths);
     bundles(&mut paths);
+    backups(&mut paths);
     tape(&mut paths);
     Json::Object(paths.0)
 }
@@ -591,6 +592,22 @@ fn bundles(paths: &mut Paths) {
                 ("409", "Something that it builds on is missing, or a history has forked"),
                 ("422", "A transaction in it is not valid"),
             ]),
+    );
+}
+
+fn backups(paths: &mut Paths) {
+    let bytes = json!({"type": "string", "contentMediaType": BYTES});
+    paths.add(
+        "/backup",
+        "get",
+        ["backup", "bundles", "All that the store holds at this moment, checked"],
+        needs("admin")
+            .with([query(
+                "peers",
+                "Whether the peers that the store trusts are in it",
+                json!({"type": "boolean", "default": true}),
+            )])
+            .gives_of("The backup, for `littoral restore`", BYTES, bytes),
     );
 }
 
