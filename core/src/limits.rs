@@ -355,6 +355,17 @@ pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
 /// Attempts to read on behind damage in one table, when a store is rescued.
 pub const RESCUE_PROBES: u64 = 2_000;
 
+/// Events that a store keeps of what happened to it; the oldest go first.
+pub const MAX_EVENTS: u64 = 10_000;
+/// Bytes of them.
+pub const MAX_EVENTS_BYTES: u64 = 2 << 20;
+/// Longest text of an event, in bytes; what is more is cut off.
+pub const MAX_EVENT_TEXT_BYTES: usize = 512;
+/// Events that one call gives.
+pub const MAX_EVENT_PAGE: usize = 1000;
+/// Members that changed in one commit and have an event of their own; of more, one tells how many.
+pub const MAX_MEMBER_EVENTS: usize = 16;
+
 const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
 const _: () =
     assert!(MAX_LOG_BATCH_BYTES > MAX_TXN_BYTES && COMMIT_BATCH_BYTES < MAX_LOG_BATCH_BYTES);

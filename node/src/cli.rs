@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod journal;
 mod run;
 mod tape;
 
@@ -16,6 +17,7 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
+pub(crate) use journal::EventsArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
@@ -98,6 +100,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// List what changed, in the order in which it came into the store.
     Changes(ChangesArgs),
+    /// List what happened to the store and its node: links, conflicts, checkpoints, and so on.
+    Events(EventsArgs),
     /// List what replicas wrote without having seen each other's writes.
     Conflicts(ConflictsArgs),
     /// Settle a conflict.

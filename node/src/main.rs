@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod demo;
 mod disk;
+mod events;
 mod feed;
 mod here;
 mod http;
@@ -29,6 +30,7 @@ mod tape;
 mod target;
 mod tokens;
 mod transfer;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
+use super::journal::{self, NewEvent, Tides};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
 use super::tape::{Keeper, Part, Recording};
@@ -35,6 +36,14 @@ pub(super) struct Waist<'txn, 'h> {
     own: NodeId,
     changes: Changes,
     recording: Option<Recording>,
+    noted: Option<Noted>,
+}
+
+/// What is noted of a batch in the journal.
+struct Noted {
+    now_ms: u64,
+    tides: Tides,
+    events: Vec<NewEvent>,
 }
 
 /// What a batch changes in the heads, to be merged when its commit becomes visible.
@@ -77,7 +86,19 @@ impl Changes {
 impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
         let recording = heads.recording();
-        Waist { tables, heads, own, changes: Changes::default(), recording }
+        Waist { tables, heads, own, changes: Changes::default(), recording, noted: None }
+    }
+
+    /// Notes in the journal what happens, at this wall time. Who applies in a state beside the state
+    /// does without.
+    pub(super) fn noting(mut self, now_ms: u64) -> Waist<'txn, 'h> {
+        self.noted = Some(Noted { now_ms, tides: Tides::default(), events: Vec::new() });
+        self
+    }
+
+    /// Something happened that is to be noted with the batch.
+    pub(super) fn happened(&mut self, event: NewEvent) {
+        self.noted.iter_mut().for_each(|noted| noted.events.push(event.clone()));
     }
 
     /// Applies one transaction that was admitted and lies in the log at `position`.
@@ -149,6 +170,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
         if let Some(batch) = batch {
             set(&mut self.tables.meta, tables::META_BATCH, &batch.0.to_be_bytes())?;
+        }
+        if let Some(Noted { now_ms, tides, mut events }) = self.noted {
+            events.extend(tides.events());
+            journal::add(&mut self.tables.events, now_ms, &events)?;
         }
         self.changes.applied = Some(applied);
         Ok(self.changes)
@@ -415,6 +440,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
         if before.in_conflict != after.in_conflict {
             self.heads.meter.note_conflict(after.in_conflict);
+            if let Some(noted) = &mut self.noted {
+                let (arisen, ended) = (after.in_conflict.into(), before.in_conflict.into());
+                noted.tides.note(collection, arisen, ended);
+            }
         }
         self.note_settled(number, id, &effects.settled)?;
         Ok(effects)

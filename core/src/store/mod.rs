@@ -28,6 +28,7 @@ mod hashes;
 mod heads;
 mod incarnation;
 mod invites;
+mod journal;
 mod key_file;
 mod leave;
 pub mod log;
@@ -77,6 +78,7 @@ pub use feed::{Change, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
+pub use journal::{Event, EventKind, EventPage, NewEvent};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};

@@ -299,7 +299,8 @@ impl Options {
         let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
         let length = || state.len().map_err(|err| Error::io("look at state.redb", err));
         let durable_len = length()?;
-        let (heads, undurable) = replay(&database, heads, &log, &found, network, node)?;
+        let scope = Replaying { network, node, now_ms: self.wall.now_ms() };
+        let (heads, undurable) = replay(&database, heads, &log, &found, scope)?;
         let durable_len = if undurable.is_nothing() { length()? } else { durable_len };
         let place = if self.placeless { Place::UNKNOWN } else { Place::of(&*disk, &*state) };
         let heads = self.settle(&database, heads, &place, found.end, node)?;
@@ -390,6 +391,7 @@ impl Options {
                     "the store belongs to another network than the one named; open it without naming one",
                 ));
             }
+            add_later_tables(database)?;
             return Ok(network);
         }
         let mut txn = database.begin_write().map_err(db)?;
@@ -434,6 +436,27 @@ fn forget_unfinished(disk: &dyn Disk, state: &dyn File) -> std::io::Result<()> {
     }
 }
 
+/// Makes the tables that the version which made the store did not know.
+fn add_later_tables(database: &Database) -> Result<()> {
+    let read = database.begin_read().map_err(db)?;
+    let mut lacking = Vec::new();
+    for definition in tables::LATER {
+        if tables::open_if_there(&read, definition)?.is_none() {
+            lacking.push(definition);
+        }
+    }
+    drop(read);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let mut txn = database.begin_write().map_err(db)?;
+    set_durability(&mut txn, true)?;
+    for definition in lacking {
+        txn.open_table(definition).map_err(db)?;
+    }
+    txn.commit().map_err(db)
+}
+
 fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {
     let txn = database.begin_read().map_err(db)?;
     let meta = match txn.open_table(tables::META) {
@@ -459,6 +482,14 @@ pub(super) fn known_of_log(database: &Database, applied: Position) -> Result<Kno
     Ok(Known { start, applied, batch: position(tables::META_BATCH)? })
 }
 
+/// For whom recovery applies the log, and when.
+pub(super) struct Replaying {
+    pub(super) network: NetworkId,
+    pub(super) node: NodeId,
+    /// Wall time: what is noted of it is noted now.
+    pub(super) now_ms: u64,
+}
+
 /// Applies what the log has and redb has not. The end of that is durable only with the next
 /// commit that is: until then it is applied again, as often as it takes.
 pub(super) fn replay(
@@ -466,9 +497,9 @@ pub(super) fn replay(
     mut heads: Heads,
     log: &Log,
     found: &Recovered,
-    network: NetworkId,
-    node: NodeId,
+    scope: Replaying,
 ) -> Result<(Heads, Undurable)> {
+    let Replaying { network, node, now_ms } = scope;
     let reader = log.reader();
     let mut undurable = Undurable::default();
     while heads.applied < found.end {
@@ -479,7 +510,7 @@ pub(super) fn replay(
         undurable.note(txns.map(|record| record.bytes.len()));
         let mut txn = database.begin_write().map_err(db)?;
         set_durability(&mut txn, undurable.is_much())?;
-        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
+        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms);
         let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
             match record.kind {

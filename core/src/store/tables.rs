@@ -29,13 +29,14 @@
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former | | see [`tape`](super::tape) |
+//! | events | | see [`journal`](super::journal) |
 
 use std::cell::OnceCell;
 use std::ops::RangeBounds;
 
 use redb::{
-    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError, Table,
-    TableDefinition, TableError, TableStats, WriteTransaction,
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
+    StorageError, Table, TableDefinition, TableError, TableStats, WriteTransaction,
 };
 
 use crate::crdt::LtHash;
@@ -71,9 +72,10 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
 pub(super) const FORMER: Definition = TableDefinition::new("former");
+pub(super) const EVENTS: Definition = TableDefinition::new("events");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 24] = [
+pub(super) const ALL: [Definition; 25] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -98,7 +100,11 @@ pub(super) const ALL: [Definition; 24] = [
     STAGED,
     CHECKPOINTS,
     FORMER,
+    EVENTS,
 ];
+
+/// Those that stores of earlier versions lack: they are made when such a store is opened.
+pub(super) const LATER: [Definition; 1] = [EVENTS];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -129,6 +135,9 @@ pub(super) const META_SWEPT: &[u8] = b"swept";
 pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
 /// The last change of the node's key: see [`rotation`](super::rotation).
 pub(super) const META_KEYS: &[u8] = b"keys";
+/// When the node that runs on the store was started, in milliseconds since 1970, 8 bytes; absent if
+/// it said that it stopped.
+pub(super) const META_RUNNING: &[u8] = b"running";
 
 /// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -150,6 +159,7 @@ pub(super) struct Tables<'txn> {
     pub(super) joins: LazyTable<'txn>,
     pub(super) staged: LazyTable<'txn>,
     pub(super) former: LazyTable<'txn>,
+    pub(super) events: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -175,6 +185,7 @@ impl<'txn> Tables<'txn> {
             joins: table(JOINS),
             staged: table(STAGED),
             former: table(FORMER),
+            events: table(EVENTS),
         })
     }
 }
@@ -274,6 +285,17 @@ pub(super) fn read(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>> {
     get(&txn.open_table(definition).map_err(db)?, key)
+}
+
+/// A table that a store which was not opened since an earlier version wrote it may lack.
+pub(super) fn open_if_there(
+    txn: &ReadTransaction,
+    definition: Definition,
+) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+    match txn.open_table(definition) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some).map_err(db),
+    }
 }
 
 /// The incarnation to write under in a collection that is not held.

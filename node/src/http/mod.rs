@@ -20,6 +20,7 @@
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
+//! | `GET /events` | what happened: `since` a number or `now`, `kind`, `limit`; `wait` for seconds, or as events |
 //! | `GET /ws` | the same, several at once, and writes, over a WebSocket ([`ws`]) |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
@@ -50,7 +51,9 @@ mod bundle;
 mod changes;
 mod conflicts;
 mod documents;
+mod events;
 mod failure;
+mod follow;
 mod guard;
 mod health;
 mod invites;
@@ -108,6 +111,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
+        .route("/events", get(events::events))
         .route("/ws", get(ws::open))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))

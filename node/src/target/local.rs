@@ -17,6 +17,7 @@ use littoral::{
 use super::local_tape::keep_checkpoints;
 use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::disk;
+use crate::events::{EventsPage, WantedEvents};
 use crate::feed::{Follower, Pages, Told, Wanted};
 use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
@@ -99,6 +100,17 @@ impl Target for Local {
             _ => None,
         });
         Ok(ChangesPage { changes: changes.collect(), next: page.next })
+    }
+
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        _wait: Duration,
+    ) -> Result<EventsPage> {
+        // Nothing happens to a store that is open here alone.
+        let since = since.map_or_else(|| self.store.last_event(), Ok)?;
+        wanted.after(&self.store, since)
     }
 
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {

@@ -22,6 +22,7 @@ use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
+use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, InvitesShape, Inviting, TicketShape};
 use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
@@ -220,6 +221,22 @@ impl Target for Remote {
         let since = since.map_or("now".to_owned(), |position| position.to_string());
         let path = format!("/changes?since={since}&wait={}", wait.as_secs());
         self.ask(&path, wait + ANSWER_TIMEOUT)
+    }
+
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        wait: Duration,
+    ) -> Result<EventsPage> {
+        let mut query = Query::new("/events");
+        let since = since.map_or("now".to_owned(), |number| number.to_string());
+        query.add("since", Some(&since));
+        query.add("wait", Some(&wait.as_secs().to_string()));
+        let words: Vec<&str> = wanted.kinds.iter().map(|kind| kind.word()).collect();
+        query.add("kind", Some(words.join(",").as_str()).filter(|words| !words.is_empty()));
+        query.add("limit", wanted.limit.map(|limit| limit.to_string()).as_deref());
+        self.ask(&query.path, wait + ANSWER_TIMEOUT)
     }
 
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {

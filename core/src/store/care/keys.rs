@@ -13,6 +13,7 @@ use super::rows::Subject;
 use crate::error::Result;
 use crate::store::budget::Budgets;
 use crate::store::invites;
+use crate::store::journal;
 use crate::store::open::STATE;
 use crate::store::peers;
 use crate::store::roster;
@@ -54,6 +55,7 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the invitations", &|_| invites::list(subject.read).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
+    part("the table of events", &|wrong| journal::check(subject.read, wrong));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }
 

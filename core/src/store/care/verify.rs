@@ -202,7 +202,8 @@ impl Options {
         heads.layout = self.row_layout();
         let disk = Arc::new(LookDisk::new(look.disk.clone()));
         let (log, found) = Log::open(disk, known, self.segment_bytes())?;
-        open::replay(state.get(), heads, &log, &found, state.network()?, node).map(drop)
+        let scope = open::Replaying { network: state.network()?, node, now_ms: self.now_ms() };
+        open::replay(state.get(), heads, &log, &found, scope).map(drop)
     }
 }
 

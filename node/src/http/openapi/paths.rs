@@ -1,6 +1,9 @@
 //! What can be asked for: each method of each path, its parameters, body, answers and errors.
 
-use littoral::limits::{MAX_COLLECTION_BYTES, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES};
+use littoral::limits::{
+    MAX_COLLECTION_BYTES, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES,
+};
+use littoral::store::EventKind;
 use serde_json::{Map, Value as Json, json};
 
 const JSON: &str = "application/json";
@@ -18,6 +21,7 @@ pub(super) fn all() -> Json {
     members(&mut paths);
     bundles(&mut paths);
     tape(&mut paths);
+    journal(&mut paths);
     Json::Object(paths.0)
 }
 
@@ -456,16 +460,14 @@ fn conflicts(paths: &mut Paths) {
             ("409", "A field is of another kind than is written"),
         ]),
     );
-    let since = json!({"type": "string", "pattern": "^(now|[0-9]{1,19})$"});
-    let wait = json!({"type": "integer", "minimum": 0, "default": 0, "description": format!("At most {MAX_HTTP_WAIT_S} count")});
     paths.add(
         "/changes",
         "get",
         ["changes", "changes", "Changes after a position, in the order in which they came"],
         needs("read")
             .with([
-                query("since", "A position, or `now`; without it, from the oldest that the log holds", since),
-                query("wait", "Seconds to wait for the first; not with events", wait),
+                query("since", "A position, or `now`; without it, from the oldest that the log holds", since()),
+                query("wait", "Seconds to wait for the first; not with events", wait()),
                 query("collections", "Only of these, with commas between", text()),
                 query("prefix", "Only of documents whose ids begin so", text()),
                 query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
@@ -483,6 +485,35 @@ fn conflicts(paths: &mut Paths) {
             "Changes and writes over a WebSocket, in messages of JSON: docs/HTTP.md has them",
         ],
         needs("read").switches().fails(&[("426", "The request does not ask for a WebSocket")]),
+    );
+}
+
+/// What `since` of a feed is.
+fn since() -> Json {
+    json!({"type": "string", "pattern": "^(now|[0-9]{1,19})$"})
+}
+
+/// What `wait` of a feed is.
+fn wait() -> Json {
+    json!({"type": "integer", "minimum": 0, "default": 0, "description": format!("At most {MAX_HTTP_WAIT_S} count")})
+}
+
+fn journal(paths: &mut Paths) {
+    let words: Vec<&str> = EventKind::all().map(EventKind::word).collect();
+    let kinds = format!("^({0})(,({0}))*$", words.join("|"));
+    paths.add(
+        "/events",
+        "get",
+        ["events", "events", "What happened to the store and its node, after a number"],
+        needs("read")
+            .with([
+                query("since", "A number, or `now`; without it, from the oldest that is kept", since()),
+                query("wait", "Seconds to wait for the first; not with events", wait()),
+                query("kind", "Only of these kinds, with commas between", json!({"type": "string", "pattern": kinds})),
+                query("limit", "Events of a page", json!({"type": "integer", "minimum": 1, "default": MAX_EVENT_PAGE, "description": format!("At most {MAX_EVENT_PAGE} are given")})),
+                header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
+            ])
+            .gives_either("Events; go on with `next`. With `Accept: text/event-stream` as they happen: `event`; `missed`, if some are gone that were not read yet", &[(JSON, of("Events")), ("text/event-stream", text())]),
     );
 }
 

@@ -127,6 +127,24 @@ fn documents() -> Json {
             "additionalProperties": false,
             "oneOf": [{"required": ["take"]}, {"required": ["value"]}],
         },
+        "Events": object(json!({
+            "events": list(json!({
+                "type": "object",
+                "required": ["number", "time", "kind"],
+                "properties": {
+                    "number": count("Where to go on after it"),
+                    "time": time("When it was noted, by the node's clock"),
+                    "kind": text("What kind of thing happened"),
+                    "collection": text("In which collection"),
+                    "node": of("Key"),
+                    "count": count("How many"),
+                    "seconds": {"type": "number", "minimum": 0, "description": "How long"},
+                    "what": text("What there is to say about it"),
+                },
+            })),
+            "next": count("The number to go on after"),
+            "missed": yes("Whether some after `since` are gone"),
+        })),
         "Changes": object(json!({
             "changes": list(json!({
                 "type": "object",
