@@ -363,6 +363,22 @@ pub const MAX_EVENTS_BYTES: u64 = 2 << 20;
 pub const MAX_EVENT_TEXT_BYTES: usize = 512;
 /// Events that one call gives.
 pub const MAX_EVENT_PAGE: usize = 1000;
+/// Conflicts that a store keeps in its log of them; the oldest go first.
+pub const MAX_LOGGED_CONFLICTS: u64 = 10_000;
+/// Bytes of them.
+pub const MAX_CONFLICT_LOG_BYTES: u64 = 16 << 20;
+/// Candidates of one of them that are kept; further ones are counted.
+pub const MAX_LOGGED_CANDIDATES: usize = 16;
+/// Bytes of a candidate's JSON that are kept.
+pub const MAX_LOGGED_VALUE_BYTES: usize = 1024;
+/// Logged conflicts that one call gives.
+pub const MAX_CONFLICT_LOG_PAGE: usize = 1000;
+/// Notes that people may make about one.
+pub const MAX_CONFLICT_NOTES: usize = 32;
+/// Longest of these, in bytes.
+pub const MAX_CONFLICT_NOTE_BYTES: usize = 2048;
+/// Longest name of who makes one.
+pub const MAX_CONFLICT_NOTE_AUTHOR_BYTES: usize = 128;
 /// Members that changed in one commit and have an event of their own; of more, one tells how many.
 pub const MAX_MEMBER_EVENTS: usize = 16;
 

@@ -17,7 +17,7 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
-pub(crate) use journal::EventsArgs;
+pub(crate) use journal::{ConflictsArgs, EventsArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
@@ -427,15 +427,6 @@ pub(crate) struct ChangesArgs {
     /// After this position; 0 is the oldest that the log holds.
     #[arg(long, value_name = "POSITION")]
     pub(crate) since: Option<u64>,
-}
-
-/// Of `conflicts`.
-#[derive(Debug, Args)]
-pub(crate) struct ConflictsArgs {
-    /// Only of this collection.
-    pub(crate) collection: Option<String>,
-    /// Only of this document.
-    pub(crate) id: Option<String>,
 }
 
 /// Of `resolve`.

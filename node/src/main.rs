@@ -9,6 +9,7 @@
 mod bench;
 mod cli;
 mod command;
+mod conflict_log;
 mod demo;
 mod disk;
 mod events;

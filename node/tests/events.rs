@@ -70,6 +70,33 @@ fn links_partitions_conflicts_and_ends_are_told() {
     let url = format!("{}/conflicts/resolve", a.url);
     assert_eq!(ask("POST", &url, &[], Some(&resolved)).status, 204);
     first(&a, "conflict-ended", arose["number"].as_u64().unwrap());
+    let log = ask("GET", &format!("{}/conflicts/log?collection=notes", a.url), &[], None).body;
+    let entry = &log["conflicts"][0];
+    let place = [&entry["number"], &entry["id"], &entry["path"]];
+    assert_eq!(place, [&json!(1), &json!("n2"), &json!("/x")]);
+    let mut values: Vec<_> = (0..2).map(|n| entry["candidates"][n]["value"].to_string()).collect();
+    values.sort_unstable();
+    assert_eq!(values, ["\"here\"", "\"there\""]);
+    assert_eq!(
+        (&entry["cause"]["kind"], &entry["cause"]["node"]),
+        (&json!("written"), &json!(keys[1]))
+    );
+    assert_eq!(
+        (&entry["ended"]["how"], &entry["ended"]["cause"]["node"]),
+        (&json!("settled"), &json!(keys[0]))
+    );
+    let noting = json!({"author": "Anna", "text": "asked the harbour"}).to_string();
+    let noted = ask("POST", &format!("{}/conflicts/log/1/notes", a.url), &[], Some(&noting));
+    assert_eq!(noted.body["notes"][0]["text"], "asked the harbour", "{}", noted.body);
+    let none = ask("POST", &format!("{}/conflicts/log/9/notes", a.url), &[], Some(&noting));
+    assert_eq!((none.status, &none.body["error"]["code"]), (404, &json!("not-found")));
+    let open = ask("GET", &format!("{}/conflicts/log?open=true", a.url), &[], None).body;
+    assert_eq!(open, json!({"conflicts": [], "next": null, "gone": 0}));
+    let through = here.ok(&["--url", &a.url, "conflicts", "--log"]);
+    assert!(
+        through.contains("settled") && through.contains("Anna: asked the harbour"),
+        "{through}"
+    );
     // b was killed, and says so; the end of a is none of that kind.
     assert!(kinds(&get(&b, "")).contains(&"started-after-crash"));
     a.stop();
@@ -82,6 +109,13 @@ fn links_partitions_conflicts_and_ends_are_told() {
         let event: Json = serde_json::from_str(line).unwrap();
         ["link-up", "stopped"].contains(&event["kind"].as_str().unwrap())
     }));
+    here.ok(&["--data", "a", "conflicts", "--note", "1", "it was so", "--author", "Ben"]);
+    let told = here.ok(&["--json", "--data", "a", "conflicts", "--log", "notes", "n2"]);
+    let entry: Json = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&entry["notes"][1]["author"], &entry["notes"][1]["text"]),
+        (&json!("Ben"), &json!("it was so"))
+    );
     let refused = here.fails(5, &["--data", "a", "events", "--kind", "link-sideways"]);
     assert!(refused.contains("link-up"), "{refused}");
 }

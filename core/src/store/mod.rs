@@ -78,7 +78,10 @@ pub use feed::{Change, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
-pub use journal::{Event, EventKind, EventPage, NewEvent};
+pub use journal::{
+    ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
+    Event, EventKind, EventPage, LoggedCandidate, LoggedConflict, LoggedValue, NewEvent,
+};
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};

@@ -21,6 +21,7 @@ use super::gate::Gate;
 use super::hashes::HashRule;
 use super::heads::Heads;
 use super::invites;
+use super::journal::conflicts;
 use super::key_file::{self, KEY, Passphrase};
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
@@ -293,6 +294,7 @@ impl Options {
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;
         (heads.layout, heads.hashes) = (self.layout, self.hashes);
+        conflicts::begin(&database, &heads, self.wall.now_ms())?;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
@@ -391,7 +393,6 @@ impl Options {
                     "the store belongs to another network than the one named; open it without naming one",
                 ));
             }
-            add_later_tables(database)?;
             return Ok(network);
         }
         let mut txn = database.begin_write().map_err(db)?;
@@ -434,27 +435,6 @@ fn forget_unfinished(disk: &dyn Disk, state: &dyn File) -> std::io::Result<()> {
         true => state.set_len(0),
         false => Ok(()),
     }
-}
-
-/// Makes the tables that the version which made the store did not know.
-fn add_later_tables(database: &Database) -> Result<()> {
-    let read = database.begin_read().map_err(db)?;
-    let mut lacking = Vec::new();
-    for definition in tables::LATER {
-        if tables::open_if_there(&read, definition)?.is_none() {
-            lacking.push(definition);
-        }
-    }
-    drop(read);
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let mut txn = database.begin_write().map_err(db)?;
-    set_durability(&mut txn, true)?;
-    for definition in lacking {
-        txn.open_table(definition).map_err(db)?;
-    }
-    txn.commit().map_err(db)
 }
 
 fn stored_identity(database: &Database) -> Result<Option<(u32, NetworkId)>> {

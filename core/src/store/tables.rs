@@ -29,7 +29,7 @@
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former | | see [`tape`](super::tape) |
-//! | events | | see [`journal`](super::journal) |
+//! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
 use std::cell::OnceCell;
 use std::ops::RangeBounds;
@@ -73,9 +73,11 @@ pub(super) const STAGED: Definition = TableDefinition::new("staged");
 pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
 pub(super) const FORMER: Definition = TableDefinition::new("former");
 pub(super) const EVENTS: Definition = TableDefinition::new("events");
+pub(super) const CONFLICT_LOG: Definition = TableDefinition::new("conflict log");
+pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflicts");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 25] = [
+pub(super) const ALL: [Definition; 27] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -101,10 +103,12 @@ pub(super) const ALL: [Definition; 25] = [
     CHECKPOINTS,
     FORMER,
     EVENTS,
+    CONFLICT_LOG,
+    OPEN_CONFLICTS,
 ];
 
 /// Those that stores of earlier versions lack: they are made when such a store is opened.
-pub(super) const LATER: [Definition; 1] = [EVENTS];
+pub(super) const LATER: [Definition; 3] = [EVENTS, CONFLICT_LOG, OPEN_CONFLICTS];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -160,6 +164,8 @@ pub(super) struct Tables<'txn> {
     pub(super) staged: LazyTable<'txn>,
     pub(super) former: LazyTable<'txn>,
     pub(super) events: LazyTable<'txn>,
+    pub(super) conflict_log: LazyTable<'txn>,
+    pub(super) open_conflicts: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -186,6 +192,8 @@ impl<'txn> Tables<'txn> {
             staged: table(STAGED),
             former: table(FORMER),
             events: table(EVENTS),
+            conflict_log: table(CONFLICT_LOG),
+            open_conflicts: table(OPEN_CONFLICTS),
         })
     }
 }

@@ -5,6 +5,7 @@ mod bundle;
 mod changes;
 mod compact;
 mod completions;
+mod conflict_log;
 mod conflicts;
 mod doctor;
 mod document;

@@ -17,6 +17,8 @@
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
+//! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
+//! | `POST /conflicts/log/{number}/notes` | `{"author", "text"}`: what somebody has to say of one |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
@@ -109,6 +111,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/conflicts/log", get(conflicts::log))
+        .route("/conflicts/log/{number}/notes", post(conflicts::note))
         .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
         .route("/events", get(events::events))

@@ -16,6 +16,7 @@ use littoral::{
 
 use super::local_tape::keep_checkpoints;
 use super::{Choice, Condition, Read, Scan, Target, Write};
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
 use crate::disk;
 use crate::events::{EventsPage, WantedEvents};
 use crate::feed::{Follower, Pages, Told, Wanted};
@@ -124,6 +125,15 @@ impl Target for Local {
             shapes.iter_mut().for_each(|shape| name.clone_into(&mut shape.collection));
         }
         Ok(shapes)
+    }
+
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape> {
+        asked.read(&self.store)
+    }
+
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape> {
+        let noted = self.store.note_conflict(number, &noting.author, &noting.text)?;
+        Ok(LoggedShape::from(&noted))
     }
 
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()> {

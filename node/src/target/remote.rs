@@ -22,6 +22,7 @@ use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
 use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, InvitesShape, Inviting, TicketShape};
 use crate::kinds;
@@ -244,6 +245,20 @@ impl Target for Remote {
         query.add("collection", collection);
         query.add("id", id);
         self.get::<Conflicts>(&query.path).map(|found| found.conflicts)
+    }
+
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape> {
+        let mut query = Query::new("/conflicts/log");
+        query.add("after", Some(&asked.after.to_string()));
+        query.add("collection", asked.collection.as_deref());
+        query.add("id", asked.id.as_deref());
+        query.add("open", asked.open.map(|open| open.to_string()).as_deref());
+        query.add("limit", asked.limit.map(|limit| limit.to_string()).as_deref());
+        self.get(&query.path)
+    }
+
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape> {
+        self.post(&format!("/conflicts/log/{number}/notes"), noting)?.json()
     }
 
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()> {

@@ -56,6 +56,7 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
     part("the table of events", &|wrong| journal::check(subject.read, wrong));
+    part("the log of conflicts", &|wrong| journal::conflicts::check(subject.read, wrong));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }
 

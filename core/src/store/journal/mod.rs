@@ -2,7 +2,8 @@
 //!
 //! Links that came up and went, conflicts that arose, snapshots that were joined, checkpoints, forks:
 //! an event a row, the oldest go when there are too many ([`limits`](crate::limits)). It decides
-//! nothing, and there is never anything of a document in it. It is of this store alone: no peer, no
+//! nothing, and there is never anything of a document in it. Beside it the log of [`conflicts`], which
+//! has what people need to settle them: paths, ids and values. It is of this store alone: no peer, no
 //! bundle, no rescue and no anonymized copy has it, and no checkpoint brings it back.
 //!
 //! # Invariants
@@ -18,51 +19,33 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | events | number 8 | see [`event`] |
-//! | events | nothing | bytes of all rows 8, newest number 8, newest number that went 8 |
+//! | events | nothing | the [`tally`]: bytes of all rows 8, newest number 8, newest number that went 8 |
+//! | conflict log, open conflicts | | see [`conflicts`] |
 
+mod conflict;
+pub(super) mod conflicts;
 mod event;
+mod tally;
 
 use std::collections::BTreeMap;
 
-use redb::{
-    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::tables::{self, BytesTable, Writable, db};
+use tally::{Budget, Tally};
+
+use super::tables::{self, Writable, db};
 use super::{Inner, Store};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::{MAX_EVENT_PAGE, MAX_EVENTS, MAX_EVENTS_BYTES};
 
+pub(super) use conflict::sample as sample_conflict;
+pub use conflict::{
+    ConflictCause, ConflictEnd, ConflictNote, ConflictOutcome, LoggedCandidate, LoggedConflict,
+    LoggedValue,
+};
+pub use conflicts::{ConflictLogFilter, ConflictLogPage};
 pub(super) use event::sample;
 pub use event::{Event, EventKind, NewEvent};
-
-/// The key of what is known of the table as a whole: below all others.
-const TALLY: &[u8] = &[];
-/// What a row costs beside its value: its key.
-const KEY_BYTES: u64 = 8;
-
-/// What is known of the table as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Tally {
-    bytes: u64,
-    newest: u64,
-    dropped: u64,
-}
-
-impl Tally {
-    fn read(table: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Tally> {
-        let Some(bytes) = tables::get(table, TALLY)? else { return Ok(Tally::default()) };
-        let number = |at: usize| tables::u64_of(bytes.get(at..at + 8).unwrap_or_default());
-        match bytes.len() {
-            24 => Ok(Tally { bytes: number(0)?, newest: number(8)?, dropped: number(16)? }),
-            _ => Err(Error::corrupt("what is kept of the table of events is malformed")),
-        }
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        [self.bytes, self.newest, self.dropped].map(u64::to_be_bytes).concat()
-    }
-}
 
 /// Some events, in the order in which they happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,51 +73,16 @@ pub(super) fn add<'txn>(
     let mut tally = Tally::read(table)?;
     for event in events {
         tally.newest = (tally.newest + 1).max(now_ms.saturating_mul(1000));
-        let row = event.encode(now_ms);
-        tally.bytes += KEY_BYTES + row.len() as u64;
-        tables::set(table, &tally.newest.to_be_bytes(), &row)?;
+        tally.put(table, tally.newest, &event.encode(now_ms))?;
     }
-    // It is among the rows that are counted.
-    tables::set(table, TALLY, &tally.encode())?;
-    drop_oldest(table, &mut tally)?;
-    tables::set(table, TALLY, &tally.encode())
-}
-
-fn drop_oldest(table: &mut BytesTable<'_>, tally: &mut Tally) -> Result<()> {
-    let mut rows = table.len().map_err(db)?;
-    while rows > MAX_EVENTS + 1 || tally.bytes > MAX_EVENTS_BYTES {
-        let first = table.range(&[0][..]..).map_err(db)?.next().transpose().map_err(db)?;
-        let Some((number, bytes)) =
-            first.map(|(key, row)| (key.value().to_vec(), row.value().len()))
-        else {
-            break;
-        };
-        tables::unset(table, &number)?;
-        tally.bytes = tally.bytes.saturating_sub(KEY_BYTES + bytes as u64);
-        tally.dropped = tables::u64_of(&number)?;
-        rows -= 1;
-    }
-    Ok(())
+    tally.keep_within(table, Budget { rows: MAX_EVENTS, bytes: MAX_EVENTS_BYTES })
 }
 
 /// Reads all of them, for who wants to know whether they can be read; says what is wrong.
 pub(super) fn check(read: &ReadTransaction, wrong: &mut Vec<String>) -> Result<()> {
     let Some(table) = tables::open_if_there(read, tables::EVENTS)? else { return Ok(()) };
-    let tally = Tally::read(&table)?;
-    let mut bytes = 0;
-    for entry in table.range(&[0][..]..).map_err(db)? {
-        let (key, row) = entry.map_err(db)?;
-        let number = tables::u64_of(key.value())?;
-        Event::decode(number, row.value())?;
-        bytes += KEY_BYTES + row.value().len() as u64;
-        if number > tally.newest || number <= tally.dropped {
-            wrong.push("an event has a number that was not given, or that of one gone".to_owned());
-        }
-    }
-    if bytes != tally.bytes {
-        wrong.push("the bytes of the events are counted wrongly".to_owned());
-    }
-    Ok(())
+    let decode = |number, row: &[u8]| Event::decode(number, row).map(drop);
+    Tally::check(&table, "an event", wrong, decode).map(drop)
 }
 
 impl Store {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use redb::ReadableTableMetadata;
+
+use super::tally::TALLY;
 use super::*;
 use crate::limits::MAX_EVENT_TEXT_BYTES;
 use crate::store::Options;
@@ -15,6 +18,18 @@ fn open(disk: &MemDisk) -> Store {
 
 fn kinds(store: &Store) -> Vec<EventKind> {
     store.events(0, &[], 1000).unwrap().events.into_iter().map(|event| event.kind).collect()
+}
+
+/// Makes it a store of a version that knew none of the journal's tables.
+fn forget_tables(disk: &MemDisk) {
+    let file = RedbFile::new(disk.open("state.redb", false).unwrap(), Default::default());
+    let database = redb::Database::builder().create_with_backend(file).unwrap();
+    let txn = database.begin_write().unwrap();
+    for definition in tables::LATER {
+        assert!(txn.delete_table(definition).unwrap());
+    }
+    txn.commit().unwrap();
+    drop(database);
 }
 
 fn wrong(store: &Store) -> Vec<String> {
@@ -129,14 +144,7 @@ fn a_store_of_an_earlier_version_gets_the_table_when_it_is_opened() {
     let store = open(&disk);
     store.collection("notes").unwrap().set("n", "x", 1i64).unwrap();
     store.close().unwrap();
-    let file = RedbFile::new(disk.open("state.redb", false).unwrap(), Default::default());
-    let database = redb::Database::builder().create_with_backend(file).unwrap();
-    let txn = database.begin_write().unwrap();
-    for definition in tables::LATER {
-        assert!(txn.delete_table(definition).unwrap());
-    }
-    txn.commit().unwrap();
-    drop(database);
+    forget_tables(&disk);
     // Who only looks makes none.
     let options = Options::new().key(NodeKey::from_seed([1; 32]));
     let looked = options.verify_on(Arc::new(disk.clone()), &Default::default()).unwrap();
@@ -178,4 +186,29 @@ fn damage_of_the_table_is_found() {
         let verified = store.verify(&Default::default()).unwrap();
         assert!(verified.findings.iter().any(|found| found.code == "table"), "{verified:?}");
     }
+}
+
+#[test]
+fn conflicts_that_were_there_before_the_log_are_open_in_it() {
+    let disk = MemDisk::new();
+    let (store, other) = (open(&disk), Options::new().key(NodeKey::from_seed([2; 32])));
+    let other = other.open_on(Arc::new(MemDisk::new())).unwrap();
+    for (store, value) in [(&store, 1i64), (&other, 2)] {
+        store.collection("notes").unwrap().set("n", "x", value).unwrap();
+    }
+    let start = other.log_start("notes", &crate::id::Vector::new()).unwrap();
+    let page = other.log_read("notes", start, 1 << 20).unwrap();
+    let txns = page.records.into_iter().map(|record| record.1).collect();
+    store.apply_remote("notes", txns).unwrap();
+    assert_eq!(store.conflicts().unwrap().len(), 1);
+    store.close().unwrap();
+    forget_tables(&disk);
+    let looked = Options::new().key(NodeKey::from_seed([1; 32]));
+    assert!(looked.verify_on(Arc::new(disk.clone()), &Default::default()).unwrap().is_sound());
+    let store = open(&disk);
+    let entry = store.logged_conflict(1).unwrap();
+    assert_eq!((entry.by, entry.candidates.len()), (ConflictCause::Unknown, 2));
+    assert!(store.verify(&Default::default()).unwrap().is_sound());
+    store.collection("notes").unwrap().set("n", "x", 3i64).unwrap();
+    assert!(store.logged_conflict(1).unwrap().ended.is_some());
 }

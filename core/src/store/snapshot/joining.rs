@@ -11,7 +11,7 @@ use crate::id::{Dot, NodeId};
 use crate::store::apply::{Changes, Waist};
 use crate::store::commit::{Committer, lock};
 use crate::store::heads::CollectionHead;
-use crate::store::journal::{EventKind, NewEvent};
+use crate::store::journal::{ConflictCause, EventKind, NewEvent};
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
@@ -92,7 +92,9 @@ impl Inner {
             return Ok(None);
         }
         let mut pass = Pass {
-            waist: Waist::new(Tables::open(txn)?, &heads, self.node).noting(self.wall.now_ms()),
+            waist: Waist::new(Tables::open(txn)?, &heads, self.node)
+                .noting(self.wall.now_ms())
+                .by(ConflictCause::Joined(server)),
             collection,
             own,
             view,

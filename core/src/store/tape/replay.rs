@@ -50,7 +50,7 @@ use crate::limits::{COMMIT_BATCH_BYTES, REPLAY_MEMORY_BYTES, SWEEP_ROWS};
 use crate::store::Store;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{CollectionHead, Heads};
-use crate::store::journal::{EventKind, NewEvent};
+use crate::store::journal::{EventKind, NewEvent, conflicts};
 use crate::store::log::RecordKind;
 use crate::store::pins::LogPin;
 use crate::store::tables::{self, Tables, db, set, unset};
@@ -547,6 +547,8 @@ impl Compared {
                     return Err(written_meanwhile());
                 }
                 self.replace(&mut tables, heads, collection, id, number)?;
+                let now_ms = inner.wall.now_ms();
+                conflicts::reconcile(&mut tables, heads, (collection, number), id, now_ms)?;
                 mended += 1;
             }
             Ok(mended)

@@ -1,7 +1,8 @@
 //! What can be asked for: each method of each path, its parameters, body, answers and errors.
 
 use littoral::limits::{
-    MAX_COLLECTION_BYTES, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES,
+    MAX_COLLECTION_BYTES, MAX_CONFLICT_LOG_PAGE, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S,
+    MAX_ID_BYTES,
 };
 use littoral::store::EventKind;
 use serde_json::{Map, Value as Json, json};
@@ -459,6 +460,30 @@ fn conflicts(paths: &mut Paths) {
             ("404", "There is no such collection, document, field or candidate"),
             ("409", "A field is of another kind than is written"),
         ]),
+    );
+    paths.add(
+        "/conflicts/log",
+        "get",
+        ["conflictLog", "conflicts", "All conflicts that ever arose here, and how they ended"],
+        needs("read")
+            .with([
+                query("after", "Only those with a higher number: `next` of the page before", json!({"type": "integer", "minimum": 0, "default": 0})),
+                query("collection", "Of this collection", text()),
+                query("id", "And of this document", text()),
+                query("open", "Only those that are open, or only those that are over", json!({"type": "boolean"})),
+                query("limit", "Conflicts of a page", json!({"type": "integer", "minimum": 1, "default": 100, "description": format!("At most {MAX_CONFLICT_LOG_PAGE} are given")})),
+            ])
+            .gives("In the order in which they arose", "ConflictLog"),
+    );
+    paths.add(
+        "/conflicts/log/{number}/notes",
+        "post",
+        ["noteConflict", "conflicts", "Writes down what somebody has to say about a conflict"],
+        needs("write")
+            .with([in_path("number", "Its number", json!({"type": "integer", "minimum": 1}))])
+            .takes("Noting")
+            .gives("The conflict, with its notes", "LoggedConflict")
+            .fails(&[("404", "There is no conflict of this number, or no more")]),
     );
     paths.add(
         "/changes",
