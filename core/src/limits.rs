@@ -363,6 +363,12 @@ pub const MAX_EVENTS_BYTES: u64 = 2 << 20;
 pub const MAX_EVENT_TEXT_BYTES: usize = 512;
 /// Events that one call gives.
 pub const MAX_EVENT_PAGE: usize = 1000;
+/// Longest key that a caller gives a write, in bytes.
+pub const MAX_REQUEST_KEY_BYTES: usize = 128;
+/// Writes with a key that are remembered,
+pub const MAX_REQUESTS: u64 = 10_000;
+/// and for how long: a week.
+pub const REQUEST_AGE_MS: u64 = 7 * 86_400_000;
 /// Conflicts that a store keeps in its log of them; the oldest go first.
 pub const MAX_LOGGED_CONFLICTS: u64 = 10_000;
 /// Bytes of them.

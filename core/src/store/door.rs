@@ -9,6 +9,7 @@ use super::hashes;
 use super::invites::{self, read_back_invite};
 use super::journal::conflicts::{read_back_open, sample_open};
 use super::journal::{self, Event, LoggedConflict};
+use super::once::{self, Request};
 use super::peers::read_back_peer;
 use super::place::Place;
 use super::segments::Tally;
@@ -22,7 +23,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 18 {
+    match table % 19 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -43,6 +44,7 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         12 => read_back_invite(bytes),
         13 => drop(Checkpoint::decode(3, bytes).map(|row| same(&row.encode(), "checkpoint"))),
         14 => tape::read_back_key(bytes),
+        18 => drop(Request::decode(bytes).map(|row| same(&row.encode(), "request"))),
         16 => drop(LoggedConflict::decode(7, bytes).map(|row| same(&row.encode(), "conflict"))),
         17 => read_back_open(bytes),
         15 => drop(Event::decode(7, bytes).map(|row| same(&row.encode(), "event"))),
@@ -89,5 +91,6 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (15, journal::sample().encode()),
         (16, journal::sample_conflict().encode()),
         (17, sample_open()),
+        (18, once::sample().encode()),
     ]
 }

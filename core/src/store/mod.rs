@@ -32,6 +32,7 @@ mod journal;
 mod key_file;
 mod leave;
 pub mod log;
+mod once;
 mod open;
 mod peers;
 mod pins;
@@ -82,6 +83,7 @@ pub use journal::{
     ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
     Event, EventKind, EventPage, LoggedCandidate, LoggedConflict, LoggedValue, NewEvent,
 };
+pub use once::WrittenOnce;
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};

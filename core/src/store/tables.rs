@@ -29,6 +29,7 @@
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former | | see [`tape`](super::tape) |
+//! | requests, request order | | see [`once`](super::once) |
 //! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
 use std::cell::OnceCell;
@@ -75,9 +76,11 @@ pub(super) const FORMER: Definition = TableDefinition::new("former");
 pub(super) const EVENTS: Definition = TableDefinition::new("events");
 pub(super) const CONFLICT_LOG: Definition = TableDefinition::new("conflict log");
 pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflicts");
+pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
+pub(super) const REQUEST_ORDER: Definition = TableDefinition::new("request order");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 27] = [
+pub(super) const ALL: [Definition; 29] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -105,10 +108,13 @@ pub(super) const ALL: [Definition; 27] = [
     EVENTS,
     CONFLICT_LOG,
     OPEN_CONFLICTS,
+    REQUESTS,
+    REQUEST_ORDER,
 ];
 
 /// Those that stores of earlier versions lack: they are made when such a store is opened.
-pub(super) const LATER: [Definition; 3] = [EVENTS, CONFLICT_LOG, OPEN_CONFLICTS];
+pub(super) const LATER: [Definition; 5] =
+    [EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";

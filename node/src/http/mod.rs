@@ -15,6 +15,7 @@
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `POST /deltas` | `{"ops", "key"}`: operations over any documents, all or none, and once for a key |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
@@ -52,6 +53,7 @@ mod body;
 mod bundle;
 mod changes;
 mod conflicts;
+mod deltas;
 mod documents;
 mod events;
 mod failure;
@@ -113,6 +115,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/conflicts/log", get(conflicts::log))
         .route("/conflicts/log/{number}/notes", post(conflicts::note))
+        .route("/deltas", post(deltas::deltas))
         .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
         .route("/events", get(events::events))

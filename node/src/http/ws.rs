@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `{"subscribe": {"id": 1, "since", "collections": [..], "prefix", "give"}}` | `{"subscribed": {"id": 1}}`, then `{"change": {"subscription": 1, ..}}` for each, and `{"resync": {"subscription": 1, "from"}}` where the log does not reach back |
 //! | `{"unsubscribe": {"id": 1}}` | `{"unsubscribed": {"id": 1}}` |
-//! | `{"write": {"id": 7, "ops": [..]}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing |
+//! | `{"write": {"id": 7, "ops": [..], "key"}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing; once for a key |
 //!
 //! What fails is told as `{"failed": {"id", "code", "message"}}`, and the socket goes on. Ids are
 //! numbers of the client's choice.
@@ -25,18 +25,19 @@ use littoral::limits::{
     FEED_PIECE_CHANGES, HTTP_HEARTBEAT_S, MAX_HTTP_BODY_BYTES, MAX_HTTP_STALL_S,
     MAX_WS_SUBSCRIPTIONS,
 };
-use littoral::{Error, ErrorKind, Result};
+use littoral::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::Nothing;
 use super::changes::{position, read};
+use super::deltas;
 use super::failure::{Answer, Asked, Refusal};
 use super::guard::Asker;
 use super::service::Service;
 use crate::feed::{Follower, Give, Pages, Told, Wanted};
-use crate::ops::{self, Op};
 use crate::shape::why_not;
 use crate::tokens::Scope;
 
@@ -79,7 +80,8 @@ struct Named {
 #[serde(deny_unknown_fields)]
 struct Writing {
     id: u64,
-    ops: Vec<Op>,
+    ops: Box<RawValue>,
+    key: Option<String>,
 }
 
 /// What it is told.
@@ -276,13 +278,10 @@ impl Talk {
 
     async fn write(&mut self, asked: Writing) -> Answer<Say> {
         self.asker.may(Scope::Write)?;
-        let Writing { id, ops } = asked;
-        let changes = ops::changes(ops)?;
-        let write = move |local: &crate::target::Local| -> Result<u64> {
-            local.write_all(&changes)?;
-            Ok(local.store().position().0)
-        };
-        let position = self.service.call(write).await?;
+        let Writing { id, ops, key } = asked;
+        let written =
+            self.service.call(move |local| deltas::write(local, key.as_deref(), &ops)).await?;
+        let position = written.position.0;
         Ok(Say::Written { id, position })
     }
 

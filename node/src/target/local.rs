@@ -6,7 +6,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use littoral::clock::{SystemClock, WallClock};
 use littoral::limits::MAX_HTTP_PAGE;
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have, WrittenOnce};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::{
@@ -49,6 +49,19 @@ impl Local {
     pub(crate) fn write_all(&self, changes: &[ops::Change]) -> Result<()> {
         let always = Condition::Always;
         self.store.write(|txn| {
+            changes.iter().try_for_each(|of| apply(txn, &of.collection, &of.id, &of.write, &always))
+        })
+    }
+
+    /// The same, once for each key: see [`Store::write_once`].
+    pub(crate) fn write_all_once(
+        &self,
+        key: &str,
+        asked: &[u8],
+        changes: &[ops::Change],
+    ) -> Result<WrittenOnce> {
+        let always = Condition::Always;
+        self.store.write_once(key, asked, |txn| {
             changes.iter().try_for_each(|of| apply(txn, &of.collection, &of.id, &of.write, &always))
         })
     }

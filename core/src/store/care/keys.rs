@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::store::budget::Budgets;
 use crate::store::invites;
 use crate::store::journal;
+use crate::store::once;
 use crate::store::open::STATE;
 use crate::store::peers;
 use crate::store::roster;
@@ -56,6 +57,7 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
     part("the table of events", &|wrong| journal::check(subject.read, wrong));
+    part("the keys of writes", &|wrong| once::check(subject.read, wrong));
     part("the log of conflicts", &|wrong| journal::conflicts::check(subject.read, wrong));
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }

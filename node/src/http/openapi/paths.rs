@@ -18,6 +18,7 @@ pub(super) fn all() -> Json {
     sync(&mut paths);
     documents(&mut paths);
     fields(&mut paths);
+    deltas(&mut paths);
     conflicts(&mut paths);
     members(&mut paths);
     bundles(&mut paths);
@@ -434,6 +435,22 @@ fn fields(paths: &mut Paths) {
                 .fails(&WRITE_FAILS),
         );
     }
+}
+
+fn deltas(paths: &mut Paths) {
+    paths.add(
+        "/deltas",
+        "post",
+        ["deltas", "documents", "Operations over any documents in one transaction, once for a key"],
+        needs("write")
+            .with([header("Idempotency-Key", "What this write is called, of at most 128 bytes: the same again writes nothing and gets the same answer")])
+            .takes("Deltas")
+            .gives("It is durable. With the header `Idempotent-Replayed` it had been before", "Position")
+            .fails(&[
+                ("404", "There is nothing to delete or remove"),
+                ("409", "A field is of another kind than is written"),
+            ]),
+    );
 }
 
 fn conflicts(paths: &mut Paths) {

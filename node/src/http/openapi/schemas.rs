@@ -114,6 +114,32 @@ fn documents() -> Json {
                 "time": time("When, by its author's clock"),
             }))),
         })))})),
+        "Position": object(json!({"position": count("Changes from there on are those that came after")})),
+        "Deltas": sent(&["ops"], json!({
+            "ops": list(json!({"oneOf": [
+                sent(&["put"], json!({"put": of("OpContent")})),
+                sent(&["merge"], json!({"merge": of("OpContent")})),
+                sent(&["delete"], json!({"delete": sent(&["collection", "id"], json!({
+                    "collection": text("The collection"), "id": text("The document"),
+                    "path": text("A JSON Pointer; without it, all of the document"),
+                }))})),
+                sent(&["add"], json!({"add": of("OpElement")})),
+                sent(&["remove"], json!({"remove": of("OpElement")})),
+                sent(&["increment"], json!({"increment": sent(&["collection", "id", "path"], json!({
+                    "collection": text("The collection"), "id": text("The document"),
+                    "path": text("A JSON Pointer to the counter"),
+                    "by": {"type": "integer", "format": "int64", "default": 1},
+                }))})),
+            ]})),
+            "key": {"type": ["string", "null"], "description": "As the header Idempotency-Key"},
+        })),
+        "OpContent": sent(&["collection", "id", "doc"], json!({
+            "collection": text("The collection"), "id": text("The document"), "doc": of("Document"),
+        })),
+        "OpElement": sent(&["collection", "id", "path", "value"], json!({
+            "collection": text("The collection"), "id": text("The document"),
+            "path": text("A JSON Pointer to the set"), "value": {"description": "A scalar"},
+        })),
         "Cause": object(json!({
             "kind": {"type": "string", "enum": ["written", "joined", "unknown"], "description": "A transaction, a snapshot, or nobody can tell"},
             "node": {"description": "Who wrote it, or served it", "oneOf": [of("Key"), {"type": "null"}]},
