@@ -15,7 +15,7 @@ use super::place::Place;
 use super::segments::Tally;
 use super::snapshot::read_barrier;
 use super::tables::{self, HeadRow, IndexRow, VectorRow};
-use super::tape::{self, Checkpoint};
+use super::tape::{self, Checkpoint, HeldRow};
 use crate::crdt::LtHash;
 use crate::id::{Hash, Position, ShortHash};
 
@@ -23,7 +23,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 19 {
+    match table % 20 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -44,10 +44,11 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         12 => read_back_invite(bytes),
         13 => drop(Checkpoint::decode(3, bytes).map(|row| same(&row.encode(), "checkpoint"))),
         14 => tape::read_back_key(bytes),
-        18 => drop(Request::decode(bytes).map(|row| same(&row.encode(), "request"))),
-        16 => drop(LoggedConflict::decode(7, bytes).map(|row| same(&row.encode(), "conflict"))),
-        17 => read_back_open(bytes),
-        15 => drop(Event::decode(7, bytes).map(|row| same(&row.encode(), "event"))),
+        15 => drop(HeldRow::decode(bytes).map(|row| same(&row.encode(), "held"))),
+        16 => drop(Event::decode(7, bytes).map(|row| same(&row.encode(), "event"))),
+        17 => drop(LoggedConflict::decode(7, bytes).map(|row| same(&row.encode(), "conflict"))),
+        18 => read_back_open(bytes),
+        19 => drop(Request::decode(bytes).map(|row| same(&row.encode(), "request"))),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -88,9 +89,10 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (12, invites::sample()),
         (13, tape::sample().encode()),
         (14, tape::sample_key()),
-        (15, journal::sample().encode()),
-        (16, journal::sample_conflict().encode()),
-        (17, sample_open()),
-        (18, once::sample().encode()),
+        (15, tape::sample_held().encode()),
+        (16, journal::sample().encode()),
+        (17, journal::sample_conflict().encode()),
+        (18, sample_open()),
+        (19, once::sample().encode()),
     ]
 }

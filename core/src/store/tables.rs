@@ -28,7 +28,7 @@
 //! | roster | see [`roster`](super::roster) | a statement |
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
-//! | checkpoints, former | | see [`tape`](super::tape) |
+//! | checkpoints, former, held, held rows | | see [`tape`](super::tape) |
 //! | requests, request order | | see [`once`](super::once) |
 //! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
@@ -73,6 +73,8 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
 pub(super) const FORMER: Definition = TableDefinition::new("former");
+pub(super) const HELD: Definition = TableDefinition::new("held");
+pub(super) const HELD_ROWS: Definition = TableDefinition::new("held rows");
 pub(super) const EVENTS: Definition = TableDefinition::new("events");
 pub(super) const CONFLICT_LOG: Definition = TableDefinition::new("conflict log");
 pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflicts");
@@ -80,7 +82,7 @@ pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
 pub(super) const REQUEST_ORDER: Definition = TableDefinition::new("request order");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 29] = [
+pub(super) const ALL: [Definition; 31] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -105,6 +107,8 @@ pub(super) const ALL: [Definition; 29] = [
     STAGED,
     CHECKPOINTS,
     FORMER,
+    HELD,
+    HELD_ROWS,
     EVENTS,
     CONFLICT_LOG,
     OPEN_CONFLICTS,
@@ -113,8 +117,8 @@ pub(super) const ALL: [Definition; 29] = [
 ];
 
 /// Those that stores of earlier versions lack: they are made when such a store is opened.
-pub(super) const LATER: [Definition; 5] =
-    [EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER];
+pub(super) const LATER: [Definition; 7] =
+    [HELD, HELD_ROWS, EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -140,6 +144,8 @@ pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
 /// Up to where former rows were looked through for those that nobody needs any more; absent if
 /// there is nothing to look for.
 pub(super) const META_SWEPT: &[u8] = b"swept";
+/// Up to where the change feed was cut, 8 bytes: who stands before it reads the documents anew.
+pub(super) const META_FEED: &[u8] = b"feed";
 /// How many checkpoints the store makes by itself and keeps, 4 bytes, and for how many
 /// milliseconds, 8; absent if that was never said.
 pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
@@ -169,6 +175,8 @@ pub(super) struct Tables<'txn> {
     pub(super) joins: LazyTable<'txn>,
     pub(super) staged: LazyTable<'txn>,
     pub(super) former: LazyTable<'txn>,
+    pub(super) held: LazyTable<'txn>,
+    pub(super) held_rows: LazyTable<'txn>,
     pub(super) events: LazyTable<'txn>,
     pub(super) conflict_log: LazyTable<'txn>,
     pub(super) open_conflicts: LazyTable<'txn>,
@@ -197,6 +205,8 @@ impl<'txn> Tables<'txn> {
             joins: table(JOINS),
             staged: table(STAGED),
             former: table(FORMER),
+            held: table(HELD),
+            held_rows: table(HELD_ROWS),
             events: table(EVENTS),
             conflict_log: table(CONFLICT_LOG),
             open_conflicts: table(OPEN_CONFLICTS),

@@ -127,7 +127,15 @@ fn wanted(method: &Method, path: &str) -> Scope {
         let first = path.split('/').nth(1).unwrap_or_default();
         matches!(
             first,
-            "roster" | "invites" | "checkpoint" | "checkpoints" | "rollback" | "revert" | "undo"
+            "roster"
+                | "invites"
+                | "checkpoint"
+                | "checkpoints"
+                | "rollback"
+                | "hold"
+                | "resume"
+                | "revert"
+                | "undo"
         ) || path.ends_with("/leave")
     };
     match *method {
@@ -248,6 +256,8 @@ mod tests {
             (&Method::POST, "/checkpoint"),
             (&Method::DELETE, "/checkpoints/monday"),
             (&Method::POST, "/rollback"),
+            (&Method::POST, "/hold"),
+            (&Method::POST, "/resume"),
             (&Method::POST, "/revert"),
             (&Method::POST, "/undo"),
         ] {

@@ -59,6 +59,9 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the table of events", &|wrong| journal::check(subject.read, wrong));
     part("the keys of writes", &|wrong| once::check(subject.read, wrong));
     part("the log of conflicts", &|wrong| journal::conflicts::check(subject.read, wrong));
+    part("what is held back", &|wrong| {
+        tape::check_holds(subject.read, subject.heads, !quick, wrong)
+    });
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }
 

@@ -55,6 +55,10 @@ pub enum EventKind {
     CheckpointDeleted,
     /// The log was applied again from a checkpoint; the count is of documents that were mended.
     Replayed,
+    /// A collection is held back to a checkpoint, whose label is said.
+    Held,
+    /// It is no more.
+    Resumed,
     /// So many documents were brought back to what they were at a checkpoint.
     Reverted,
     /// What was written here last was taken back, in so many documents.
@@ -71,7 +75,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All that are known, with their bytes and words.
-    const ALL: [(EventKind, u8, &'static str); 22] = [
+    const ALL: [(EventKind, u8, &'static str); 24] = [
         (EventKind::Started, 1, "started"),
         (EventKind::Crashed, 2, "started-after-crash"),
         (EventKind::Stopped, 3, "stopped"),
@@ -94,6 +98,8 @@ impl EventKind {
         (EventKind::Compacting, 20, "compacting"),
         (EventKind::DiskLow, 21, "disk-low"),
         (EventKind::DiskOk, 22, "disk-ok"),
+        (EventKind::Held, 23, "held"),
+        (EventKind::Resumed, 24, "resumed"),
     ];
 
     /// All that this version knows.

@@ -120,7 +120,7 @@ impl Inner {
         }
         let bytes = barrier(&server, &[]);
         let last = NewRecord { kind: RecordKind::Barrier, collection, bytes: &bytes };
-        let end = committer.append_barrier(last).map_err(|err| self.poison(&err))?;
+        let end = committer.append_apart(last).map_err(|err| self.poison(&err))?;
         let Pass { mut waist, newest, changed, .. } = pass;
         let joined = NewEvent::new(EventKind::Joined).of(collection).about(server);
         waist.happened(joined.counting(changed));
