@@ -16,7 +16,7 @@ use super::follow::{Patience, Piece, Source, Way, stream, way};
 use super::guard::Asker;
 use super::json::Json;
 use super::service::Service;
-use crate::events::WantedEvents;
+use crate::events::{EventsPage, WantedEvents};
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -44,9 +44,8 @@ pub(super) async fn events(
             poll(service, since, wanted, wait).await
         }
         Way::Stream(last) => {
-            wanted.limit = Some(FEED_PIECE_CHANGES);
-            let since = number(&service, last.as_deref().or(asked.since.as_deref())).await?;
-            let reader = Reader { store: service.store().clone(), wanted, at: since };
+            let since = last.as_deref().or(asked.since.as_deref());
+            let reader = Reader::begin(&service, since, wanted).await?;
             stream(service, asker, reader)
         }
     }
@@ -84,10 +83,41 @@ async fn poll(service: Service, mut since: u64, wanted: WantedEvents, wait: Dura
 }
 
 /// Somebody who follows.
-struct Reader {
+pub(super) struct Reader {
     store: Store,
     wanted: WantedEvents,
     at: u64,
+}
+
+impl Reader {
+    /// From after a number on, or from the next.
+    pub(super) async fn begin(
+        service: &Service,
+        since: Option<&str>,
+        wanted: WantedEvents,
+    ) -> Answer<Reader> {
+        let at = number(service, since).await?;
+        let wanted = WantedEvents { limit: Some(FEED_PIECE_CHANGES), ..wanted };
+        Ok(Reader { store: service.store().clone(), wanted, at })
+    }
+
+    /// What there is, as much as one piece holds.
+    fn page(&mut self) -> Result<EventsPage> {
+        let page = self.wanted.after(&self.store, self.at)?;
+        self.at = page.next;
+        Ok(page)
+    }
+
+    /// The same, beside the async threads.
+    pub(super) async fn read(mut self, service: &Service) -> (Reader, Result<EventsPage>) {
+        let _room = service.feed_read().await;
+        let reading = tokio::task::spawn_blocking(move || {
+            let page = self.page();
+            (self, page)
+        });
+        // A panic of it is one of ours, and ends this answer as well.
+        reading.await.expect("reading events does not panic")
+    }
 }
 
 impl Source for Reader {
@@ -96,16 +126,16 @@ impl Source for Reader {
     }
 
     fn read(&mut self) -> Result<Piece> {
-        let page = self.wanted.after(&self.store, self.at)?;
+        let before = self.at;
+        let page = self.page()?;
         let mut told = Vec::new();
         if page.missed {
-            told.push((self.at, "missed", json!({"since": self.at}).to_string()));
+            told.push((before, "missed", json!({"since": before}).to_string()));
         }
         told.extend(page.events.iter().map(|event| {
             let data = serde_json::to_string(event).expect("a shape is JSON");
             (event.number, "event", data)
         }));
-        self.at = page.next;
         Ok(Piece { told, more: page.more })
     }
 
