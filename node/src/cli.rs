@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
 mod backup;
+mod journal;
 mod run;
 mod tape;
 
@@ -18,6 +19,7 @@ use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
 pub(crate) use backup::{BackupArgs, RestoreArgs};
+pub(crate) use journal::{ConflictsArgs, EventsArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
@@ -101,6 +103,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// List what changed, in the order in which it came into the store.
     Changes(ChangesArgs),
+    /// List what happened to the store and its node: links, conflicts, checkpoints, and so on.
+    Events(EventsArgs),
     /// List what replicas wrote without having seen each other's writes.
     Conflicts(ConflictsArgs),
     /// Settle a conflict.
@@ -440,15 +444,6 @@ pub(crate) struct ChangesArgs {
     /// After this position; 0 is the oldest that the log holds.
     #[arg(long, value_name = "POSITION")]
     pub(crate) since: Option<u64>,
-}
-
-/// Of `conflicts`.
-#[derive(Debug, Args)]
-pub(crate) struct ConflictsArgs {
-    /// Only of this collection.
-    pub(crate) collection: Option<String>,
-    /// Only of this document.
-    pub(crate) id: Option<String>,
 }
 
 /// Of `resolve`.

@@ -29,9 +29,11 @@ mod hashes;
 mod heads;
 mod incarnation;
 mod invites;
+mod journal;
 mod key_file;
 mod leave;
 pub mod log;
+mod once;
 mod open;
 mod peers;
 mod pins;
@@ -79,6 +81,11 @@ pub use feed::{Change, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
+pub use journal::{
+    ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
+    Event, EventKind, EventPage, LoggedCandidate, LoggedConflict, LoggedValue, NewEvent,
+};
+pub use once::WrittenOnce;
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};

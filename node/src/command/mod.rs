@@ -6,10 +6,12 @@ mod bundle;
 mod changes;
 mod compact;
 mod completions;
+mod conflict_log;
 mod conflicts;
 mod doctor;
 mod document;
 mod edit;
+mod events;
 mod export;
 mod field;
 mod id;
@@ -83,6 +85,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Import(args) => import::import(&context, &args),
         Command::Export(args) => export::export(&context, &args),
         Command::Changes(args) => changes::changes(&context, &args),
+        Command::Events(args) => events::events(&context, &args),
         Command::Conflicts(args) => conflicts::conflicts(&context, &args),
         Command::Resolve(args) => conflicts::resolve(&context, &args),
         Command::Checkpoint(args) => tape::checkpoint(&context, &args),

@@ -15,11 +15,15 @@
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `POST /deltas` | `{"ops", "key"}`: operations over any documents, all or none, and once for a key |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
+//! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
+//! | `POST /conflicts/log/{number}/notes` | `{"author", "text"}`: what somebody has to say of one |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
+//! | `GET /events` | what happened: `since` a number or `now`, `kind`, `limit`; `wait` for seconds, or as events |
 //! | `GET /ws` | the same, several at once, and writes, over a WebSocket ([`ws`]) |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
@@ -51,8 +55,11 @@ mod body;
 mod bundle;
 mod changes;
 mod conflicts;
+mod deltas;
 mod documents;
+mod events;
 mod failure;
+mod follow;
 mod guard;
 mod health;
 mod invites;
@@ -108,8 +115,12 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/conflicts/log", get(conflicts::log))
+        .route("/conflicts/log/{number}/notes", post(conflicts::note))
+        .route("/deltas", post(deltas::deltas))
         .route("/sync", post(sync::sync))
         .route("/changes", get(changes::changes))
+        .route("/events", get(events::events))
         .route("/ws", get(ws::open))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))

@@ -23,6 +23,8 @@ use littoral::txn::ticket::InviteId;
 use littoral::value::Value;
 use littoral::{Field, Fields, NodeId, Path, Position, Result, ScanRange, Version};
 
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
+use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, Inviting, TicketShape};
 use crate::members::RosterShape;
 use crate::shape::{
@@ -120,8 +122,23 @@ pub(crate) trait Target: Tape + Send + Sync {
     /// Changes after `since`, waiting up to `wait` for the first; `None` is from now on.
     fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage>;
 
+    /// What happened after the number `since`, waiting up to `wait` for the first; `None` is from
+    /// now on.
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        wait: Duration,
+    ) -> Result<EventsPage>;
+
     /// The conflicts of the store, of a collection, or of a document.
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>>;
+
+    /// What was in conflict.
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape>;
+
+    /// Writes something down about a conflict of the log.
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape>;
 
     /// Settles a conflict.
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()>;

@@ -50,6 +50,7 @@ use crate::limits::{COMMIT_BATCH_BYTES, REPLAY_MEMORY_BYTES, SWEEP_ROWS};
 use crate::store::Store;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{CollectionHead, Heads};
+use crate::store::journal::{EventKind, NewEvent, conflicts};
 use crate::store::log::RecordKind;
 use crate::store::pins::LogPin;
 use crate::store::tables::{self, Tables, db, set, unset};
@@ -175,6 +176,12 @@ impl Store {
         let (mut replay, heads) = self.replay(label, how)?;
         replay.outcome = replay.settle(&heads)?;
         replay.took = begun.elapsed();
+        let mended = match replay.outcome {
+            ReplayOutcome::Mended(documents) => documents,
+            _ => 0,
+        };
+        let event = NewEvent::new(EventKind::Replayed).saying(label).counting(mended);
+        self.inner.note_done(event);
         Ok(replay)
     }
 
@@ -569,6 +576,8 @@ impl Compared {
                     return Err(written_meanwhile());
                 }
                 self.replace(&mut tables, heads, collection, id, number)?;
+                let now_ms = inner.wall.now_ms();
+                conflicts::reconcile(&mut tables, heads, (collection, number), id, now_ms)?;
                 mended += 1;
             }
             Ok(mended)
