@@ -2,6 +2,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
+//! | `GET /`, `/notes`, `/web/{file}` | the dashboard, an app of notes, and their files ([`web`]) |
 //! | `GET /health`, `/health/ready` | whether it can do its work; 503 if not |
 //! | `GET /health/live` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
@@ -16,6 +17,7 @@
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
+//! | `POST /links/pause`, `/links/resume` | cuts all links for now; takes them up again |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
@@ -56,6 +58,7 @@ mod health;
 mod invites;
 mod json;
 mod lines;
+mod links;
 mod metrics;
 mod openapi;
 mod packing;
@@ -65,6 +68,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod web;
 mod ws;
 
 use axum::Router;
@@ -86,6 +90,9 @@ pub(crate) fn router(service: Service) -> Router {
         .patch(documents::merge)
         .delete(documents::delete);
     Router::new()
+        .route("/", get(web::dashboard))
+        .route("/notes", get(web::notes))
+        .route("/web/{file}", get(web::file))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -107,6 +114,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
         .route("/sync", post(sync::sync))
+        .route("/links/pause", post(links::pause))
+        .route("/links/resume", post(links::resume))
         .route("/changes", get(changes::changes))
         .route("/ws", get(ws::open))
         .route("/roster", get(roster::roster).post(roster::found))
