@@ -280,7 +280,7 @@ fn a_node_that_is_offline_links_with_nobody_until_it_is_back() {
     });
     let d = Node::new();
     let late = a.joins(&d);
-    assert_eq!(late.status().state, LinkState::Paused, "nor is a link made meanwhile");
+    until("nor is a link made meanwhile", || late.status().state == LinkState::Paused);
     assert_eq!((b.get("x"), c.get("x"), a.get("y"), a.get("z")), (Some(1), Some(1), None, None));
     assert_eq!(d.get("x"), None);
     // A peer that is cut by itself stays so.

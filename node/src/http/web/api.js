@@ -121,8 +121,8 @@ export class Feed {
   open() {
     const token = sessionStorage.getItem(KEPT_AS);
     const protocols = token ? ['littoral', `littoral.token.${token}`] : ['littoral'];
-    const secure = location.protocol === 'https:';
-    const socket = new WebSocket(`${secure ? 'wss' : 'ws'}://${location.host}/ws`, protocols);
+    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(`${scheme}//${location.host}/ws`, protocols);
     socket.onopen = () => {
       socket.send(JSON.stringify({ subscribe: { id: 1, since: this.position ?? 'now', ...this.wanted } }));
     };
