@@ -1,7 +1,7 @@
 // What was written concurrently, side by side, and settling it.
 
 import { ask } from './api.js';
-import { ago, h, plainly, tried } from './dom.js';
+import { h, plainly, since, tried } from './dom.js';
 
 /** A conflict of `GET /conflicts`; `who` names authors, `mine` is what was typed and
  * is not saved, `done` is called when it is settled. */
@@ -15,7 +15,7 @@ export function conflict(found, { who, where, done, mine }) {
     h('div', { class: at === 0 ? 'side shown' : 'side' },
       h('div', { class: 'by' },
         h('b', {}, who(candidate.author)),
-        h('span', { title: candidate.time }, ago(candidate.time)),
+        since(candidate.time),
         at === 0 ? h('span', { class: 'chip accent' }, 'shown now') : null),
       h('div', { class: 'value', tabindex: '0', role: 'group', 'aria-label': `Written by ${who(candidate.author)}` }, plainly(candidate.value)),
       h('button', { onclick: () => settle({ take: at + 1 }) }, 'Keep this'));
@@ -30,7 +30,7 @@ export function conflict(found, { who, where, done, mine }) {
 function own(found, mine, settle) {
   const values = found.candidates.map((candidate) => candidate.value);
   const both = [...new Set([...values, mine].filter(Boolean))].join('\n');
-  const input = h('textarea', { 'aria-label': 'Put both together', value: both, rows: '3' });
+  const input = h('textarea', { 'aria-label': 'Put both together', value: both, rows: '2' });
   return h('div', { class: 'side' },
     h('div', { class: 'by' }, h('b', {}, 'Put together')),
     input,

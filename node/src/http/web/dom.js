@@ -104,6 +104,13 @@ export function ago(time) {
   return seconds < 5 ? 'just now' : `${lasting(seconds)} ago`;
 }
 
+/** How long ago something was, which goes on by itself. */
+export const since = (time) => h('time', { class: 'ago', datetime: time, title: time }, ago(time));
+
+setInterval(() => {
+  for (const one of document.querySelectorAll('time.ago')) one.textContent = ago(one.dateTime);
+}, 5000);
+
 export const short = (key) => key.slice(0, 10);
 
 /** A moment as this machine's people write it; the exact one on hovering. */

@@ -12,7 +12,7 @@ export function draw(svg, width, self, peers) {
   if (!width) return;
   const drawn = peers.slice(0, SHOWN);
   const narrow = width < 520;
-  const height = drawn.length <= 2 ? 200 : narrow ? 380 : 300;
+  const height = drawn.length <= 2 ? 170 : narrow ? 380 : 300;
   const middle = drawn.length === 1 ? [width * (narrow ? 0.22 : 0.28), height / 2 - 10] : [width / 2, height / 2 - 10];
   const place = (at) => {
     if (drawn.length === 1) return [width * (narrow ? 0.78 : 0.72), height / 2 - 10];
