@@ -35,6 +35,11 @@ pub trait Replica: Source + Send + Sync {
     /// The collections to exchange with this node; `None` is all.
     fn wanted(&self, node: &NodeId) -> Wanted;
 
+    /// Changes whenever links that are up are to go by what is wanted now. Does not block.
+    fn terms(&self) -> u64 {
+        0
+    }
+
     /// Calls back after each commit. The callback does not block.
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching;
 
@@ -267,6 +272,10 @@ impl Replica for Store {
 
     fn wanted(&self, node: &NodeId) -> Wanted {
         Store::wanted(self, node)
+    }
+
+    fn terms(&self) -> u64 {
+        Store::terms(self)
     }
 
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching {

@@ -525,3 +525,38 @@ fn looking_at_a_store_is_not_announced_like_a_commit() {
     source.read("notes", source.summary("notes").unwrap().position, 1).unwrap();
     assert_eq!(heard.load(Ordering::SeqCst), after_the_write);
 }
+
+/// What is held back is exchanged neither way, whoever dialled, and everything else is.
+#[test]
+fn a_collection_that_is_held_back_is_not_exchanged_until_it_is_resumed() {
+    for dialled in [false, true] {
+        let (a, b) = (Node::new(), Node::new());
+        let link = if dialled { b.joins(&a) } else { a.joins(&b) };
+        let other = |node: &Node, id: &str, value: i64| {
+            node.store.collection("other").unwrap().set(id, "v", value).unwrap();
+        };
+        let others = |node: &Node| node.store.collection("other").unwrap().len();
+        a.put("x", 1);
+        other(&a, "o1", 1);
+        a.store.checkpoint("before").unwrap();
+        link.wait_synced(LONG).unwrap();
+        b.put("x", 2);
+        until("it has arrived", || a.get("x") == Some(2));
+        a.store.rollback_hold("before", Some(&["notes"])).unwrap();
+        assert_eq!(a.get("x"), Some(1));
+        a.put("y", 3);
+        b.put("z", 4);
+        other(&a, "o2", 2);
+        other(&b, "o3", 3);
+        until("the rest is exchanged", || others(&a) == 3 && others(&b) == 3);
+        assert_eq!((b.get("y"), a.get("z")), (None, None));
+        let vector = b.store.summary("notes").unwrap().0;
+        assert!(
+            !vector.iter().any(|(origin, head)| origin.node == a.store.node_id() && head.seq > 1)
+        );
+        a.store.resume(None).unwrap();
+        until("all is exchanged", || b.get("y") == Some(3) && a.get("z") == Some(4));
+        converge(&[&a.store, &b.store]);
+        assert_eq!(a.get("x"), Some(2));
+    }
+}

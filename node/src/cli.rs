@@ -18,7 +18,8 @@ use crate::tokens::{Scope, Secret};
 
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
-    CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, RevertArgs, RollbackArgs, UndoArgs,
+    CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
+    UndoArgs,
 };
 
 /// Where `run` accepts links, unless it is told otherwise.
@@ -111,11 +112,16 @@ pub(crate) enum Command {
     Checkpoints(CheckpointsArgs),
     /// Show what changed since a checkpoint, or between two.
     Diff(DiffArgs),
-    /// Go back to a checkpoint and let the log run again, beside the store, and compare.
+    /// Go back to a checkpoint: by letting the log run again, or by holding the view back.
     ///
-    /// What comes out must be what the store holds. Documents that were damaged unnoticed are put
-    /// right; if anything else differs it is shown, and the store stays as it was.
+    /// With --replay the log runs again beside the store, and what comes out must be what the store
+    /// holds. Documents that were damaged unnoticed are put right; if anything else differs it is
+    /// shown, and the store stays as it was. With --hold collections show the checkpoint and what
+    /// this node wrote since, and are not exchanged with peers, until `littoral resume`; nothing is
+    /// undone.
     Rollback(RollbackArgs),
+    /// End a `rollback --hold`: show everything again, and sync.
+    Resume(ResumeArgs),
     /// Bring documents back to what they showed at a checkpoint, by new edits that replicate.
     ///
     /// Shows what it is going to write and asks. Edits of others that this store has are undone,

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use crate::tape::HoldShape;
+
 /// A document in a page, a listing or a batch.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
@@ -216,6 +218,9 @@ pub(crate) struct Status {
     pub(crate) position: u64,
     /// Why the store refuses writes, if it does.
     pub(crate) failure: Option<String>,
+    /// The collections that are held back to a checkpoint.
+    #[serde(default)]
+    pub(crate) holds: Vec<HoldShape>,
     /// The running node; none for a store that no node runs on.
     pub(crate) running: Option<Running>,
 }

@@ -3,8 +3,8 @@
 use littoral::clock::Timestamp;
 use littoral::id::{Dot, Origin};
 use littoral::store::{
-    Checkpoint, CheckpointCost, Difference, Replay, ReplayOutcome, ReplayedCollection, RevertScope,
-    Reverted, UndoScope, WrittenBy,
+    Checkpoint, CheckpointCost, Difference, Hold, Replay, ReplayOutcome, ReplayedCollection,
+    RevertScope, Reverted, UndoScope, WrittenBy,
 };
 use littoral::value::parse_fields;
 use littoral::{Fields, Path, Result};
@@ -252,6 +252,57 @@ pub(crate) struct RollingBack {
     /// The checkpoint; none is the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
+}
+
+/// What is to be held back, and to what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Holding {
+    /// The checkpoint.
+    pub(crate) label: String,
+    /// One collection; none is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collection: Option<String>,
+}
+
+/// What is to be held back no longer.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resuming {
+    /// One collection; none is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) collection: Option<String>,
+}
+
+/// A collection that is held back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HoldShape {
+    /// The collection.
+    pub(crate) collection: String,
+    /// The checkpoint.
+    pub(crate) label: String,
+    /// Since when, RFC 3339.
+    pub(crate) since: String,
+    /// Documents that it shows.
+    pub(crate) documents: u64,
+}
+
+impl From<&Hold> for HoldShape {
+    fn from(hold: &Hold) -> HoldShape {
+        HoldShape {
+            collection: hold.collection.clone(),
+            label: hold.label.clone(),
+            since: Timestamp::from_millis(hold.since_ms).to_string(),
+            documents: hold.documents,
+        }
+    }
+}
+
+/// Collections that are, or were, held back.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HoldsShape {
+    /// In the order of names.
+    pub(crate) holds: Vec<HoldShape>,
 }
 
 /// What came of a replay.

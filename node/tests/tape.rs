@@ -355,6 +355,44 @@ fn a_replay_finds_that_the_store_is_what_checkpoint_and_log_give() {
 }
 
 #[test]
+fn a_collection_is_held_back_and_resumed_at_each_door() {
+    for door in Door::both() {
+        door.ok(&["put", "notes", "n1", r#"{"title": "one"}"#]);
+        door.ok(&["put", "plans", "p1", "{}"]);
+        door.ok(&["checkpoint", "then"]);
+        door.ok(&["merge", "notes", "n1", r#"{"title": "mine"}"#]);
+        let sentence = door.fails(2, &["rollback", "--hold"]);
+        assert!(sentence.contains("LABEL"), "{sentence}");
+        door.fails(3, &["rollback", "never", "--hold"]);
+        let held = door.json(&["rollback", "then", "--hold", "--collection", "notes"]);
+        assert_eq!(held["holds"].as_array().unwrap().len(), 1);
+        let hold = &held["holds"][0];
+        assert_eq!((&hold["collection"], &hold["label"]), (&json!("notes"), &json!("then")));
+        assert_eq!(door.json(&["status"])["holds"], held["holds"]);
+        let status = door.ok(&["status"]);
+        assert!(status.contains("notes shows checkpoint 'then'"), "{status}");
+        assert_eq!(door.json(&["get", "notes", "n1"])["doc"]["title"], json!("mine"));
+        door.ok(&["put", "notes", "n2", "{}"]);
+        let sentence = door.fails(5, &["undo"]);
+        assert!(sentence.contains("resume"), "{sentence}");
+        door.fails(5, &["checkpoints", "--delete", "then"]);
+        let all = door.ok(&["rollback", "then", "--hold"]);
+        assert!(all.contains("plans shows checkpoint 'then'") && !all.contains("notes"), "{all}");
+        let ended = door.ok(&["resume", "--collection", "plans"]);
+        assert!(ended.contains("plans shows everything again"), "{ended}");
+        door.fails(3, &["resume", "--collection", "plans"]);
+        assert_eq!(door.json(&["resume"])["holds"].as_array().unwrap().len(), 1);
+        assert!(door.ok(&["resume"]).contains("nothing was held back"));
+        assert_eq!(door.json(&["status"])["holds"], json!([]));
+        door.json(&["get", "notes", "n2"]);
+        if let Door::Node(_, node) = &door {
+            let holds = ask("GET", &format!("{}/holds", node.url), &[], None);
+            assert_eq!(holds.body, json!({"holds": []}));
+        }
+    }
+}
+
+#[test]
 fn checkpoints_are_made_before_an_import_and_a_revert_and_by_schedule() {
     for door in Door::both() {
         let labels = || {

@@ -138,6 +138,8 @@ struct Driver {
     tasks: JoinSet<TaskEnd>,
     calls: Calls<TaskEnd>,
     commits: watch::Receiver<u64>,
+    /// What the session was begun by: see [`Replica::terms`](crate::replica::Replica::terms).
+    terms: u64,
     /// How many commits the session has heard of.
     heard: u64,
     wishes: watch::Receiver<Wish>,
@@ -164,6 +166,8 @@ impl Driver {
         on_ready: Box<dyn FnOnce() + Send>,
     ) -> Driver {
         let (network, peer) = (site.replica.network().0, entry.peer);
+        // Before what is wanted: a change in between ends the session once too often, not too rarely.
+        let terms = site.replica.terms();
         let config = Config { network, us, peer, wanted: site.replica.wanted(&peer) };
         let (openings, to_open) = mpsc::channel(MAX_LINK_STREAMS);
         let calls = Calls::new(Arc::clone(&site.calls));
@@ -176,6 +180,7 @@ impl Driver {
         Driver {
             session: Session::new(config, now_ms(&site)),
             commits: site.commits.subscribe(),
+            terms,
             share: site.holdings.begin(),
             heard: 0,
             wishes: entry.wishes(),
@@ -298,6 +303,10 @@ impl Driver {
                 // Before the session looks: it sees all that is counted here.
                 self.heard = *self.commits.borrow_and_update();
                 self.handle(Input::Committed);
+                // Another session goes by what is wanted now.
+                if self.terms != self.site.replica.terms() && !self.leaving {
+                    self.hear(Signal::Leave);
+                }
             }
             Signal::Leave => {
                 self.leaving = true;

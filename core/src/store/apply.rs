@@ -18,7 +18,7 @@ use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
-use super::tape::{Keeper, Part, Recording};
+use super::tape::{Holds, Keeper, Part, Recording, Shown};
 use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
 use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
@@ -43,6 +43,8 @@ pub(super) struct Changes {
     collections: BTreeMap<String, CollectionHead>,
     origins: Option<Origins>,
     applied: Option<Position>,
+    /// What collections that are held back show.
+    holds: Holds,
 }
 
 impl Changes {
@@ -54,6 +56,7 @@ impl Changes {
         if let Some(applied) = self.applied {
             heads.applied = applied;
         }
+        heads.holds.extend(self.holds);
         for (_, mut changed) in self.collections {
             let vector = std::mem::take(&mut changed.vector);
             let floor = std::mem::take(&mut changed.floor);
@@ -62,7 +65,10 @@ impl Changes {
                     (head.row, head.branches) = (changed.row, changed.branches);
                     head
                 }
-                None => heads.insert(changed),
+                None => {
+                    heads.terms += u64::from(!heads.holds.is_empty());
+                    heads.insert(changed)
+                }
             };
             vector.into_iter().for_each(|(origin, row)| head.note(origin, row, own));
             // Readers know one that they hold by its place, so it is not touched for nothing.
@@ -97,11 +103,28 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             let change = writer.apply(&doc.ops, &stamp)?;
             self.note(collection, number, &doc.id, change)?;
         }
+        if signed.txn.dot.origin.node == self.own {
+            self.show(number, txn)?;
+        }
         self.advance(collection, number, txn, signed, position)?;
         match translated {
             Some(_) => self.drop_ended(collection),
             None => Ok(()),
         }
+    }
+
+    /// What is written here is shown, too, where a collection is held back: see
+    /// [`tape`](super::tape).
+    fn show(&mut self, number: u32, txn: &Txn) -> Result<()> {
+        let held = self.changes.holds.get(&number).or_else(|| self.heads.holds.get(&number));
+        let Some(mut held) = held.copied() else { return Ok(()) };
+        for doc in &txn.docs {
+            let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+            let mut shown = Shown { tables: &mut self.tables, origins, number, id: &doc.id };
+            shown.change(&mut held, |row| drop(row.apply_all(&doc.ops, &txn.stamp())))?;
+        }
+        self.changes.holds.insert(number, held);
+        Ok(())
     }
 
     /// Notes up to where own transactions may have left: see [`export`](super::export).
@@ -145,6 +168,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
                 let row = head.branches.encode(true);
                 keeper.set(Part::Branches, &mut self.tables.branches, &key, &row)?;
             }
+        }
+        for (number, held) in &self.changes.holds {
+            set(&mut self.tables.held, &number.to_be_bytes(), &held.encode())?;
         }
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
         if let Some(batch) = batch {

@@ -9,6 +9,7 @@ use super::document::{self, Conflict, Content, Document};
 use super::documents::{self, Documents, Read, Reader};
 use super::heads::{Heads, Origins};
 use super::tables::{self, db};
+use super::tape::{HeldScan, HeldView};
 use super::{Inner, Store};
 use crate::crdt::{Row, Window};
 use crate::error::Result;
@@ -60,7 +61,9 @@ impl Collection {
 
     /// How many documents it has; counted, not computed.
     pub fn len(&self) -> u64 {
-        self.store.inner.read_heads().named(&self.name).map_or(0, |head| head.row.documents)
+        let heads = self.store.inner.read_heads();
+        let Some(head) = heads.named(&self.name) else { return 0 };
+        heads.holds.get(&head.number).map_or(head.row.documents, |held| held.documents)
     }
 
     /// Whether it has no documents.
@@ -72,7 +75,8 @@ impl Collection {
     pub fn get(&self, id: &str) -> Result<Option<Document>> {
         check_id(id)?;
         match self.store.inner.reader_of(&self.name)? {
-            Some((number, reader)) => reader.get(&self.name, number, id),
+            Some(View::State(number, reader)) => reader.get(&self.name, number, id),
+            Some(View::Held(held)) => held.get(&self.name, id),
             None => Ok(None),
         }
     }
@@ -97,34 +101,37 @@ impl Collection {
 
     fn window(&self, id: &str) -> Result<Option<Window>> {
         check_id(id)?;
-        let Some((number, reader)) = self.store.inner.reader_of(&self.name)? else {
-            return Ok(None);
-        };
-        Ok(Some(match reader.parts(number, id)? {
-            Read::Whole(row) => Window::whole(row),
-            Read::Parts(parts) => Window::over(Box::new(parts)),
-        }))
+        Ok(match self.store.inner.reader_of(&self.name)? {
+            None => None,
+            Some(View::Held(held)) => Some(Window::whole(held.cells(id)?)),
+            Some(View::State(number, reader)) => Some(match reader.parts(number, id)? {
+                Read::Whole(row) => Window::whole(row),
+                Read::Parts(parts) => Window::over(Box::new(parts)),
+            }),
+        })
     }
 
     /// Whether there is a document with this id.
     pub fn contains(&self, id: &str) -> Result<bool> {
         check_id(id)?;
         match self.store.inner.view(&self.name)? {
-            Some((number, read)) => Ok(documents::flags(&read, number, id)?.shown),
+            Some(View::State(number, read)) => Ok(documents::flags(&read, number, id)?.shown),
+            Some(View::Held(held)) => Ok(held.flags(id)?.shown),
             None => Ok(false),
         }
     }
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
-        Scan::over(self, &self.store.inner.view(&self.name)?, range)
+        let view = self.store.inner.view(&self.name)?;
+        Scan::over(self, view.as_ref(), range)
     }
 
     /// The same as two scans of one moment: for whoever has to look at all the documents before
     /// going through them.
     pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
         let view = self.store.inner.view(&self.name)?;
-        Ok([Scan::over(self, &view, range)?, Scan::over(self, &view, range)?])
+        Ok([Scan::over(self, view.as_ref(), range)?, Scan::over(self, view.as_ref(), range)?])
     }
 
     /// The documents of this collection that are in conflict.
@@ -226,13 +233,16 @@ impl Inner {
         documents::read(read, &self.origins(), number, id)
     }
 
-    /// The number of a collection and the documents as they are now, of one moment.
-    fn reader_of(&self, collection: &str) -> Result<Option<(u32, Arc<Reader>)>> {
+    /// The documents of a collection as they are now.
+    fn reader_of(&self, collection: &str) -> Result<Option<View<Arc<Reader>>>> {
         let heads = self.read_heads();
         let Some(head) = heads.named(collection) else {
             return self.database().map(|_| None);
         };
-        Ok(Some((head.number, self.reader(&heads)?)))
+        if let Some(held) = HeldView::open(self, &heads, collection)? {
+            return Ok(Some(View::Held(Arc::new(held))));
+        }
+        Ok(Some(View::State(head.number, self.reader(&heads)?)))
     }
 
     /// The documents as they are while the heads are held. Readers share what one of them has
@@ -251,16 +261,28 @@ impl Inner {
         self.read_heads().origins.clone()
     }
 
-    /// The number of a collection and a read transaction, of one moment.
-    pub(super) fn view(&self, collection: &str) -> Result<Option<(u32, ReadTransaction)>> {
+    /// The documents of a collection at one moment.
+    fn view(&self, collection: &str) -> Result<Option<View<ReadTransaction>>> {
         let database = self.database()?;
         let heads = self.read_heads();
         let Some(head) = heads.named(collection) else { return Ok(None) };
-        Ok(Some((head.number, database.begin_read().map_err(db)?)))
+        if let Some(held) = HeldView::open(self, &heads, collection)? {
+            return Ok(Some(View::Held(Arc::new(held))));
+        }
+        Ok(Some(View::State(head.number, database.begin_read().map_err(db)?)))
     }
 
     fn conflicts_in(&self, collection: &str) -> Result<Vec<Conflict>> {
-        let Some((number, read)) = self.view(collection)? else { return Ok(Vec::new()) };
+        let (number, read) = match self.view(collection)? {
+            None => return Ok(Vec::new()),
+            Some(View::State(number, read)) => (number, read),
+            Some(View::Held(held)) => {
+                let found = held.in_conflict()?.into_iter();
+                return Ok(found
+                    .flat_map(|(id, row)| document::conflicts(collection, &id, &row))
+                    .collect());
+            }
+        };
         let table = read.open_table(tables::CONFLICTS).map_err(db)?;
         let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
         let mut found = Vec::new();
@@ -275,29 +297,46 @@ impl Inner {
     }
 }
 
+/// The documents of a collection: those of the state, by the collection's number, or what it shows
+/// while it is held back.
+enum View<R> {
+    State(u32, R),
+    Held(Arc<HeldView>),
+}
+
 /// The documents of a range, one by one. Writes made meanwhile are not seen.
 pub struct Scan {
     /// Keeps the store open.
     _store: Store,
     collection: Arc<str>,
-    documents: Limited<Documents>,
+    documents: Limited<Found>,
     reverse: bool,
+}
+
+/// What a scan reads from.
+enum Found {
+    State(Documents),
+    Held(HeldScan),
 }
 
 impl Scan {
     fn over(
         collection: &Collection,
-        view: &Option<(u32, ReadTransaction)>,
+        view: Option<&View<ReadTransaction>>,
         range: &ScanRange,
     ) -> Result<Scan> {
         let store = collection.store.clone();
         let documents = match view {
             None => None,
-            Some((number, read)) => {
+            Some(View::Held(held)) => Some(Found::Held(HeldView::scan(held, range)?)),
+            Some(View::State(number, read)) => {
                 let (start, end) = bounds(*number, range);
                 match key_of(&start) <= key_of(&end) {
                     false => None,
-                    true => Some(documents::range(read, store.inner.origins(), start, end)?),
+                    true => {
+                        let documents = documents::range(read, store.inner.origins(), start, end);
+                        Some(Found::State(documents?))
+                    }
                 }
             }
         };
@@ -310,7 +349,11 @@ impl Iterator for Scan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
-        self.documents.next(|documents| {
+        self.documents.next(|found| {
+            let documents = match found {
+                Found::State(documents) => documents,
+                Found::Held(scan) => return scan.step(&self.collection),
+            };
             let stored = documents.step(self.reverse)?;
             Some(stored.and_then(|stored| match stored.flags().shown {
                 true => documents.document(&self.collection, &stored),

@@ -125,9 +125,9 @@ impl Committer {
         self.log.sync()
     }
 
-    /// Appends a barrier and makes it durable; gives the log's end.
-    pub(super) fn append_barrier(&mut self, barrier: NewRecord<'_>) -> Result<Position> {
-        self.log.append(&[barrier])?;
+    /// Appends one record that no transaction goes with and makes it durable; gives the log's end.
+    pub(super) fn append_apart(&mut self, record: NewRecord<'_>) -> Result<Position> {
+        self.log.append(&[record])?;
         self.log.sync()?;
         Ok(self.log.end())
     }

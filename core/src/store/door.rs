@@ -12,7 +12,7 @@ use super::place::Place;
 use super::segments::Tally;
 use super::snapshot::read_barrier;
 use super::tables::{self, HeadRow, IndexRow, VectorRow};
-use super::tape::{self, Checkpoint};
+use super::tape::{self, Checkpoint, HeldRow};
 use crate::crdt::LtHash;
 use crate::id::{Hash, Position, ShortHash};
 
@@ -20,7 +20,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 15 {
+    match table % 16 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -41,6 +41,7 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         12 => read_back_invite(bytes),
         13 => drop(Checkpoint::decode(3, bytes).map(|row| same(&row.encode(), "checkpoint"))),
         14 => tape::read_back_key(bytes),
+        15 => drop(HeldRow::decode(bytes).map(|row| same(&row.encode(), "held"))),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -81,5 +82,6 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (12, invites::sample()),
         (13, tape::sample().encode()),
         (14, tape::sample_key()),
+        (15, tape::sample_held().encode()),
     ]
 }

@@ -45,6 +45,8 @@ pub struct Change {
 pub struct Changes {
     store: Store,
     position: Position,
+    /// Up to where the feed had been cut when this began, or went on from the present moment.
+    cut: Position,
     /// Changes read and not yet given, each with the start of its transaction.
     ready: VecDeque<(Position, Change)>,
 }
@@ -53,8 +55,11 @@ impl Store {
     /// The changes after `since`; `None` is from now on, the default position is from the
     /// oldest that the log holds.
     pub fn changes(&self, since: Option<Position>) -> Changes {
+        let cut = self.inner.read_heads().feed;
         let position = since.unwrap_or_else(|| self.position());
-        Changes { store: self.clone(), position, ready: VecDeque::new() }
+        // Who reads from the oldest on has read no documents yet.
+        let cut = if position == Position::default() { cut } else { cut.min(position) };
+        Changes { store: self.clone(), position, cut, ready: VecDeque::new() }
     }
 
     /// The position of this moment: changes from here on are those that are yet to come, and
@@ -69,7 +74,8 @@ impl Changes {
     /// The next change; waits for it up to `timeout`. `None` is "nothing in that time".
     ///
     /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position, or, of
-    /// a store that was restored from an older copy, does not reach it yet: call
+    /// a store that was restored from an older copy, does not reach it yet, or if a collection was
+    /// held back or resumed since: call
     /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`].
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
@@ -92,6 +98,7 @@ impl Changes {
     /// found by reading the documents anew *after* this call.
     pub fn restart(&mut self) {
         self.ready.clear();
+        self.cut = self.store.inner.read_heads().feed;
         self.position = self.store.position();
     }
 
@@ -103,7 +110,13 @@ impl Changes {
     /// Reads on; gives whether there was anything to read.
     fn fill(&mut self) -> Result<bool> {
         let inner = &self.store.inner;
-        let applied = inner.read_heads().applied;
+        let (applied, feed) = {
+            let heads = inner.read_heads();
+            (heads.applied, heads.feed)
+        };
+        if self.cut < feed && self.position < feed {
+            return Err(self.cut_off());
+        }
         if self.position > applied.max(BEGINNING) {
             return Err(self.ahead());
         }
@@ -143,6 +156,17 @@ impl Changes {
             format!(
                 "the log no longer reaches back to position {}: go on from the present moment, \
                  and read the documents anew",
+                self.position
+            ),
+        )
+    }
+
+    fn cut_off(&self) -> Error {
+        Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "what is shown has changed as a whole since position {}, since a collection was \
+                 held back or resumed: go on from the present moment, and read the documents anew",
                 self.position
             ),
         )

@@ -12,7 +12,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use super::documents::{Meter, Reader};
 use super::hashes::HashRule;
 use super::tables::{self, HeadRow, VectorRow, db};
-use super::tape::{self, Checkpoint, Recording};
+use super::tape::{self, Checkpoint, Holds, Recording};
 use crate::crdt::Layout;
 use crate::error::{Error, Result};
 use crate::id::{Head, NodeId, Origin, Position, Seq, Vector};
@@ -34,6 +34,12 @@ pub(super) struct Heads {
     pub(super) hashes: HashRule,
     /// The checkpoints, in the order in which they were made.
     pub(super) checkpoints: Vec<Checkpoint>,
+    /// The collections that are held back to a checkpoint.
+    pub(super) holds: Holds,
+    /// Up to where the change feed was cut.
+    pub(super) feed: Position,
+    /// Counts how often it changed what is exchanged with peers, since the store was opened.
+    pub(super) terms: u64,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
     /// so that redb can use again what that replaces.
     pub(super) reader: OnceLock<Arc<Reader>>,
@@ -159,6 +165,10 @@ impl Heads {
             heads.applied = Position(tables::u64_of(&applied)?);
         }
         heads.checkpoints = tape::load(txn)?;
+        heads.holds = tape::load_holds(txn)?;
+        if let Some(feed) = tables::read(txn, tables::META, tables::META_FEED)? {
+            heads.feed = Position(tables::u64_of(&feed)?);
+        }
         Ok(heads)
     }
 

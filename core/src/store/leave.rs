@@ -10,7 +10,7 @@ use super::commit::lock;
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
 use super::tables::{self, LazyTable, Tables, Writable, db, set};
-use super::tape::{Keeper, Part};
+use super::tape::{Keeper, Part, forget};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ impl Inner {
         let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
         let incarnation = self.unused_incarnation();
         let barrier = NewRecord { kind: RecordKind::Barrier, collection, bytes: b"left" };
-        let end = committer.append_barrier(barrier).map_err(|err| self.poison(&err))?;
+        let end = committer.append_apart(barrier).map_err(|err| self.poison(&err))?;
         let mut drop_rows = || -> Result<()> {
             let txn = self.begin_write(true)?;
             let mut tables = Tables::open(&txn)?;
@@ -86,6 +86,7 @@ impl Inner {
             ] {
                 drop_range(table, &start, &stop)?;
             }
+            forget(&mut tables, head.number)?;
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             drop(tables);
@@ -94,6 +95,7 @@ impl Inner {
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);
+            heads.holds.remove(&head.number);
             heads.joining.remove(collection);
             heads.applied = end;
             Ok(())

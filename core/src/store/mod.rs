@@ -89,8 +89,8 @@ pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
-    Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
-    RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
+    Hold, Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome,
+    ReplayedCollection, RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
 };
 pub use transaction::Transaction;
 

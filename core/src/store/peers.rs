@@ -221,10 +221,24 @@ impl Store {
         self.change_peer(peer, |row| row.collections = collections.clone())
     }
 
-    /// The collections to exchange with a peer; `None` is all.
+    /// The collections to exchange with a peer; `None` is all. Those that are held back
+    /// ([`Store::rollback_hold`]) are not among them.
     pub fn wanted(&self, peer: &NodeId) -> Option<BTreeSet<String>> {
         // What can't be read is not exchanged.
-        self.wanted_of(peer).unwrap_or_else(|_| Some(BTreeSet::new()))
+        let wanted = self.wanted_of(peer).unwrap_or_else(|_| Some(BTreeSet::new()));
+        let holds = self.holds();
+        if holds.is_empty() {
+            return wanted;
+        }
+        // What begins elsewhere meanwhile comes when all is resumed.
+        let mut wanted = wanted.unwrap_or_else(|| self.collections().into_iter().collect());
+        wanted.retain(|name| holds.iter().all(|hold| hold.collection != *name));
+        Some(wanted)
+    }
+
+    /// Counts how often what is exchanged with peers has changed as a whole.
+    pub(crate) fn terms(&self) -> u64 {
+        self.inner.read_heads().terms
     }
 
     fn wanted_of(&self, peer: &NodeId) -> Result<Option<BTreeSet<String>>> {

@@ -28,7 +28,7 @@
 //! | roster | see [`roster`](super::roster) | a statement |
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
-//! | checkpoints, former | | see [`tape`](super::tape) |
+//! | checkpoints, former, held, held rows | | see [`tape`](super::tape) |
 
 use std::cell::OnceCell;
 use std::ops::RangeBounds;
@@ -71,9 +71,11 @@ pub(super) const JOINS: Definition = TableDefinition::new("joins");
 pub(super) const STAGED: Definition = TableDefinition::new("staged");
 pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
 pub(super) const FORMER: Definition = TableDefinition::new("former");
+pub(super) const HELD: Definition = TableDefinition::new("held");
+pub(super) const HELD_ROWS: Definition = TableDefinition::new("held rows");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 24] = [
+pub(super) const ALL: [Definition; 26] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -98,6 +100,8 @@ pub(super) const ALL: [Definition; 24] = [
     STAGED,
     CHECKPOINTS,
     FORMER,
+    HELD,
+    HELD_ROWS,
 ];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
@@ -124,6 +128,8 @@ pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
 /// Up to where former rows were looked through for those that nobody needs any more; absent if
 /// there is nothing to look for.
 pub(super) const META_SWEPT: &[u8] = b"swept";
+/// Up to where the change feed was cut, 8 bytes: who stands before it reads the documents anew.
+pub(super) const META_FEED: &[u8] = b"feed";
 /// How many checkpoints the store makes by itself and keeps, 4 bytes, and for how many
 /// milliseconds, 8; absent if that was never said.
 pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
@@ -150,6 +156,8 @@ pub(super) struct Tables<'txn> {
     pub(super) joins: LazyTable<'txn>,
     pub(super) staged: LazyTable<'txn>,
     pub(super) former: LazyTable<'txn>,
+    pub(super) held: LazyTable<'txn>,
+    pub(super) held_rows: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -175,6 +183,8 @@ impl<'txn> Tables<'txn> {
             joins: table(JOINS),
             staged: table(STAGED),
             former: table(FORMER),
+            held: table(HELD),
+            held_rows: table(HELD_ROWS),
         })
     }
 }

@@ -16,6 +16,7 @@ use super::documents::{Parts, Read, Reader};
 use super::gate;
 use super::heads::CollectionHead;
 use super::queue::Local;
+use super::tape::HeldView;
 use super::{Inner, Store};
 use crate::clock::Timestamp;
 use crate::crdt::{Batch, Cell, DocOps, Effects, Op, Row, Source, Stamp};
@@ -51,6 +52,8 @@ struct Open {
     dot: Dot,
     prev: Hash,
     deps: Vec<Dep>,
+    /// What it shows, if it is held back.
+    held: Option<HeldView>,
     drafts: BTreeMap<String, Draft>,
 }
 
@@ -313,15 +316,23 @@ impl Transaction {
         };
         let stamp = Stamp { dot: open.dot, time: self.time };
         let queued = queued(&self.pending, collection, id);
-        let draft = match open.number {
-            Some(number) => match self.documents.parts(number, id)? {
+        let draft = match (open.number, &open.held) {
+            (Some(number), None) => match self.documents.parts(number, id)? {
                 Read::Whole(row) => Draft::new(laid_over(row, queued, id), stamp),
                 Read::Parts(parts) => {
                     let id = id.to_owned();
                     Draft::over(Box::new(View { parts, queued, id }), stamp)
                 }
             },
-            None => Draft::new(laid_over(Row::default(), queued, id), stamp),
+            (Some(number), Some(held)) => {
+                let state = match self.documents.parts(number, id)? {
+                    Read::Whole(row) => row,
+                    Read::Parts(parts) => Row::of_cells(parts.between(&[], None)?),
+                };
+                let state = laid_over(state, queued.clone(), id);
+                Draft::held(laid_over(held.cells(id)?, queued, id), state, stamp)
+            }
+            (None, _) => Draft::new(laid_over(Row::default(), queued, id), stamp),
         };
         Ok(new.insert(draft))
     }
@@ -342,6 +353,7 @@ fn open(inner: &Inner, heads: &super::heads::Heads, collection: &str) -> Result<
         dot: Dot { origin, seq: seq + 1 },
         prev,
         deps: Vec::new(),
+        held: HeldView::open(inner, heads, collection)?,
         drafts: BTreeMap::new(),
     })
 }

@@ -34,6 +34,9 @@ pub use super::version::{Base, Version};
 #[derive(Debug)]
 pub struct Draft {
     now: Window,
+    /// The document in the state, where that is another thing than what is shown: own rows of
+    /// counters go by it.
+    state: Option<Row>,
     /// The document was not there, and `ops` make all of it: `now` does not have them yet.
     behind: bool,
     ops: Vec<Op>,
@@ -43,12 +46,19 @@ pub struct Draft {
 impl Draft {
     /// A draft of the document that `row` holds, in the transaction at `stamp`.
     pub fn new(row: Row, stamp: Stamp) -> Draft {
-        Draft { now: Window::whole(row), behind: false, ops: Vec::new(), stamp }
+        Draft { now: Window::whole(row), state: None, behind: false, ops: Vec::new(), stamp }
+    }
+
+    /// A draft of a document that shows `row`, while the state has another: see
+    /// [`Store::rollback_hold`](crate::Store::rollback_hold).
+    pub fn held(row: Row, state: Row, stamp: Stamp) -> Draft {
+        Draft { state: Some(state), ..Draft::new(row, stamp) }
     }
 
     /// A draft of the document at `source`, of which only what the edits concern is read.
     pub fn over(source: Box<dyn Source + Send + Sync>, stamp: Stamp) -> Draft {
-        Draft { now: Window::over(source), behind: false, ops: Vec::new(), stamp }
+        let now = Window::over(source);
+        Draft { now, state: None, behind: false, ops: Vec::new(), stamp }
     }
 
     /// Whoever looks at the document sees what a first put has left of it.
@@ -487,13 +497,17 @@ impl Draft {
     /// Adds to this origin's row of the counter, or begins a new one.
     fn add_to_row(&mut self, counter: Vec<u8>, by: i64) {
         let own = self.stamp.dot.origin;
-        let row = self.now.under(&counter).find_map(|cell| match &cell.body {
+        let row_of = |cell: &Cell| match &cell.body {
             Body::Counter(row) if cell.stamp.dot.origin == own && !row.is_settled() => {
                 let after = Addition { seq: row.seq, time: row.time };
                 Some((cell.stamp.dot.seq, row.total, Some(after)))
             }
             _ => None,
-        });
+        };
+        let row = match &self.state {
+            None => self.now.under(&counter).find_map(row_of),
+            Some(state) => state.under(&counter).iter().find_map(row_of),
+        };
         let (birth, total, after) = row.unwrap_or((self.stamp.dot.seq, 0, None));
         let total = total.saturating_add(i128::from(by));
         let (by, after) = match self.take_add(&counter, birth) {
@@ -519,6 +533,9 @@ impl Draft {
 
     fn push(&mut self, op: Op) {
         self.now.apply(&op, &self.stamp, &[]);
+        if let Some(state) = &mut self.state {
+            state.apply(&op, &self.stamp);
+        }
         self.ops.push(op);
     }
 

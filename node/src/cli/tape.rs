@@ -66,8 +66,22 @@ pub(crate) struct RollbackArgs {
     /// The checkpoint; without one, the last.
     pub(crate) label: Option<String>,
     /// Apply the log after the checkpoint again, and compare.
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "hold")]
     pub(crate) replay: bool,
+    /// Show the checkpoint and what this node wrote since, until `littoral resume`.
+    #[arg(long, conflicts_with = "replay", requires = "label")]
+    pub(crate) hold: bool,
+    /// With --hold: only this collection.
+    #[arg(long, value_name = "NAME", requires = "hold")]
+    pub(crate) collection: Option<String>,
+}
+
+/// Of `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// Only this collection.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) collection: Option<String>,
 }
 
 /// Of `revert`.

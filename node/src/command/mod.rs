@@ -57,6 +57,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Anonymize(args) => anonymize::anonymize(&context, &args),
         Command::Doctor => return doctor::doctor(&context),
         Command::Rollback(args) => return tape::rollback(&context, args),
+        Command::Resume(args) => tape::resume(&context, args),
         Command::Leave(args) => doctor::leave(&context, &args),
         Command::Invite(args) => invite::invite(&context, &args),
         Command::Invites(args) => invite::invites(&context, &args),

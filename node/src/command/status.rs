@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::cli::StatusArgs;
-use crate::output::{bytes, number, plain, short, table};
+use crate::output::{bytes, moment, number, plain, short, table};
 use crate::shape::{CollectionState, JoinsShape, LinkShape, RefusalShape, Running, Status};
 use crate::target::Wanted;
 
@@ -52,6 +52,11 @@ fn about(status: &Status) -> String {
         rows.push(row(["log", &format!("kept beyond its budget for: {held}")]));
     }
 
+    for hold in &status.holds {
+        let since = moment(&hold.since);
+        let what = format!("{} shows checkpoint '{}' since {since}", hold.collection, hold.label);
+        rows.push(row(["held", &format!("{what}; `littoral resume` ends that")]));
+    }
     match &status.running {
         Some(running) => {
             rows.push(row(["runs", &how(running)]));

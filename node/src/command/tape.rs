@@ -9,12 +9,14 @@ use littoral::{Error, ErrorKind, Field, Fields, Path, Result};
 use serde_json::json;
 
 use super::{Context, invalid};
-use crate::cli::{CheckpointArgs, CheckpointsArgs, DiffArgs, RevertArgs, RollbackArgs, UndoArgs};
+use crate::cli::{
+    CheckpointArgs, CheckpointsArgs, DiffArgs, ResumeArgs, RevertArgs, RollbackArgs, UndoArgs,
+};
 use crate::kinds::{EXIT_FAILED, EXIT_OK};
 use crate::output::{bytes, cut, moment, number, plain, table};
 use crate::tape::{
-    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, ReplayShape,
-    Reverting, RollingBack, Undoing,
+    CheckpointCostShape, CheckpointsShape, Comparing, DifferenceShape, DoneShape, HoldShape,
+    Holding, ReplayShape, Resuming, Reverting, RollingBack, Undoing,
 };
 use crate::target::{Target, Wanted};
 
@@ -133,9 +135,19 @@ fn who(written: &WrittenBy) -> String {
     format!("by {}, {}", written.dot.origin.node.short(), moment(&time))
 }
 
-/// `littoral rollback --replay`
+/// `littoral rollback`
 pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<u8> {
     let target = context.target(Wanted::Existing)?;
+    if let (true, Some(label)) = (args.hold, &args.label) {
+        let asked = Holding { label: label.clone(), collection: args.collection };
+        let held = target.hold(&asked)?;
+        let told = "shows checkpoint";
+        holds(context, &held, |hold| {
+            let shown = documents(hold.documents);
+            format!("{} {told} '{}' and own writes since: {shown}", hold.collection, hold.label)
+        })?;
+        return Ok(EXIT_OK);
+    }
     let (asked, mut outcome) = (RollingBack { label: args.label }, String::new());
     let mut told = |replay: ReplayShape| {
         outcome.clone_from(&replay.outcome);
@@ -150,6 +162,28 @@ pub(super) fn rollback(context: &Context, args: RollbackArgs) -> Result<u8> {
     }
     eprintln!("littoral: the store was left as it is; `littoral verify` says what else is wrong");
     Ok(EXIT_FAILED)
+}
+
+/// `littoral resume`
+pub(super) fn resume(context: &Context, args: ResumeArgs) -> Result<()> {
+    let target = context.target(Wanted::Existing)?;
+    let ended = target.resume(&Resuming { collection: args.collection })?;
+    if ended.is_empty() && !context.output.json {
+        return context.output.line("nothing was held back");
+    }
+    holds(context, &ended, |hold| format!("{} shows everything again", hold.collection))
+}
+
+/// Collections that are, or were, held back.
+fn holds(
+    context: &Context,
+    holds: &[HoldShape],
+    line: impl Fn(&HoldShape) -> String,
+) -> Result<()> {
+    match context.output.json {
+        true => context.output.json(&json!({"holds": holds})),
+        false => holds.iter().try_for_each(|hold| context.output.line(plain(&line(hold)))),
+    }
 }
 
 /// What came of a replay, for people.

@@ -166,6 +166,8 @@ fn wanted(method: &Method, path: &str) -> Scope {
                 | "checkpoint"
                 | "checkpoints"
                 | "rollback"
+                | "hold"
+                | "resume"
                 | "revert"
                 | "undo"
         ) || path.ends_with("/leave")
@@ -288,6 +290,8 @@ mod tests {
             (&Method::POST, "/checkpoint"),
             (&Method::DELETE, "/checkpoints/monday"),
             (&Method::POST, "/rollback"),
+            (&Method::POST, "/hold"),
+            (&Method::POST, "/resume"),
             (&Method::POST, "/revert"),
             (&Method::POST, "/undo"),
         ] {

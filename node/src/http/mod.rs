@@ -31,6 +31,7 @@
 //! | `GET /diff` | what changed since checkpoint `from`, up to `to` or now; `collection`; line by line |
 //! | `POST /undo` | takes back what this node wrote last: `{"collection", "force", "dry_run"}`; line by line |
 //! | `POST /rollback` | replays the log from `{"label"}`, or the last checkpoint; line by line |
+//! | `GET /holds`, `POST /hold`, `POST /resume` | what is held back to a checkpoint; holds `{"label", "collection"}` back; `{"collection"}` or all no longer |
 //! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
@@ -131,6 +132,9 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/checkpoints/{label}", delete(tape::delete))
         .route("/diff", get(tape::diff))
         .route("/rollback", post(tape::rollback))
+        .route("/holds", get(tape::holds))
+        .route("/hold", post(tape::hold))
+        .route("/resume", post(tape::resume))
         .route("/revert", post(tape::revert))
         .route("/undo", post(tape::undo))
         .fallback(no_route)

@@ -15,7 +15,8 @@ use super::json::Json;
 use super::lines::lines;
 use super::service::Service;
 use crate::tape::{
-    CheckpointsShape, Comparing, DifferenceShape, Line, Marking, Reverting, RollingBack, Undoing,
+    CheckpointsShape, Comparing, DifferenceShape, HoldShape, Holding, HoldsShape, Line, Marking,
+    Resuming, Reverting, RollingBack, Undoing,
 };
 use crate::target::Tape;
 
@@ -90,6 +91,38 @@ pub(super) async fn rollback(State(service): State<Service>, body: JsonText) -> 
         )
     })
     .await
+}
+
+/// `GET /holds`
+pub(super) async fn holds(
+    State(service): State<Service>,
+    Asked(Nothing {}): Asked<Nothing>,
+) -> Answer {
+    service
+        .call(|local| {
+            let holds = local.store().holds().iter().map(HoldShape::from).collect();
+            Ok(Json(HoldsShape { holds }).into_response())
+        })
+        .await
+}
+
+/// `POST /hold`
+pub(super) async fn hold(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked: Holding = body.parse()?;
+    service
+        .call(move |local| Ok(Json(HoldsShape { holds: local.hold(&asked)? }).into_response()))
+        .await
+}
+
+/// `POST /resume`. Without a body it is all that is held back.
+pub(super) async fn resume(State(service): State<Service>, body: JsonText) -> Answer {
+    let asked = match body.bytes.is_empty() {
+        true => Resuming::default(),
+        false => body.parse()?,
+    };
+    service
+        .call(move |local| Ok(Json(HoldsShape { holds: local.resume(&asked)? }).into_response()))
+        .await
 }
 
 /// `POST /revert`: a line for each batch, or with `dry_run` for each document. It goes on to its end

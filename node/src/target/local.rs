@@ -25,6 +25,7 @@ use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, CollectionStatus, ConflictShape, FindingShape,
     Status,
 };
+use crate::tape::HoldShape;
 
 /// A store in this process.
 #[derive(Debug, Clone)]
@@ -141,6 +142,7 @@ impl Target for Local {
             log_pins_expired: stats.log_pins_expired,
             position: stats.position.0,
             failure: stats.failure,
+            holds: self.store.holds().iter().map(HoldShape::from).collect(),
             running: None,
         })
     }

@@ -7,8 +7,8 @@ use super::local::{Local, not_found};
 use super::tape::{Each, Tape};
 use super::{Read, Scan};
 use crate::tape::{
-    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
-    RollingBack, Undoing,
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, HoldShape, Holding, ReplayShape,
+    Resuming, Reverting, RollingBack, Undoing,
 };
 
 impl Tape for Local {
@@ -65,6 +65,20 @@ impl Tape for Local {
         let replay = self.store().rollback_replay(&label, &Default::default())?;
         told(ReplayShape::from(&replay))?;
         Ok(DoneShape { documents: tell(replay.differences()?, each)?, ..DoneShape::default() })
+    }
+
+    fn hold(&self, asked: &Holding) -> Result<Vec<HoldShape>> {
+        let one = asked.collection.as_deref().map(|name| [name]);
+        let held = self.store().rollback_hold(&asked.label, one.as_ref().map(|one| &one[..]))?;
+        Ok(held.iter().map(HoldShape::from).collect())
+    }
+
+    fn resume(&self, asked: &Resuming) -> Result<Vec<HoldShape>> {
+        let ended = self.store().resume(asked.collection.as_deref())?;
+        match (&asked.collection, ended.is_empty()) {
+            (Some(name), true) => Err(not_found(format!("collection '{name}' is not held back"))),
+            _ => Ok(ended.iter().map(HoldShape::from).collect()),
+        }
     }
 
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {

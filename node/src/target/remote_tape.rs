@@ -17,8 +17,8 @@ use super::{Read, Scan};
 use crate::kinds;
 use crate::shape::why_not;
 use crate::tape::{
-    CheckpointCostShape, CheckpointShape, CheckpointsShape, Comparing, DoneShape, Line, Marking,
-    ReplayShape, Reverting, RollingBack, Undoing,
+    CheckpointCostShape, CheckpointShape, CheckpointsShape, Comparing, DoneShape, HoldShape,
+    Holding, HoldsShape, Line, Marking, ReplayShape, Resuming, Reverting, RollingBack, Undoing,
 };
 
 /// How long a node may take for what reads all that is kept.
@@ -76,6 +76,16 @@ impl Tape for Remote {
             Line::Change(found) => each(found.read()?),
             _ => Ok(()),
         })
+    }
+
+    fn hold(&self, asked: &Holding) -> Result<Vec<HoldShape>> {
+        let answer = self.send(Method::POST, "/hold", &[], Some(json_text(asked)), PATIENCE)?;
+        answer.json::<HoldsShape>().map(|found| found.holds)
+    }
+
+    fn resume(&self, asked: &Resuming) -> Result<Vec<HoldShape>> {
+        let answer = self.send(Method::POST, "/resume", &[], Some(json_text(asked)), PATIENCE)?;
+        answer.json::<HoldsShape>().map(|found| found.holds)
     }
 
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape> {

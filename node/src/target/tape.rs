@@ -5,8 +5,8 @@ use littoral::{Result, ScanRange};
 
 use super::{Read, Scan};
 use crate::tape::{
-    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, ReplayShape, Reverting,
-    RollingBack, Undoing,
+    CheckpointCostShape, CheckpointShape, Comparing, DoneShape, HoldShape, Holding, ReplayShape,
+    Resuming, Reverting, RollingBack, Undoing,
 };
 
 /// Hears of documents that differ, one by one.
@@ -47,6 +47,12 @@ pub(crate) trait Tape {
         told: &mut dyn FnMut(ReplayShape) -> Result<()>,
         each: Each,
     ) -> Result<DoneShape>;
+
+    /// Holds collections back to a checkpoint. Gives which.
+    fn hold(&self, asked: &Holding) -> Result<Vec<HoldShape>>;
+
+    /// Holds collections back no longer. Gives which were.
+    fn resume(&self, asked: &Resuming) -> Result<Vec<HoldShape>>;
 
     /// What a revert would write, and nothing is written. An error of `each` ends it.
     fn revert_plan(&self, asked: &Reverting, each: Each) -> Result<DoneShape>;

@@ -54,6 +54,9 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the invitations", &|_| invites::list(subject.read).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
+    part("what is held back", &|wrong| {
+        tape::check_holds(subject.read, subject.heads, !quick, wrong)
+    });
     part("what is staged of snapshots", &|wrong| staged(subject, wrong));
 }
 

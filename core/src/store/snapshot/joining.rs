@@ -116,7 +116,7 @@ impl Inner {
         }
         let bytes = barrier(&server, &[]);
         let last = NewRecord { kind: RecordKind::Barrier, collection, bytes: &bytes };
-        let end = committer.append_barrier(last).map_err(|err| self.poison(&err))?;
+        let end = committer.append_apart(last).map_err(|err| self.poison(&err))?;
         let Pass { mut waist, newest, .. } = pass;
         waist.join_vector(collection, view)?;
         waist.drop_ended(collection)?;

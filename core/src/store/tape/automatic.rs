@@ -170,7 +170,10 @@ impl Inner {
         let now = self.wall.now_ms();
         let automatic: Vec<Checkpoint> = {
             let heads = self.read_heads();
-            heads.checkpoints.iter().filter(|known| known.automatic).cloned().collect()
+            let is_held =
+                |known: &Checkpoint| heads.holds.values().any(|held| held.tag == known.tag);
+            let goes = |known: &&Checkpoint| known.automatic && !is_held(known);
+            heads.checkpoints.iter().filter(goes).cloned().collect()
         };
         let room = (rule.keep as usize).saturating_sub(to_come);
         let surplus = automatic.len().saturating_sub(room);

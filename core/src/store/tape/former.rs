@@ -97,7 +97,7 @@ pub(super) fn number_of(part: Part, key: &[u8]) -> Option<u32> {
     }
 }
 
-fn value(before: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn value(before: Option<&[u8]>) -> Vec<u8> {
     match before {
         None => vec![ABSENT],
         Some(row) => [&[ROW][..], row].concat(),

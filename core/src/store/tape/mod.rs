@@ -36,6 +36,7 @@ mod automatic;
 mod blamed;
 mod diff;
 mod former;
+mod hold;
 mod past;
 mod replay;
 mod revert;
@@ -64,6 +65,10 @@ use crate::wire::{Reader, put_bytes};
 pub use automatic::AutomaticCheckpoints;
 pub use diff::{Diff, Difference, FieldChange};
 pub(super) use former::{Keeper, Part, read_back_key, sample_key};
+pub use hold::Hold;
+pub(super) use hold::{
+    HeldRow, HeldScan, HeldView, Holds, Shown, check_holds, forget, load_holds, sample_held,
+};
 pub(super) use past::check;
 pub use past::{Past, PastScan};
 pub use replay::{
@@ -311,6 +316,11 @@ impl Inner {
         self.commit_beside_heads_with(
             |txn| {
                 let tag = self.find_checkpoint(label)?.tag;
+                if self.read_heads().holds.values().any(|held| held.tag == tag) {
+                    return Err(Error::invalid(
+                        "a collection is held back to this checkpoint: resume it first",
+                    ));
+                }
                 let mut table = txn.open_table(tables::CHECKPOINTS).map_err(db)?;
                 tables::unset(&mut table, &tag.to_be_bytes())?;
                 let mut meta = txn.open_table(tables::META).map_err(db)?;

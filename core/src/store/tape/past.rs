@@ -24,7 +24,7 @@ use crate::store::tables::{self, Definition, HeadRow, VectorRow, db};
 use crate::store::{Collection, ScanRange, Store};
 
 type Bytes = &'static [u8];
-type Table = ReadOnlyTable<Bytes, Bytes>;
+pub(super) type Table = ReadOnlyTable<Bytes, Bytes>;
 
 /// The store as it was at a checkpoint. As long as it is held the disk uses no page again that is
 /// replaced.
@@ -285,9 +285,8 @@ impl Moment {
         let live = self.live(part).range_owned::<&[u8]>(start..end).map_err(db)?;
         let (first, last) = (prefix(part, start), prefix(part, end));
         let kept = self.former.range_owned::<&[u8]>(&first[..]..&last[..]).map_err(db)?;
-        let live = Ends { range: live, reverse }.peekable();
-        let kept = Kept { rows: Ends { range: kept, reverse }.peekable(), tag, reverse }.peekable();
-        Ok(Rows { live, kept, reverse })
+        let kept = Kept { rows: Ends::new(kept, reverse).peekable(), tag, reverse };
+        Ok(Laid::new(Live { rows: Ends::new(live, reverse) }, kept, reverse))
     }
 
     /// A document as it was.
@@ -314,11 +313,28 @@ impl Moment {
     fn document_of(&self, tag: u64, number: u32, id: &str, row: &[u8]) -> Result<Option<Document>> {
         // No collection has this name: so putting it back writes all of it, not the difference to
         // what was read.
-        let nowhere: Arc<str> = Arc::from("");
+        self.document_at(tag, &Arc::from(""), number, id, row)
+    }
+
+    /// The same, as read in a collection.
+    pub(super) fn document_at(
+        &self,
+        tag: u64,
+        collection: &Arc<str>,
+        number: u32,
+        id: &str,
+        row: &[u8],
+    ) -> Result<Option<Document>> {
         if !documents::is_head(row) {
-            return Document::of_stored(&nowhere, id, row, &mut Vec::new(), &self.origins);
+            return Document::of_stored(collection, id, row, &mut Vec::new(), &self.origins);
         }
-        Ok(Document::of(&nowhere, id, self.cells(tag, number, id)?))
+        Ok(Document::of(collection, id, self.cells(tag, number, id)?))
+    }
+
+    /// Whether histories go by other names in a collection than they did.
+    pub(super) fn has_forked_since(&self, tag: u64, number: u32) -> Result<bool> {
+        let (then, key) = (self.row(tag, Part::Branches, &number.to_be_bytes())?, number);
+        Ok(then != tables::get(self.live(Part::Branches), &key.to_be_bytes())?)
     }
 
     /// The runs that a large document had.
@@ -370,9 +386,15 @@ impl Moment {
 type Guard = OwnedAccessGuard<Bytes>;
 
 /// A range from either end.
-struct Ends {
+pub(super) struct Ends {
     range: OwnedRange<Bytes, Bytes>,
     reverse: bool,
+}
+
+impl Ends {
+    pub(super) fn new(range: OwnedRange<Bytes, Bytes>, reverse: bool) -> Ends {
+        Ends { range, reverse }
+    }
 }
 
 impl Iterator for Ends {
@@ -385,14 +407,14 @@ impl Iterator for Ends {
 }
 
 /// Of each row that was kept from a tag on, the first.
-struct Kept {
+pub(super) struct Kept {
     rows: Peekable<Ends>,
     tag: u64,
     reverse: bool,
 }
 
 /// A row's key, and what it was: `None` if it was not there.
-type KeptRow = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type KeptRow = (Vec<u8>, Option<Vec<u8>>);
 
 impl Kept {
     /// The next group; `None` inside if all of it was kept before the tag.
@@ -430,35 +452,68 @@ impl Iterator for Kept {
     }
 }
 
+/// The rows of today.
+pub(super) struct Live {
+    rows: Ends,
+}
+
+impl Iterator for Live {
+    type Item = Result<PlainRow>;
+
+    fn next(&mut self) -> Option<Result<PlainRow>> {
+        let entry = self.rows.next()?;
+        Some(entry.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())))
+    }
+}
+
 /// Rows as they were: those of today with the kept ones laid over them.
-pub(super) struct Rows {
-    live: Peekable<Ends>,
-    kept: Peekable<Kept>,
+pub(super) type Rows = Laid<Live, Kept>;
+
+/// A row's key, and the row.
+type PlainRow = (Vec<u8>, Vec<u8>);
+
+/// Rows with others laid over them, both in the same order.
+pub(super) struct Laid<B: Iterator, O: Iterator> {
+    base: Peekable<B>,
+    over: Peekable<O>,
     reverse: bool,
 }
 
-impl Iterator for Rows {
-    type Item = Result<(Vec<u8>, Vec<u8>)>;
+impl<B, O> Laid<B, O>
+where
+    B: Iterator<Item = Result<PlainRow>>,
+    O: Iterator<Item = Result<KeptRow>>,
+{
+    pub(super) fn new(base: B, over: O, reverse: bool) -> Laid<B, O> {
+        Laid { base: base.peekable(), over: over.peekable(), reverse }
+    }
+}
+
+impl<B, O> Iterator for Laid<B, O>
+where
+    B: Iterator<Item = Result<PlainRow>>,
+    O: Iterator<Item = Result<KeptRow>>,
+{
+    type Item = Result<PlainRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let order = match (self.live.peek(), self.kept.peek()) {
+            let order = match (self.base.peek(), self.over.peek()) {
                 (None, None) => return None,
-                (Some(Ok((live, _))), Some(Ok((kept, _)))) => {
-                    let order = live.value().cmp(&kept[..]);
+                (Some(Ok((base, _))), Some(Ok((over, _)))) => {
+                    let order = base.cmp(over);
                     if self.reverse { order.reverse() } else { order }
                 }
                 (_, None) | (Some(Err(_)), _) => Ordering::Less,
                 (None, _) | (_, Some(Err(_))) => Ordering::Greater,
             };
             if order == Ordering::Less {
-                let entry = self.live.next()?;
-                return Some(entry.map(|(key, row)| (key.value().to_vec(), row.value().to_vec())));
+                return self.base.next();
             }
             if order == Ordering::Equal {
-                self.live.next();
+                self.base.next();
             }
-            match self.kept.next()? {
+            match self.over.next()? {
                 Ok((key, Some(row))) => return Some(Ok((key, row))),
                 Ok((_, None)) => {}
                 Err(err) => return Some(Err(err)),

@@ -181,6 +181,7 @@ impl Store {
             let known = find(all, label)?;
             Ok((known.tag, known.position))
         };
+        self.inner.check_not_held(scope.collection.as_deref())?;
         let ((tag, position), to, moment) = self.moment_of(choose)?;
         let mut left = left_since(&moment, tag)?;
         if let Some(name) = &scope.collection {
@@ -269,6 +270,7 @@ impl Store {
             if done.transactions == 0 {
                 self.inner.checkpoint_before("before a revert", Some(label))?;
             }
+            self.inner.check_not_held(scope.collection.as_deref())?;
             match self.write(|txn| scope.write(txn, &batch)) {
                 Err(err) if err.kind() == ErrorKind::LimitExceeded && batch.len() > 1 => {
                     for planned in &batch {

@@ -131,6 +131,7 @@ impl Store {
 
     fn plan_undo(&self, scope: &UndoScope) -> Result<(Timestamp, Vec<Planned>)> {
         scope.collection.as_deref().map_or(Ok(()), check_collection)?;
+        self.inner.check_not_held(scope.collection.as_deref())?;
         self.flush()?;
         let last = self.last_written(scope)?;
         let (checkpoints, to, moment) = self.moment_of(|all| Ok(all.to_vec()))?;

@@ -700,6 +700,34 @@ fn tape(paths: &mut Paths) {
             ]),
     );
     paths.add(
+        "/holds",
+        "get",
+        ["holds", "tape", "The collections that are held back to a checkpoint"],
+        needs("read").gives("In the order of names", "Holds"),
+    );
+    paths.add(
+        "/hold",
+        "post",
+        ["hold", "tape", "Holds collections back: they show what they did at a checkpoint and what this node wrote since, and are not exchanged with peers. Nothing is undone"],
+        needs("admin")
+            .takes("Holding")
+            .gives("What is held back by this", "Holds")
+            .fails(&[("404", "There is no such checkpoint or collection, or the log no longer holds what was written here since")]),
+    );
+    paths.add(
+        "/resume",
+        "post",
+        [
+            "resume",
+            "tape",
+            "Shows all of a collection again that was held back, and exchanges it with peers",
+        ],
+        needs("admin")
+            .takes("Resuming")
+            .gives("What was held back", "Holds")
+            .fails(&[("404", "The collection is not held back")]),
+    );
+    paths.add(
         "/revert",
         "post",
         ["revert", "tape", "Brings documents back to what they showed at a checkpoint, by new transactions"],

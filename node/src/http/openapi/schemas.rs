@@ -207,6 +207,7 @@ fn node() -> Json {
             "log_pins_expired": count("Pins that held too much and have expired"),
             "position": count("The end of the log: a position for changes"),
             "failure": maybe("Why the store refuses writes"),
+            "holds": list(of("Hold")),
             "running": of("Running"),
         })),
     })
@@ -368,6 +369,18 @@ fn tape() -> Json {
             "force": {"type": "boolean", "default": false, "description": "Also what others have changed since"},
             "dry_run": {"type": "boolean", "default": false, "description": "Only say what would be written"},
         })),
+        "Holds": object(json!({"holds": list(of("Hold"))})),
+        "Hold": object(json!({
+            "collection": text("The collection"),
+            "label": text("The checkpoint that it is held back to"),
+            "since": time("Since when"),
+            "documents": count("Documents that it shows"),
+        })),
+        "Holding": sent(&["label"], json!({
+            "label": text("The checkpoint"),
+            "collection": maybe("Only this collection; without it, all that are not held back yet"),
+        })),
+        "Resuming": sent(&[], json!({"collection": maybe("Only this collection; without it, all")})),
         "RollingBack": sent(&[], json!({"label": maybe("The checkpoint; without one, the last")})),
         "Reverting": sent(&["label"], json!({
             "label": text("The checkpoint"),

@@ -6,7 +6,7 @@
 
 import { Feed, Failure, ask, get } from './api.js';
 import { conflict } from './conflict.js';
-import { $, ago, bytes, count, h, keep, lasting, many, moment, rate, short, show, state, toast, tried } from './dom.js';
+import { $, ago, bytes, count, h, keep, lasting, many, moment, rate, short, show, since, state, toast, tried } from './dom.js';
 import { History } from './history.js';
 import { draw } from './map.js';
 import { Plot } from './plot.js';
@@ -158,12 +158,12 @@ function showCollections(all) {
     const told = !all.length ? '–' : same.length === all.length ? `all ${many(all.length, 'peer')}` : same.length ? same.map((peer) => peer.name).join(', ') : 'no peer';
     const digest = digests.of.get(one.name);
     return {
-      ...one, kind: same.length === all.length ? 'good' : same.length ? 'warn' : 'idle', peers: all.length, same: told,
+      ...one, held: status.holds.some((of) => of.collection === one.name), kind: same.length === all.length ? 'good' : same.length ? 'warn' : 'idle', peers: all.length, same: told,
       digest: digest ?? '', stale: digests.position !== status.position,
     };
   });
   keep($('collections'), items, (item) => item.name, (item) => h('tr', {},
-    h('td', {}, h('b', {}, item.name)),
+    h('td', {}, h('b', {}, item.name), item.held ? h('span', { class: 'chip warn' }, 'held') : null),
     h('td', { 'data-label': 'Documents', class: 'number' }, count(item.documents)),
     h('td', { 'data-label': 'Conflicts', class: 'number' }, item.conflicts ? h('span', { class: 'chip warn' }, count(item.conflicts)) : '0'),
     h('td', { 'data-label': 'Transactions', class: 'number' }, count(item.transactions)),
@@ -182,6 +182,13 @@ function showAbout() {
   $('online').setAttribute('aria-checked', String(online));
   $('online-word').textContent = online ? 'Online' : 'Offline';
   if (status.failure) toast(`The store refuses writes: ${status.failure}`, { bad: true });
+}
+
+function showHolds() {
+  $('holds-panel').hidden = status.holds.length === 0;
+  keep($('holds'), status.holds, (one) => one.collection, (one) => h('li', {},
+    h('div', { class: 'what' }, h('b', {}, one.collection), h('p', {}, `shows “${one.label}” and what was written here since; not exchanged with peers · held since `, since(one.since))),
+    h('button', { onclick: () => tried(async () => { await ask('POST', '/resume', { body: { collection: one.collection } }); await tick(); }) }, 'Let it go on')));
 }
 
 function showMembers(roster) {
@@ -321,6 +328,7 @@ async function tick() {
   showMap(all);
   showLinks(all);
   showCollections(all);
+  showHolds();
   showRefused();
   plots.forEach((plot) => plot.update(past.samples));
 }

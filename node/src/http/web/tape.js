@@ -32,6 +32,7 @@ export class TapePanel {
       h('div', { class: 'acts' },
         h('button', { class: 'small', onclick: () => this.differences(one) }, 'What changed'),
         h('button', { class: 'small', onclick: () => this.revert(one) }, 'Revert…'),
+        h('button', { class: 'small', onclick: () => this.hold(one) }, 'Hold…'),
         h('button', { class: 'small', disabled: !one.log_held, title: one.log_held ? null : 'The log no longer reaches back to it', onclick: () => this.replay(one) }, 'Replay…'),
         h('button', { class: 'small danger', 'aria-label': `Delete the checkpoint ${one.label}`, onclick: () => this.remove(one) }, 'Delete')));
   }
@@ -94,6 +95,17 @@ export class TapePanel {
       go.disabled = !total;
       if (total) go.textContent = `Revert ${many(total, 'document')}`;
     });
+  }
+
+  hold(one) {
+    dialog(`Hold at “${one.label}”?`, 'All collections show what they did then, and what is written here from now on. Nothing is undone, and nothing is exchanged with peers, until it is let go.', (close) => [
+      h('footer', {},
+        h('button', { onclick: close }, 'Leave it as it is'),
+        h('button', { class: 'primary', onclick: async () => {
+          await tried(() => ask('POST', '/hold', { body: { label: one.label } }));
+          close();
+        } }, 'Hold')),
+    ], { narrow: true });
   }
 
   replay(one) {
