@@ -2,6 +2,7 @@
 
 mod run;
 mod tape;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
     UndoArgs,
 };
+pub(crate) use top::TopArgs;
 
 /// Where `run` accepts links, unless it is told otherwise.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
@@ -133,6 +135,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Watch a running node: links, lag, throughput, conflicts, disk, as `top` does processes.
+    ///
+    /// Where standard output is no terminal, it looks twice and prints that once.
+    Top(TopArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.
     ///
     /// Whoever has it may join, until it was used, has expired or is revoked: hand it over as you

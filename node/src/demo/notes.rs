@@ -8,7 +8,7 @@ const NOTES: &str = "notes";
 /// Their ids, titles, texts and tags.
 const FIRST: [[&str; 4]; 3] = [
     [
-        "20260101-offline",
+        "20260104-offline",
         "Go offline, and edit",
         "Open this page on the phone and on the laptop. Switch one of them offline, change this title on both, and switch it on again: both see the two versions, and either can settle it.",
         "start",
