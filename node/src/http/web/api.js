@@ -52,7 +52,10 @@ async function request(method, path, { body, headers = {} } = {}) {
     if (method !== 'GET') all['Content-Type'] = 'application/json';
     let answer;
     try {
-      answer = await fetch(path, { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store' });
+      const sent = body === undefined ? undefined : JSON.stringify(body);
+      // What is small gets there even if the page is closed meanwhile.
+      const keepalive = method !== 'GET' && (sent?.length ?? 0) < 8000;
+      answer = await fetch(path, { method, headers: all, body: sent, cache: 'no-store', keepalive });
     } catch {
       throw new Failure(0, 'unreachable', 'The node does not answer.');
     }

@@ -286,21 +286,28 @@ function changed(change) {
   }, 250);
 }
 
-/** The event log, of nodes that keep one. */
+/** A page of the event log. */
+const EVENTS_PAGE = 1000;
+
+let eventsAfter = null;
+const events = [];
+
+/** The event log, of nodes that keep one: what came since it was last asked for. */
 async function refreshEvents() {
-  const answer = await ask('GET', '/events', { also: 404 });
-  if (answer.status === 404 || !Array.isArray(answer.data?.events)) return false;
-  const events = answer.data.events.slice(-SHOWN_CHANGES).toReversed();
+  for (;;) {
+    const since = eventsAfter === null ? '' : `?since=${eventsAfter}`;
+    const { data, status: code } = await ask('GET', `/events${since}`, { also: 404 });
+    if (code === 404) return false;
+    events.unshift(...data.events.toReversed());
+    events.length = Math.min(events.length, SHOWN_CHANGES);
+    eventsAfter = data.next;
+    if (data.events.length < EVENTS_PAGE) break;
+  }
   $('events-panel').hidden = events.length === 0;
-  const plain = (value) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
-  keep($('events'), events, (one) => JSON.stringify(one), (one) => {
-    const { time, at, kind, event, what, position, id, ...rest } = one;
-    const when = time ?? at;
-    const about = Object.entries(rest).filter(([, value]) => value !== null).map(([name, value]) => `${name.replaceAll('_', ' ')} ${names.get(value) ?? plain(value)}`).join(' · ');
-    return h('li', {},
-      when ? h('time', { datetime: when, title: when }, new Date(when).toLocaleTimeString('en-GB')) : h('span', {}),
-      h('span', { class: 'what' }, h('b', {}, String(kind ?? event ?? what ?? '').replaceAll('_', ' ')), about ? ` ${about}` : ''));
-  });
+  keep($('events'), events, (one) => one.number, (one) => h('li', {},
+    h('time', { datetime: one.time, title: one.time }, new Date(one.time).toLocaleTimeString('en-GB')),
+    h('span', { class: 'what' }, h('b', {}, one.kind.replaceAll('-', ' ')), one.collection ? h('span', { class: 'chip' }, one.collection) : null, one.what ? h('span', { class: 'sub' }, one.what) : null),
+    h('span', { class: 'by' }, one.node ? who(one.node) : '')));
   return true;
 }
 

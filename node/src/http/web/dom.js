@@ -127,6 +127,9 @@ export function toast(text, { bad = false, action, run } = {}) {
   const buttons = action ? [h('button', { onclick: () => { close(); run(); } }, action)] : [];
   const one = h('div', { class: bad ? 'toast bad' : 'toast' }, h('span', {}, text), ...buttons, h('button', { onclick: close, 'aria-label': 'Close this message' }, 'Close'));
   box.replaceChildren(...[...box.children].slice(-2), one);
+  // Above a dialog that is open, which else would cover it.
+  box.hidePopover();
+  box.showPopover();
   setTimeout(close, bad ? 12000 : 7000);
 }
 

@@ -241,6 +241,7 @@ function showConflicts(found) {
 }
 
 function gone(draft) {
+  if (draft.removed) return;
   notes.delete(draft.id);
   if (open === draft) {
     toast('This note was deleted.');
@@ -297,7 +298,9 @@ async function remove() {
   await draft.save();
   const { doc, id, version, isNew } = draft;
   if (isNew) return leave();
+  draft.removed = true;
   const answer = await tried(() => ask('DELETE', documentPath(COLLECTION, id), { headers: { 'If-Match': version } }));
+  draft.removed = Boolean(answer) && !answer.data;
   if (!answer) return undefined;
   if (answer.data) {
     toast('It was changed elsewhere meanwhile. That is kept.');
@@ -428,9 +431,18 @@ document.addEventListener('keydown', (event) => {
     else $('search').focus();
   }
 });
-const byAddress = () => openNote(location.hash.length > 1 ? decodeURIComponent(location.hash.slice(1)) : null);
+function byAddress() {
+  try {
+    openNote(location.hash.length > 1 ? decodeURIComponent(location.hash.slice(1)) : null);
+  } catch {
+    // The address was typed, and is none.
+    leave();
+  }
+}
+
 window.addEventListener('hashchange', byAddress);
 window.addEventListener('popstate', byAddress);
+document.addEventListener('visibilitychange', () => { if (document.hidden) open?.save(); });
 window.addEventListener('pagehide', () => open?.save());
 
 async function start() {
