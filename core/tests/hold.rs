@@ -353,6 +353,23 @@ fn a_collection_that_began_later_is_held_empty_but_for_own_writes() {
     assert_eq!(a.store.resume(Some("notes")).unwrap(), []);
 }
 
+/// What was written to a collection of this name that was left is nobody's any more.
+#[test]
+fn what_was_written_before_a_collection_was_left_is_not_shown() {
+    let a = Replica::new(0);
+    a.store.checkpoint("before").unwrap();
+    a.notes().set("old", "x", 1i64).unwrap();
+    a.notes().set("n", "x", 1i64).unwrap();
+    assert!(a.store.leave(NOTES).unwrap());
+    a.notes().set("n", "x", 2i64).unwrap();
+    hold(&a, "before");
+    assert_eq!((x(&a, "old"), x(&a, "n")), (None, Some(2)));
+    a.notes().set("n", "x", 3i64).unwrap();
+    assert!(check(&a.store).len() == 1 && a.store.conflicts().unwrap().is_empty());
+    resume(&a);
+    assert_eq!(x(&a, "n"), Some(3));
+}
+
 #[test]
 fn large_documents_are_held_whole() {
     let (a, b) = (Replica::new(0), Replica::new(1));

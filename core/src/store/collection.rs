@@ -25,6 +25,8 @@ use crate::value::{Field, Fields, Path, Value};
 pub struct Collection {
     store: Store,
     name: Arc<str>,
+    /// Whether its state is read also while it is held back.
+    behind: bool,
 }
 
 /// Which documents to scan: ids in a range, in order.
@@ -46,7 +48,14 @@ pub struct ScanRange {
 
 impl Collection {
     pub(super) fn new(store: Store, name: &str) -> Collection {
-        Collection { store, name: Arc::from(name) }
+        Collection { store, name: Arc::from(name), behind: false }
+    }
+
+    /// The same collection, of which the state is read also while it is held back
+    /// ([`Store::rollback_hold`]): for those who check that nothing is undone.
+    #[doc(hidden)]
+    pub fn behind(&self) -> Collection {
+        Collection { behind: true, ..self.clone() }
     }
 
     /// Its name.
@@ -63,7 +72,8 @@ impl Collection {
     pub fn len(&self) -> u64 {
         let heads = self.store.inner.read_heads();
         let Some(head) = heads.named(&self.name) else { return 0 };
-        heads.holds.get(&head.number).map_or(head.row.documents, |held| held.documents)
+        let held = heads.holds.get(&head.number).filter(|_| !self.behind);
+        held.map_or(head.row.documents, |held| held.documents)
     }
 
     /// Whether it has no documents.
@@ -74,7 +84,7 @@ impl Collection {
     /// The document with this id, if there is one.
     pub fn get(&self, id: &str) -> Result<Option<Document>> {
         check_id(id)?;
-        match self.store.inner.reader_of(&self.name)? {
+        match self.reader()? {
             Some(View::State(number, reader)) => reader.get(&self.name, number, id),
             Some(View::Held(held)) => held.get(&self.name, id),
             None => Ok(None),
@@ -101,7 +111,7 @@ impl Collection {
 
     fn window(&self, id: &str) -> Result<Option<Window>> {
         check_id(id)?;
-        Ok(match self.store.inner.reader_of(&self.name)? {
+        Ok(match self.reader()? {
             None => None,
             Some(View::Held(held)) => Some(Window::whole(held.cells(id)?)),
             Some(View::State(number, reader)) => Some(match reader.parts(number, id)? {
@@ -114,7 +124,7 @@ impl Collection {
     /// Whether there is a document with this id.
     pub fn contains(&self, id: &str) -> Result<bool> {
         check_id(id)?;
-        match self.store.inner.view(&self.name)? {
+        match self.view()? {
             Some(View::State(number, read)) => Ok(documents::flags(&read, number, id)?.shown),
             Some(View::Held(held)) => Ok(held.flags(id)?.shown),
             None => Ok(false),
@@ -123,20 +133,71 @@ impl Collection {
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
-        let view = self.store.inner.view(&self.name)?;
+        let view = self.view()?;
         Scan::over(self, view.as_ref(), range)
     }
 
     /// The same as two scans of one moment: for whoever has to look at all the documents before
     /// going through them.
     pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
-        let view = self.store.inner.view(&self.name)?;
+        let view = self.view()?;
         Ok([Scan::over(self, view.as_ref(), range)?, Scan::over(self, view.as_ref(), range)?])
     }
 
     /// The documents of this collection that are in conflict.
     pub fn conflicts(&self) -> Result<Vec<Conflict>> {
-        self.store.inner.conflicts_in(&self.name)
+        let (number, read) = match self.view()? {
+            None => return Ok(Vec::new()),
+            Some(View::State(number, read)) => (number, read),
+            Some(View::Held(held)) => {
+                let found = held.in_conflict()?.into_iter();
+                let conflicts = found.map(|(id, row)| document::conflicts(&self.name, &id, &row));
+                return Ok(conflicts.flatten().collect());
+            }
+        };
+        let table = read.open_table(tables::CONFLICTS).map_err(db)?;
+        let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
+        let mut found = Vec::new();
+        for entry in table.range(&start[..]..&end[..]).map_err(db)? {
+            let (key, _) = entry.map_err(db)?;
+            let id = tables::document_id(key.value())?;
+            if let Some(row) = self.store.inner.read_row(&read, number, id)? {
+                found.extend(document::conflicts(&self.name, id, &row));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The documents as they are now, the tables shared with who else reads.
+    fn reader(&self) -> Result<Option<View<Arc<Reader>>>> {
+        let inner = &self.store.inner;
+        let heads = inner.read_heads();
+        let Some(head) = heads.named(&self.name) else {
+            return inner.database().map(|_| None);
+        };
+        if let Some(held) = self.held(&heads)? {
+            return Ok(Some(View::Held(held)));
+        }
+        Ok(Some(View::State(head.number, inner.reader(&heads)?)))
+    }
+
+    /// The documents at one moment.
+    fn view(&self) -> Result<Option<View<ReadTransaction>>> {
+        let inner = &self.store.inner;
+        let database = inner.database()?;
+        let heads = inner.read_heads();
+        let Some(head) = heads.named(&self.name) else { return Ok(None) };
+        if let Some(held) = self.held(&heads)? {
+            return Ok(Some(View::Held(held)));
+        }
+        Ok(Some(View::State(head.number, database.begin_read().map_err(db)?)))
+    }
+
+    fn held(&self, heads: &Heads) -> Result<Option<Arc<HeldView>>> {
+        match self.behind {
+            true => Ok(None),
+            false => Ok(HeldView::open(&self.store.inner, heads, &self.name)?.map(Arc::new)),
+        }
     }
 
     /// Replaces a document; see [`Transaction::put`](super::Transaction::put).
@@ -205,7 +266,7 @@ impl Store {
     pub fn conflicts(&self) -> Result<Vec<Conflict>> {
         let mut found = Vec::new();
         for name in self.collections() {
-            found.extend(self.inner.conflicts_in(&name)?);
+            found.extend(self.collection(&name)?.conflicts()?);
         }
         Ok(found)
     }
@@ -233,18 +294,6 @@ impl Inner {
         documents::read(read, &self.origins(), number, id)
     }
 
-    /// The documents of a collection as they are now.
-    fn reader_of(&self, collection: &str) -> Result<Option<View<Arc<Reader>>>> {
-        let heads = self.read_heads();
-        let Some(head) = heads.named(collection) else {
-            return self.database().map(|_| None);
-        };
-        if let Some(held) = HeldView::open(self, &heads, collection)? {
-            return Ok(Some(View::Held(Arc::new(held))));
-        }
-        Ok(Some(View::State(head.number, self.reader(&heads)?)))
-    }
-
     /// The documents as they are while the heads are held. Readers share what one of them has
     /// opened, until the next commit.
     pub(super) fn reader(&self, heads: &Heads) -> Result<Arc<Reader>> {
@@ -259,41 +308,6 @@ impl Inner {
     /// Origins are numbered before a row that names them is visible, and numbers never change.
     pub(super) fn origins(&self) -> Arc<Origins> {
         self.read_heads().origins.clone()
-    }
-
-    /// The documents of a collection at one moment.
-    fn view(&self, collection: &str) -> Result<Option<View<ReadTransaction>>> {
-        let database = self.database()?;
-        let heads = self.read_heads();
-        let Some(head) = heads.named(collection) else { return Ok(None) };
-        if let Some(held) = HeldView::open(self, &heads, collection)? {
-            return Ok(Some(View::Held(Arc::new(held))));
-        }
-        Ok(Some(View::State(head.number, database.begin_read().map_err(db)?)))
-    }
-
-    fn conflicts_in(&self, collection: &str) -> Result<Vec<Conflict>> {
-        let (number, read) = match self.view(collection)? {
-            None => return Ok(Vec::new()),
-            Some(View::State(number, read)) => (number, read),
-            Some(View::Held(held)) => {
-                let found = held.in_conflict()?.into_iter();
-                return Ok(found
-                    .flat_map(|(id, row)| document::conflicts(collection, &id, &row))
-                    .collect());
-            }
-        };
-        let table = read.open_table(tables::CONFLICTS).map_err(db)?;
-        let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
-        let mut found = Vec::new();
-        for entry in table.range(&start[..]..&end[..]).map_err(db)? {
-            let (key, _) = entry.map_err(db)?;
-            let id = tables::document_id(key.value())?;
-            if let Some(row) = self.read_row(&read, number, id)? {
-                found.extend(document::conflicts(collection, id, &row));
-            }
-        }
-        Ok(found)
     }
 }
 

@@ -325,6 +325,7 @@ impl Transaction {
                 }
             },
             (Some(number), Some(held)) => {
+                held.check_writable(collection)?;
                 let state = match self.documents.parts(number, id)? {
                     Read::Whole(row) => row,
                     Read::Parts(parts) => Row::of_cells(parts.between(&[], None)?),

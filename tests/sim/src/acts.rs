@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use littoral::store::Collections;
-use littoral::{NodeId, Store};
+use littoral::{ErrorKind, NodeId, Store};
 
 use crate::chance::Chance;
 use crate::edits;
@@ -194,6 +194,10 @@ impl World {
                 if durable && before != COLLECTIONS.map(|name| store.held(name).0) {
                     self.acknowledge(at)?;
                 }
+            }
+            // A history has forked in a collection that is held back.
+            Err(err) if err.kind() == ErrorKind::InvalidInput && !store.holds().is_empty() => {
+                self.say(&format!("{at} may not write: {err}"));
             }
             Err(err) if self.is_without_right(&store, &err) => {
                 self.say(&format!("{at} may not write"));

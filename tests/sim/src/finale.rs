@@ -27,6 +27,7 @@ impl World {
                 self.schedule(0, Event::Restart(at, down));
             }
         }
+        self.resume_all()?;
         if self.machines.iter().any(|machine| machine.choosy) {
             self.compare_what_is_wanted()?;
         }
@@ -142,7 +143,7 @@ impl World {
         self.present().iter().all(|at| self.machines[*at].is_sound())
     }
 
-    fn wait_for_all(&mut self) -> Checked {
+    pub(crate) fn wait_for_all(&mut self) -> Checked {
         while !self.all_are_up() {
             ensure!(self.happen()?, "nothing more happens");
         }

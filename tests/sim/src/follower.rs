@@ -39,6 +39,8 @@ pub(crate) struct Follower {
     /// What it was told of and has not read. It reads when it has heard everything: what is shown
     /// before that may be deferred, and be lost without a word.
     unread: BTreeSet<(&'static str, String)>,
+    /// What is shown may have changed as a whole, so that it may be told to begin anew.
+    cut: bool,
 }
 
 impl Follower {
@@ -49,7 +51,13 @@ impl Follower {
             known: None,
             branches: 0,
             unread: BTreeSet::new(),
+            cut: false,
         }
+    }
+
+    /// A collection was held back or resumed, or may have been.
+    pub(crate) fn may_be_cut(&mut self) {
+        self.cut = true;
     }
 
     /// The app has dropped a collection, or may have: it has no use for what it knew.
@@ -112,7 +120,7 @@ impl Follower {
     fn begin_anew(&mut self, store: &Store, changes: &mut Changes) -> Checked<String> {
         let start = store.stats().map_err(unreadable)?.log_start;
         ensure!(
-            self.position < start,
+            self.position < start || std::mem::take(&mut self.cut),
             "the change feed does not go on at {}, the log begins at {start}",
             self.position
         );

@@ -89,6 +89,7 @@ impl World {
         self.say(&format!("{at} is rolled back"));
         self.rolled_back += 1;
         self.ledger.put_back(at, account);
+        self.machines[at].marks.forget();
         let machine = &mut self.machines[at];
         (machine.disk, machine.follower, machine.leaving) = (disk, follower, leaving);
         (machine.moved, machine.restarting) = (moved, true);

@@ -346,7 +346,7 @@ impl Ledger {
         let lost: Vec<Dot> = lost.iter().map(|hash| book.dot(hash)).collect();
         ensure!(lost.is_empty(), "the vector lost {lost:?}");
         let news = book.above(&held, &before);
-        let collection = store.collection(name).map_err(|err| err.to_string())?;
+        let collection = store.collection(name).map_err(|err| err.to_string())?.behind();
         for id in book.touched(&vector, &news, &vector_before)? {
             let document = collection.get(&id).map_err(|err| format!("{UNREADABLE}{err}"))?;
             let expected = book.expect(&vector, &id)?;
@@ -369,7 +369,7 @@ impl Ledger {
             let vector = store.held(name).0;
             let book = self.books.get_mut(name).expect("a known collection");
             let touched = book.documents(&vector).map_err(|what| format!("{name}: {what}"))?;
-            let collection = store.collection(name).map_err(err)?;
+            let collection = store.collection(name).map_err(err)?.behind();
             let mut shown: BTreeMap<String, Document> = BTreeMap::new();
             for document in collection.scan(&Default::default()).map_err(err)? {
                 let document = document.map_err(err)?;

@@ -19,6 +19,7 @@
 //! | `ledger`, `book`, `oracle`, `spy` | what was written, what must be shown, what lies on disks |
 //! | `forks` | what may come of stores that were copied |
 //! | `rights` | a roster, what admins say in it, and what must come of that |
+//! | `tape` | checkpoints and the ways back to them |
 //! | `follower` | an app that follows a store's changes |
 //! | `finale` | convergence |
 #![forbid(unsafe_code)]
@@ -42,12 +43,15 @@ mod oracle;
 mod plan;
 mod rights;
 mod spy;
+mod tape;
 mod trace;
 mod world;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use tape::Tapes;
 
 /// What a check has to say: nothing, or what is broken.
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -122,6 +126,8 @@ pub struct Report {
     pub refused: u64,
     /// How often a node changed its key.
     pub keys: u64,
+    /// What was done with the tape.
+    pub tapes: Tapes,
 }
 
 /// A promise that was broken.

@@ -13,6 +13,7 @@ use littoral::{ErrorKind, NodeId, Options, Result, Store};
 use crate::chance::Chance;
 use crate::follower::Follower;
 use crate::plan::Plan;
+use crate::tape::Marks;
 
 /// 2026-11-22, in milliseconds.
 const NOON: u64 = 1_795_348_800_000;
@@ -49,6 +50,10 @@ pub(crate) struct Machine {
     pub(crate) moved: bool,
     /// The app that follows its changes.
     pub(crate) follower: Option<Follower>,
+    /// What its checkpoints are of.
+    pub(crate) marks: Marks,
+    /// By what is wanted its links were made.
+    pub(crate) terms: u64,
 }
 
 /// How a machine goes down.
@@ -114,6 +119,8 @@ impl Machine {
             leaving: false,
             moved: false,
             follower: None,
+            marks: Marks::default(),
+            terms: 0,
         }
     }
 

@@ -150,6 +150,8 @@ struct Total {
     let_write: u64,
     refused: u64,
     keys: u64,
+    with_tape: u64,
+    tapes: littoral_sim::Tapes,
     digest: Option<[u8; 32]>,
 }
 
@@ -179,6 +181,8 @@ impl Total {
         self.let_write += report.let_write;
         self.refused += report.refused;
         self.keys += report.keys;
+        self.with_tape += u64::from(report.tapes.checkpoints > 0);
+        self.tapes.add(&report.tapes);
         self.digest = Some(report.digest);
     }
 
@@ -215,6 +219,15 @@ impl Total {
             "with a roster {}: {} grants, {} transactions that nobody takes, {} collections set aside, \
              {} readers let write, {} keys changed",
             self.with_rights, self.grants, self.refused, self.set_aside, self.let_write, self.keys
+        );
+        println!(
+            "with a tape {}: {} checkpoints, {} looks at the past, {} reverts, {} replays, {} collections held",
+            self.with_tape,
+            self.tapes.checkpoints,
+            self.tapes.looked,
+            self.tapes.reverted,
+            self.tapes.replayed,
+            self.tapes.held
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

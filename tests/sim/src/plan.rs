@@ -29,6 +29,11 @@ const KEYS_STREAM: u64 = 29;
 /// From here on there are rosters again, and in those schedules nodes change their keys.
 const KEYS_FROM: u64 = 60_000_000;
 
+/// The stream that decides how often something of the tape is done.
+const TAPE_STREAM: u64 = 31;
+/// From here on there are tapes: schedules of the others are what they were.
+const TAPE_FROM: u64 = 90_000_000;
+
 /// A log that is never pruned.
 pub(crate) const WHOLE: LogBudget = LogBudget { bytes: u64::MAX, age_ms: u64::MAX };
 
@@ -79,6 +84,8 @@ pub(crate) struct Plan {
     pub(crate) rights_percent: usize,
     /// Before how many acts of a hundred a member changes its key: in most schedules none.
     pub(crate) keys_percent: usize,
+    /// Before how many acts of a hundred something of the tape is done: in most schedules none.
+    pub(crate) tape_percent: usize,
 }
 
 impl Plan {
@@ -133,6 +140,10 @@ impl Plan {
                 true => *Chance::new(settings.seed, KEYS_STREAM).pick(&[2, 5, 12]),
                 false => 0,
             },
+            tape_percent: match settings.seed >= TAPE_FROM {
+                true => *Chance::new(settings.seed, TAPE_STREAM).pick(&[5, 15, 40]),
+                false => 0,
+            },
         };
         // Long texts in very small pieces are too many events.
         let least = if plan.long_percent > 0 { 5_000 } else { 0 };
@@ -152,6 +163,11 @@ impl Plan {
     /// The chance of a change of a key before the act with this number.
     pub(crate) fn keys_of(&self, step: usize) -> Chance {
         Chance::new(self.seed, 4_000_000 + step as u64)
+    }
+
+    /// The chance of what is done with the tape before the act with this number.
+    pub(crate) fn tape_of(&self, step: usize) -> Chance {
+        Chance::new(self.seed, 5_000_000 + step as u64)
     }
 
     /// The chance of the act with this number: whether others are left out changes nothing.

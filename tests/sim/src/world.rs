@@ -22,6 +22,7 @@ use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
 use crate::plan::Plan;
 use crate::rights::Said;
+use crate::tape::Tapes;
 use crate::trace::Trace;
 use crate::{Checked, Report, Settings, ensure};
 
@@ -88,6 +89,8 @@ pub(crate) struct World {
     pub(crate) healed: u64,
     /// What was said in the roster.
     pub(crate) said: Said,
+    /// What was done with the tape.
+    pub(crate) tapes: Tapes,
     /// No faults happen any more.
     pub(crate) peace: bool,
 }
@@ -121,6 +124,7 @@ impl World {
             halts: 0,
             healed: 0,
             said: Said::default(),
+            tapes: Tapes::default(),
             peace: false,
         }
     }
@@ -158,6 +162,7 @@ impl World {
             let_write: self.said.let_write,
             refused: self.said.refused,
             keys: self.said.keys,
+            tapes: self.tapes,
         }
     }
 
@@ -205,6 +210,7 @@ impl World {
                     self.perhaps_copy(number)?;
                     self.perhaps_say(number)?;
                     self.perhaps_change_key(number)?;
+                    self.perhaps_tape(number)?;
                     self.act(number)?;
                 }
                 let pause = self.plan.chance_of(number).between(0, self.plan.pause_ms);
@@ -249,6 +255,7 @@ impl World {
                 self.say(&format!("{at} has failed, to be restarted: {down:?}"));
                 self.schedule(delay, Event::Restart(at, down));
             }
+            self.check_terms(at, &store);
             self.spread_word(at);
         }
         Ok(())
@@ -393,6 +400,8 @@ impl World {
         let reopened = disk.spared(|| self.ledger.reopened(at, &store, &disk));
         reopened.map_err(|what| format!("store {at}: {what}"))?;
         self.check_statements(at, &store)?;
+        self.machines[at].terms = store.terms();
+        self.check_marks(at, &store)?;
         let left = std::mem::take(&mut self.machines[at].leaving);
         let follower = self.machines[at].follower.get_or_insert_with(|| Follower::new(&store));
         if left {
@@ -428,7 +437,7 @@ impl World {
         self.links.keys().copied().collect()
     }
 
-    fn ends_of(&self, at: usize) -> impl Iterator<Item = (u64, usize)> + use<> {
+    pub(crate) fn ends_of(&self, at: usize) -> impl Iterator<Item = (u64, usize)> + use<> {
         let mut found = Vec::new();
         for (number, link) in &self.links {
             for end in 0..2 {

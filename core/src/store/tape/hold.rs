@@ -252,7 +252,7 @@ impl Inner {
         }
         let read = self.database()?.begin_read().map_err(db)?;
         let moment = Moment::open(&read, self.origins())?;
-        for CollectionHead { name, number, .. } in chosen {
+        for CollectionHead { name, number, branches, .. } in chosen {
             let was = moment.number(checkpoint.tag, name)?;
             if was.is_some_and(|was| was != *number) {
                 return Err(Error::invalid(format!(
@@ -260,11 +260,10 @@ impl Inner {
                     checkpoint.label
                 )));
             }
-            if moment.has_forked_since(checkpoint.tag, *number)? {
+            if !branches.is_empty() {
                 return Err(Error::invalid(format!(
-                    "a history in collection '{name}' has forked since checkpoint '{}', so what is \
-                     written would name what the checkpoint shows by other names: name a later one",
-                    checkpoint.label
+                    "a history in collection '{name}' has forked, so that what the checkpoint shows \
+                     goes by other names: read the past as it is"
                 )));
             }
         }
@@ -290,6 +289,10 @@ impl Inner {
             for record in records {
                 let head = chosen.iter().find(|head| head.name == record.collection);
                 let (Some(head), RecordKind::Txn) = (head, record.kind) else { continue };
+                // What comes before was of a collection of this name that was left.
+                if record.position < head.row.since {
+                    continue;
+                }
                 let held = holds.get_mut(&head.number).expect("one of each chosen");
                 let scope = Scope { network: self.network, collection: &record.collection };
                 let txn = Signed::trusted(record.bytes, scope)?.txn;
@@ -539,6 +542,8 @@ pub(in crate::store) struct HeldView {
     rows: Table,
     held: HeldRow,
     number: u32,
+    /// Histories go by other names since.
+    forked: bool,
 }
 
 impl HeldView {
@@ -551,17 +556,24 @@ impl HeldView {
         if heads.holds.is_empty() {
             return Ok(None);
         }
-        let Some(number) = heads.named(collection).map(|head| head.number) else { return Ok(None) };
+        let Some(head) = heads.named(collection) else { return Ok(None) };
+        let (number, forked) = (head.number, !head.branches.is_empty());
         let Some(held) = heads.holds.get(&number).copied() else { return Ok(None) };
         let read = inner.database()?.begin_read().map_err(db)?;
         let rows = read.open_table(tables::HELD_ROWS).map_err(db)?;
         let moment = Moment::open(&read, heads.origins.clone())?;
-        if moment.has_forked_since(held.tag, number)? {
-            return Err(Error::invalid(format!(
-                "a history in collection '{collection}' has forked since it is held back: resume it"
-            )));
+        Ok(Some(HeldView { moment, rows, held, number, forked }))
+    }
+
+    /// That what is written over it can be said.
+    pub(in crate::store) fn check_writable(&self, collection: &str) -> Result<()> {
+        match self.forked {
+            false => Ok(()),
+            true => Err(Error::invalid(format!(
+                "a history in collection '{collection}' has forked since it is held back, so that \
+                 nothing can be written over what it shows: resume it"
+            ))),
         }
-        Ok(Some(HeldView { moment, rows, held, number }))
     }
 
     /// How a document is stored: a row, or the head of a large one.
@@ -700,7 +712,7 @@ pub(in crate::store) fn check_holds(
         if whole {
             let rows = read.open_table(tables::HELD_ROWS).map_err(db)?;
             let moment = Moment::open(read, heads.origins.clone())?;
-            let view = HeldView { moment, rows, held: *held, number: *number };
+            let view = HeldView { moment, rows, held: *held, number: *number, forked: false };
             let mut shown = 0;
             for entry in view.rows(&ScanRange::default())? {
                 shown += u64::from(Flags::of(Some(&entry?.1)).shown);

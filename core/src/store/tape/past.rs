@@ -331,12 +331,6 @@ impl Moment {
         Ok(Document::of(collection, id, self.cells(tag, number, id)?))
     }
 
-    /// Whether histories go by other names in a collection than they did.
-    pub(super) fn has_forked_since(&self, tag: u64, number: u32) -> Result<bool> {
-        let (then, key) = (self.row(tag, Part::Branches, &number.to_be_bytes())?, number);
-        Ok(then != tables::get(self.live(Part::Branches), &key.to_be_bytes())?)
-    }
-
     /// The runs that a large document had.
     fn runs(&self, tag: u64, number: u32, id: &str) -> Result<Vec<Row>> {
         let start = runs_prefix(number, id);
