@@ -107,7 +107,7 @@ function showTiles(all) {
   else tile('tile-behind', 'Behind', all.length ? 'good' : 'idle', all.length ? 'Nobody' : 'Nobody', all.length ? 'Each peer has what is here' : 'There is nobody to send to');
   const conflicts = status.collections.reduce((sum, one) => sum + one.conflicts, 0);
   tile('tile-conflicts', 'Conflicts', conflicts ? 'warn' : 'good', conflicts ? many(conflicts, 'document') : 'None', conflicts ? 'To be settled, below' : 'Nothing to settle');
-  tile('tile-disk', 'Disk', '', bytes(status.state_bytes + status.log_bytes), `log ${bytes(status.log_bytes)} of ${bytes(status.log_budget_bytes)}`);
+  tile('tile-disk', 'Disk', '', bytes(status.state_bytes + status.log_bytes), status.log_budget_bytes ? `log ${bytes(status.log_bytes)} of ${bytes(status.log_budget_bytes)}` : 'no log yet');
 }
 
 function showMap(all) {
@@ -124,6 +124,7 @@ function showMap(all) {
 
 function showLinks(all) {
   $('links-empty').hidden = all.length > 0;
+  $('links').parentNode.hidden = all.length === 0;
   const items = all.map((peer) => {
     const { link } = peer;
     const [kind, word] = wordOf(peer);
@@ -149,6 +150,7 @@ function showLinks(all) {
 function showCollections(all) {
   const up = all.filter((peer) => peer.link.state === 'connected');
   $('collections-empty').hidden = status.collections.length > 0;
+  $('collections').parentNode.hidden = status.collections.length === 0;
   const items = status.collections.map((one) => {
     const same = up.filter((peer) => {
       const link = peer.link.collections.find((of) => of.name === one.name);

@@ -87,7 +87,7 @@ export class Plot {
 
 /** The next round number; of bytes, the next that is round in the unit in which it is told. */
 function nice(value, binary) {
-  if (binary && value > 1024) {
+  if (binary && value >= 1024) {
     const unit = 1024 ** Math.floor(Math.log2(value) / 10);
     const rounded = nice(value / unit, false);
     return rounded >= 1000 ? 1024 * unit : rounded * unit;
