@@ -4,6 +4,7 @@ mod backup;
 mod journal;
 mod run;
 mod tape;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
     UndoArgs,
 };
+pub(crate) use top::TopArgs;
 
 /// Where `run` accepts links, unless it is told otherwise.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
@@ -139,6 +141,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Watch a running node: links, lag, throughput, conflicts, disk, as `top` does processes.
+    ///
+    /// Where standard output is no terminal, it looks twice and prints that once.
+    Top(TopArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.
     ///
     /// Whoever has it may join, until it was used, has expired or is revoked: hand it over as you

@@ -27,6 +27,7 @@ mod status;
 mod sync;
 mod tape;
 mod token;
+mod top;
 mod verify;
 
 use std::io::Read as _;
@@ -94,6 +95,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
         Command::Status(args) => status::status(&context, &args),
+        Command::Top(args) => top::top(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),

@@ -2,6 +2,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
+//! | `GET /`, `/notes`, `/web/{file}` | the dashboard, an app of notes, and their files ([`web`]) |
 //! | `GET /health`, `/health/ready` | whether it can do its work; 503 if not |
 //! | `GET /health/live` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
@@ -17,6 +18,7 @@
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `POST /deltas` | `{"ops", "key"}`: operations over any documents, all or none, and once for a key |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
+//! | `POST /links/pause`, `/links/resume` | cuts all links for now; takes them up again |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
 //! | `POST /conflicts/log/{number}/notes` | `{"author", "text"}`: what somebody has to say of one |
@@ -65,6 +67,7 @@ mod health;
 mod invites;
 mod json;
 mod lines;
+mod links;
 mod metrics;
 mod openapi;
 mod packing;
@@ -74,6 +77,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod web;
 mod ws;
 
 use axum::Router;
@@ -95,6 +99,9 @@ pub(crate) fn router(service: Service) -> Router {
         .patch(documents::merge)
         .delete(documents::delete);
     Router::new()
+        .route("/", get(web::dashboard))
+        .route("/notes", get(web::notes))
+        .route("/web/{file}", get(web::file))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -119,6 +126,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts/log/{number}/notes", post(conflicts::note))
         .route("/deltas", post(deltas::deltas))
         .route("/sync", post(sync::sync))
+        .route("/links/pause", post(links::pause))
+        .route("/links/resume", post(links::resume))
         .route("/changes", get(changes::changes))
         .route("/events", get(events::events))
         .route("/ws", get(ws::open))
