@@ -145,6 +145,8 @@ pub const MAX_BUNDLE_VECTOR_ENTRIES: usize = 2_000_000;
 pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
 /// Largest frame of documents in a bundle: one largest document, and what is in a frame before it.
 pub const MAX_BUNDLE_DOCUMENTS_BYTES: usize = MAX_SNAPSHOT_DOCUMENT_BYTES + 4 * BUNDLE_FRAME_BYTES;
+/// Collections in one backup.
+pub const MAX_BACKUP_COLLECTIONS: usize = 65_536;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Bytes that may be written to the state while a view is kept, since none of what they replace

@@ -155,6 +155,24 @@ fn head() -> (Vec<u8>, NodeId) {
     (a.store.view(NOTES).unwrap().head().to_vec(), a.store.node_id())
 }
 
+/// A backup that was made once can be restored for ever.
+#[test]
+fn golden_a_backup_has_these_bytes_and_is_restored() {
+    let (a, b) = (Replica::new(1), Replica::new(2));
+    b.notes().set("n", "title", "by b").unwrap();
+    common::pull(&a, &b);
+    a.notes().set("n", "title", "by a").unwrap();
+    a.notes().increment("n", "views", 7).unwrap();
+    a.store.trust_at(common::key(2).id(), "host:4433").unwrap();
+    a.store.set_automatic_checkpoints(Default::default()).unwrap();
+    golden("backup.hex", &hex(&common::carry::backup(&a.store)));
+    let file = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/backup.hex");
+    let file = HEXLOWER.decode(fs::read_to_string(file).unwrap().trim().as_bytes()).unwrap();
+    let restored = Replica::restored(7, &file, &Default::default()).unwrap();
+    assert_eq!(restored.store.held(NOTES), a.store.held(NOTES));
+    assert_eq!(restored.store.trusted().unwrap(), a.store.trusted().unwrap());
+}
+
 #[test]
 fn golden_the_head_of_a_view_has_these_bytes() {
     let (bytes, server) = head();

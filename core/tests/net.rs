@@ -261,6 +261,36 @@ fn the_side_that_was_dialled_can_cut_the_link_too() {
     until("a comes back by itself", || b.get("x") == Some(1));
 }
 
+/// As a device that is switched to flight mode: it dials nobody, lets in nobody, and keeps what it
+/// was told to do for when it is back.
+#[test]
+fn a_node_that_is_offline_links_with_nobody_until_it_is_back() {
+    let (a, b, c) = (Node::new(), Node::new(), Node::new());
+    let (out, into) = (a.joins(&b), c.joins(&a));
+    a.put("x", 1);
+    until("all have it", || b.get("x") == Some(1) && c.get("x") == Some(1));
+    a.network.set_online(false);
+    assert!(!a.network.is_online());
+    assert_eq!(out.status().state, LinkState::Paused, "cut means cut when the call returns");
+    a.put("x", 2);
+    b.put("y", 2);
+    c.put("z", 2);
+    until("c is turned away", || {
+        into.status().last_error.is_some_and(|error| error.contains("cut this link for now"))
+    });
+    let d = Node::new();
+    let late = a.joins(&d);
+    until("nor is a link made meanwhile", || late.status().state == LinkState::Paused);
+    assert_eq!((b.get("x"), c.get("x"), a.get("y"), a.get("z")), (Some(1), Some(1), None, None));
+    assert_eq!(d.get("x"), None);
+    // A peer that is cut by itself stays so.
+    a.network.set_enabled(d.store.node_id(), false);
+    a.network.set_online(true);
+    until("a is back", || a.get("y") == Some(2) && a.get("z") == Some(2));
+    until("and the others have its writes", || b.get("x") == Some(2) && c.get("x") == Some(2));
+    assert_eq!((late.status().state, d.get("x")), (LinkState::Paused, None));
+}
+
 #[test]
 fn an_unknown_key_is_refused_at_the_handshake_and_named() {
     let (a, b) = (Node::new(), Node::new());

@@ -1,8 +1,10 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod backup;
 mod journal;
 mod run;
 mod tape;
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,12 +19,14 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
+pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use journal::{ConflictsArgs, EventsArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
     UndoArgs,
 };
+pub(crate) use top::TopArgs;
 
 /// Where `run` accepts links, unless it is told otherwise.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
@@ -137,6 +141,10 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// Show what the store holds and how its links are doing.
     Status(StatusArgs),
+    /// Watch a running node: links, lag, throughput, conflicts, disk, as `top` does processes.
+    ///
+    /// Where standard output is no terminal, it looks twice and prints that once.
+    Top(TopArgs),
     /// Make a ticket: one line that lets another machine join, with `littoral join`.
     ///
     /// Whoever has it may join, until it was used, has expired or is revoked: hand it over as you
@@ -191,6 +199,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         step: BundleStep,
     },
+    /// Write all that the store holds at this moment to a file, and read it back.
+    ///
+    /// Reading, writing and sync go on meanwhile. The node's secret key is not in the file, nor is
+    /// the log, nor are checkpoints. It is not encrypted.
+    Backup(BackupArgs),
+    /// Make a store of a backup: another node, with the same documents.
+    ///
+    /// There is a whole store in DIR at the end, or none.
+    Restore(RestoreArgs),
     /// Keep the store's secret key under a passphrase. No node may run on the store.
     Key {
         /// What to do.

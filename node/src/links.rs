@@ -4,14 +4,29 @@ use std::collections::BTreeMap;
 
 use littoral::clock::Timestamp;
 use littoral::net::{
-    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Trouble,
+    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Standing, Trouble,
 };
 
-use crate::shape::{FindingShape, JoinsShape, LinkCollection, LinkShape, RefusalShape};
+use crate::shape::{
+    FindingShape, JoinsShape, LinkCollection, LinkShape, RefusalShape, StandingShape,
+};
 
 /// All links of a network, in the order in which they came.
 pub(crate) fn shapes(network: &Network) -> Vec<LinkShape> {
     network.links().iter().map(LinkShape::from).collect()
+}
+
+/// How far each peer is behind, by peer and collection.
+pub(crate) fn standings(network: &Network) -> Vec<StandingShape> {
+    let shape = |standing: &Standing| StandingShape {
+        peer: standing.peer.to_string(),
+        collection: standing.collection.clone(),
+        live: standing.live,
+        lag_transactions: standing.lag_txns,
+        lag_s: standing.lag.as_secs_f64(),
+        stalled_s: standing.stalled.as_secs_f64(),
+    };
+    network.standings().iter().map(shape).collect()
 }
 
 /// What became of those who wanted to join.
@@ -44,6 +59,9 @@ impl From<&LinkStatus> for LinkShape {
             address: link.address.clone(),
             incoming: link.direction == Direction::Incoming,
             state: state.to_owned(),
+            connected_since: link
+                .connected_since_ms
+                .map(|ms| Timestamp::from_millis(ms).to_string()),
             reason: refused.or_else(|| link.last_error.clone()),
             synced: link.synced,
             rtt_ms: link.rtt_ms,

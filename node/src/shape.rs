@@ -234,8 +234,14 @@ pub(crate) struct Running {
     pub(crate) uptime_s: u64,
     /// The address where it accepts links, if it does.
     pub(crate) listen: Option<String>,
+    /// Whether all links are cut for now, as was asked for.
+    #[serde(default)]
+    pub(crate) offline: bool,
     /// Its links.
     pub(crate) links: Vec<LinkShape>,
+    /// How far each peer is behind, by collection, also while there is no link with it.
+    #[serde(default)]
+    pub(crate) standings: Vec<StandingShape>,
     /// Nodes that were turned away, newest first.
     pub(crate) refused: Vec<RefusalShape>,
     /// What became of those who showed a ticket.
@@ -266,6 +272,9 @@ pub(crate) struct LinkShape {
     pub(crate) incoming: bool,
     /// How it stands, in a word: connecting, connected, waiting, refused, standby, paused, closed.
     pub(crate) state: String,
+    /// Since when it is connected, RFC 3339.
+    #[serde(default)]
+    pub(crate) connected_since: Option<String>,
     /// Why it was refused, or why the last connection or attempt ended.
     pub(crate) reason: Option<String>,
     /// Whether nothing was left to send or receive when it was last looked at.
@@ -293,6 +302,23 @@ pub(crate) struct LinkCollection {
     pub(crate) unacked_bytes: u64,
     /// What keeps it from going on, if something does.
     pub(crate) trouble: Option<String>,
+}
+
+/// How far a peer is behind in a collection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StandingShape {
+    /// The peer's key.
+    pub(crate) peer: String,
+    /// The collection.
+    pub(crate) collection: String,
+    /// Whether a link with it tells this now; else it is what was told last, and what came since.
+    pub(crate) live: bool,
+    /// Transactions that are here and not there, as far as is known.
+    pub(crate) lag_transactions: u64,
+    /// For how long there was always something that it lacked.
+    pub(crate) lag_s: f64,
+    /// For how long nothing has moved although there is something to do and a link to do it on.
+    pub(crate) stalled_s: f64,
 }
 
 /// What a sync that was asked for did.

@@ -71,6 +71,12 @@ impl Joining {
         if ticket.inviter == shared.site.us {
             return Err(Error::invalid("this node made the ticket; join with it on another one"));
         }
+        if !shared.is_online() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                "this node has cut all its links for now; take them up again, and join then",
+            ));
+        }
         check_member_name(name)?;
         let request = request(&**replica, ticket, name);
         let target = PeerAddress::of_ticket(ticket)?;
@@ -148,6 +154,10 @@ impl Attempts {
 
 /// Hears who wants to join, and answers.
 pub(super) async fn host(shared: Arc<Shared>, connection: Connection, guest: NodeId) {
+    if !shared.is_online() {
+        let offline = "the other node has cut all its links for now".to_owned();
+        return Ending::said(CloseCode::Limit, offline, false).close(&connection);
+    }
     let room = Arc::clone(&shared.joining).try_acquire_owned();
     let (Ok(_room), true) = (room, shared.may_try()) else {
         shared.note_join(&guest, "busy");

@@ -26,6 +26,8 @@ pub(super) struct Links {
     next_id: u64,
     entries: BTreeMap<u64, Arc<Entry>>,
     paused: BTreeSet<NodeId>,
+    /// Whether all are cut for now.
+    offline: bool,
     /// Whether no more are taken.
     pub(super) closed: bool,
 }
@@ -76,7 +78,7 @@ impl Links {
 
     /// Whether links with this peer are cut for now.
     pub(super) fn is_paused(&self, peer: &NodeId) -> bool {
-        self.paused.contains(peer)
+        self.offline || self.paused.contains(peer)
     }
 
     /// Cuts the links with a peer for now, or takes them up again.
@@ -85,6 +87,16 @@ impl Links {
             true => self.paused.insert(peer),
             false => self.paused.remove(&peer),
         };
+    }
+
+    /// Whether links are made at all.
+    pub(super) fn is_online(&self) -> bool {
+        !self.offline
+    }
+
+    /// Cuts all links for now, or takes up again those that are not cut by themselves.
+    pub(super) fn set_online(&mut self, online: bool) {
+        self.offline = !online;
     }
 
     /// Gives every link with `peer` its wish.

@@ -16,6 +16,7 @@
 //! | `driver`, `stream` | a connection's session, and its streams |
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
+//! | `online` | going offline, and coming back |
 //! | `standing`, `traffic` | how far each peer is behind; what went over all links |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
 //! | `here` | where others may reach this machine |
@@ -38,6 +39,7 @@ mod knocks;
 mod link;
 mod links;
 mod network;
+mod online;
 mod outside;
 mod standing;
 mod status;

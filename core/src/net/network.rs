@@ -364,7 +364,7 @@ pub(super) struct Shared {
     /// Where peers were seen on the LAN.
     hints: Mutex<Hints>,
     discovers: AtomicBool,
-    bell: Arc<Bell>,
+    pub(super) bell: Arc<Bell>,
     handle: Handle,
     closing: AtomicBool,
 }
@@ -771,7 +771,7 @@ impl Shared {
         }
     }
 
-    fn links(&self) -> MutexGuard<'_, Links> {
+    pub(super) fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -28,7 +28,7 @@ pub enum LinkState {
     Refused(String),
     /// The peer has dialled us, and that one connection is enough. See `Network`.
     Standby,
-    /// Cut by `set_enabled(false)`.
+    /// Cut by `set_enabled(false)`, or `set_online(false)`.
     Paused,
     /// Closed for good.
     Closed,

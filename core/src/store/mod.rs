@@ -8,6 +8,7 @@
 mod activity;
 mod admission;
 mod apply;
+mod backup;
 mod branches;
 mod budget;
 mod bundle;
@@ -64,6 +65,7 @@ use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use activity::{Activity, CacheUse, Flow};
+pub use backup::{BackedUp, BackupOptions, BackupReport, RestoreOptions, RestoreReport};
 pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
@@ -97,7 +99,8 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
     Hold, Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome,
-    ReplayedCollection, RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
+    ReplayedCollection, ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone,
+    WrittenBy,
 };
 pub use transaction::Transaction;
 

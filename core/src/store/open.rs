@@ -589,7 +589,7 @@ fn not_a_store(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::NotAStore, format!("{} is not a Littoral store: {why}", path.display()))
 }
 
-fn write_mark(path: &Path) -> Result<()> {
+pub(super) fn write_mark(path: &Path) -> Result<()> {
     let doing = |err| Error::io(format!("make a store in {}", path.display()), err);
     let mut file = fs::File::create(path.join(MARK)).map_err(doing)?;
     file.write_all(format!("littoral store, format {FORMAT}\n").as_bytes()).map_err(doing)?;

@@ -42,6 +42,11 @@ pub(super) fn load(database: &Database, network: NetworkId) -> Result<Option<Arc
     Ok(read_all(&read, network, Statement::trusted)?.map(Arc::new))
 }
 
+/// The same, at the moment of a read transaction.
+pub(super) fn at(read: &ReadTransaction, network: NetworkId) -> Result<Option<Roster>> {
+    read_all(read, network, Statement::trusted)
+}
+
 /// The same, for who does not trust what is kept: signatures are checked, too.
 pub(super) fn check(read: &ReadTransaction, network: NetworkId) -> Result<Option<Roster>> {
     read_all(read, network, Statement::verify)

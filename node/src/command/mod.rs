@@ -1,6 +1,7 @@
 //! The commands: one file for each group, all over [`Target`].
 
 mod anonymize;
+mod backup;
 mod bundle;
 mod changes;
 mod compact;
@@ -26,6 +27,7 @@ mod status;
 mod sync;
 mod tape;
 mod token;
+mod top;
 mod verify;
 
 use std::io::Read as _;
@@ -93,9 +95,12 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
         Command::Status(args) => status::status(&context, &args),
+        Command::Top(args) => top::top(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Backup(args) => backup::backup(&context, &args),
+        Command::Restore(args) => backup::restore(&context, &args),
         Command::Key { step } => key::key(&context, &step),
         Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),

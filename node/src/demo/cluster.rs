@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use littoral::net::Link;
 use littoral::store::Subscription;
+use littoral::txn::roster::{Right, Rights};
 use littoral::{Error, ErrorKind, Result, Store};
 
 use crate::node::{Node, NodeOptions};
@@ -52,6 +53,7 @@ impl Cluster {
         for member in [&phone, &laptop] {
             hub.node.accept(member.store().node_id())?;
         }
+        name_all(&hub, &[&phone, &laptop])?;
         let link = phone.node.connect(&hub.node.address()?)?;
         laptop.node.connect(&hub.node.address()?)?;
         Ok(Cluster { phone, laptop, hub, link, signals: Arc::clone(signals) })
@@ -140,6 +142,22 @@ impl Member {
         let digests = self.store().digests(collection)?;
         Ok(data_encoding::HEXLOWER.encode(&digests.shown.0[..8]))
     }
+}
+
+/// Makes them members of one network, so that people read names where nodes know keys.
+fn name_all(hub: &Member, others: &[&Member]) -> Result<()> {
+    let founded = hub.store().founder().is_some();
+    if !founded {
+        hub.store().found_roster(hub.name)?;
+    }
+    for member in others {
+        let rights = Rights::everywhere(Right::Write);
+        if !founded {
+            hub.store().grant(member.store().node_id(), Some(member.name), rights)?;
+        }
+        member.store().join_roster(hub.store().node_id())?;
+    }
+    Ok(())
 }
 
 /// Whether these hold the same, by the digests of all cells.

@@ -52,8 +52,15 @@ fn commands(cluster: &Cluster) -> String {
     };
     let url = |member: &Member| format!("{}/collections", member.node.url());
     let (phone, laptop, hub) = (&cluster.phone, &cluster.laptop, &cluster.hub);
+    let page = |what: &str, member: &Member, path: &str| {
+        format!("  {what:<20} {}{path}", style(member.node.url()).cyan())
+    };
     [
-        format!("\n{}", style("The nodes stay up until Ctrl-C. Paste these into another terminal:").bold()),
+        format!("\n{}", style("The nodes stay up until Ctrl-C. Open these in a browser:").bold()),
+        page("notes on the phone", phone, "/notes"),
+        page("notes on the laptop", laptop, "/notes"),
+        page("dashboard of the hub", hub, "/"),
+        format!("\n{}", style("Or paste these into another terminal:").bold()),
         littoral(phone, "put notes hello '{\"title\": \"from the phone\"}'"),
         littoral(laptop, "get notes hello"),
         littoral(laptop, "ls stations --prefix san- --limit 5"),

@@ -6,6 +6,7 @@
 mod cluster;
 mod edits;
 mod farewell;
+mod notes;
 mod show;
 mod stations;
 
@@ -39,12 +40,20 @@ pub(crate) fn demo(context: &Context, args: &DemoArgs) -> Result<()> {
     let cluster = Cluster::start(home.path(), &signals)?;
     let mut show = Show::new(context.output);
     let shown = play(&cluster, &mut show, home.path());
-    let told = shown.and_then(|()| farewell::tell(&cluster, context.output, args.once));
+    let told = shown
+        .and_then(|()| if args.once { Ok(()) } else { serve(&cluster) })
+        .and_then(|()| farewell::tell(&cluster, context.output, args.once));
     if told.is_ok() && !args.once {
         signals.wait();
         show.say("\nstopping")?;
     }
     told.and(cluster.stop())
+}
+
+/// Gives the pages something to show, on all three.
+fn serve(cluster: &Cluster) -> Result<()> {
+    notes::write(cluster.phone.store())?;
+    cluster.converge(&cluster.members(), || ()).map(drop)
 }
 
 /// Where the three stores are.

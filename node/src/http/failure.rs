@@ -77,6 +77,11 @@ impl IntoResponse for Refusal {
 
 /// For paths that lead nowhere.
 pub(super) async fn no_route() -> Refusal {
+    nothing_here()
+}
+
+/// The same, for a handler that finds nothing.
+pub(super) fn nothing_here() -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "no-such-route",

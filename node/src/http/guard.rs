@@ -8,6 +8,12 @@
 //! On any other address every request needs a bearer token ([`crate::tokens`]), and pages of
 //! other origins are refused there, too. Nothing is ever allowed across origins: there are no CORS
 //! headers. A token that is given counts on loopback as well.
+//!
+//! **What is open**: the files of the pages ([`super::web`]). A browser that opens an address sends
+//! no token, and they are the same for everybody: the page asks its user for one.
+//!
+//! **WebSockets of a browser** carry no header of a page's choice but the list of protocols that it
+//! speaks. There a token may stand, and only for `/ws`: `littoral, littoral.token.TOKEN`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +25,11 @@ use axum::response::Response;
 
 use super::failure::{Answer, Refusal};
 use crate::tokens::{Scope, Secret, Tokens};
+
+/// The protocol that is spoken over a WebSocket, for who names protocols.
+pub(super) const WS_PROTOCOL: &str = "littoral";
+/// And what stands before a token that is given as one.
+const WS_TOKEN: &str = "littoral.token.";
 
 /// Who can reach the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +68,7 @@ pub(super) async fn admit(
     next: Next,
 ) -> Answer<Response> {
     guard.check(request.method(), request.uri().path(), request.headers())?;
-    let token = request.headers().get(header::AUTHORIZATION).cloned();
+    let token = given(request.uri().path(), request.headers());
     request.extensions_mut().insert(Asker { guard, token });
     let mut answer = next.run(request).await;
     let nosniff = header::HeaderValue::from_static("nosniff");
@@ -82,7 +93,10 @@ impl Asker {
 impl Guard {
     fn check(&self, method: &Method, path: &str, headers: &HeaderMap) -> Answer<()> {
         check_origin(self.exposure, headers)?;
-        self.allow(headers.get(header::AUTHORIZATION), wanted(method, path))
+        match is_open(method, path) {
+            true => Ok(()),
+            false => self.allow(given(path, headers).as_ref(), wanted(method, path)),
+        }
     }
 
     fn allow(&self, token: Option<&HeaderValue>, wanted: Scope) -> Answer<()> {
@@ -121,6 +135,25 @@ impl Guard {
     }
 }
 
+/// What is the same for everybody, and says nothing of the store.
+fn is_open(method: &Method, path: &str) -> bool {
+    let file = path == "/" || path == "/notes" || path.starts_with("/web/");
+    file && matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// The token of a request, as an Authorization header has it.
+fn given(path: &str, headers: &HeaderMap) -> Option<HeaderValue> {
+    let token = headers.get(header::AUTHORIZATION);
+    if token.is_some() || path != "/ws" {
+        return token.cloned();
+    }
+    let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let mut names =
+        protocols.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    let token = names.find_map(|name| name.trim().strip_prefix(WS_TOKEN))?;
+    HeaderValue::from_str(&format!("Bearer {token}")).ok()
+}
+
 /// What a request needs.
 fn wanted(method: &Method, path: &str) -> Scope {
     let is_admin = || {
@@ -129,6 +162,7 @@ fn wanted(method: &Method, path: &str) -> Scope {
             first,
             "roster"
                 | "invites"
+                | "links"
                 | "checkpoint"
                 | "checkpoints"
                 | "rollback"
@@ -139,6 +173,8 @@ fn wanted(method: &Method, path: &str) -> Scope {
         ) || path.ends_with("/leave")
     };
     match *method {
+        // It has also whom the store trusts and where they are, and takes the disk's room.
+        Method::GET | Method::HEAD if path == "/backup" => Scope::Admin,
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
         // It only reads, and takes what the other has in its body.
         Method::POST if path == "/bundle/create" => Scope::Read,
@@ -248,6 +284,10 @@ mod tests {
         let with = |token: &'static str| [THERE, ("authorization", token)];
         assert_eq!(check(READ, &with("Bearer <read>")), 200);
         assert_eq!(check((&Method::POST, "/bundle/create"), &with("Bearer <read>")), 200);
+        for method in [&Method::GET, &Method::HEAD] {
+            assert_eq!(check((method, "/backup"), &with("Bearer <write>")), 403);
+            assert_eq!(check((method, "/backup"), &with("Bearer own")), 200);
+        }
         assert_eq!(check(WRITE, &with("Bearer <read>")), 403);
         assert_eq!(check(WRITE, &with("Bearer <write>")), 200);
         assert_eq!(check(RULE, &with("Bearer <write>")), 403);
@@ -263,6 +303,7 @@ mod tests {
         ] {
             assert_eq!(check(tape, &with("Bearer <write>")), 403);
         }
+        assert_eq!(check((&Method::POST, "/links/pause"), &with("Bearer <write>")), 403);
         assert_eq!(check((&Method::GET, "/checkpoints"), &with("Bearer <read>")), 200);
         assert_eq!(check((&Method::GET, "/diff"), &with("Bearer <read>")), 200);
         let page = [THERE, ("authorization", "Bearer <write>"), ("origin", "https://example.com")];
@@ -270,5 +311,32 @@ mod tests {
         let own =
             [THERE, ("authorization", "Bearer <write>"), ("origin", "http://node.example:8090")];
         assert_eq!(check(WRITE, &own), 200);
+    }
+
+    #[test]
+    fn the_files_of_the_pages_are_open_and_nothing_else_is() {
+        let check = |request, headers: &[_]| check(Exposure::Network, request, headers);
+        for path in ["/", "/notes", "/web/dashboard.js"] {
+            assert_eq!(check((&Method::GET, path), &[THERE]), 200, "{path}");
+            assert_eq!(check((&Method::HEAD, path), &[THERE]), 200, "{path}");
+            assert_eq!(check((&Method::POST, path), &[THERE]), 401, "{path}");
+        }
+        for path in ["/notes/", "/web", "/status", "/api", "//", "/x/web/a", ""] {
+            assert_eq!(check((&Method::GET, path), &[THERE]), 401, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_may_carry_its_token_as_a_protocol_and_nothing_else_may() {
+        let check = |request, headers: &[_]| check(Exposure::Network, request, headers);
+        let with = |list: &'static str| [THERE, ("sec-websocket-protocol", list)];
+        let ws = (&Method::GET, "/ws");
+        assert_eq!(check(ws, &with("littoral, littoral.token.<read>")), 200);
+        for none in ["littoral", "littoral.token.", "littoral.token.nobody", "<read>"] {
+            assert_eq!(check(ws, &with(none)), 401, "{none}");
+        }
+        assert_eq!(check(READ, &with("littoral, littoral.token.<read>")), 401);
+        let both = [with("littoral.token.<read>")[1], THERE, ("authorization", "Bearer nobody")];
+        assert_eq!(check(ws, &both), 401);
     }
 }

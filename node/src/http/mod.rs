@@ -2,6 +2,7 @@
 //!
 //! | request | does |
 //! | --- | --- |
+//! | `GET /`, `/notes`, `/web/{file}` | the dashboard, an app of notes, and their files ([`web`]) |
 //! | `GET /health`, `/health/ready` | whether it can do its work; 503 if not |
 //! | `GET /health/live` | whether it is there, and who it is |
 //! | `GET /status`, `/state` | figures and links; digests of what is shown |
@@ -17,6 +18,7 @@
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
 //! | `POST /deltas` | `{"ops", "key"}`: operations over any documents, all or none, and once for a key |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
+//! | `POST /links/pause`, `/links/resume` | cuts all links for now; takes them up again |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
 //! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
 //! | `POST /conflicts/log/{number}/notes` | `{"author", "text"}`: what somebody has to say of one |
@@ -37,6 +39,7 @@
 //! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
+//! | `GET /backup` | all that the store holds, as a file |
 //!
 //! Ids are percent-encoded; one that can't be a segment of a path is given as `docs?id=`. A
 //! document answers with its version as ETag. `If-Match` on a put or delete overwrites only
@@ -64,6 +67,7 @@ mod health;
 mod invites;
 mod json;
 mod lines;
+mod links;
 mod metrics;
 mod openapi;
 mod packing;
@@ -73,6 +77,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod web;
 mod ws;
 
 use axum::Router;
@@ -94,6 +99,9 @@ pub(crate) fn router(service: Service) -> Router {
         .patch(documents::merge)
         .delete(documents::delete);
     Router::new()
+        .route("/", get(web::dashboard))
+        .route("/notes", get(web::notes))
+        .route("/web/{file}", get(web::file))
         .route("/health", get(health::ready))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -118,6 +126,8 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/conflicts/log/{number}/notes", post(conflicts::note))
         .route("/deltas", post(deltas::deltas))
         .route("/sync", post(sync::sync))
+        .route("/links/pause", post(links::pause))
+        .route("/links/resume", post(links::resume))
         .route("/changes", get(changes::changes))
         .route("/events", get(events::events))
         .route("/ws", get(ws::open))
@@ -129,6 +139,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))
+        .route("/backup", get(bundle::backup))
         .route("/checkpoints", get(tape::list))
         .route("/checkpoint", post(tape::mark))
         .route("/checkpoints/{label}", delete(tape::delete))

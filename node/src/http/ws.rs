@@ -37,7 +37,7 @@ use super::changes::{position, read};
 use super::deltas;
 use super::events::Reader;
 use super::failure::{Answer, Asked, Refusal};
-use super::guard::Asker;
+use super::guard::{Asker, WS_PROTOCOL};
 use super::service::Service;
 use crate::events::{EventShape, WantedEvents};
 use crate::feed::{Follower, Give, Pages, Told, Wanted};
@@ -161,6 +161,7 @@ pub(super) async fn open(
         }
     })?;
     let room = service.follower_room()?;
+    let upgrade = upgrade.protocols([WS_PROTOCOL]);
     let upgrade = upgrade.max_message_size(MAX_HTTP_BODY_BYTES).max_frame_size(MAX_HTTP_BODY_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let (commits, stopping) = (service.commits(), service.stopping());

@@ -6,7 +6,9 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use littoral::clock::{SystemClock, WallClock};
 use littoral::limits::MAX_HTTP_PAGE;
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have, WrittenOnce};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have, WrittenOnce,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::{
@@ -197,6 +199,10 @@ impl Target for Local {
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         keep_checkpoints(&self.store)?;
         self.store.bundle_apply(file, options).map(|applied| AppliedShape::from(&applied))
+    }
+
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport> {
+        self.store.backup(file, options)
     }
 
     fn doctor(&self) -> Result<Vec<FindingShape>> {

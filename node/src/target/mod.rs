@@ -15,7 +15,9 @@ mod tape;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::value::Value;
@@ -155,6 +157,9 @@ pub(crate) trait Target: Tape + Send + Sync {
 
     /// Applies a bundle that is in a file here.
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape>;
+
+    /// Writes all that the store holds to a file here, and checks it.
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport>;
 
     /// What there is to say about the store, the worst first.
     fn doctor(&self) -> Result<Vec<FindingShape>>;

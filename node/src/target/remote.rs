@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::value::{field_to_json, parse_fields, value_to_json};
@@ -288,6 +290,10 @@ impl Target for Remote {
 
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         Remote::bundle_apply(self, file, options)
+    }
+
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport> {
+        Remote::backup(self, file, options)
     }
 
     fn doctor(&self) -> Result<Vec<FindingShape>> {

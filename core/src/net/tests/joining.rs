@@ -44,6 +44,28 @@ fn request(secret: TicketSecret) -> JoinRequest {
     JoinRequest { secret, network, founder: None, name: "stranger".to_owned() }
 }
 
+/// Neither does an offline node take a ticket, nor show one.
+#[test]
+fn nobody_joins_while_a_node_is_offline() {
+    let hub = Hub::new();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let network = Network::start(&store, NetworkOptions::default()).unwrap();
+    network.set_online(false);
+    let refused = network.join(&hub.ticket, "guest", LONG).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Refused);
+    network.set_online(true);
+    hub.network.set_online(false);
+    let mut joining = network.begin_join(&hub.ticket, "guest", LONG).unwrap();
+    assert!(joining.wait(Duration::from_millis(300)).unwrap().is_none());
+    assert_eq!(hub.network.joins().joined, 0);
+    hub.network.set_online(true);
+    while joining.wait(LONG).unwrap().is_none() {}
+    assert_eq!(hub.network.joins().joined, 1);
+    network.close();
+    hub.network.close();
+}
+
 const WRONG: TicketSecret = TicketSecret::from_bytes([5; 16]);
 
 /// All bytes of all streams that a stranger hears until it is thrown out.

@@ -74,6 +74,7 @@ pub(super) use past::check;
 pub use past::{Past, PastScan};
 pub use replay::{
     CollectionSum, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
+    ReplayedDiff,
 };
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;

@@ -10,18 +10,22 @@ use serde_json::{Map, Value as Json, json};
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 const BYTES: &str = "application/octet-stream";
+/// The scope of what needs no token, wherever it is asked for.
+const OPEN: &str = "none";
 
 /// All of them.
 pub(super) fn all() -> Json {
     let mut paths = Paths(Map::new());
     node(&mut paths);
     sync(&mut paths);
+    links(&mut paths);
     documents(&mut paths);
     fields(&mut paths);
     deltas(&mut paths);
     conflicts(&mut paths);
     members(&mut paths);
     bundles(&mut paths);
+    backups(&mut paths);
     tape(&mut paths);
     journal(&mut paths);
     Json::Object(paths.0)
@@ -36,7 +40,7 @@ impl Paths {
             "operationId": id,
             "tags": [tag],
             "summary": summary,
-            "security": [{"token": []}, {}],
+            "security": operation.security(),
             "x-scope": operation.scope,
             "parameters": operation.parameters,
             "responses": operation.answers(),
@@ -137,6 +141,13 @@ impl Operation {
     fn fails(mut self, bad: &[(&'static str, &'static str)]) -> Operation {
         self.bad.extend(bad);
         self
+    }
+
+    fn security(&self) -> Json {
+        match self.scope {
+            OPEN => json!([{}]),
+            _ => json!([{"token": []}, {}]),
+        }
     }
 
     fn answers(&self) -> Json {
@@ -262,6 +273,28 @@ fn node(paths: &mut Paths) {
     ] {
         paths.add(path, "get", [name, "node", what], read().gives_of("A part of it", kind, text()));
     }
+    for (path, name, what) in [
+        ("/", "dashboard", "The dashboard, as a page"),
+        ("/notes", "notes", "An app of notes, as a page"),
+    ] {
+        let page = needs(OPEN).gives_of("It", "text/html", text());
+        paths.add(path, "get", [name, "node", what], page);
+    }
+    let kinds = [
+        ("text/javascript", text()),
+        ("text/css", text()),
+        ("image/svg+xml", text()),
+        ("text/html", text()),
+    ];
+    paths.add(
+        "/web/{file}",
+        "get",
+        ["webFile", "node", "A file of these pages"],
+        needs(OPEN)
+            .with([in_path("file", "Its name", json!({"type": "string", "minLength": 1}))])
+            .gives_either("It", &kinds)
+            .fails(&[("404", "There is no such file")]),
+    );
     paths.add(
         "/collections",
         "get",
@@ -291,6 +324,22 @@ fn sync(paths: &mut Paths) {
             ("504", "There is a connection, and not all is sent or received yet"),
         ]),
     );
+}
+
+fn links(paths: &mut Paths) {
+    for (path, name, what, done) in [
+        (
+            "/links/pause",
+            "pauseLinks",
+            "Cuts all links, and makes none until they are resumed",
+            "All are cut",
+        ),
+        ("/links/resume", "resumeLinks", "Takes up the links again", "They are being made"),
+    ] {
+        let nothing = json!({"type": "object", "maxProperties": 0});
+        let operation = needs("admin").takes_of(&[(JSON, nothing)]).gives_nothing(done);
+        paths.add(path, "post", [name, "node", what], operation);
+    }
 }
 
 fn documents(paths: &mut Paths) {
@@ -664,6 +713,22 @@ fn bundles(paths: &mut Paths) {
                 ("409", "Something that it builds on is missing, or a history has forked"),
                 ("422", "A transaction in it is not valid"),
             ]),
+    );
+}
+
+fn backups(paths: &mut Paths) {
+    let bytes = json!({"type": "string", "contentMediaType": BYTES});
+    paths.add(
+        "/backup",
+        "get",
+        ["backup", "bundles", "All that the store holds at this moment, checked"],
+        needs("admin")
+            .with([query(
+                "peers",
+                "Whether the peers that the store trusts are in it",
+                json!({"type": "boolean", "default": true}),
+            )])
+            .gives_of("The backup, for `littoral restore`", BYTES, bytes),
     );
 }
 
