@@ -129,8 +129,20 @@
 /** Wait without a limit. */
 #define LIT_FOREVER (-1)
 
+/** Also what others have changed since. */
+#define LIT_UNDO_FORCE 1
+
+/** Only say what would be written, and write nothing. */
+#define LIT_UNDO_DRY_RUN 2
+
 /** Fail rather than carry all documents of a collection whose log no longer reaches back. */
 #define LIT_BUNDLE_NO_SNAPSHOTS 1
+
+/** Leave out the peers that the store trusts, and their addresses. */
+#define LIT_BACKUP_NO_PEERS 1
+
+/** The new store belongs to no roster, and may write at once. */
+#define LIT_RESTORE_NO_ROSTER 1
 
 /* ---------------------------------------------------------------------------------------------
  * Types
@@ -1759,6 +1771,138 @@ lit_status_t lit_store_revert(struct lit_store_t *store,
                               struct lit_bytes_t *json,
                               struct lit_error_t *err);
 
+/**
+ * As lit_store_revert, of what one node did since the checkpoint alone, under all its
+ * incarnations; `node` is its key. What everybody else wrote stays, and what others have changed
+ * since is kept as it is and counted in "kept", unless `flags` has LIT_UNDO_FORCE.
+ *
+ * `*json` is as of lit_store_revert; it is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: commit, once for each batch.
+ * Errors: those of lit_store_revert; LIT_ERR_NOT_FOUND also if the log no longer holds all since
+ * the checkpoint; LIT_ERR_INVALID_INPUT for a text that is no key, if a collection came as a
+ * snapshot since, and if the log does not lead to what is there.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revert_by(struct lit_store_t *store,
+                                 struct lit_slice_t label,
+                                 struct lit_slice_t node,
+                                 struct lit_slice_t collection,
+                                 struct lit_slice_t id,
+                                 struct lit_slice_t path,
+                                 uint32_t flags,
+                                 struct lit_bytes_t *json,
+                                 struct lit_error_t *err);
+
+/**
+ * A dry run of lit_store_revert_by: what it would write, and what it would keep. lit_diff_next
+ * goes through it.
+ *
+ * `*diff` is yours: free it with lit_diff_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: as of lit_store_revert_by, but those of writing.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_revert_by_plan(struct lit_store_t *store,
+                                      struct lit_slice_t label,
+                                      struct lit_slice_t node,
+                                      struct lit_slice_t collection,
+                                      struct lit_slice_t id,
+                                      struct lit_slice_t path,
+                                      uint32_t flags,
+                                      struct lit_diff_t **diff,
+                                      struct lit_error_t *err);
+
+/**
+ * Takes back what this node wrote last, by one new transaction: durable when this returns, and
+ * there as a whole or not at all. It needs no checkpoint. What others have changed since is kept,
+ * unless `flags` has LIT_UNDO_FORCE; to undo again brings back what was undone. With a collection,
+ * what was written last to that, and there alone; {NULL, 0} is what was written last, in all
+ * collections that it was written to together. With LIT_UNDO_DRY_RUN nothing is written.
+ *
+ * `*json` is {"time", "documents", "changes"}: when it had been written, how many documents
+ * change, and of each what lit_diff_next gives. It is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_NOT_FOUND if this node has written nothing, or the log no longer holds it or what
+ * it replaced; LIT_ERR_INVALID_INPUT (name); LIT_ERR_LIMIT_EXCEEDED if what it replaced is more than
+ * fits into a transaction; LIT_ERR_FORBIDDEN; LIT_ERR_TIMEOUT; LIT_ERR_DISK_FULL;
+ * LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_undo(struct lit_store_t *store,
+                            struct lit_slice_t collection,
+                            uint32_t flags,
+                            struct lit_bytes_t *json,
+                            struct lit_error_t *err);
+
+/**
+ * Goes back to a checkpoint and applies the log after it again, beside the store, and compares.
+ * What comes out must be what the store holds. Documents whose rows were damaged unnoticed are put
+ * right where the digest of their collection proves what was replayed; if anything else differs,
+ * the store stays as it was. Reads, writes and sync go on meanwhile. It takes up to 64 MiB of
+ * memory; what does not fit goes into a file in the directory `scratch`, {NULL, 0} for the
+ * system's.
+ *
+ * `*json` is {"checkpoint", "through", "transactions", "documents", "ms", "outcome", "mended",
+ * "differing"}: outcome is "same", "mended" or "differs", mended how many documents were put right,
+ * differing of each collection in which anything differs {"collection", "documents", "alike"}. It is
+ * yours: free it with lit_bytes_free. `*diff` goes through the documents that differ, or did: what
+ * the store shows, "before", and what was replayed, "after". It is yours: free it with
+ * lit_diff_free. `diff` may be NULL.
+ * Thread-safe. Blocks: disk, for as long as applying the log takes.
+ * Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint, or the log no longer reaches back to
+ * it; LIT_ERR_INVALID_INPUT if something stands between that replay does not cross;
+ * LIT_ERR_ABORTED if a damaged document was written meanwhile; LIT_ERR_CORRUPT; LIT_ERR_DISK_FULL.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_rollback_replay(struct lit_store_t *store,
+                                       struct lit_slice_t label,
+                                       struct lit_slice_t scratch,
+                                       struct lit_bytes_t *json,
+                                       struct lit_diff_t **diff,
+                                       struct lit_error_t *err);
+
+/**
+ * Says how many checkpoints the store is to make by itself and keep, and for how many
+ * milliseconds: before a revert, a bundle and a snapshot of a link, and when
+ * lit_store_automatic_checkpoint asks for one. 0 is none. It is kept in the store, which makes none
+ * until it was told. Those made by hand never go by themselves.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_LIMIT_EXCEEDED for more than 256; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_set_automatic_checkpoints(struct lit_store_t *store,
+                                                 uint32_t keep,
+                                                 uint64_t age_ms,
+                                                 struct lit_error_t *err);
+
+/**
+ * What lit_store_set_automatic_checkpoints was told last. LIT_NOT_FOUND if it never was.
+ *
+ * Thread-safe. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_automatic_checkpoints(struct lit_store_t *store,
+                                             uint32_t *keep,
+                                             uint64_t *age_ms,
+                                             struct lit_error_t *err);
+
+/**
+ * Makes a checkpoint as the store does by itself, called "auto: ", `why` and the time, and lets go
+ * of those that are too many or too old by then. LIT_NOT_FOUND, and nothing in `*label`, if none is
+ * needed: none are to be kept, the store holds nothing, or nothing has changed since the newest.
+ *
+ * `*label` is its label, yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED for what makes no label;
+ * LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_automatic_checkpoint(struct lit_store_t *store,
+                                            struct lit_slice_t why,
+                                            struct lit_bytes_t *label,
+                                            struct lit_error_t *err);
+
 /* ---------------------------------------------------------------------------------------------
  * Trust
  */
@@ -2060,6 +2204,69 @@ lit_status_t lit_bundle_inspect_json(struct lit_slice_t path,
                                      struct lit_store_t *store,
                                      struct lit_bytes_t *json,
                                      struct lit_error_t *err);
+
+/* ---------------------------------------------------------------------------------------------
+ * Backups
+ */
+
+/**
+ * Writes all that the store holds at this moment to the file `path`: of every collection the
+ * documents, their conflicts and the vector, the roster, and what the store was told. Reads, writes
+ * and sync go on meanwhile. The file is made beside its name and read back; then it takes the
+ * place of one of that name. The node's secret key, the log and checkpoints are not in it, and it
+ * is not encrypted.
+ *
+ * `flags` may have LIT_BACKUP_NO_PEERS. `*json` says what is in it, as lit_backup_check_json does;
+ * it is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk, for as long as writing and reading all of it takes.
+ * Errors, after which there is no new file: LIT_ERR_CORRUPT if the documents are not those that the
+ * store has counted, or the disk gives back something else; LIT_ERR_LIMIT_EXCEEDED for a document
+ * that is too large to sync; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_backup(struct lit_store_t *store,
+                              struct lit_slice_t path,
+                              uint32_t flags,
+                              struct lit_bytes_t *json,
+                              struct lit_error_t *err);
+
+/**
+ * Says what is in the backup in the file `path`, after checking every byte of it: an object of
+ * network, node, made (RFC 3339), bytes, founder (of the roster, or null), statements (of it),
+ * peers, documents, transactions, and of each of collections its name, documents, conflicts,
+ * transactions, origins and cells (its digest). Needs no store. Names are only ever added.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_CORRUPT if it is damaged or cut short; LIT_ERR_INVALID_INPUT if it is something
+ * else; LIT_ERR_FORMAT_TOO_NEW; LIT_ERR_IO.
+ */
+LIT_MUST_USE
+lit_status_t lit_backup_check_json(struct lit_slice_t path,
+                                   struct lit_bytes_t *json,
+                                   struct lit_error_t *err);
+
+/**
+ * Makes a store in the directory `dir`, which is empty or absent, of the backup in the file `path`.
+ * It is another node, with a key of its own, encrypted if `passphrase` is not empty, and holds the
+ * same documents; a backup may be restored as often as one likes. At the end there is a whole store
+ * at `dir`, or nothing new. lit_store_open opens it.
+ *
+ * With the roster that the backup has, the new node is no member until an admin lets it in. With
+ * LIT_RESTORE_NO_ROSTER in `flags` it belongs to none. `*json` is {"node", "roster", "backup"}: the
+ * new node's key, whether it belongs to a roster, and what lit_backup_check_json gives; it is
+ * yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk, for as long as reading all of it and writing it takes.
+ * Errors: those of lit_backup_check_json; LIT_ERR_INVALID_INPUT also if `dir` is not empty;
+ * LIT_ERR_DISK_FULL.
+ */
+LIT_MUST_USE
+lit_status_t lit_restore(struct lit_slice_t path,
+                         struct lit_slice_t dir,
+                         struct lit_slice_t passphrase,
+                         uint32_t flags,
+                         struct lit_bytes_t *json,
+                         struct lit_error_t *err);
 
 /* ---------------------------------------------------------------------------------------------
  * Network

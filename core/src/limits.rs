@@ -145,6 +145,8 @@ pub const MAX_BUNDLE_VECTOR_ENTRIES: usize = 2_000_000;
 pub const BUNDLE_FRAME_BYTES: usize = 1 << 20;
 /// Largest frame of documents in a bundle: one largest document, and what is in a frame before it.
 pub const MAX_BUNDLE_DOCUMENTS_BYTES: usize = MAX_SNAPSHOT_DOCUMENT_BYTES + 4 * BUNDLE_FRAME_BYTES;
+/// Collections in one backup.
+pub const MAX_BACKUP_COLLECTIONS: usize = 65_536;
 /// How long a view is kept for a peer that does not ask about it.
 pub const SNAPSHOT_IDLE_MS: u64 = 120_000;
 /// Bytes that may be written to the state while a view is kept, since none of what they replace
@@ -354,6 +356,39 @@ pub const MAX_FINDINGS_OF_A_KIND: u64 = 50;
 pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
 /// Attempts to read on behind damage in one table, when a store is rescued.
 pub const RESCUE_PROBES: u64 = 2_000;
+
+/// Events that a store keeps of what happened to it; the oldest go first.
+pub const MAX_EVENTS: u64 = 10_000;
+/// Bytes of them.
+pub const MAX_EVENTS_BYTES: u64 = 2 << 20;
+/// Longest text of an event, in bytes; what is more is cut off.
+pub const MAX_EVENT_TEXT_BYTES: usize = 512;
+/// Events that one call gives.
+pub const MAX_EVENT_PAGE: usize = 1000;
+/// Longest key that a caller gives a write, in bytes.
+pub const MAX_REQUEST_KEY_BYTES: usize = 128;
+/// Writes with a key that are remembered,
+pub const MAX_REQUESTS: u64 = 10_000;
+/// and for how long: a week.
+pub const REQUEST_AGE_MS: u64 = 7 * 86_400_000;
+/// Conflicts that a store keeps in its log of them; the oldest go first.
+pub const MAX_LOGGED_CONFLICTS: u64 = 10_000;
+/// Bytes of them.
+pub const MAX_CONFLICT_LOG_BYTES: u64 = 16 << 20;
+/// Candidates of one of them that are kept; further ones are counted.
+pub const MAX_LOGGED_CANDIDATES: usize = 16;
+/// Bytes of a candidate's JSON that are kept.
+pub const MAX_LOGGED_VALUE_BYTES: usize = 1024;
+/// Logged conflicts that one call gives.
+pub const MAX_CONFLICT_LOG_PAGE: usize = 1000;
+/// Notes that people may make about one.
+pub const MAX_CONFLICT_NOTES: usize = 32;
+/// Longest of these, in bytes.
+pub const MAX_CONFLICT_NOTE_BYTES: usize = 2048;
+/// Longest name of who makes one.
+pub const MAX_CONFLICT_NOTE_AUTHOR_BYTES: usize = 128;
+/// Members that changed in one commit and have an event of their own; of more, one tells how many.
+pub const MAX_MEMBER_EVENTS: usize = 16;
 
 const _: () = assert!(MAX_FRAME_BYTES > MAX_TXN_BYTES);
 const _: () =

@@ -130,6 +130,18 @@ fn golden_a_checkpoint_and_the_key_of_a_former_row_have_these_bytes() {
     }
 }
 
+#[test]
+fn golden_rows_of_the_journal_have_these_bytes() {
+    let samples = littoral::store::door::samples();
+    for (table, name) in
+        [(16, "event.hex"), (17, "conflict.hex"), (18, "open.hex"), (19, "request.hex")]
+    {
+        let (_, bytes) = samples.iter().find(|sample| sample.0 == table).unwrap();
+        golden(name, &hex(bytes));
+        littoral::store::door::read_back(table, bytes);
+    }
+}
+
 fn scope() -> Scope<'static> {
     Scope { network: NetworkId::named("default"), collection: NOTES }
 }
@@ -141,6 +153,24 @@ fn head() -> (Vec<u8>, NodeId) {
     common::pull(&a, &b);
     (0..3i64).for_each(|n| a.notes().set("n", "title", n).unwrap());
     (a.store.view(NOTES).unwrap().head().to_vec(), a.store.node_id())
+}
+
+/// A backup that was made once can be restored for ever.
+#[test]
+fn golden_a_backup_has_these_bytes_and_is_restored() {
+    let (a, b) = (Replica::new(1), Replica::new(2));
+    b.notes().set("n", "title", "by b").unwrap();
+    common::pull(&a, &b);
+    a.notes().set("n", "title", "by a").unwrap();
+    a.notes().increment("n", "views", 7).unwrap();
+    a.store.trust_at(common::key(2).id(), "host:4433").unwrap();
+    a.store.set_automatic_checkpoints(Default::default()).unwrap();
+    golden("backup.hex", &hex(&common::carry::backup(&a.store)));
+    let file = FsPath::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/backup.hex");
+    let file = HEXLOWER.decode(fs::read_to_string(file).unwrap().trim().as_bytes()).unwrap();
+    let restored = Replica::restored(7, &file, &Default::default()).unwrap();
+    assert_eq!(restored.store.held(NOTES), a.store.held(NOTES));
+    assert_eq!(restored.store.trusted().unwrap(), a.store.trusted().unwrap());
 }
 
 #[test]
@@ -463,6 +493,9 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         MAX_LINK_QUEUE_BYTES
         MAX_CHECKPOINTS MAX_CHECKPOINT_LABEL_BYTES DISCOVERY_TTL_S DISCOVERY_TAG_MS
         DISCOVERY_ANNOUNCE_MS DISCOVERY_FORGET_MS MAX_DISCOVERY_PACKET_BYTES MAX_DISCOVERY_RECORDS
+        MAX_REQUESTS REQUEST_AGE_MS MAX_EVENTS MAX_EVENTS_BYTES MAX_EVENT_TEXT_BYTES MAX_LOGGED_CONFLICTS
+        MAX_CONFLICT_LOG_BYTES MAX_LOGGED_CANDIDATES MAX_LOGGED_VALUE_BYTES MAX_CONFLICT_NOTES
+        MAX_CONFLICT_NOTE_BYTES MAX_CONFLICT_NOTE_AUTHOR_BYTES
         MAX_DISCOVERY_PACKETS MAX_DISCOVERY_ADDRESSES MAX_DISCOVERED_PEERS MAX_DISCOVERED_LINKS
     };
     let mut named = BTreeSet::new();

@@ -5,6 +5,8 @@
 
 #[path = "algebra.rs"]
 mod algebra;
+#[path = "conflict_log.rs"]
+mod conflict_log;
 #[path = "crash.rs"]
 mod crash;
 #[path = "hostile.rs"]

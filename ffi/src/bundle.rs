@@ -14,7 +14,7 @@ use crate::store::{STORES, lit_store_t};
 /// Fail rather than carry all documents of a collection whose log no longer reaches back.
 pub const LIT_BUNDLE_NO_SNAPSHOTS: u32 = 1;
 
-fn path(path: &lit_slice_t, what: &str) -> Outcome<PathBuf> {
+pub(crate) fn path(path: &lit_slice_t, what: &str) -> Outcome<PathBuf> {
     match path.text(what)? {
         "" => Err(Fault::invalid(format!("{what} is empty"))),
         path => Ok(PathBuf::from(path)),

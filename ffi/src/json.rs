@@ -5,7 +5,7 @@ use littoral::clock::Timestamp;
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{
     Applied, BundleCollection, BundleContents, Candidate, CheckpointCost, Conflict, Difference,
-    Have, Reverted, Stats, WrittenBy,
+    Have, Replay, ReplayOutcome, ReplayedCollection, Reverted, Stats, Undone, WrittenBy,
 };
 use littoral::value::{field_to_json, fields_to_json};
 use serde_json::{Value, json};
@@ -121,6 +121,10 @@ pub(crate) fn checkpoints(costs: &[CheckpointCost]) -> String {
 }
 
 pub(crate) fn difference(found: &Difference) -> String {
+    differing(found).to_string()
+}
+
+fn differing(found: &Difference) -> Value {
     json!({
         "collection": found.collection,
         "id": found.id,
@@ -128,6 +132,37 @@ pub(crate) fn difference(found: &Difference) -> String {
         "after": found.after.as_ref().map(fields_to_json),
         "written": Value::from_iter(found.written.iter().map(written)),
         "kept": Value::from_iter(found.kept.iter().map(written)),
+    })
+}
+
+pub(crate) fn undone(undone: &Undone) -> String {
+    json!({
+        "time": undone.time.to_string(),
+        "documents": undone.documents(),
+        "changes": Value::from_iter(undone.changes.iter().map(differing)),
+    })
+    .to_string()
+}
+
+pub(crate) fn replay(replay: &Replay) -> String {
+    let (outcome, mended) = match replay.outcome {
+        ReplayOutcome::Same => ("same", 0),
+        ReplayOutcome::Mended(documents) => ("mended", documents),
+        ReplayOutcome::Differs => ("differs", 0),
+    };
+    let differs = |one: &&ReplayedCollection| one.differing > 0 || !one.is_alike();
+    let differing = replay.collections.iter().filter(differs).map(
+        |one| json!({"collection": one.name, "documents": one.differing, "alike": one.is_alike()}),
+    );
+    json!({
+        "checkpoint": replay.checkpoint.label,
+        "through": replay.through.0,
+        "transactions": replay.transactions,
+        "documents": replay.documents,
+        "ms": u64::try_from(replay.took.as_millis()).unwrap_or(u64::MAX),
+        "outcome": outcome,
+        "mended": mended,
+        "differing": Value::from_iter(differing),
     })
     .to_string()
 }

@@ -34,6 +34,10 @@ pub mod changes;
 
 pub mod tape;
 
+pub mod undo;
+
+pub mod replay;
+
 pub mod peers;
 
 pub mod roster;
@@ -43,6 +47,8 @@ pub mod key;
 pub mod invites;
 
 pub mod bundle;
+
+pub mod backup;
 
 #[cfg(feature = "net")]
 pub mod link;

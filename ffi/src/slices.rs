@@ -122,6 +122,9 @@ pub(crate) trait Zeroed {
 impl Zeroed for i64 {
     const ZEROED: i64 = 0;
 }
+impl Zeroed for u32 {
+    const ZEROED: u32 = 0;
+}
 impl Zeroed for u64 {
     const ZEROED: u64 = 0;
 }

@@ -46,7 +46,7 @@ struct Cursor {
 
 static DIFFS: Registry<lit_diff_t, Comparing> = Registry::new("diff");
 
-fn begin(
+pub(crate) fn begin(
     shared: Arc<Shared>,
     left: Vec<String>,
     found: impl Iterator<Item = littoral::Result<Difference>> + Send + 'static,
@@ -56,7 +56,11 @@ fn begin(
 }
 
 /// What is to be brought back. Text that is empty is not taken for all: it is refused.
-fn scope(collection: &lit_slice_t, id: &lit_slice_t, path: &lit_slice_t) -> Outcome<RevertScope> {
+pub(crate) fn scope(
+    collection: &lit_slice_t,
+    id: &lit_slice_t,
+    path: &lit_slice_t,
+) -> Outcome<RevertScope> {
     let text = |slice: &lit_slice_t, what| -> Outcome<Option<String>> {
         Ok(slice.optional_text(what)?.map(str::to_owned))
     };

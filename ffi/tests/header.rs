@@ -26,6 +26,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("lit_store_trust", "Trust"),
     ("lit_store_invite_json", "Tickets"),
     ("lit_bundle_have", "Bundles: changes in a file"),
+    ("lit_store_backup", "Backups"),
     ("lit_store_listen", "Network"),
     ("lit_debug_live_handles", "For tests"),
 ];

@@ -5,11 +5,10 @@
 //! to libFuzzer; `core/tests/fuzz_corpus.rs` includes this file and runs them over the corpus and
 //! over mutations of it, on every run of the tests and with the stable compiler. Corpora are in
 //! `corpus/`, one directory for each target; an input that once found something stays there.
-//!
-//! A target for bundles belongs here as soon as there are bundles.
 #![allow(unreachable_pub, reason = "the same file is a library and a module of a test")]
 
 mod apply;
+mod carried;
 mod formats;
 mod input;
 mod log;
@@ -25,6 +24,7 @@ mod text;
 mod ticket;
 
 pub use apply::{apply, recover};
+pub use carried::carried;
 pub use formats::{row, state, transaction, value, version};
 pub use log::log;
 pub use message::message;
@@ -39,7 +39,7 @@ pub use ticket::ticket;
 pub type Target = (&'static str, fn(&[u8]), usize);
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("transaction", transaction, 1000),
     ("message", message, 2000),
     ("session", session, 100),
@@ -57,4 +57,5 @@ pub const TARGETS: [Target; 17] = [
     ("state", state, 2000),
     ("statement", statement, 1000),
     ("ticket", ticket, 2000),
+    ("carried", carried, 300),
 ];

@@ -54,6 +54,20 @@ impl Disk for RamDisk {
         removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files(|files| {
+            let moved = |name: &str| match name.strip_prefix(from) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{to}{rest}"),
+                _ => name.to_owned(),
+            };
+            *files = std::mem::take(files)
+                .into_iter()
+                .map(|(name, file)| (moved(&name), file))
+                .collect();
+        });
+        Ok(())
+    }
+
     fn create_dir(&self, _: &str) -> io::Result<()> {
         Ok(())
     }

@@ -53,6 +53,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("state", states()),
         ("statement", super::roster::seeds()),
         ("ticket", super::ticket::seeds()),
+        ("carried", super::carried::seeds()),
     ])
 }
 

@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and what `--help` says about it.
 
+mod backup;
+mod journal;
 mod run;
 mod tape;
 mod top;
@@ -17,6 +19,8 @@ use littoral::{NodeId, Path};
 use crate::kinds::EXIT_CODES;
 use crate::tokens::{Scope, Secret};
 
+pub(crate) use backup::{BackupArgs, RestoreArgs};
+pub(crate) use journal::{ConflictsArgs, EventsArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
@@ -101,6 +105,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// List what changed, in the order in which it came into the store.
     Changes(ChangesArgs),
+    /// List what happened to the store and its node: links, conflicts, checkpoints, and so on.
+    Events(EventsArgs),
     /// List what replicas wrote without having seen each other's writes.
     Conflicts(ConflictsArgs),
     /// Settle a conflict.
@@ -193,6 +199,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         step: BundleStep,
     },
+    /// Write all that the store holds at this moment to a file, and read it back.
+    ///
+    /// Reading, writing and sync go on meanwhile. The node's secret key is not in the file, nor is
+    /// the log, nor are checkpoints. It is not encrypted.
+    Backup(BackupArgs),
+    /// Make a store of a backup: another node, with the same documents.
+    ///
+    /// There is a whole store in DIR at the end, or none.
+    Restore(RestoreArgs),
     /// Keep the store's secret key under a passphrase. No node may run on the store.
     Key {
         /// What to do.
@@ -435,15 +450,6 @@ pub(crate) struct ChangesArgs {
     /// After this position; 0 is the oldest that the log holds.
     #[arg(long, value_name = "POSITION")]
     pub(crate) since: Option<u64>,
-}
-
-/// Of `conflicts`.
-#[derive(Debug, Args)]
-pub(crate) struct ConflictsArgs {
-    /// Only of this collection.
-    pub(crate) collection: Option<String>,
-    /// Only of this document.
-    pub(crate) id: Option<String>,
 }
 
 /// Of `resolve`.

@@ -30,7 +30,8 @@ Exit codes:
   3  no such document, field, element or collection
   4  the document is not at the version required, or exists already
   5  what was given is malformed, too large or of the wrong kind; nothing was changed
-  6  the store can't be opened: locked, not a store, of a newer format, damaged; or a bundle is
+  6  the store can't be opened: locked, not a store, of a newer format, damaged; or a bundle or
+     backup is
   7  a node or peer could not be reached, refused, or did not answer in time";
 
 struct Row(ErrorKind, &'static str, u16, u8);

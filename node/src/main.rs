@@ -9,8 +9,10 @@
 mod bench;
 mod cli;
 mod command;
+mod conflict_log;
 mod demo;
 mod disk;
+mod events;
 mod feed;
 mod here;
 mod http;
@@ -29,6 +31,7 @@ mod tape;
 mod target;
 mod tokens;
 mod transfer;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -11,12 +11,13 @@ use std::time::Duration;
 use littoral::net::{Link, Network, NetworkOptions, PeerAddress};
 use littoral::{Error, ErrorKind, NodeId, Result, Store};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 
 use crate::http::{Exposure, Facts, Guard, Service, router};
 use crate::node_file::{NodeFile, Written};
 use crate::tokens::{Secret, Tokens};
+use crate::watch;
 
 /// Threads that serve HTTP. Store calls have threads of their own.
 const WORKERS: usize = 2;
@@ -44,7 +45,7 @@ pub(crate) struct Node {
     network: Arc<Network>,
     listen: SocketAddr,
     url: String,
-    stop: watch::Sender<bool>,
+    stop: Sender<bool>,
     http: JoinHandle<()>,
     runtime: Runtime,
     _file: Written,
@@ -62,7 +63,7 @@ impl Node {
         if options.discover {
             network.discover()?;
         }
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = channel(false);
         let token = Secret::draw()?;
         let facts = Facts {
             network: Arc::clone(&network),
@@ -78,6 +79,8 @@ impl Node {
         if let Some(every) = options.checkpoint_every {
             runtime.spawn(mark_by_schedule(store.clone(), every, stopping.clone()));
         }
+        store.note_started(env!("CARGO_PKG_VERSION"))?;
+        runtime.spawn(watch::watch(store.clone(), Arc::clone(&network), stopping.clone()));
         let http = serve(&runtime, socket, Service::new(store.clone(), facts), stopping)?;
         let url = format!("http://{http_address}");
         let file = write_file(&options.data, &store, listen, &url, token)?;
@@ -133,7 +136,9 @@ impl Node {
         }
         self.network.close();
         self.runtime.shutdown_timeout(Duration::from_secs(1));
-        self.store.close()
+        // Whoever comes next learns that the end was no crash, if it was none.
+        let noted = self.store.note_stopped();
+        self.store.close().and(noted)
     }
 }
 
@@ -141,7 +146,7 @@ fn serve(
     runtime: &Runtime,
     socket: TcpListener,
     service: Service,
-    mut stopping: watch::Receiver<bool>,
+    mut stopping: Receiver<bool>,
 ) -> Result<JoinHandle<()>> {
     let _entered = runtime.enter();
     let listener = tokio::net::TcpListener::from_std(socket)
@@ -174,7 +179,7 @@ fn no_http(address: SocketAddr, err: &std::io::Error) -> Error {
 }
 
 /// Makes a checkpoint now and then, until the node stops.
-async fn mark_by_schedule(store: Store, every: Duration, mut stopping: watch::Receiver<bool>) {
+async fn mark_by_schedule(store: Store, every: Duration, mut stopping: Receiver<bool>) {
     loop {
         tokio::select! {
             _ = tokio::time::sleep(every) => {}

@@ -70,6 +70,37 @@ fn put(collection: &str, id: &str, doc: &Json) -> Json {
 }
 
 #[test]
+fn what_happens_is_told_over_the_same_socket_and_a_write_with_a_key_is_done_once() {
+    let here = Sandbox::new();
+    let node = here.run("a", &[]);
+    let mut socket = Socket::open(&node);
+    let follow = json!({"follow": {"id": 1, "kinds": ["checkpoint-made", "started"]}});
+    assert_eq!(socket.ask(&follow), json!({"followed": {"id": 1}}));
+    let started = socket.next();
+    assert_eq!(
+        (&started["event"]["subscription"], &started["event"]["kind"]),
+        (&json!(1), &json!("started"))
+    );
+    let twice = socket.ask(&json!({"subscribe": {"id": 1, "since": "now"}}));
+    assert_eq!(twice["failed"]["id"], 1, "{twice}");
+    let unknown = socket.ask(&json!({"follow": {"id": 2, "kinds": ["storm"]}}));
+    assert_eq!(unknown["failed"]["code"], "invalid-input", "{unknown}");
+    let step = json!({"increment": {"collection": "notes", "id": "n1", "path": "/views"}});
+    let write = |id: u64| json!({"write": {"id": id, "ops": [step], "key": "k1"}});
+    let first = socket.ask(&write(7))["written"]["position"].clone();
+    assert!(first.as_u64().unwrap() > 0);
+    assert_eq!(socket.ask(&write(8)), json!({"written": {"id": 8, "position": first}}));
+    let read = ask("GET", &format!("{}/collections/notes/docs/n1", node.url), &[], None).body;
+    assert_eq!(read, json!({"views": {"$counter": 1}}));
+    let body = json!({"label": "now"}).to_string();
+    ask("POST", &format!("{}/checkpoint", node.url), &[], Some(&body));
+    assert_eq!(socket.next()["event"]["what"], "now");
+    assert_eq!(socket.ask(&json!({"unsubscribe": {"id": 1}})), json!({"unsubscribed": {"id": 1}}));
+    let now = json!({"follow": {"id": 1, "since": "now"}});
+    assert_eq!(socket.ask(&now), json!({"followed": {"id": 1}}));
+}
+
+#[test]
 fn writes_are_acknowledged_and_changes_come_to_whoever_wants_them() {
     let here = Sandbox::new();
     let node = here.run("a", &[]);

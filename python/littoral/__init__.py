@@ -17,6 +17,7 @@ Edit offline, sync over QUIC, converge without losing a write.
 import atexit as _atexit
 
 from littoral import _native
+from littoral._backup import backup_check, restore
 from littoral._bundle import bundle_inspect
 from littoral._collection import Collection, TransactionCollection
 from littoral._document import Document, Version
@@ -55,6 +56,9 @@ from littoral._errors import (
 from littoral._key import KeyChange, rotate_key
 from littoral._records import (
     Applied,
+    AutomaticCheckpoints,
+    BackedUp,
+    Backup,
     Bundle,
     BundleAuthor,
     BundleCollection,
@@ -74,9 +78,13 @@ from littoral._records import (
     LinkProgress,
     LinkStatus,
     Member,
+    Replay,
+    Restored,
     Reverted,
     Stats,
+    Undone,
     Verified,
+    WrittenBy,
 )
 from littoral._store import Changes, Link, Store, Ticket, Transaction, join, open
 from littoral._tape import Past, PastCollection, RevertPlan
@@ -87,6 +95,9 @@ __version__ = _native.__version__
 __all__ = [
     "AbortedError",
     "Applied",
+    "AutomaticCheckpoints",
+    "BackedUp",
+    "Backup",
     "Bundle",
     "BundleAuthor",
     "BundleCollection",
@@ -140,6 +151,8 @@ __all__ = [
     "PoisonedError",
     "ProtocolError",
     "RefusedError",
+    "Replay",
+    "Restored",
     "RevertPlan",
     "Reverted",
     "Stats",
@@ -149,14 +162,18 @@ __all__ = [
     "TimeoutError",
     "Transaction",
     "TransactionCollection",
+    "Undone",
     "UnknownCollectionError",
     "Verified",
     "Version",
     "VersionMismatchError",
+    "WrittenBy",
     "WrongKindError",
+    "backup_check",
     "bundle_inspect",
     "join",
     "open",
+    "restore",
     "rotate_key",
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 from littoral import _native
 from littoral._records import Bundle, BundleAuthor, BundleCollection
 
-__all__ = ["bundle_inspect", "bundle_of"]
+__all__ = ["bundle_inspect", "bundle_of", "moment_of"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -26,7 +26,7 @@ def bundle_inspect(path: str | os.PathLike[str]) -> Bundle:
 def bundle_of(found: dict[str, Any]) -> Bundle:
     """Make a bundle's description from the keywords of the native half."""
     collections = {name: _collection(one) for name, one in found["collections"].items()}
-    return Bundle(found["maker"], _time(found["made_ms"]), found["bytes"], collections)
+    return Bundle(found["maker"], moment_of(found["made_ms"]), found["bytes"], collections)
 
 
 def _collection(found: dict[str, Any]) -> BundleCollection:
@@ -35,13 +35,13 @@ def _collection(found: dict[str, Any]) -> BundleCollection:
     return BundleCollection(
         **found,
         authors=authors,
-        oldest=None if oldest is None else _time(oldest),
-        newest=None if newest is None else _time(newest),
+        oldest=None if oldest is None else moment_of(oldest),
+        newest=None if newest is None else moment_of(newest),
     )
 
 
-def _time(ms: int) -> datetime:
-    """The moment; a clock that is wilder than Python's calendar ends with it."""
+def moment_of(ms: int) -> datetime:
+    """Give the moment; a clock that is wilder than Python's calendar ends with it."""
     try:
         return _EPOCH + timedelta(milliseconds=ms)
     except OverflowError:

@@ -18,13 +18,16 @@ __all__ = [
     "Past",
     "Scan",
     "Store",
+    "Tape",
     "Ticket",
     "Transaction",
     "Version",
     "__version__",
+    "backup_check",
     "bundle_inspect",
     "close_all",
     "open",
+    "restore",
     "rotate_key",
 ]
 
@@ -40,6 +43,18 @@ def open(
     ticket: Ticket | None = None,
 ) -> Store:
     """Opens the store in a directory, or makes a new one there."""
+
+def backup_check(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Says what is in the backup in a file, after checking all of it. Needs no store."""
+
+def restore(
+    path: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    *,
+    roster: bool = True,
+    passphrase: str | None = None,
+) -> dict[str, Any]:
+    """Makes a store in a directory of the backup in a file."""
 
 def bundle_inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Says what is in the bundle in a file. Needs no store."""
@@ -158,6 +173,69 @@ class Link:
 
     def close(self) -> None:
         """Closes it for good."""
+
+@final
+class Tape:
+    """The checkpoints of a store, and what goes back to them."""
+
+    def checkpoint(self, label: str) -> dict[str, Any]:
+        """Makes a checkpoint; gives keywords of `littoral.Checkpoint`."""
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """All checkpoints, each as keywords of `littoral.Checkpoint`."""
+
+    def checkpoint_costs(self) -> list[dict[str, Any]]:
+        """What each checkpoint costs, as keywords of `littoral.CheckpointCost`."""
+
+    def delete_checkpoint(self, label: str) -> None:
+        """Deletes a checkpoint."""
+
+    def automatic(self) -> tuple[int, int] | None:
+        """How many checkpoints the store makes by itself and keeps, and for how many ms."""
+
+    def set_automatic(self, keep: int, age_ms: int) -> None:
+        """Says how many the store is to make by itself and keep, and for how many ms."""
+
+    def automatic_checkpoint(self, why: str) -> dict[str, Any] | None:
+        """Makes one as the store does by itself, if one is needed."""
+
+    def at(self, label: str) -> Past:
+        """The store as it was at a checkpoint."""
+
+    def diff(self, label: str, other: str | None = None, collection: str | None = None) -> Diff:
+        """What differs between a checkpoint and another one, or now."""
+
+    def revert_plan(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Any | None = None,
+        by: str | None = None,
+        force: bool = False,
+    ) -> Diff:
+        """What `revert` would write."""
+
+    def revert(
+        self,
+        label: str,
+        collection: str | None = None,
+        id: str | None = None,
+        path: Any | None = None,
+        by: str | None = None,
+        force: bool = False,
+    ) -> dict[str, Any]:
+        """Brings documents back to what they showed; gives keywords of `littoral.Reverted`."""
+
+    def undo(
+        self, collection: str | None = None, force: bool = False, dry_run: bool = False
+    ) -> tuple[datetime, tuple[Difference, ...]]:
+        """Takes back what this node wrote last: when that was, and what differs by it."""
+
+    def rollback_replay(
+        self, label: str, scratch: str | os.PathLike[str] | None = None
+    ) -> tuple[dict[str, Any], Diff]:
+        """Applies the log after a checkpoint again, beside the store, and compares."""
 
 @final
 class Past:
@@ -449,41 +527,11 @@ class Store:
     def resolve(self, collection: str, id: str, path: Any, choice: Any) -> None:
         """Settles a conflict."""
 
-    def checkpoint(self, label: str) -> dict[str, Any]:
-        """Makes a checkpoint; gives keywords of `littoral.Checkpoint`."""
+    def tape(self) -> Tape:
+        """Its checkpoints, and what goes back to them."""
 
-    def checkpoints(self) -> list[dict[str, Any]]:
-        """All checkpoints, each as keywords of `littoral.Checkpoint`."""
-
-    def checkpoint_costs(self) -> list[dict[str, Any]]:
-        """What each checkpoint costs, as keywords of `littoral.CheckpointCost`."""
-
-    def delete_checkpoint(self, label: str) -> None:
-        """Deletes a checkpoint."""
-
-    def at(self, label: str) -> Past:
-        """The store as it was at a checkpoint."""
-
-    def diff(self, label: str, other: str | None = None, collection: str | None = None) -> Diff:
-        """What differs between a checkpoint and another one, or now."""
-
-    def revert_plan(
-        self,
-        label: str,
-        collection: str | None = None,
-        id: str | None = None,
-        path: Any | None = None,
-    ) -> Diff:
-        """What `revert` would write."""
-
-    def revert(
-        self,
-        label: str,
-        collection: str | None = None,
-        id: str | None = None,
-        path: Any | None = None,
-    ) -> dict[str, Any]:
-        """Brings documents back to what they showed; gives keywords of `littoral.Reverted`."""
+    def backup(self, path: str | os.PathLike[str], *, peers: bool = True) -> dict[str, Any]:
+        """Writes all that the store holds to a file; gives what is in it."""
 
     def trust(self, key: str) -> None:
         """Trusts a peer from now on."""

@@ -1,8 +1,8 @@
 """What the store reports: changes, conflicts, figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from littoral._html import MOST_ROWS, table
@@ -429,6 +429,18 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenBy:
+    """Who wrote something that differs."""
+
+    path: tuple[str, ...]
+    """The field."""
+    author: str
+    """The key of the node that wrote it."""
+    time: datetime
+    """When, by its author's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """What is different of one document."""
 
@@ -444,6 +456,10 @@ class Difference:
     """The fields that differ, in the order of their paths; none if the document came or went.
 
     Maps that are there on both sides are compared field by field; 1 is not 1.0 and not `True`."""
+    written: tuple[WrittenBy, ...] = ()
+    """Who wrote what is there now."""
+    kept: tuple[WrittenBy, ...] = ()
+    """What a revert or an undo keeps, since others have changed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,10 +472,105 @@ class Reverted:
     """Transactions that it took."""
     left: tuple[str, ...]
     """Collections of the checkpoint that were left since, and were not written again."""
+    kept: int = 0
+    """Fields that were left as they are, since others have changed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What was, or would be, undone."""
+
+    time: datetime
+    """When it had been written, by this node's clock."""
+    changes: tuple[Difference, ...]
+    """Of each document what it showed, and what it shows without that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a replay."""
+
+    checkpoint: str
+    """From where it began."""
+    outcome: str
+    """``same``, ``mended`` (documents that were damaged unnoticed are right now) or ``differs``."""
+    mended: int
+    """Documents that were put right."""
+    transactions: int
+    """Transactions that were applied again."""
+    documents: int
+    """Documents that were made anew and compared."""
+    differing: Mapping[str, int]
+    """Collections in which anything differs, each with how many documents do."""
+    differences: Iterator[Difference] = field(repr=False, compare=False)
+    """Documents that differ, or did: what the store shows, and what was replayed.
+
+    Can be gone through once."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticCheckpoints:
+    """What is kept of checkpoints that a store makes by itself."""
+
+    keep: int
+    """The newest so many; 0: none are made."""
+    age: timedelta
+    """Not those that were made longer ago than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What a backup holds of one collection."""
+
+    documents: int
+    """Documents."""
+    conflicts: int
+    """Documents in conflict."""
+    transactions: int
+    """Transactions that went into them."""
+    origins: int
+    """Origins in its vector."""
+    cells: str
+    """The digest of the cells, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds."""
+
+    node: str
+    """The key of the node whose store it is of."""
+    made: datetime
+    """Of which moment, by that node's clock."""
+    bytes: int
+    """The size of the file."""
+    founder: str | None
+    """The key of who founded the roster, if the store has one."""
+    statements: int
+    """Statements of the roster."""
+    peers: int
+    """Peers that the store trusts."""
+    collections: Mapping[str, BackedUp] = field(default_factory=dict)
+    """By collection, in the order of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of restoring a backup."""
+
+    node: str
+    """The key of the node that the new store is."""
+    roster: bool
+    """Whether it belongs to the roster of the backup, and has to be let in by one of its admins."""
+    backup: Backup
+    """What was in the backup, all of which the new store holds."""
 
 
 for _class in (
     Applied,
+    AutomaticCheckpoints,
+    BackedUp,
+    Backup,
     Bundle,
     BundleAuthor,
     BundleCollection,
@@ -471,7 +582,11 @@ for _class in (
     CollectionStats,
     Difference,
     FieldChange,
+    Replay,
+    Restored,
     Reverted,
+    Undone,
+    WrittenBy,
     Stats,
     Digests,
     Finding,

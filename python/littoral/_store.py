@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from html import escape
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any
 
 from littoral import _native
+from littoral._backup import backup_of
 from littoral._bundle import bundle_of
 from littoral._collection import Collection, Path, TransactionCollection
 from littoral._errors import ClosedError, InvalidInputError
@@ -17,13 +18,11 @@ from littoral._html import table
 from littoral._native import Changes, Ticket
 from littoral._records import (
     Applied,
+    Backup,
     Bundle,
-    Checkpoint,
-    CheckpointCost,
     CollectionStats,
     Conflict,
     Conflicts,
-    Difference,
     Digests,
     Finding,
     Invite,
@@ -33,11 +32,10 @@ from littoral._records import (
     Links,
     LinkStatus,
     Member,
-    Reverted,
     Stats,
     Verified,
 )
-from littoral._tape import Past, RevertPlan
+from littoral._rewind import Tape
 
 __all__ = ["Changes", "Link", "Store", "Ticket", "Transaction", "join", "open"]
 
@@ -114,7 +112,7 @@ def join(
     return store
 
 
-class Store:
+class Store(Tape):
     """An open store: ``store["notes"]`` is the collection of that name.
 
     Any thread may use it. It is closed by `close`, at the end of a ``with`` block, and at the
@@ -268,120 +266,6 @@ class Store:
         """Give the digests of a collection; equal ones mean equal documents. Reads them all."""
         return Digests(*self._store.digests(collection))
 
-    def checkpoint(self, label: str) -> Checkpoint:
-        """Make a checkpoint: a moment that can be read, compared with and gone back to.
-
-        It is durable when it returns, and made in one moment, whatever the size of the store. What
-        is changed from then on is kept as it was, until `delete_checkpoint`. A label has 1 to 128
-        bytes and no control characters.
-
-        Raises:
-            InvalidInputError: there is one with this label.
-            LimitError: there are 256, or the label is too long.
-
-        """
-        return Checkpoint(**self._store.checkpoint(label))
-
-    def checkpoints(self) -> list[Checkpoint]:
-        """List the checkpoints, in the order in which they were made."""
-        return [Checkpoint(**one) for one in self._store.checkpoints()]
-
-    def checkpoint_costs(self) -> list[CheckpointCost]:
-        """List the checkpoints with what each costs. Reads all that is kept for them."""
-        found = self._store.checkpoint_costs()
-        return [CheckpointCost(Checkpoint(**one.pop("checkpoint")), **one) for one in found]
-
-    def delete_checkpoint(self, label: str) -> None:
-        """Delete a checkpoint, and what was kept for it alone.
-
-        `NotFoundError` if there is none with this label.
-        """
-        self._store.delete_checkpoint(label)
-
-    def at(self, label: str) -> Past:
-        """Give the store as it was at a checkpoint, to be read.
-
-            with store.at("before the import") as past:
-                past["notes"]["n1"]
-
-        `NotFoundError` if there is no such checkpoint.
-        """
-        return Past(self._store.at(label))
-
-    def diff(
-        self, label: str, other: str | None = None, *, collection: str | None = None
-    ) -> Iterator[Difference]:
-        """Give what changed between a checkpoint and now, document by document.
-
-        Collection by collection, in the order of names and ids, as it is at this moment.
-
-        Args:
-            label: the checkpoint.
-            other: another checkpoint, to be looked at instead of now; may be the earlier one.
-            collection: only this one.
-
-        Raises:
-            NotFoundError: there is no such checkpoint.
-
-        """
-        return self._store.diff(label, other, collection)
-
-    @overload
-    def revert(
-        self,
-        label: str,
-        collection: str | None = None,
-        id: str | None = None,
-        path: Path | None = None,
-        *,
-        dry_run: Literal[False] = False,
-    ) -> Reverted: ...
-    @overload
-    def revert(
-        self,
-        label: str,
-        collection: str | None = None,
-        id: str | None = None,
-        path: Path | None = None,
-        *,
-        dry_run: Literal[True],
-    ) -> RevertPlan: ...
-    def revert(
-        self,
-        label: str,
-        collection: str | None = None,
-        id: str | None = None,
-        path: Path | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> Reverted | RevertPlan:
-        """Bring documents back to what they showed at a checkpoint, by new transactions.
-
-        Only what differs is written, field by field; what was not there then is deleted. It is
-        durable when it returns, and replicates like any edit, so it undoes what others wrote, too,
-        if it is here. It goes in batches: if it is cut short, what was done stays, and doing it
-        again goes on. Make a checkpoint before, to be able to come back.
-
-        Args:
-            label: the checkpoint.
-            collection: only this one.
-            id: only this document of it.
-            path: only this field of that.
-            dry_run: write nothing, and give what would be written.
-
-        Raises:
-            NotFoundError: there is no such checkpoint.
-            UnknownCollectionError: the collection named was left since: sync it anew before.
-            LimitError: more differs in one document than fits into a transaction; do it field by
-                field.
-            ForbiddenError: this node may not write there.
-            NestedWriteError: this thread has a transaction open.
-
-        """
-        if dry_run:
-            return RevertPlan(self._store.revert_plan(label, collection, id, path))
-        return Reverted(**self._store.revert(label, collection, id, path))
-
     def trust(self, key: str) -> None:
         """Trust a peer from now on: its links are accepted."""
         self._store.trust(key)
@@ -525,6 +409,25 @@ class Store:
         """
         name = _machine() if name is None else name
         return Link(self._store.join(_ticket(ticket), name, timeout))
+
+    def backup(self, path: str | os.PathLike[str], *, peers: bool = True) -> Backup:
+        """Write all that the store holds at this moment to a file, and read it back.
+
+        Reads, writes and sync go on meanwhile. The file is made beside its name and takes the place
+        of one of that name when it is whole. The node's secret key, the log and checkpoints are not
+        in it, and it is not encrypted. `littoral.restore` makes a store of it.
+
+        Args:
+            path: the file.
+            peers: whether the peers that the store trusts go in, with their addresses.
+
+        Raises:
+            CorruptError: the documents are not those that the store has counted, or the disk gives
+                back something else than was written. There is no new file then.
+            LimitError: a document is too large to sync.
+
+        """
+        return backup_of(self._store.backup(path, peers=peers))
 
     def bundle_have(self, path: str | os.PathLike[str]) -> None:
         """Write to a small file what this store has, for `bundle_create` elsewhere."""

@@ -33,14 +33,19 @@ from littoral._document import Document, Version
 from littoral._errors import ClosedError, NestedWriteError
 from littoral._frames import ArrowSource
 from littoral._records import (
+    AutomaticCheckpoints,
+    Backup,
     Change,
     Checkpoint,
     CheckpointCost,
     Conflict,
     Difference,
     LinkStatus,
+    Replay,
+    Restored,
     Reverted,
     Stats,
+    Undone,
 )
 from littoral._store import Ticket
 
@@ -59,6 +64,7 @@ __all__ = [
     "TransactionCollection",
     "join",
     "open",
+    "restore",
 ]
 
 P = ParamSpec("P")
@@ -145,6 +151,19 @@ class _Threads:
 
     def end(self) -> None:
         self._pool.shutdown(wait=False)
+
+
+async def restore(
+    path: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    *,
+    roster: bool = True,
+    passphrase: str | None = None,
+) -> Restored:
+    """Make a store of a backup; see `littoral.restore`."""
+    return await asyncio.to_thread(
+        littoral.restore, path, directory, roster=roster, passphrase=passphrase
+    )
 
 
 class Store:
@@ -250,6 +269,20 @@ class Store:
         """Delete a checkpoint, and what was kept for it alone."""
         await self._threads.run(self._store.delete_checkpoint, label)
 
+    async def automatic_checkpoints(self) -> AutomaticCheckpoints | None:
+        """Give what is kept of checkpoints that the store makes by itself."""
+        return await self._threads.run(self._store.automatic_checkpoints)
+
+    async def set_automatic_checkpoints(
+        self, keep: int = 8, age: timedelta = timedelta(days=7)
+    ) -> None:
+        """Say how many checkpoints the store makes by itself and keeps, and for how long."""
+        await self._threads.run(self._store.set_automatic_checkpoints, keep, age)
+
+    async def automatic_checkpoint(self, why: str) -> Checkpoint | None:
+        """Make a checkpoint as the store does by itself, if one is needed."""
+        return await self._threads.run(self._store.automatic_checkpoint, why)
+
     async def at(self, label: str) -> "Past":
         """Give the store as it was at a checkpoint; see `littoral.Store.at`."""
         return Past(self, await self._threads.run(self._store.at, label))
@@ -268,6 +301,8 @@ class Store:
         id: str | None = None,
         path: Path | None = None,
         *,
+        by: str | None = None,
+        force: bool = False,
         dry_run: Literal[False] = False,
     ) -> Reverted: ...
     @overload
@@ -278,6 +313,8 @@ class Store:
         id: str | None = None,
         path: Path | None = None,
         *,
+        by: str | None = None,
+        force: bool = False,
         dry_run: Literal[True],
     ) -> "RevertPlan": ...
     async def revert(
@@ -287,14 +324,48 @@ class Store:
         id: str | None = None,
         path: Path | None = None,
         *,
+        by: str | None = None,
+        force: bool = False,
         dry_run: bool = False,
     ) -> "Reverted | RevertPlan":
         """Bring documents back to what they showed at a checkpoint; see `littoral.Store.revert`."""
         if dry_run:
-            plan = self._threads.run(self._store.revert, label, collection, id, path, dry_run=True)
+            plan = self._threads.run(
+                self._store.revert,
+                label,
+                collection,
+                id,
+                path,
+                by=by,
+                force=force,
+                dry_run=True,
+            )
             return RevertPlan(self, await plan)
         _check_not_writing(self)
-        return await self._threads.run(self._store.revert, label, collection, id, path)
+        return await self._threads.run(
+            self._store.revert, label, collection, id, path, by=by, force=force
+        )
+
+    async def undo(
+        self, collection: str | None = None, *, force: bool = False, dry_run: bool = False
+    ) -> Undone:
+        """Take back what this node wrote last; see `littoral.Store.undo`."""
+        if not dry_run:
+            _check_not_writing(self)
+        return await self._threads.run(self._store.undo, collection, force=force, dry_run=dry_run)
+
+    async def rollback_replay(
+        self, label: str, *, scratch: str | os.PathLike[str] | None = None
+    ) -> Replay:
+        """Apply the log after a checkpoint again; see `littoral.Store.rollback_replay`.
+
+        What differs is read from the disk as it is gone through.
+        """
+        return await self._threads.run(self._store.rollback_replay, label, scratch=scratch)
+
+    async def backup(self, path: str | os.PathLike[str], *, peers: bool = True) -> Backup:
+        """Write all that the store holds to a file; see `littoral.Store.backup`."""
+        return await self._threads.run(self._store.backup, path, peers=peers)
 
     async def listen(self, address: str = "0.0.0.0:0") -> str:
         """Accept links of trusted peers; give ``host:port#KEY``, which peers connect to."""

@@ -15,6 +15,7 @@ pub(crate) struct Classes {
     pub(crate) candidate: Py<PyType>,
     pub(crate) difference: Py<PyType>,
     pub(crate) field_change: Py<PyType>,
+    pub(crate) written_by: Py<PyType>,
     pub(crate) datetime: Py<PyType>,
     pub(crate) timedelta: Py<PyType>,
     /// 1970-01-01 in UTC.
@@ -48,6 +49,7 @@ impl Classes {
             candidate: class("littoral._records", "Candidate")?,
             difference: class("littoral._records", "Difference")?,
             field_change: class("littoral._records", "FieldChange")?,
+            written_by: class("littoral._records", "WrittenBy")?,
             datetime,
             timedelta: class("datetime", "timedelta")?,
             epoch,

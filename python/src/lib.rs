@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod arrow;
+mod backup;
 mod bundle;
 mod changes;
 mod classes;
@@ -34,6 +35,8 @@ mod _native {
     #[pymodule_export]
     use super::arrow::ArrowStream;
     #[pymodule_export]
+    use super::backup::{backup_check, restore};
+    #[pymodule_export]
     use super::bundle::bundle_inspect;
     #[pymodule_export]
     use super::changes::Changes;
@@ -48,7 +51,7 @@ mod _native {
     #[pymodule_export]
     use super::store::{Store, open};
     #[pymodule_export]
-    use super::tape::{Diff, Past};
+    use super::tape::{Diff, Past, Tape};
     #[pymodule_export]
     use super::ticket::Ticket;
     #[pymodule_export]

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Collections, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BundleContents, BundleOptions, Collections, Have,
+};
 use littoral::{Fields, NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::arrow::{self, ArrowStream};
+use crate::backup;
 use crate::bundle;
 use crate::changes::{Changes, seconds_to_duration};
 use crate::error::raise;
@@ -19,7 +22,7 @@ use crate::open_store::{OpenStore, PATIENCE, detached};
 use crate::ops::{self, Door};
 use crate::roster;
 use crate::scan::Scan;
-use crate::tape::{self, Diff, Past};
+use crate::tape::Tape;
 use crate::ticket::{self, Inviting, Ticket};
 use crate::transaction::Transaction;
 use crate::value;
@@ -495,70 +498,22 @@ impl Store {
         ops::resolve(self, py, collection, id, path, choice)
     }
 
-    /// Makes a checkpoint; gives keywords of `littoral.Checkpoint`.
-    fn checkpoint<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
-        let made = self.open.run(py, |store| store.checkpoint(label))?;
-        tape::checkpoint_to_py(py, &made)
+    /// Its checkpoints, and what goes back to them.
+    fn tape(&self) -> Tape {
+        Tape::of(&self.open)
     }
 
-    /// All checkpoints, each as keywords of `littoral.Checkpoint`.
-    fn checkpoints<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let all = self.open.run(py, |store| Ok(store.checkpoints()))?;
-        all.iter().map(|one| tape::checkpoint_to_py(py, one)).collect()
-    }
-
-    /// What each checkpoint costs, as keywords of `littoral.CheckpointCost`.
-    fn checkpoint_costs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let all = self.open.run(py, |store| store.checkpoint_costs())?;
-        all.iter().map(|one| tape::cost_to_py(py, one)).collect()
-    }
-
-    /// Deletes a checkpoint.
-    fn delete_checkpoint(&self, py: Python<'_>, label: &str) -> PyResult<()> {
-        self.open.run(py, |store| store.delete_checkpoint(label))
-    }
-
-    /// The store as it was at a checkpoint.
-    fn at(&self, py: Python<'_>, label: &str) -> PyResult<Past> {
-        Past::at(py, &self.open, label)
-    }
-
-    /// What differs between a checkpoint and another one, or now.
-    #[pyo3(signature = (label, other=None, collection=None))]
-    fn diff(
-        &self,
-        py: Python<'_>,
-        label: &str,
-        other: Option<&str>,
-        collection: Option<&str>,
-    ) -> PyResult<Diff> {
-        Diff::between(py, &self.open, label, other, collection)
-    }
-
-    /// What `revert` would write.
-    #[pyo3(signature = (label, collection=None, id=None, path=None))]
-    fn revert_plan(
-        &self,
-        py: Python<'_>,
-        label: &str,
-        collection: Option<String>,
-        id: Option<&Bound<'_, PyAny>>,
-        path: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Diff> {
-        Diff::plan(py, &self.open, label, &tape::scope_of(collection, id, path)?)
-    }
-
-    /// Brings documents back to what they showed; gives keywords of `littoral.Reverted`.
-    #[pyo3(signature = (label, collection=None, id=None, path=None))]
-    fn revert<'py>(
+    /// Writes all that the store holds to a file; gives what is in it, as `littoral.Backup` takes.
+    #[pyo3(signature = (path, *, peers=true))]
+    fn backup<'py>(
         &self,
         py: Python<'py>,
-        label: &str,
-        collection: Option<String>,
-        id: Option<&Bound<'_, PyAny>>,
-        path: Option<&Bound<'_, PyAny>>,
+        path: PathBuf,
+        peers: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        tape::revert(py, &self.open, label, &tape::scope_of(collection, id, path)?)
+        let options = BackupOptions { peers };
+        let report = self.open.run(py, |store| store.backup(&path, &options))?;
+        backup::report_to_py(py, &report)
     }
 
     /// Trusts a peer from now on.
@@ -796,6 +751,10 @@ impl Store {
 
 /// Two digests in hexadecimal: shown, cells.
 pub(crate) fn digests_to_hex(digests: &littoral::store::Digests) -> (String, String) {
-    let hex = |hash: littoral::id::Hash| hash.0.iter().map(|b| format!("{b:02x}")).collect();
-    (hex(digests.shown), hex(digests.cells))
+    (hash_to_hex(digests.shown), hash_to_hex(digests.cells))
+}
+
+/// A digest in hexadecimal.
+pub(crate) fn hash_to_hex(hash: littoral::id::Hash) -> String {
+    hash.0.iter().map(|b| format!("{b:02x}")).collect()
 }

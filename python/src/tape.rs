@@ -1,19 +1,173 @@
 //! The tape: checkpoints, the past, what differs, and reverting.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use littoral::ScanRange;
-use littoral::store::{self, CheckpointCost, FieldChange, RevertScope, Reverted};
+use littoral::store::{
+    self, AutomaticCheckpoints, CheckpointCost, FieldChange, Replay, ReplayOptions, ReplayOutcome,
+    RevertScope, Reverted, UndoScope, WrittenBy,
+};
+use littoral::{NodeId, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::arrow::{self, ArrowStream};
 use crate::classes::Classes;
-use crate::error::exception;
+use crate::error::{exception, raise};
 use crate::open_store::{OpenStore, Owned, detached, lock};
 use crate::ops;
 use crate::scan::{Pages, Scan};
 use crate::value;
+
+/// The checkpoints of a store, and what goes back to them.
+#[pyclass(frozen, module = "littoral._native")]
+pub(crate) struct Tape {
+    open: Arc<OpenStore>,
+}
+
+impl Tape {
+    pub(crate) fn of(open: &Arc<OpenStore>) -> Tape {
+        Tape { open: open.clone() }
+    }
+}
+
+#[pymethods]
+impl Tape {
+    /// Makes a checkpoint; gives keywords of `littoral.Checkpoint`.
+    fn checkpoint<'py>(&self, py: Python<'py>, label: &str) -> PyResult<Bound<'py, PyDict>> {
+        let made = self.open.run(py, |store| store.checkpoint(label))?;
+        checkpoint_to_py(py, &made)
+    }
+
+    /// All checkpoints, each as keywords of `littoral.Checkpoint`.
+    fn checkpoints<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let all = self.open.run(py, |store| Ok(store.checkpoints()))?;
+        all.iter().map(|one| checkpoint_to_py(py, one)).collect()
+    }
+
+    /// What each checkpoint costs, as keywords of `littoral.CheckpointCost`.
+    fn checkpoint_costs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let all = self.open.run(py, |store| store.checkpoint_costs())?;
+        all.iter().map(|one| cost_to_py(py, one)).collect()
+    }
+
+    /// Deletes a checkpoint.
+    fn delete_checkpoint(&self, py: Python<'_>, label: &str) -> PyResult<()> {
+        self.open.run(py, |store| store.delete_checkpoint(label))
+    }
+
+    /// How many checkpoints the store makes by itself and keeps, and for how many milliseconds;
+    /// None if that was never said.
+    fn automatic(&self, py: Python<'_>) -> PyResult<Option<(u32, u64)>> {
+        let rule = self.open.run(py, |store| store.automatic_checkpoints())?;
+        Ok(rule.map(|rule| (rule.keep, rule.age_ms)))
+    }
+
+    /// Says how many the store is to make by itself and keep, and for how many milliseconds.
+    fn set_automatic(&self, py: Python<'_>, keep: u32, age_ms: u64) -> PyResult<()> {
+        let rule = AutomaticCheckpoints { keep, age_ms };
+        self.open.run(py, |store| store.set_automatic_checkpoints(rule))
+    }
+
+    /// Makes one as the store does by itself, if one is needed.
+    fn automatic_checkpoint<'py>(
+        &self,
+        py: Python<'py>,
+        why: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let made = self.open.run(py, |store| store.automatic_checkpoint(why))?;
+        made.map(|made| checkpoint_to_py(py, &made)).transpose()
+    }
+
+    /// The store as it was at a checkpoint.
+    fn at(&self, py: Python<'_>, label: &str) -> PyResult<Past> {
+        Past::at(py, &self.open, label)
+    }
+
+    /// What differs between a checkpoint and another one, or now.
+    #[pyo3(signature = (label, other=None, collection=None))]
+    fn diff(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        other: Option<&str>,
+        collection: Option<&str>,
+    ) -> PyResult<Diff> {
+        Diff::between(py, &self.open, label, other, collection)
+    }
+
+    /// What `revert` would write.
+    #[pyo3(signature = (label, collection=None, id=None, path=None, by=None, force=false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn revert_plan(
+        &self,
+        py: Python<'_>,
+        label: &str,
+        collection: Option<String>,
+        id: Option<&Bound<'_, PyAny>>,
+        path: Option<&Bound<'_, PyAny>>,
+        by: Option<&str>,
+        force: bool,
+    ) -> PyResult<Diff> {
+        let scope = scope_of(py, (collection, id, path), by, force)?;
+        Diff::plan(py, &self.open, label, &scope)
+    }
+
+    /// Brings documents back to what they showed; gives keywords of `littoral.Reverted`.
+    #[pyo3(signature = (label, collection=None, id=None, path=None, by=None, force=false))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn revert<'py>(
+        &self,
+        py: Python<'py>,
+        label: &str,
+        collection: Option<String>,
+        id: Option<&Bound<'_, PyAny>>,
+        path: Option<&Bound<'_, PyAny>>,
+        by: Option<&str>,
+        force: bool,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let scope = scope_of(py, (collection, id, path), by, force)?;
+        revert(py, &self.open, label, &scope)
+    }
+
+    /// Takes back what this node wrote last: when that was, and what differs by it.
+    #[pyo3(signature = (collection=None, force=false, dry_run=false))]
+    fn undo<'py>(
+        &self,
+        py: Python<'py>,
+        collection: Option<String>,
+        force: bool,
+        dry_run: bool,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let scope = UndoScope { collection, force };
+        let undone = match dry_run {
+            true => self.open.run(py, |store| store.undo_plan(&scope))?,
+            false => {
+                self.open.check_not_writing(py)?;
+                self.open.run(py, |store| store.undo(&scope))?
+            }
+        };
+        let changes = undone.changes.iter().map(|found| difference_to_py(py, found));
+        let changes = PyTuple::new(py, changes.collect::<PyResult<Vec<_>>>()?)?;
+        Ok((millis_to_py(py, undone.time.millis())?, changes))
+    }
+
+    /// Applies the log after a checkpoint again, beside the store, and compares: what came of it, as
+    /// keywords of `littoral.Replay`, and the documents that differ.
+    #[pyo3(signature = (label, scratch=None))]
+    fn rollback_replay<'py>(
+        &self,
+        py: Python<'py>,
+        label: &str,
+        scratch: Option<PathBuf>,
+    ) -> PyResult<(Bound<'py, PyDict>, Diff)> {
+        let how = ReplayOptions { scratch, ..ReplayOptions::default() };
+        let replay = self.open.run(py, |store| store.rollback_replay(label, &how))?;
+        let told = replay_to_py(py, &replay)?;
+        let found = detached(py, || replay.into_differences())?;
+        Ok((told, Diff::new(&self.open, Vec::new(), found)))
+    }
+}
 
 /// What a `Past` reads, until it is closed or its store is.
 pub(crate) type Held = Mutex<Owned<Arc<store::Past>>>;
@@ -239,56 +393,84 @@ impl Diff {
     }
 }
 
-/// What is to be brought back, of the arguments that Python gives.
-pub(crate) fn scope_of(
-    collection: Option<String>,
-    id: Option<&Bound<'_, PyAny>>,
-    path: Option<&Bound<'_, PyAny>>,
+/// What is to be brought back, of the arguments that Python gives: collection, id and path; who did
+/// it, and whether that counts against others.
+fn scope_of(
+    py: Python<'_>,
+    (collection, id, path): (Option<String>, Option<&Bound<'_, PyAny>>, Option<&Bound<'_, PyAny>>),
+    by: Option<&str>,
+    force: bool,
 ) -> PyResult<RevertScope> {
+    let by = by.map(str::parse::<NodeId>).transpose().map_err(|err| raise(py, err.into()))?;
     Ok(RevertScope {
         collection,
         id: id.map(value::id_of).transpose()?,
         path: path.map(value::path_of).transpose()?,
-        ..RevertScope::default()
+        by,
+        force,
     })
 }
 
 /// Brings documents back; gives keywords of `littoral.Reverted`.
-pub(crate) fn revert<'py>(
+fn revert<'py>(
     py: Python<'py>,
     open: &OpenStore,
     label: &str,
     scope: &RevertScope,
 ) -> PyResult<Bound<'py, PyDict>> {
     open.check_not_writing(py)?;
-    let Reverted { documents, transactions, left, .. } =
+    let Reverted { documents, transactions, left, kept } =
         open.run(py, |store| store.revert(label, scope, &mut |_| ()))?;
     let all = PyDict::new(py);
     all.set_item("documents", documents)?;
     all.set_item("transactions", transactions)?;
     all.set_item("left", PyTuple::new(py, left)?)?;
+    all.set_item("kept", kept)?;
     Ok(all)
 }
 
 /// A checkpoint, as keywords of `littoral.Checkpoint`.
-pub(crate) fn checkpoint_to_py<'py>(
+fn checkpoint_to_py<'py>(
     py: Python<'py>,
     checkpoint: &store::Checkpoint,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let micros = i64::try_from(checkpoint.made_ms).unwrap_or(i64::MAX).saturating_mul(1000);
     let all = PyDict::new(py);
     all.set_item("label", &checkpoint.label)?;
-    all.set_item("made", value::time_to_py(Classes::get(py)?, py, micros)?)?;
+    all.set_item("made", millis_to_py(py, checkpoint.made_ms)?)?;
     all.set_item("position", checkpoint.position.0)?;
     all.set_item("automatic", checkpoint.automatic)?;
     Ok(all)
 }
 
+/// A moment, of milliseconds since 1970.
+fn millis_to_py(py: Python<'_>, ms: u64) -> PyResult<Bound<'_, PyAny>> {
+    let micros = i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000);
+    value::time_to_py(Classes::get(py)?, py, micros)
+}
+
+/// What came of a replay, as keywords of `littoral.Replay`.
+fn replay_to_py<'py>(py: Python<'py>, replay: &Replay) -> PyResult<Bound<'py, PyDict>> {
+    let (outcome, mended) = match replay.outcome {
+        ReplayOutcome::Same => ("same", 0),
+        ReplayOutcome::Mended(documents) => ("mended", documents),
+        ReplayOutcome::Differs => ("differs", 0),
+    };
+    let differing = PyDict::new(py);
+    for one in replay.collections.iter().filter(|one| one.differing > 0 || !one.is_alike()) {
+        differing.set_item(&one.name, one.differing)?;
+    }
+    let all = PyDict::new(py);
+    all.set_item("checkpoint", &replay.checkpoint.label)?;
+    all.set_item("outcome", outcome)?;
+    all.set_item("mended", mended)?;
+    all.set_item("transactions", replay.transactions)?;
+    all.set_item("documents", replay.documents)?;
+    all.set_item("differing", differing)?;
+    Ok(all)
+}
+
 /// What a checkpoint costs, as keywords of `littoral.CheckpointCost`.
-pub(crate) fn cost_to_py<'py>(
-    py: Python<'py>,
-    cost: &CheckpointCost,
-) -> PyResult<Bound<'py, PyDict>> {
+fn cost_to_py<'py>(py: Python<'py>, cost: &CheckpointCost) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("checkpoint", checkpoint_to_py(py, &cost.checkpoint)?)?;
     all.set_item("rows", cost.rows)?;
@@ -322,6 +504,15 @@ fn difference_to_py<'py>(
         let path = PyTuple::new(py, path.names())?;
         classes.field_change.bind(py).call1((path, kind, side(&before)?, side(&after)?))
     };
+    let writer = |written: &WrittenBy| {
+        let path = PyTuple::new(py, written.path.names())?;
+        let author = written.dot.origin.node.to_string();
+        let time = millis_to_py(py, written.time.millis())?;
+        classes.written_by.bind(py).call1((path, author, time))
+    };
+    let writers = |all: &[WrittenBy]| -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, all.iter().map(writer).collect::<PyResult<Vec<_>>>()?)
+    };
     let fields = found.fields().into_iter().map(change).collect::<PyResult<Vec<_>>>()?;
     classes.difference.bind(py).call1((
         &found.collection,
@@ -329,5 +520,7 @@ fn difference_to_py<'py>(
         shown(&found.before)?,
         shown(&found.after)?,
         PyTuple::new(py, fields)?,
+        writers(&found.written)?,
+        writers(&found.kept)?,
     ))
 }

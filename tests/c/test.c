@@ -1250,6 +1250,190 @@ static void tape(void) {
     lit_store_free(store);
 }
 
+/* What one node did, what was written last, replay, and the checkpoints that a store makes. */
+static void returns(void) {
+    lit_store_t *store = open_store("returns"), *other = open_store("returns-other");
+    lit_collection_t *notes, *theirs;
+    lit_diff_t *diff, *none = NULL;
+    lit_bytes_t bytes, label, key, mine;
+    lit_slice_t json, node;
+    uint64_t age;
+    uint32_t keep;
+    char stick_path[600];
+    lit_slice_t stick = file(stick_path, sizeof stick_path, "returns-stick");
+    const lit_slice_t all = lit_slice(NULL, 0), before = S("before"), n = S("notes"), bad = lit_slice(NULL, 1);
+    OK(lit_collection_open(store, n, &notes, &err));
+    OK(lit_collection_open(other, n, &theirs, &err));
+    OK(lit_store_node_id(other, &key, &err));
+    OK(lit_store_node_id(store, &mine, &err));
+    node = lit_bytes_slice(key);
+
+    GIVES(LIT_NOT_FOUND, lit_store_automatic_checkpoints(store, &keep, &age, &err));
+    GIVES(LIT_NOT_FOUND, lit_store_automatic_checkpoint(store, S("early"), &label, &err));
+    OK(lit_store_set_automatic_checkpoints(store, 3, 60000, &err));
+    OK(lit_store_automatic_checkpoints(store, &keep, &age, &err));
+    CHECK(keep == 3 && age == 60000);
+    GIVES(LIT_ERR_LIMIT_EXCEEDED, lit_store_set_automatic_checkpoints(store, 257, 1, &err));
+
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"Tide table\",\"x\":1}"), &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_automatic_checkpoint(store, S("\n"), &label, &err));
+    OK(lit_store_automatic_checkpoint(store, S("before the test"), &label, &err));
+    CHECK(strncmp((const char *)label.ptr, "auto: before the test ", 22) == 0);
+    lit_bytes_free(&label);
+    GIVES(LIT_NOT_FOUND, lit_store_automatic_checkpoint(store, S("again"), &label, &err));
+    CHECK(label.ptr == NULL);
+    OK(lit_store_checkpoint(store, before, &err));
+
+    /* The other node writes, and so does this one. */
+    OK(lit_bundle_create(store, stick, S(""), S(""), 0, &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_apply(other, stick, S(""), S(""), &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_collection_put_json(theirs, S("n1"), S("{\"title\":\"wrong\",\"x\":1}"), &err));
+    OK(lit_collection_put_json(theirs, S("n2"), S("{\"wrong\":true}"), &err));
+    OK(lit_bundle_create(other, stick, S(""), S(""), 0, &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_bundle_apply(store, stick, S(""), S(""), &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"wrong\",\"x\":2}"), &err));
+    OK(lit_store_revert_by_plan(store, before, node, all, all, all, 0, &diff, &err));
+    OK(lit_diff_next(diff, &json, &err));
+    CHECK(strstr((const char *)json.ptr, "\"title\":\"Tide table\"") != NULL);
+    lit_diff_free(diff);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert_by_plan(store, before, S("nobody"), all, all, all, 0, &none, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_revert_by_plan(store, before, node, all, all, all, 2, &none, &err));
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_revert_by(store, S("none"), node, all, all, all, 0, &bytes, &err));
+    OK(lit_store_revert_by(store, before, node, n, S("n2"), all, 0, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"documents\":1,\"kept\":0,\"left\":[],\"transactions\":1}"));
+    OK(lit_store_revert_by(store, before, node, all, all, all, LIT_UNDO_FORCE, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"documents\":1,\"kept\":0,\"left\":[],\"transactions\":1}"));
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"Tide table\",\"x\":2}"));
+    OK(lit_store_revert_by(store, before, lit_bytes_slice(mine), n, S("n1"), S("/x"), 0, &bytes, &err));
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"Tide table\",\"x\":1}"));
+
+    /* What was written last. */
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"title\":\"mistaken\"}"), &err));
+    OK(lit_store_undo(store, all, LIT_UNDO_DRY_RUN, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"documents\":1") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"mistaken\"}"));
+    OK(lit_store_undo(store, n, 0, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"title\":\"Tide table\"") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"Tide table\",\"x\":1}"));
+    OK(lit_store_undo(store, all, LIT_UNDO_FORCE, &bytes, &err)); /* the undo */
+    lit_bytes_free(&bytes);
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"mistaken\"}"));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_undo(store, all, 4, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_undo(store, S("/"), 0, &bytes, &err));
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_undo(store, S("none"), 0, &bytes, &err));
+    CHECK(bytes.ptr == NULL);
+
+    /* Replay: all of it is as the log says. */
+    OK(lit_store_rollback_replay(store, before, all, &bytes, &diff, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"outcome\":\"same\"") != NULL);
+    CHECK(strstr((const char *)bytes.ptr, "\"checkpoint\":\"before\"") != NULL);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_END, lit_diff_next(diff, &json, &err));
+    lit_diff_free(diff);
+    OK(lit_store_rollback_replay(store, before, lit_cstr(directory), &bytes, NULL, &err));
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_rollback_replay(store, S("none"), all, &bytes, &none, &err));
+    CHECK(bytes.ptr == NULL && none == NULL);
+
+    NIL(lit_store_revert_by(NULL, before, node, all, all, all, 0, &bytes, &err));
+    NIL(lit_store_revert_by(store, before, node, all, all, all, 0, NULL, &err));
+    NIL(lit_store_revert_by(store, before, bad, all, all, all, 0, &bytes, &err));
+    NIL(lit_store_revert_by_plan(NULL, before, node, all, all, all, 0, &none, &err));
+    NIL(lit_store_revert_by_plan(store, before, node, all, all, all, 0, NULL, &err));
+    NIL(lit_store_undo(NULL, all, 0, &bytes, &err));
+    NIL(lit_store_undo(store, all, 0, NULL, &err));
+    NIL(lit_store_undo(store, bad, 0, &bytes, &err));
+    NIL(lit_store_rollback_replay(NULL, before, all, &bytes, &none, &err));
+    NIL(lit_store_rollback_replay(store, before, all, NULL, &none, &err));
+    NIL(lit_store_set_automatic_checkpoints(NULL, 1, 1, &err));
+    NIL(lit_store_automatic_checkpoints(NULL, &keep, &age, &err));
+    NIL(lit_store_automatic_checkpoints(store, NULL, &age, &err));
+    NIL(lit_store_automatic_checkpoints(store, &keep, NULL, &err));
+    NIL(lit_store_automatic_checkpoint(NULL, before, &label, &err));
+    NIL(lit_store_automatic_checkpoint(store, before, NULL, &err));
+    lit_bytes_free(&key);
+    lit_bytes_free(&mine);
+    lit_collection_free(notes);
+    lit_collection_free(theirs);
+    lit_store_free(store);
+    lit_store_free(other);
+}
+
+static void backups(void) {
+    lit_store_t *store = open_store("backed"), *made;
+    lit_collection_t *notes;
+    lit_bytes_t bytes, other, node, key;
+    char file_path[600], dir_path[600], text[100];
+    lit_slice_t it = file(file_path, sizeof file_path, "backup");
+    lit_slice_t dir = file(dir_path, sizeof dir_path, "restored");
+    FILE *torn;
+    OK(lit_collection_open(store, S("notes"), &notes, &err));
+    OK(lit_collection_put_json(notes, S("n1"), S("{\"views\":{\"$counter\":7}}"), &err));
+    lit_collection_free(notes);
+    OK(lit_store_backup(store, it, 0, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"documents\":1") != NULL);
+    OK(lit_backup_check_json(it, &other, &err));
+    CHECK(bytes.len == other.len && memcmp(bytes.ptr, other.ptr, bytes.len) == 0);
+    lit_bytes_free(&other);
+    lit_bytes_free(&bytes);
+    OK(lit_restore(it, dir, S(""), 0, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"roster\":false") != NULL);
+    made = open_store("restored");
+    OK(lit_store_node_id(made, &node, &err));
+    OK(lit_store_node_id(store, &key, &err));
+    CHECK(strstr((const char *)bytes.ptr, (const char *)node.ptr) != NULL);
+    CHECK(strcmp((const char *)node.ptr, (const char *)key.ptr) != 0);
+    lit_bytes_free(&node);
+    lit_bytes_free(&key);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_open(made, S("notes"), &notes, &err));
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"views\":{\"$counter\":7}}"));
+    lit_collection_free(notes);
+    OK(lit_store_backup(made, it, LIT_BACKUP_NO_PEERS, &bytes, &err));
+    lit_store_free(made);
+    CHECK(strlen(member(&bytes, "node", text, sizeof text)) == 52);
+    lit_bytes_free(&bytes);
+    dir = file(dir_path, sizeof dir_path, "locked");
+    OK(lit_restore(it, dir, S("pass"), LIT_RESTORE_NO_ROSTER, &bytes, &err));
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_PASSPHRASE, lit_store_open(dir, NULL, &made, &err));
+    CHECK(made == NULL);
+
+    GIVES(LIT_ERR_INVALID_INPUT, lit_restore(it, dir, S(""), 0, &bytes, &err)); /* not empty */
+    dir = file(dir_path, sizeof dir_path, "unmade");
+    GIVES(LIT_ERR_INVALID_INPUT, lit_restore(it, dir, S(""), 2, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_restore(it, S(""), S(""), 0, &bytes, &err));
+    GIVES(LIT_ERR_IO, lit_restore(S("/nowhere/at/all"), dir, S(""), 0, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_backup(store, it, 2, &bytes, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_backup(store, S(""), 0, &bytes, &err));
+    GIVES(LIT_ERR_IO, lit_store_backup(store, S("/nowhere/at/all"), 0, &bytes, &err));
+    GIVES(LIT_ERR_IO, lit_backup_check_json(S("/nowhere/at/all"), &bytes, &err));
+    CHECK(bytes.ptr == NULL);
+    NIL(lit_store_backup(NULL, it, 0, &bytes, &err));
+    NIL(lit_store_backup(store, it, 0, NULL, &err));
+    NIL(lit_backup_check_json(it, NULL, &err));
+    NIL(lit_restore(it, dir, S(""), 0, NULL, &err));
+    torn = fopen(file_path, "ab");
+    CHECK(torn != NULL && fputc('x', torn) == 'x' && fclose(torn) == 0);
+    GIVES(LIT_ERR_CORRUPT, lit_backup_check_json(it, &bytes, &err));
+    GIVES(LIT_ERR_CORRUPT, lit_restore(it, dir, S(""), 0, &bytes, &err));
+    lit_store_free(store);
+    GIVES(LIT_ERR_HANDLE, lit_store_backup(store, it, 0, &bytes, &err));
+}
+
 static void bundles(lit_store_t *store) {
     lit_store_t *other = open_store("bundled");
     lit_collection_t *notes;
@@ -1532,6 +1716,8 @@ int main(int argc, char **argv) {
     invitations();
     bundles(store);
     tape();
+    returns();
+    backups();
     eight_threads(store);
     closing_under_everything();
 #ifdef LIT_NET

@@ -74,6 +74,24 @@ pub fn push_field(out: &mut Vec<u8>, name: &str) {
     out.push(END);
 }
 
+/// The component of a key's first field; `None` if it is one of the document itself.
+pub fn first_field(key: &[u8]) -> Option<&[u8]> {
+    match key.first() {
+        Some(&FIELD) => key.iter().position(|byte| *byte == END).map(|end| &key[..=end]),
+        _ => None,
+    }
+}
+
+/// What is beyond all keys at or below a prefix of whole components.
+pub fn beyond(prefix: &[u8]) -> Vec<u8> {
+    let mut out = prefix.to_vec();
+    // In names no byte of that value stands there: it would be escaped.
+    if let Some(last) = out.last_mut() {
+        *last = END + 1;
+    }
+    out
+}
+
 /// The key of a slot without content at `prefix`.
 pub fn slot(prefix: &[u8], slot: Slot) -> Vec<u8> {
     let mut key = Vec::with_capacity(prefix.len() + 1);

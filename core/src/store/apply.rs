@@ -16,12 +16,14 @@ use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
+use super::journal::conflicts::{self, Scene};
+use super::journal::{self, ConflictCause, NewEvent, Tides};
 use super::snapshot::save_before;
 use super::tables::{self, HeadRow, IndexRow, Tables, VectorRow, Writable, db, set, unset};
 use super::tape::{Holds, Keeper, Part, Recording, Shown};
 use crate::clock::Timestamp;
 use crate::crdt::layout::Layout;
-use crate::crdt::{Batch, Cell, Effects, LtHash, Row, Settled, Stamp};
+use crate::crdt::{Batch, Cell, Effects, LtHash, Op, Row, Settled, Stamp};
 use crate::error::{Error, Result};
 use crate::id::{Dot, Hash, Head, NodeId, Origin, Position, Seq, ShortHash};
 use crate::txn::branches::{Held, Place, Translated};
@@ -35,6 +37,16 @@ pub(super) struct Waist<'txn, 'h> {
     own: NodeId,
     changes: Changes,
     recording: Option<Recording>,
+    noted: Option<Noted>,
+}
+
+/// What is noted of a batch in the journal.
+struct Noted {
+    now_ms: u64,
+    /// What is being applied.
+    cause: ConflictCause,
+    tides: Tides,
+    events: Vec<NewEvent>,
 }
 
 /// What a batch changes in the heads, to be merged when its commit becomes visible.
@@ -83,7 +95,26 @@ impl Changes {
 impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
         let recording = heads.recording();
-        Waist { tables, heads, own, changes: Changes::default(), recording }
+        Waist { tables, heads, own, changes: Changes::default(), recording, noted: None }
+    }
+
+    /// Notes in the journal what happens, at this wall time. Who applies in a state beside the state
+    /// does without.
+    pub(super) fn noting(mut self, now_ms: u64) -> Waist<'txn, 'h> {
+        let (cause, tides) = (ConflictCause::Unknown, Tides::default());
+        self.noted = Some(Noted { now_ms, cause, tides, events: Vec::new() });
+        self
+    }
+
+    /// What is applied from here on, for the log of conflicts.
+    pub(super) fn by(mut self, cause: ConflictCause) -> Waist<'txn, 'h> {
+        self.noted.iter_mut().for_each(|noted| noted.cause = cause);
+        self
+    }
+
+    /// Something happened that is to be noted with the batch.
+    pub(super) fn happened(&mut self, event: NewEvent) {
+        self.noted.iter_mut().for_each(|noted| noted.events.push(event.clone()));
     }
 
     /// Applies one transaction that was admitted and lies in the log at `position`.
@@ -96,12 +127,15 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let number = self.open_collection(collection)?;
         let translated = self.translate(collection, signed)?;
         let txn = translated.as_ref().unwrap_or(&signed.txn);
+        if let Some(noted) = &mut self.noted {
+            noted.cause = ConflictCause::Written(txn.dot, txn.time);
+        }
         self.drop_settled(collection, number, txn)?;
         for doc in &txn.docs {
             self.save_before(collection, number, &doc.id)?;
             let (stamp, writer) = (txn.stamp(), self.writer(collection, number, &doc.id));
             let change = writer.apply(&doc.ops, &stamp)?;
-            self.note(collection, number, &doc.id, change)?;
+            self.note(collection, number, &doc.id, change, Some(&doc.ops))?;
         }
         if signed.txn.dot.origin.node == self.own {
             self.show(number, txn)?;
@@ -175,6 +209,10 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         set(&mut self.tables.meta, tables::META_APPLIED, &applied.0.to_be_bytes())?;
         if let Some(batch) = batch {
             set(&mut self.tables.meta, tables::META_BATCH, &batch.0.to_be_bytes())?;
+        }
+        if let Some(Noted { now_ms, tides, mut events, .. }) = self.noted {
+            events.extend(tides.events());
+            journal::add(&mut self.tables.events, now_ms, &events)?;
         }
         self.changes.applied = Some(applied);
         Ok(self.changes)
@@ -328,7 +366,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     ) -> Result<Effects> {
         self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
-        self.note(collection, number, id, change)
+        self.note(collection, number, id, change, None)
     }
 
     /// The number of a collection, which begins if it is new.
@@ -403,7 +441,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         let number = self.open_collection(collection)?;
         self.save_before(collection, number, id)?;
         let change = self.writer(collection, number, id).replace(row)?;
-        self.note(collection, number, id, change).map(drop)
+        self.note(collection, number, id, change, None).map(drop)
     }
 
     fn writer<'a>(&'a mut self, collection: &str, number: u32, id: &'a str) -> Writer<'a, 'txn> {
@@ -425,8 +463,16 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
     }
 
-    /// Counts a change of a document, and lists it where it now belongs.
-    fn note(&mut self, collection: &str, number: u32, id: &str, change: Change) -> Result<Effects> {
+    /// Counts a change of a document, by these operations or as a whole, and lists it where it now
+    /// belongs.
+    fn note(
+        &mut self,
+        collection: &str,
+        number: u32,
+        id: &str,
+        change: Change,
+        ops: Option<&[Op]>,
+    ) -> Result<Effects> {
         let Change { before, after, effects } = change;
         let row = &mut self.head(collection).row;
         row.documents += u64::from(after.shown);
@@ -442,8 +488,40 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         if before.in_conflict != after.in_conflict {
             self.heads.meter.note_conflict(after.in_conflict);
         }
+        if before.in_conflict || after.in_conflict {
+            self.note_conflicts(collection, number, id, ops)?;
+        }
         self.note_settled(number, id, &effects.settled)?;
         Ok(effects)
+    }
+
+    /// Brings the log of conflicts in step with a document that is in conflict, or was.
+    fn note_conflicts(
+        &mut self,
+        collection: &str,
+        number: u32,
+        id: &str,
+        ops: Option<&[Op]>,
+    ) -> Result<()> {
+        let Some(noted) = &mut self.noted else { return Ok(()) };
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let (documents, runs) = (&self.tables.documents, &self.tables.runs);
+        let mut fields = ops.and_then(conflicts::touched);
+        let row = match &fields {
+            None => documents::read_in(documents, runs, origins, number, id)?,
+            Some(some) => {
+                let (row, is_whole) =
+                    documents::read_fields_in(documents, runs, origins, (number, id), some)?;
+                fields = fields.filter(|_| !is_whole);
+                row
+            }
+        };
+        let (now_ms, cause, fields) = (noted.now_ms, noted.cause, fields.as_ref());
+        let scene = Scene { collection, number, id, now_ms, cause, row: &row, fields };
+        let (log, open) = (&mut self.tables.conflict_log, &mut self.tables.open_conflicts);
+        let (arisen, ended) = conflicts::settle(log, open, &scene)?;
+        noted.tides.note(collection, arisen, ended);
+        Ok(())
     }
 
     fn note_settled(&mut self, number: u32, id: &str, settled: &[Settled]) -> Result<()> {

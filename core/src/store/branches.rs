@@ -432,7 +432,8 @@ impl Inner {
         let read = self.database()?.begin_read().map_err(db)?;
         let txn = self.begin_write(true)?;
         let before = self.read_heads();
-        let mut waist = Waist::new(Tables::open(&txn)?, &before, self.node);
+        let mut waist =
+            Waist::new(Tables::open(&txn)?, &before, self.node).noting(self.wall.now_ms());
         let number = waist.begin(collection)?;
         let mut branches = parted.branches;
         if let (Some(parting), Some(rest), Some(head)) =

@@ -69,9 +69,7 @@ impl Budgets {
             let (name, row) = entry.map_err(db)?;
             let name = String::from_utf8(name.value().to_vec())
                 .map_err(|_| Error::corrupt("the name of a collection is not UTF-8"))?;
-            let (bytes, age) = row.value().split_at(row.value().len().min(8));
-            let (bytes, age_ms) = (tables::u64_of(bytes)?, tables::u64_of(age)?);
-            stored.insert(name, LogBudget { bytes, age_ms });
+            stored.insert(name, decode(row.value())?);
         }
         Ok(stored)
     }
@@ -80,6 +78,12 @@ impl Budgets {
         let stored = |name: &str| self.stored.get(name).copied();
         stored(collection).or(self.opened_with).or_else(|| stored("")).unwrap_or_default()
     }
+}
+
+/// Reads the value of a row of the table.
+pub(super) fn decode(row: &[u8]) -> Result<LogBudget> {
+    let (bytes, age) = row.split_at(row.len().min(8));
+    Ok(LogBudget { bytes: tables::u64_of(bytes)?, age_ms: tables::u64_of(age)? })
 }
 
 impl Inner {

@@ -395,7 +395,8 @@ impl Inner {
         committer: &Committer,
     ) -> Result<Changes> {
         let heads = self.read_heads();
-        let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node);
+        let now_ms = self.wall.now_ms();
+        let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node).noting(now_ms);
         for (item, (position, _)) in admitted.iter().zip(&appended.positions) {
             waist.apply(&item.collection, &item.signed, *position)?;
         }
@@ -463,6 +464,27 @@ impl Inner {
         let committer = committer.as_mut().ok_or_else(closed)?;
         self.check_usable()?;
         committer.undurable.bytes += STAGED_BYTES;
+        self.commit_between(committer, change)
+    }
+
+    /// Commits what may be lost by a crash, between two batches: durable only when redb would be
+    /// made durable anyway.
+    pub(super) fn commit_loosely(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.undurable.txns += 1;
+        self.commit_between(committer, change)
+    }
+
+    fn commit_between(
+        &self,
+        committer: &mut Committer,
+        change: impl FnOnce(&WriteTransaction) -> Result<()>,
+    ) -> Result<()> {
         let make_durable = self.must_make_durable(committer);
         if make_durable {
             committer.log.sync().map_err(|err| self.poison(&err))?;

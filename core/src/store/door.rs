@@ -7,6 +7,9 @@ use super::documents::Head;
 use super::export::Mark;
 use super::hashes;
 use super::invites::{self, read_back_invite};
+use super::journal::conflicts::{read_back_open, sample_open};
+use super::journal::{self, Event, LoggedConflict};
+use super::once::{self, Request};
 use super::peers::read_back_peer;
 use super::place::Place;
 use super::segments::Tally;
@@ -20,7 +23,7 @@ use crate::id::{Hash, Position, ShortHash};
 /// Rows of other forms than ours are errors, never panics.
 pub fn read_back(table: u8, bytes: &[u8]) {
     let same = |written: &[u8], what: &str| assert_eq!(written, bytes, "{what}");
-    match table % 16 {
+    match table % 20 {
         0 => drop(HeadRow::decode(bytes).map(|row| same(&row.encode(), "head"))),
         1 => drop(VectorRow::decode(bytes).map(|row| same(&row.encode(), "vector"))),
         2 => drop(IndexRow::decode(bytes).map(|row| same(&row.encode(), "index"))),
@@ -42,6 +45,10 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         13 => drop(Checkpoint::decode(3, bytes).map(|row| same(&row.encode(), "checkpoint"))),
         14 => tape::read_back_key(bytes),
         15 => drop(HeldRow::decode(bytes).map(|row| same(&row.encode(), "held"))),
+        16 => drop(Event::decode(7, bytes).map(|row| same(&row.encode(), "event"))),
+        17 => drop(LoggedConflict::decode(7, bytes).map(|row| same(&row.encode(), "conflict"))),
+        18 => read_back_open(bytes),
+        19 => drop(Request::decode(bytes).map(|row| same(&row.encode(), "request"))),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -83,5 +90,9 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (13, tape::sample().encode()),
         (14, tape::sample_key()),
         (15, tape::sample_held().encode()),
+        (16, journal::sample().encode()),
+        (17, journal::sample_conflict().encode()),
+        (18, sample_open()),
+        (19, once::sample().encode()),
     ]
 }

@@ -19,6 +19,7 @@ use super::Inner;
 use super::admission::{Fork, Index};
 use super::commit::{Committer, closed, lock};
 use super::heads::CollectionHead;
+use super::journal::{EventKind, NewEvent};
 use super::tables::{self, Tables, db, set};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Position, Seq};
@@ -212,7 +213,13 @@ impl Inner {
             transaction = %fork.dot,
             "two transactions have one name: its author's store was copied or rolled back"
         );
-        self.commit_beside(|txn| set(&mut txn.open_table(tables::FORKS).map_err(db)?, &key, &value))
+        let forked = NewEvent::new(EventKind::Forked).of(collection).about(fork.dot.origin.node);
+        self.commit_beside(|txn| {
+            self.note_in(txn, forked)?;
+            set(&mut txn.open_table(tables::FORKS).map_err(db)?, &key, &value)
+        })?;
+        self.announce();
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 //! other change: it goes with the checkpoint.
 
 use super::commit::lock;
+use super::journal::{self, EventKind, NewEvent, conflicts};
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
 use super::tables::{self, LazyTable, Tables, Writable, db, set};
@@ -89,6 +90,9 @@ impl Inner {
             forget(&mut tables, head.number)?;
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
+            conflicts::leave(&mut tables, head.number, self.wall.now_ms())?;
+            let left = NewEvent::new(EventKind::Left).of(collection);
+            journal::add(&mut tables.events, self.wall.now_ms(), &[left])?;
             drop(tables);
             committer.segments_mut().forget(collection);
             committer.save_segments(&txn)?;

@@ -8,6 +8,7 @@
 mod activity;
 mod admission;
 mod apply;
+mod backup;
 mod branches;
 mod budget;
 mod bundle;
@@ -28,9 +29,11 @@ mod hashes;
 mod heads;
 mod incarnation;
 mod invites;
+mod journal;
 mod key_file;
 mod leave;
 pub mod log;
+mod once;
 mod open;
 mod peers;
 mod pins;
@@ -62,6 +65,7 @@ use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey};
 
 pub use activity::{Activity, CacheUse, Flow};
+pub use backup::{BackedUp, BackupOptions, BackupReport, RestoreOptions, RestoreReport};
 pub use budget::LogBudget;
 pub use bundle::{
     Applied, AppliedCollection, ApplyOptions, Authored, BundleCollection, BundleContents,
@@ -77,6 +81,11 @@ pub use feed::{Change, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
+pub use journal::{
+    ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
+    Event, EventKind, EventPage, LoggedCandidate, LoggedConflict, LoggedValue, NewEvent,
+};
+pub use once::WrittenOnce;
 pub use open::Options;
 pub use peers::{Collections, TrustedPeer};
 pub use pins::{LogPin, PinnedLog};
@@ -90,7 +99,8 @@ pub use stats::{CollectionStats, Digests, RowCounts, Stats};
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
     Hold, Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome,
-    ReplayedCollection, RevertPlan, RevertScope, Reverted, UndoScope, Undone, WrittenBy,
+    ReplayedCollection, ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone,
+    WrittenBy,
 };
 pub use transaction::Transaction;
 

@@ -21,6 +21,7 @@ use super::gate::Gate;
 use super::hashes::HashRule;
 use super::heads::Heads;
 use super::invites;
+use super::journal::conflicts;
 use super::key_file::{self, KEY, Passphrase};
 use super::log::{Known, Log, LogRecord, RecordKind, Recovered};
 use super::place::{self, Place};
@@ -293,13 +294,15 @@ impl Options {
         let node = key.id();
         let mut heads = Heads::load(&database, node)?;
         (heads.layout, heads.hashes) = (self.layout, self.hashes);
+        conflicts::begin(&database, &heads, self.wall.now_ms())?;
         disk.create_dir("log").map_err(|err| Error::io("make the log directory", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         let known = known_of_log(&database, heads.applied)?;
         let (log, found) = Log::open(disk.clone(), known, self.log_segment_bytes)?;
         let length = || state.len().map_err(|err| Error::io("look at state.redb", err));
         let durable_len = length()?;
-        let (heads, undurable) = replay(&database, heads, &log, &found, network, node)?;
+        let scope = Replaying { network, node, now_ms: self.wall.now_ms() };
+        let (heads, undurable) = replay(&database, heads, &log, &found, scope)?;
         let durable_len = if undurable.is_nothing() { length()? } else { durable_len };
         let place = if self.placeless { Place::UNKNOWN } else { Place::of(&*disk, &*state) };
         let heads = self.settle(&database, heads, &place, found.end, node)?;
@@ -459,6 +462,14 @@ pub(super) fn known_of_log(database: &Database, applied: Position) -> Result<Kno
     Ok(Known { start, applied, batch: position(tables::META_BATCH)? })
 }
 
+/// For whom recovery applies the log, and when.
+pub(super) struct Replaying {
+    pub(super) network: NetworkId,
+    pub(super) node: NodeId,
+    /// Wall time: what is noted of it is noted now.
+    pub(super) now_ms: u64,
+}
+
 /// Applies what the log has and redb has not. The end of that is durable only with the next
 /// commit that is: until then it is applied again, as often as it takes.
 pub(super) fn replay(
@@ -466,9 +477,9 @@ pub(super) fn replay(
     mut heads: Heads,
     log: &Log,
     found: &Recovered,
-    network: NetworkId,
-    node: NodeId,
+    scope: Replaying,
 ) -> Result<(Heads, Undurable)> {
+    let Replaying { network, node, now_ms } = scope;
     let reader = log.reader();
     let mut undurable = Undurable::default();
     while heads.applied < found.end {
@@ -479,7 +490,7 @@ pub(super) fn replay(
         undurable.note(txns.map(|record| record.bytes.len()));
         let mut txn = database.begin_write().map_err(db)?;
         set_durability(&mut txn, undurable.is_much())?;
-        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node);
+        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms);
         let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
             match record.kind {
@@ -578,7 +589,7 @@ fn not_a_store(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::NotAStore, format!("{} is not a Littoral store: {why}", path.display()))
 }
 
-fn write_mark(path: &Path) -> Result<()> {
+pub(super) fn write_mark(path: &Path) -> Result<()> {
     let doing = |err| Error::io(format!("make a store in {}", path.display()), err);
     let mut file = fs::File::create(path.join(MARK)).map_err(doing)?;
     file.write_all(format!("littoral store, format {FORMAT}\n").as_bytes()).map_err(doing)?;

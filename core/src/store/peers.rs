@@ -58,6 +58,14 @@ impl Collections {
         }
     }
 
+    /// Reads what the store wants, as it is kept.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Collections> {
+        let mut reader = Reader::new(bytes, "collections");
+        let read = Collections::read(&mut reader);
+        read.and_then(|read| reader.end().map(|()| read))
+            .map_err(|err| Error::corrupt(err.message()))
+    }
+
     fn read(reader: &mut Reader<'_>) -> Result<Collections> {
         Ok(match reader.u8()? {
             0 => Collections::Default,
@@ -120,11 +128,16 @@ pub(super) fn list(read: &redb::ReadTransaction) -> Result<Vec<TrustedPeer>> {
         let (key, value) = entry.map_err(db)?;
         let node =
             key.value().try_into().map_err(|_| Error::corrupt("a peer's key has not 32 bytes"))?;
-        let PeerRow { address, collections } = PeerRow::decode(value.value())?;
-        let address = (!address.is_empty()).then_some(address);
-        peers.push(TrustedPeer { node: NodeId::from_bytes(node), address, collections });
+        peers.push(read_row(NodeId::from_bytes(node), value.value())?);
     }
     Ok(peers)
+}
+
+/// Reads a row of the table.
+pub(super) fn read_row(node: NodeId, bytes: &[u8]) -> Result<TrustedPeer> {
+    let PeerRow { address, collections } = PeerRow::decode(bytes)?;
+    let address = (!address.is_empty()).then_some(address);
+    Ok(TrustedPeer { node, address, collections })
 }
 
 /// Trusts a peer from now on, as part of a larger change; what is kept of it stays, but for the

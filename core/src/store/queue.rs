@@ -57,6 +57,11 @@ impl Local {
         })
     }
 
+    /// The hash that the transaction will have.
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
+
     /// Bytes of the signed transaction.
     pub(super) fn len(&self) -> usize {
         self.len

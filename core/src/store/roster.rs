@@ -16,15 +16,17 @@
 //! [`txn::roster`]: crate::txn::roster
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
+use super::journal::{self, EventKind, NewEvent};
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Head, NodeId, Origin, Seq};
-use crate::limits::MAX_VOUCHES_OF_MEMBER;
+use crate::limits::{MAX_MEMBER_EVENTS, MAX_VOUCHES_OF_MEMBER};
 use crate::txn::roster::{
     Grant, Member, Right, Rights, Roster, RosterScope, Says, Statement, Vouch,
 };
@@ -38,6 +40,11 @@ const SUCCESSION: u8 = 2;
 pub(super) fn load(database: &Database, network: NetworkId) -> Result<Option<Arc<Roster>>> {
     let read = database.begin_read().map_err(db)?;
     Ok(read_all(&read, network, Statement::trusted)?.map(Arc::new))
+}
+
+/// The same, at the moment of a read transaction.
+pub(super) fn at(read: &ReadTransaction, network: NetworkId) -> Result<Option<Roster>> {
+    read_all(read, network, Statement::trusted)
 }
 
 /// The same, for who does not trust what is kept: signatures are checked, too.
@@ -139,21 +146,35 @@ impl Inner {
             let mut table = txn.open_table(tables::ROSTER).map_err(db)?;
             let mut grants = roster.grants();
             let mut new = 0;
+            let mut members = BTreeSet::new();
             for statement in change(&mut roster, txn)? {
                 if roster.add(statement.clone())? {
                     tables::set(&mut table, &key_of(&statement, grants), &statement.bytes)?;
                     grants = roster.grants();
                     new += 1;
+                    members.extend(whom(&statement));
                 }
                 for gone in roster.take_dropped() {
                     table.remove(key_of(&gone, grants).as_slice()).map_err(db)?;
                 }
             }
+            self.note_members(txn, &members)?;
             *made.borrow_mut() = Some(Arc::new(roster));
             Ok(new)
         };
         let publish = |_: &mut _| self.set_roster(made.take());
         self.commit_beside_heads(change, publish)
+    }
+
+    fn note_members(&self, txn: &WriteTransaction, members: &BTreeSet<NodeId>) -> Result<()> {
+        let changed = NewEvent::new(EventKind::MemberChanged);
+        let events: Vec<NewEvent> = match members.len() {
+            // Who hears of a whole roster at once is told of it in one line.
+            count if count > MAX_MEMBER_EVENTS => vec![changed.counting(count as u64)],
+            _ => members.iter().map(|member| changed.clone().about(*member)).collect(),
+        };
+        let mut table = txn.open_table(tables::EVENTS).map_err(db)?;
+        journal::add(&mut table, self.wall.now_ms(), &events)
     }
 
     fn set_roster(&self, roster: Option<Arc<Roster>>) {
@@ -427,6 +448,15 @@ impl Store {
         self.inner.follow_heirs()?;
         self.inner.announce();
         Ok(new)
+    }
+}
+
+/// Whom a statement is about, if it changes what that member may do or by which key it goes.
+fn whom(statement: &Statement) -> Vec<NodeId> {
+    match &statement.says {
+        Says::Grant(grant) => vec![grant.member],
+        Says::Succession(succession) => vec![statement.issuer, succession.heir],
+        Says::Vouch(_) => Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError};
 
 use redb::{ReadableDatabase, ReadableTableMetadata};
 
+use super::journal::{EventKind, NewEvent};
 use super::open::Options;
 use super::tables::{self, db};
 use super::{Inner, Store};
@@ -63,6 +64,7 @@ impl Store {
     /// Errors: [`Locked`](ErrorKind::Locked) if somebody is reading; I/O.
     pub fn compact(&self) -> Result<Compacted> {
         let before_bytes = self.inner.state_len();
+        self.inner.note_done(NewEvent::new(EventKind::Compacting));
         self.inner.compact().inspect_err(|_| drop(self.inner.close()))?;
         self.inner.close()?;
         Ok(Compacted { before_bytes, after_bytes: self.inner.state_len() })

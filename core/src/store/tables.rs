@@ -29,13 +29,15 @@
 //! | invites | name of an invitation, 32 | see [`invites`](super::invites) |
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former, held, held rows | | see [`tape`](super::tape) |
+//! | requests, request order | | see [`once`](super::once) |
+//! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
 use std::cell::OnceCell;
 use std::ops::RangeBounds;
 
 use redb::{
-    AccessGuard, ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError, Table,
-    TableDefinition, TableError, TableStats, WriteTransaction,
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
+    StorageError, Table, TableDefinition, TableError, TableStats, WriteTransaction,
 };
 
 use crate::crdt::LtHash;
@@ -73,9 +75,14 @@ pub(super) const CHECKPOINTS: Definition = TableDefinition::new("checkpoints");
 pub(super) const FORMER: Definition = TableDefinition::new("former");
 pub(super) const HELD: Definition = TableDefinition::new("held");
 pub(super) const HELD_ROWS: Definition = TableDefinition::new("held rows");
+pub(super) const EVENTS: Definition = TableDefinition::new("events");
+pub(super) const CONFLICT_LOG: Definition = TableDefinition::new("conflict log");
+pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflicts");
+pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
+pub(super) const REQUEST_ORDER: Definition = TableDefinition::new("request order");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 26] = [
+pub(super) const ALL: [Definition; 31] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -102,7 +109,16 @@ pub(super) const ALL: [Definition; 26] = [
     FORMER,
     HELD,
     HELD_ROWS,
+    EVENTS,
+    CONFLICT_LOG,
+    OPEN_CONFLICTS,
+    REQUESTS,
+    REQUEST_ORDER,
 ];
+
+/// Those that stores of earlier versions lack: they are made when such a store is opened.
+pub(super) const LATER: [Definition; 7] =
+    [HELD, HELD_ROWS, EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -135,6 +151,9 @@ pub(super) const META_FEED: &[u8] = b"feed";
 pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
 /// The last change of the node's key: see [`rotation`](super::rotation).
 pub(super) const META_KEYS: &[u8] = b"keys";
+/// When the node that runs on the store was started, in milliseconds since 1970, 8 bytes; absent if
+/// it said that it stopped.
+pub(super) const META_RUNNING: &[u8] = b"running";
 
 /// The tables that applying a transaction may change, in one write transaction.
 pub(super) struct Tables<'txn> {
@@ -158,6 +177,9 @@ pub(super) struct Tables<'txn> {
     pub(super) former: LazyTable<'txn>,
     pub(super) held: LazyTable<'txn>,
     pub(super) held_rows: LazyTable<'txn>,
+    pub(super) events: LazyTable<'txn>,
+    pub(super) conflict_log: LazyTable<'txn>,
+    pub(super) open_conflicts: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -185,6 +207,9 @@ impl<'txn> Tables<'txn> {
             former: table(FORMER),
             held: table(HELD),
             held_rows: table(HELD_ROWS),
+            events: table(EVENTS),
+            conflict_log: table(CONFLICT_LOG),
+            open_conflicts: table(OPEN_CONFLICTS),
         })
     }
 }
@@ -284,6 +309,17 @@ pub(super) fn read(
     key: &[u8],
 ) -> Result<Option<Vec<u8>>> {
     get(&txn.open_table(definition).map_err(db)?, key)
+}
+
+/// A table that a store which was not opened since an earlier version wrote it may lack.
+pub(super) fn open_if_there(
+    txn: &ReadTransaction,
+    definition: Definition,
+) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+    match txn.open_table(definition) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => table.map(Some).map_err(db),
+    }
 }
 
 /// The incarnation to write under in a collection that is not held.

@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<T> {
         let mut txn = self.begin()?;
         let result = write(&mut txn)?;
-        txn.finish(false)?;
+        txn.commit_deferred()?;
         Ok(result)
     }
 
@@ -262,18 +262,27 @@ impl Transaction {
 
     /// Signs and commits; durable and visible when this returns.
     pub fn commit(self) -> Result<()> {
-        self.finish(true)
+        self.finish(true, |_| Ok(()))
     }
 
     /// Signs and commits; visible when this returns, durable as [`Store::write_deferred`] says.
     pub fn commit_deferred(self) -> Result<()> {
-        self.finish(false)
+        self.finish(false, |_| Ok(()))
     }
 
     /// Gives up everything that was written in the transaction.
     pub fn rollback(self) {}
 
-    fn finish(self, durable: bool) -> Result<()> {
+    /// As [`Transaction::commit`], after `before` has seen what is about to be written, while no
+    /// other local write is built; if that fails, nothing is written.
+    pub(super) fn finish_after(
+        self,
+        before: impl FnOnce(&[Arc<Local>]) -> Result<()>,
+    ) -> Result<()> {
+        self.finish(true, before)
+    }
+
+    fn finish(self, durable: bool, before: impl FnOnce(&[Arc<Local>]) -> Result<()>) -> Result<()> {
         let Transaction { store, documents, pending, generation, time, collections, _gate } = self;
         drop((documents, pending));
         let mut items = Vec::new();
@@ -290,6 +299,7 @@ impl Transaction {
                 format!("the transaction has over {MAX_TXN_BYTES} bytes; commit in smaller parts"),
             ));
         }
+        before(&items)?;
         if items.is_empty() {
             return Ok(());
         }

@@ -1,12 +1,13 @@
 //! The bytes of a bundle: transactions and snapshots in a file, for whoever carries it.
 //!
-//! A file is a header and then frames. Two kinds of file have this form: a *bundle* carries
-//! changes, a *vector file* says what a store holds, so that a bundle can leave that out. Pure:
-//! what goes into a bundle and how one is applied is the store's business.
+//! A file is a header and then frames. Three kinds of file have this form: a *bundle* carries
+//! changes, a *vector file* says what a store holds, so that a bundle can leave that out, and a
+//! *backup* is all that a store held at one moment. Pure: what goes into one and what becomes of it
+//! is the store's business.
 //!
 //! | header | bytes |
 //! | --- | --- |
-//! | magic | 16: `littoral bundle`, or `littoral vector`, and a line feed |
+//! | magic | 16: `littoral bundle`, `littoral vector` or `littoral backup`, and a line feed |
 //! | format | 1: `01` |
 //! | network | 16 |
 //! | maker | 32: the key of the node that made it; zeros in a vector file made from a bundle |
@@ -27,15 +28,18 @@
 //! | --- | --- | --- |
 //! | `01` transactions | bundle | length and name of a collection; vector: what its receiver is taken to hold |
 //! | `02` some of them | bundle | count; each: length and bytes, signature at the end; in log order |
-//! | `03` snapshot | bundle | length and name of a collection; length and head of a view, signed by the maker |
-//! | `04` some documents | bundle | count; each: length and id, length and row as in a snapshot; by id |
+//! | `03` snapshot | bundle, backup | length and name of a collection; length and head of a view, signed by the maker |
+//! | `04` some documents | bundle, backup | count; each: length and id, length and row as in a snapshot; by id |
 //! | `05` end of a collection | bundle | vector: what who has applied it holds at least |
 //! | `06` wanted | vector | `00`: all; `01` and count; each: length and name |
 //! | `07` held | vector | length and name of a collection; vector |
-//! | `7f` end | both | count: collections in the file |
+//! | `08` settings | backup | count; each: what it is, 1; length and key; length and value: see [`Setting`] |
+//! | `09` some statements | backup | founder 32; count; each: length and statement of the roster; each after those it follows |
+//! | `0a` counted | backup | three counts: documents, documents in conflict, transactions of the collection that ends |
+//! | `7f` end | all | count: collections in the file |
 //!
-//! A bundle is `(01 02* 05 | 03 04* 05)* 7f`, a vector file `06 07* 7f`; collections are in the
-//! order of their names, each once. A vector is a count; each: origin 36, number 8 big-endian, 16
+//! A bundle is `(01 02* 05 | 03 04* 05)* 7f`, a vector file `06 07* 7f`, a backup
+//! `08* 09* (03 04* 0a)* 7f`; collections are in the order of their names, each once. A vector is a count; each: origin 36, number 8 big-endian, 16
 //! of the hash; sorted. Vectors are not signed: they decide what is left out, never what is held
 //! (rule 10).
 
@@ -47,7 +51,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Head, NodeId, Origin, ShortHash, Vector, check_collection, check_id};
 use crate::limits::{
     MAX_BUNDLE_COLLECTIONS, MAX_BUNDLE_DOCUMENTS_BYTES, MAX_FRAME_BYTES,
-    MAX_SNAPSHOT_DOCUMENT_BYTES, MAX_SNAPSHOT_LIST, MAX_VECTOR_ENTRIES,
+    MAX_SNAPSHOT_DOCUMENT_BYTES, MAX_SNAPSHOT_LIST, MAX_STATEMENT_BYTES, MAX_VECTOR_ENTRIES,
 };
 use crate::wire::{Reader, put_bytes, put_uint};
 
@@ -65,6 +69,7 @@ pub const CHECK_BYTES: usize = 16;
 const MAGIC_BYTES: usize = 16;
 const BUNDLE_MAGIC: &[u8; MAGIC_BYTES] = b"littoral bundle\n";
 const VECTOR_MAGIC: &[u8; MAGIC_BYTES] = b"littoral vector\n";
+const BACKUP_MAGIC: &[u8; MAGIC_BYTES] = b"littoral backup\n";
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +78,18 @@ pub enum FileKind {
     Bundle,
     /// What a store holds.
     Vector,
+    /// All that a store held at one moment.
+    Backup,
+}
+
+impl FileKind {
+    /// What such a file is called.
+    pub fn noun(self) -> &'static str {
+        match self {
+            FileKind::Bundle | FileKind::Vector => "bundle",
+            FileKind::Backup => "backup",
+        }
+    }
 }
 
 /// Who made a file, when and for which network.
@@ -129,11 +146,66 @@ pub enum Part {
         /// What.
         vector: Vector,
     },
+    /// Some of what the store was told.
+    Settings(Vec<Setting>),
+    /// Some of the statements of its roster.
+    Statements {
+        /// Who founded it.
+        founder: NodeId,
+        /// Signed, each after those it follows.
+        statements: Vec<Vec<u8>>,
+    },
+    /// The collection of a backup ends.
+    Counted(Counted),
     /// The file ends.
     End {
         /// How many collections were in it.
         collections: u64,
     },
+}
+
+/// A row of what a store was told, as it lies in its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// What it is.
+    pub kind: SettingKind,
+    /// Its key there.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// What a [`Setting`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    /// Which collections the store wants: `01`. No key.
+    Wanted,
+    /// How much history the log keeps of a collection: `02`. Key: its name, or nothing.
+    Budget,
+    /// A peer that is trusted: `03`. Key: its key.
+    Peer,
+    /// Which checkpoints the store makes by itself: `04`. No key.
+    Automatic,
+}
+
+impl SettingKind {
+    const ALL: [SettingKind; 4] =
+        [SettingKind::Wanted, SettingKind::Budget, SettingKind::Peer, SettingKind::Automatic];
+
+    fn byte(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
+/// How much there is of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counted {
+    /// Documents that it shows.
+    pub documents: u64,
+    /// Those of them that are in conflict.
+    pub conflicts: u64,
+    /// Transactions that went into it.
+    pub transactions: u64,
 }
 
 const TRANSACTIONS: u8 = 0x01;
@@ -143,6 +215,9 @@ const DOCUMENTS: u8 = 0x04;
 const END_OF_COLLECTION: u8 = 0x05;
 const WANTED: u8 = 0x06;
 const HELD: u8 = 0x07;
+const SETTINGS: u8 = 0x08;
+const STATEMENTS: u8 = 0x09;
+const COUNTED: u8 = 0x0a;
 const END: u8 = 0x7f;
 
 impl Header {
@@ -152,6 +227,7 @@ impl Header {
         out.extend_from_slice(match self.kind {
             FileKind::Bundle => BUNDLE_MAGIC,
             FileKind::Vector => VECTOR_MAGIC,
+            FileKind::Backup => BACKUP_MAGIC,
         });
         out.push(FORMAT);
         out.extend_from_slice(&self.network.0);
@@ -169,6 +245,7 @@ impl Header {
         let kind = match magic {
             magic if magic == BUNDLE_MAGIC => FileKind::Bundle,
             magic if magic == VECTOR_MAGIC => FileKind::Vector,
+            magic if magic == BACKUP_MAGIC => FileKind::Backup,
             _ => return Err(no_bundle()),
         };
         match format[0] {
@@ -176,7 +253,8 @@ impl Header {
             format => Err(Error::new(
                 ErrorKind::FormatTooNew,
                 format!(
-                    "the bundle has format {format}, this version knows format {FORMAT}; upgrade Littoral here"
+                    "the {} has format {format}, this version knows format {FORMAT}; upgrade Littoral here",
+                    kind.noun()
                 ),
             )),
         }
@@ -202,6 +280,13 @@ impl Header {
 pub fn no_bundle() -> Error {
     Error::invalid(
         "this file is not a bundle: `littoral bundle create` makes bundles, `littoral bundle have` what they are made for",
+    )
+}
+
+/// The error for a file that should be a backup and is something else.
+pub fn no_backup() -> Error {
+    Error::invalid(
+        "this file is not a backup: `littoral backup` makes backups; what `littoral bundle create` made is for `littoral bundle apply`",
     )
 }
 
@@ -249,7 +334,7 @@ fn check_length(kind: u8, length: usize) -> Result<()> {
     match length <= limit {
         true => Ok(()),
         false => Err(Error::limit(format!(
-            "a frame of a bundle has at most {limit} bytes; this one has {length}"
+            "a frame of a bundle or backup has at most {limit} bytes; this one has {length}"
         ))),
     }
 }
@@ -300,6 +385,27 @@ impl Part {
                 put_vector(&mut out, vector);
                 HELD
             }
+            Part::Settings(settings) => {
+                put_uint(&mut out, settings.len() as u64);
+                for setting in settings {
+                    out.push(setting.kind.byte());
+                    put_bytes(&mut out, &setting.key);
+                    put_bytes(&mut out, &setting.value);
+                }
+                SETTINGS
+            }
+            Part::Statements { founder, statements } => {
+                out.extend_from_slice(founder.as_bytes());
+                put_uint(&mut out, statements.len() as u64);
+                statements.iter().for_each(|statement| put_bytes(&mut out, statement));
+                STATEMENTS
+            }
+            Part::Counted(counted) => {
+                put_uint(&mut out, counted.documents);
+                put_uint(&mut out, counted.conflicts);
+                put_uint(&mut out, counted.transactions);
+                COUNTED
+            }
             Part::End { collections } => {
                 put_uint(&mut out, *collections);
                 END
@@ -329,12 +435,22 @@ impl Part {
             END_OF_COLLECTION => Part::EndOfCollection { to: vector(&mut reader)? },
             WANTED => Part::Wanted(wanted(&mut reader)?),
             HELD => Part::Held { collection: name(&mut reader)?, vector: vector(&mut reader)? },
+            SETTINGS => Part::Settings(settings(&mut reader)?),
+            STATEMENTS => Part::Statements {
+                founder: NodeId::from_bytes(reader.array()?),
+                statements: statements(&mut reader)?,
+            },
+            COUNTED => Part::Counted(Counted {
+                documents: reader.uint()?,
+                conflicts: reader.uint()?,
+                transactions: reader.uint()?,
+            }),
             END => Part::End { collections: reader.uint()? },
             unknown => {
                 return Err(Error::new(
                     ErrorKind::FormatTooNew,
                     format!(
-                        "the bundle has a part {unknown} that this version does not know; upgrade Littoral here"
+                        "the file has a part {unknown} that this version does not know; upgrade Littoral here"
                     ),
                 ));
             }
@@ -391,6 +507,40 @@ fn wanted(reader: &mut Reader<'_>) -> Result<Option<BTreeSet<String>>> {
         }
         _ => Err(reader.bad("unknown collections")),
     }
+}
+
+fn settings(reader: &mut Reader<'_>) -> Result<Vec<Setting>> {
+    let count = reader.count()?;
+    if count > MAX_SNAPSHOT_LIST {
+        return Err(reader.bad("more settings than a frame may have"));
+    }
+    let mut settings = Vec::with_capacity(count);
+    for _ in 0..count {
+        let byte = reader.u8()?;
+        let kind = SettingKind::ALL.into_iter().find(|kind| kind.byte() == byte);
+        let kind = kind.ok_or_else(|| {
+            Error::new(
+                ErrorKind::FormatTooNew,
+                format!(
+                    "the backup has a setting {byte} that this version does not know; upgrade Littoral here"
+                ),
+            )
+        })?;
+        let (key, value) = (reader.bytes()?.to_vec(), reader.bytes()?.to_vec());
+        settings.push(Setting { kind, key, value });
+    }
+    Ok(settings)
+}
+
+fn statements(reader: &mut Reader<'_>) -> Result<Vec<Vec<u8>>> {
+    let count = reader.count()?;
+    let statement = |_| match reader.bytes()? {
+        bytes if (SIGNATURE_BYTES + 1..=MAX_STATEMENT_BYTES).contains(&bytes.len()) => {
+            Ok(bytes.to_vec())
+        }
+        _ => Err(reader.bad("a statement that is too short or too long")),
+    };
+    (0..count).map(statement).collect()
 }
 
 fn put_vector(out: &mut Vec<u8>, vector: &Vector) {

@@ -1,8 +1,8 @@
-//! Bundles in memory, and parts of them put together anew.
+//! Bundles and backups in memory, and parts of them put together anew.
 
 use std::io::Read;
 
-use littoral::store::{Applied, ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{Applied, ApplyOptions, BackupReport, BundleContents, BundleOptions, Have};
 use littoral::txn::bundle::{
     FRAME_HEAD_BYTES, HEADER_BYTES, Header, Part, frame_head, read_frame_head,
 };
@@ -30,6 +30,20 @@ pub(crate) fn try_bundle(of: &Store, options: &BundleOptions) -> Result<Vec<u8>>
 
 pub(crate) fn apply(to: &Store, mut file: &[u8]) -> Result<Applied> {
     to.read_bundle(&mut file, &ApplyOptions::default())
+}
+
+/// A backup of all that a store holds now.
+pub(crate) fn backup(of: &Store) -> Vec<u8> {
+    let mut file = Vec::new();
+    let written = of.write_backup(&mut file, &Default::default()).unwrap();
+    assert_eq!(written.bytes, file.len() as u64);
+    of.check_written(&mut &file[..], &written).unwrap();
+    file
+}
+
+/// What is in a backup, by who has no store.
+pub(crate) fn read_backup(file: &[u8]) -> Result<BackupReport> {
+    BackupReport::read(file)
 }
 
 /// The header and the parts of a file.

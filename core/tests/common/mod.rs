@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use littoral::clock::WallClock;
 use littoral::crdt::Layout;
 use littoral::id::{Dot, Vector};
-use littoral::store::disk::{Disk, MemDisk};
-use littoral::store::{LogBudget, Outcome, View};
+use littoral::store::disk::{Disk, MemDisk, SubDisk};
+use littoral::store::{LogBudget, Outcome, RestoreOptions, View};
 use littoral::txn::snapshot::{Span, Staged, ViewHead};
 use littoral::txn::{self, NetworkId, NodeKey, Scope, Txn, sign::SIGNATURE_BYTES};
 use littoral::{Collection, Field, Fields, Options, Position, Result, Store, Transaction};
@@ -29,6 +29,10 @@ pub(crate) const NOON: u64 = 1_795_348_800_000;
 pub(crate) struct Wall(AtomicU64);
 
 impl Wall {
+    pub(crate) fn at_noon() -> Arc<Wall> {
+        Arc::new(Wall(AtomicU64::new(NOON)))
+    }
+
     pub(crate) fn set(&self, ms: u64) {
         self.0.store(ms, Ordering::Relaxed);
     }
@@ -71,13 +75,23 @@ impl Replica {
     }
 
     pub(crate) fn open(seed: u8, disk: MemDisk, log: Option<Small>) -> Result<Replica> {
-        let wall = Arc::new(Wall(AtomicU64::new(NOON)));
+        let wall = Wall::at_noon();
         let mut options = options(seed, &wall);
         if let Some(small) = log {
             options = options.log_segment_bytes(small.segment_bytes).log_budget(small.budget);
         }
         let store = options.open_on(Arc::new(disk.clone()))?;
         Ok(Replica { store, disk, wall, seed, log })
+    }
+
+    /// A store made of a backup, with a key of its own. It stands in a directory of its disk.
+    pub(crate) fn restored(seed: u8, file: &[u8], how: &RestoreOptions) -> Result<Replica> {
+        let (disk, wall) = (MemDisk::new(), Wall::at_noon());
+        let all: Arc<dyn Disk> = Arc::new(disk.clone());
+        let report = options(seed, &wall).restore_on(&mut &file[..], &all, "store", how)?;
+        assert_eq!(report.node, key(seed).id());
+        let store = options(seed, &wall).open_on(Arc::new(SubDisk::new(all, "store")))?;
+        Ok(Replica { store, disk, wall, seed, log: None })
     }
 
     /// What this replica is after losing power now.
@@ -117,7 +131,7 @@ pub(crate) fn open(seed: u8, disk: &MemDisk, wall: &Arc<Wall>) -> Result<Store> 
     options(seed, wall).open_on(Arc::new(disk.clone()))
 }
 
-fn options(seed: u8, wall: &Arc<Wall>) -> Options {
+pub(crate) fn options(seed: u8, wall: &Arc<Wall>) -> Options {
     Options::new().key(key(seed)).wall_clock(wall.clone()).cache_bytes(1 << 20).layout(layout())
 }
 

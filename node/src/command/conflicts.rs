@@ -5,7 +5,7 @@ use littoral::{Field, Result};
 use serde_json::Value as Json;
 use serde_json::json;
 
-use super::{Context, is_json};
+use super::{Context, conflict_log, is_json};
 use crate::cli::{ConflictsArgs, ResolveArgs};
 use crate::output::{cut, moment, plain, short, table};
 use crate::shape::{CandidateShape, ConflictShape, Conflicts};
@@ -16,6 +16,12 @@ const VALUE_WIDTH: usize = 60;
 
 /// `littoral conflicts`
 pub(super) fn conflicts(context: &Context, args: &ConflictsArgs) -> Result<()> {
+    if let Some(note) = &args.note {
+        return conflict_log::note(context, args, note);
+    }
+    if args.log {
+        return conflict_log::log(context, args);
+    }
     let target = context.target(Wanted::Existing)?;
     let conflicts = target.conflicts(args.collection.as_deref(), args.id.as_deref())?;
     if context.output.json {

@@ -1,14 +1,17 @@
 //! The commands: one file for each group, all over [`Target`].
 
 mod anonymize;
+mod backup;
 mod bundle;
 mod changes;
 mod compact;
 mod completions;
+mod conflict_log;
 mod conflicts;
 mod doctor;
 mod document;
 mod edit;
+mod events;
 mod export;
 mod field;
 mod id;
@@ -83,6 +86,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Import(args) => import::import(&context, &args),
         Command::Export(args) => export::export(&context, &args),
         Command::Changes(args) => changes::changes(&context, &args),
+        Command::Events(args) => events::events(&context, &args),
         Command::Conflicts(args) => conflicts::conflicts(&context, &args),
         Command::Resolve(args) => conflicts::resolve(&context, &args),
         Command::Checkpoint(args) => tape::checkpoint(&context, &args),
@@ -95,6 +99,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),
         Command::Bundle { step } => bundle::bundle(&context, &step),
+        Command::Backup(args) => backup::backup(&context, &args),
+        Command::Restore(args) => backup::restore(&context, &args),
         Command::Key { step } => key::key(&context, &step),
         Command::Token { step } => token::token(&context, &step),
         Command::Completions { shell } => completions::completions(shell),

@@ -1,8 +1,8 @@
-//! Bundles over HTTP: bytes, not JSON, and as many as there are.
+//! Bundles and backups over HTTP: bytes, not JSON, and as many as there are.
 //!
-//! A bundle that is asked for is made in a file without a name in the store's directory first,
-//! so that what goes wrong is told before anything is sent. One that is sent is applied as it
-//! comes.
+//! One that is asked for is made in a file without a name in the store's directory first, so that
+//! what goes wrong is told before anything is sent, a backup is read back, and its moment is held no
+//! longer than the disk takes, however slow the line is. A bundle that is sent is applied as it comes.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,8 +17,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use futures_core::Stream;
 use littoral::limits::MAX_CONTROL_BYTES;
-use littoral::store::{ApplyOptions, BundleOptions, Have};
-use littoral::{Error, ErrorKind, NodeId};
+use littoral::store::{ApplyOptions, BackupOptions, BundleOptions, Have};
+use littoral::{Error, ErrorKind, NodeId, Store};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -50,6 +50,13 @@ pub(super) struct CreateQuery {
 pub(super) struct ApplyQuery {
     collections: Option<String>,
     from: Option<String>,
+}
+
+/// What goes into a backup.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackupQuery {
+    peers: Option<bool>,
 }
 
 /// A body that says that it is bytes. A page of a browser can't send that without being allowed
@@ -106,12 +113,32 @@ pub(super) async fn create(
                 snapshots: asked.snapshots.unwrap_or(true),
             };
             let store = local.store();
-            let mut file = match store.path() {
-                Some(path) => tempfile::tempfile_in(path),
-                None => tempfile::tempfile(),
-            }
-            .map_err(unwritable)?;
+            let mut file = nameless(store)?;
             store.write_bundle(&mut io::BufWriter::new(&mut file), &options)?;
+            file.rewind().map_err(unwritable)?;
+            Ok(file)
+        })
+        .await?;
+    let body = Body::from_stream(Pieces::of(file));
+    Ok(([(header::CONTENT_TYPE, BUNDLE_TYPE)], body).into_response())
+}
+
+/// `GET /backup`
+pub(super) async fn backup(
+    State(service): State<Service>,
+    Asked(asked): Asked<BackupQuery>,
+) -> Answer {
+    let file = service
+        .call(move |local| {
+            let options = BackupOptions { peers: asked.peers.unwrap_or(true) };
+            let store = local.store();
+            let mut file = nameless(store)?;
+            let mut out = io::BufWriter::with_capacity(PIECE_BYTES, &mut file);
+            let report = store.write_backup(&mut out, &options)?;
+            drop(out);
+            file.rewind().map_err(unwritable)?;
+            let mut input = io::BufReader::with_capacity(PIECE_BYTES, &mut file);
+            store.check_written(&mut input, &report)?;
             file.rewind().map_err(unwritable)?;
             Ok(file)
         })
@@ -213,6 +240,15 @@ fn names(given: Option<&str>) -> Option<BTreeSet<String>> {
     given.map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
 }
 
+/// A file that goes when nobody has it open any more.
+fn nameless(store: &Store) -> Result<File, Error> {
+    match store.path() {
+        Some(path) => tempfile::tempfile_in(path),
+        None => tempfile::tempfile(),
+    }
+    .map_err(unwritable)
+}
+
 fn unwritable(err: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("could not write the bundle: {err}"))
+    Error::new(ErrorKind::Io, format!("could not write the file: {err}"))
 }

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::JsonText;
-use super::failure::{Answer, Asked, Refusal};
+use super::failure::{Answer, Asked, Named, Refusal};
 use super::json::Json;
 use super::service::Service;
+use crate::conflict_log::{Noting, OfLog};
 use crate::shape::Conflicts;
 use crate::target::{Choice, Target};
 
@@ -64,5 +65,31 @@ pub(super) async fn resolve(State(service): State<Service>, body: JsonText) -> A
             local.resolve(&asked.collection, &asked.id, &path, &choice)?;
             Ok(StatusCode::NO_CONTENT.into_response())
         })
+        .await
+}
+
+/// `GET /conflicts/log`
+pub(super) async fn log(State(service): State<Service>, Asked(asked): Asked<OfLog>) -> Answer {
+    if asked.id.is_some() && asked.collection.is_none() {
+        return Err(Refusal::malformed("an id needs its collection"));
+    }
+    service.call(move |local| Ok(Json(local.conflict_log(&asked)?).into_response())).await
+}
+
+/// The conflict in the path.
+#[derive(Debug, Deserialize)]
+pub(super) struct OfNumber {
+    number: u64,
+}
+
+/// `POST /conflicts/log/{number}/notes`
+pub(super) async fn note(
+    State(service): State<Service>,
+    Named(of): Named<OfNumber>,
+    body: JsonText,
+) -> Answer {
+    let noting: Noting = body.parse()?;
+    service
+        .call(move |local| Ok(Json(local.note_conflict(of.number, &noting)?).into_response()))
         .await
 }

@@ -173,6 +173,8 @@ fn wanted(method: &Method, path: &str) -> Scope {
         ) || path.ends_with("/leave")
     };
     match *method {
+        // It has also whom the store trusts and where they are, and takes the disk's room.
+        Method::GET | Method::HEAD if path == "/backup" => Scope::Admin,
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
         // It only reads, and takes what the other has in its body.
         Method::POST if path == "/bundle/create" => Scope::Read,
@@ -282,6 +284,10 @@ mod tests {
         let with = |token: &'static str| [THERE, ("authorization", token)];
         assert_eq!(check(READ, &with("Bearer <read>")), 200);
         assert_eq!(check((&Method::POST, "/bundle/create"), &with("Bearer <read>")), 200);
+        for method in [&Method::GET, &Method::HEAD] {
+            assert_eq!(check((method, "/backup"), &with("Bearer <write>")), 403);
+            assert_eq!(check((method, "/backup"), &with("Bearer own")), 200);
+        }
         assert_eq!(check(WRITE, &with("Bearer <read>")), 403);
         assert_eq!(check(WRITE, &with("Bearer <write>")), 200);
         assert_eq!(check(RULE, &with("Bearer <write>")), 403);

@@ -16,12 +16,16 @@
 //! | `GET`, `PUT`, `PATCH`, `DELETE /collections/{c}/docs/{id}` | read, put, merge, delete (`path` for one field) |
 //! | `POST /collections/{c}/docs/{id}/add`, `/remove` | `{"path", "value"}`: an element of a set |
 //! | `POST /collections/{c}/docs/{id}/increment` | `{"path", "by"}`: a counter |
+//! | `POST /deltas` | `{"ops", "key"}`: operations over any documents, all or none, and once for a key |
 //! | `POST /sync` | syncs now with `peer`, or all; waits for it, `wait` seconds |
 //! | `POST /links/pause`, `/links/resume` | cuts all links for now; takes them up again |
 //! | `GET /conflicts`, `POST /conflicts/resolve` | what is in conflict; `{"collection", "id", "path", "take" or "value"}` |
+//! | `GET /conflicts/log` | all that ever were: `after`, `collection`, `id`, `open`, `limit` |
+//! | `POST /conflicts/log/{number}/notes` | `{"author", "text"}`: what somebody has to say of one |
 //! | `GET /invites`, `POST /invites` | invitations; makes a ticket: `{"rights", "name", "seconds", "uses", "addresses"}` |
 //! | `DELETE /invites/{id}` | lets nobody join with that ticket any more |
 //! | `GET /changes` | `since` a position or `now`; `collections`, `prefix`; `give`; `wait` for seconds, or as events |
+//! | `GET /events` | what happened: `since` a number or `now`, `kind`, `limit`; `wait` for seconds, or as events |
 //! | `GET /ws` | the same, several at once, and writes, over a WebSocket ([`ws`]) |
 //! | `GET /roster`, `POST /roster` | who belongs; founds a roster, `{"name"}` |
 //! | `POST /roster/join` | belongs to the roster of `{"founder"}` |
@@ -35,6 +39,7 @@
 //! | `POST /revert` | back to `{"label", "collection", "id", "path", "dry_run"}`; line by line |
 //! | `GET /bundle/have` | what the store has, as a file for who makes a bundle for it |
 //! | `POST /bundle/create`, `/bundle/apply` | a bundle for who has the file sent, and one sent |
+//! | `GET /backup` | all that the store holds, as a file |
 //!
 //! Ids are percent-encoded; one that can't be a segment of a path is given as `docs?id=`. A
 //! document answers with its version as ETag. `If-Match` on a put or delete overwrites only
@@ -52,8 +57,11 @@ mod body;
 mod bundle;
 mod changes;
 mod conflicts;
+mod deltas;
 mod documents;
+mod events;
 mod failure;
+mod follow;
 mod guard;
 mod health;
 mod invites;
@@ -114,10 +122,14 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/collections/{collection}/docs/{id}/increment", post(documents::increment))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/resolve", post(conflicts::resolve))
+        .route("/conflicts/log", get(conflicts::log))
+        .route("/conflicts/log/{number}/notes", post(conflicts::note))
+        .route("/deltas", post(deltas::deltas))
         .route("/sync", post(sync::sync))
         .route("/links/pause", post(links::pause))
         .route("/links/resume", post(links::resume))
         .route("/changes", get(changes::changes))
+        .route("/events", get(events::events))
         .route("/ws", get(ws::open))
         .route("/roster", get(roster::roster).post(roster::found))
         .route("/roster/join", post(roster::join))
@@ -127,6 +139,7 @@ pub(crate) fn router(service: Service) -> Router {
         .route("/bundle/have", get(bundle::have))
         .route("/bundle/create", post(bundle::create))
         .route("/bundle/apply", post(bundle::apply))
+        .route("/backup", get(bundle::backup))
         .route("/checkpoints", get(tape::list))
         .route("/checkpoint", post(tape::mark))
         .route("/checkpoints/{label}", delete(tape::delete))

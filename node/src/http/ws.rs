@@ -3,8 +3,9 @@
 //! | the client says | and is answered |
 //! | --- | --- |
 //! | `{"subscribe": {"id": 1, "since", "collections": [..], "prefix", "give"}}` | `{"subscribed": {"id": 1}}`, then `{"change": {"subscription": 1, ..}}` for each, and `{"resync": {"subscription": 1, "from"}}` where the log does not reach back |
+//! | `{"follow": {"id": 2, "since", "kinds": [..]}}` | `{"followed": {"id": 2}}`, then `{"event": {"subscription": 2, ..}}` for each thing that happens, and `{"missed": {"subscription": 2}}` where some are gone |
 //! | `{"unsubscribe": {"id": 1}}` | `{"unsubscribed": {"id": 1}}` |
-//! | `{"write": {"id": 7, "ops": [..]}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing |
+//! | `{"write": {"id": 7, "ops": [..], "key"}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing; once for a key |
 //!
 //! What fails is told as `{"failed": {"id", "code", "message"}}`, and the socket goes on. Ids are
 //! numbers of the client's choice.
@@ -25,18 +26,21 @@ use littoral::limits::{
     FEED_PIECE_CHANGES, HTTP_HEARTBEAT_S, MAX_HTTP_BODY_BYTES, MAX_HTTP_STALL_S,
     MAX_WS_SUBSCRIPTIONS,
 };
-use littoral::{Error, ErrorKind, Result};
+use littoral::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::batch::Nothing;
 use super::changes::{position, read};
+use super::deltas;
+use super::events::Reader;
 use super::failure::{Answer, Asked, Refusal};
 use super::guard::{Asker, WS_PROTOCOL};
 use super::service::Service;
+use crate::events::{EventShape, WantedEvents};
 use crate::feed::{Follower, Give, Pages, Told, Wanted};
-use crate::ops::{self, Op};
 use crate::shape::why_not;
 use crate::tokens::Scope;
 
@@ -45,6 +49,7 @@ use crate::tokens::Scope;
 #[serde(rename_all = "lowercase")]
 enum Said {
     Subscribe(Subscribing),
+    Follow(Following),
     Unsubscribe(Named),
     Write(Writing),
 }
@@ -61,12 +66,29 @@ struct Subscribing {
     give: Give,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Following {
+    id: u64,
+    since: Option<Since>,
+    kinds: Option<Vec<String>>,
+}
+
 /// A position, or `"now"`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Since {
     Position(u64),
     Word(String),
+}
+
+impl Since {
+    fn into_text(self) -> String {
+        match self {
+            Since::Position(at) => at.to_string(),
+            Since::Word(word) => word,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,7 +101,8 @@ struct Named {
 #[serde(deny_unknown_fields)]
 struct Writing {
     id: u64,
-    ops: Vec<Op>,
+    ops: Box<RawValue>,
+    key: Option<String>,
 }
 
 /// What it is told.
@@ -87,7 +110,16 @@ struct Writing {
 #[serde(rename_all = "lowercase")]
 enum Say {
     Subscribed(Named),
+    Followed(Named),
     Unsubscribed(Named),
+    Event {
+        subscription: u64,
+        #[serde(flatten)]
+        event: EventShape,
+    },
+    Missed {
+        subscription: u64,
+    },
     Change {
         subscription: u64,
         #[serde(flatten)]
@@ -133,8 +165,8 @@ pub(super) async fn open(
     let upgrade = upgrade.max_message_size(MAX_HTTP_BODY_BYTES).max_frame_size(MAX_HTTP_BODY_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let (commits, stopping) = (service.commits(), service.stopping());
-        let subscriptions = BTreeMap::new();
-        let mut talk = Talk { service, asker, socket, subscriptions, _room: room };
+        let (subscriptions, events) = (BTreeMap::new(), BTreeMap::new());
+        let mut talk = Talk { service, asker, socket, subscriptions, events, _room: room };
         // Whoever has gone need not be told.
         let _ = talk.run(commits, stopping).await;
     }))
@@ -146,6 +178,8 @@ struct Talk {
     asker: Asker,
     socket: WebSocket,
     subscriptions: BTreeMap<u64, Option<Follower>>,
+    /// Those to what happens.
+    events: BTreeMap<u64, Reader>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -186,10 +220,11 @@ impl Talk {
     /// Tells each subscription a piece of what there is for it. Whether there may be more.
     async fn feed(&mut self) -> std::result::Result<bool, Gone> {
         let mut more = false;
-        if !self.subscriptions.is_empty()
+        if !(self.subscriptions.is_empty() && self.events.is_empty())
             && let Err(refusal) = self.asker.may(Scope::Read)
         {
             self.subscriptions.clear();
+            self.events.clear();
             self.say(&Say::failed(None, &refusal)).await?;
         }
         let ids: Vec<u64> = self.subscriptions.keys().copied().collect();
@@ -217,6 +252,28 @@ impl Talk {
             }
             self.subscriptions.insert(id, Some(follower));
         }
+        Ok(self.feed_events().await? || more)
+    }
+
+    /// The same, of what happens.
+    async fn feed_events(&mut self) -> std::result::Result<bool, Gone> {
+        let mut more = false;
+        for (id, reader) in std::mem::take(&mut self.events) {
+            let (reader, page) = reader.read(&self.service).await;
+            match page {
+                Ok(page) => {
+                    more |= page.more;
+                    if page.missed {
+                        self.say(&Say::Missed { subscription: id }).await?;
+                    }
+                    for event in page.events {
+                        self.say(&Say::Event { subscription: id, event }).await?;
+                    }
+                    self.events.insert(id, reader);
+                }
+                Err(err) => self.say(&Say::failed(Some(id), &Refusal::from(err))).await?,
+            }
+        }
         Ok(more)
     }
 
@@ -236,6 +293,7 @@ impl Talk {
                 (None, Err(Refusal::malformed(why)))
             }
             Ok(Said::Subscribe(asked)) => (Some(asked.id), self.subscribe(asked)),
+            Ok(Said::Follow(asked)) => (Some(asked.id), self.follow(asked).await),
             Ok(Said::Unsubscribe(Named { id })) => (Some(id), self.unsubscribe(id)),
             Ok(Said::Write(asked)) => (Some(asked.id), self.write(asked).await),
         };
@@ -246,18 +304,8 @@ impl Talk {
     fn subscribe(&mut self, asked: Subscribing) -> Answer<Say> {
         self.asker.may(Scope::Read)?;
         let Subscribing { id, since, collections, prefix, give } = asked;
-        if self.subscriptions.contains_key(&id) {
-            return Err(Refusal::malformed("there is a subscription of this id already"));
-        }
-        if self.subscriptions.len() >= MAX_WS_SUBSCRIPTIONS {
-            let why = format!("a socket has at most {MAX_WS_SUBSCRIPTIONS} subscriptions");
-            return Err(Error::new(ErrorKind::LimitExceeded, why).into());
-        }
-        let since = match since {
-            None => position(None)?,
-            Some(Since::Position(at)) => position(Some(&at.to_string()))?,
-            Some(Since::Word(word)) => position(Some(&word))?,
-        };
+        self.check_room(id)?;
+        let since = position(since.map(Since::into_text).as_deref())?;
         let collections = collections.map(|names| names.into_iter().collect());
         let wanted = Wanted { collections, prefix, give };
         let follower = Follower::new(self.service.store(), since, wanted, Pages::Parts);
@@ -265,10 +313,34 @@ impl Talk {
         Ok(Say::Subscribed(Named { id }))
     }
 
+    async fn follow(&mut self, asked: Following) -> Answer<Say> {
+        self.asker.may(Scope::Read)?;
+        let Following { id, since, kinds } = asked;
+        self.check_room(id)?;
+        let kinds = kinds.filter(|kinds| !kinds.is_empty()).map(|kinds| kinds.join(","));
+        let wanted = WantedEvents::of(kinds.as_deref())?;
+        let since = since.map(Since::into_text);
+        let reader = Reader::begin(&self.service, since.as_deref(), wanted).await?;
+        self.events.insert(id, reader);
+        Ok(Say::Followed(Named { id }))
+    }
+
+    /// That there is room for one more subscription, and its id is free.
+    fn check_room(&self, id: u64) -> Answer<()> {
+        if self.subscriptions.contains_key(&id) || self.events.contains_key(&id) {
+            return Err(Refusal::malformed("there is a subscription of this id already"));
+        }
+        if self.subscriptions.len() + self.events.len() >= MAX_WS_SUBSCRIPTIONS {
+            let why = format!("a socket has at most {MAX_WS_SUBSCRIPTIONS} subscriptions");
+            return Err(Error::new(ErrorKind::LimitExceeded, why).into());
+        }
+        Ok(())
+    }
+
     fn unsubscribe(&mut self, id: u64) -> Answer<Say> {
-        match self.subscriptions.remove(&id) {
-            Some(_) => Ok(Say::Unsubscribed(Named { id })),
-            None => {
+        match self.subscriptions.remove(&id).is_some() || self.events.remove(&id).is_some() {
+            true => Ok(Say::Unsubscribed(Named { id })),
+            false => {
                 let why = "there is no subscription of this id";
                 Err(Error::new(ErrorKind::NotFound, why).into())
             }
@@ -277,13 +349,10 @@ impl Talk {
 
     async fn write(&mut self, asked: Writing) -> Answer<Say> {
         self.asker.may(Scope::Write)?;
-        let Writing { id, ops } = asked;
-        let changes = ops::changes(ops)?;
-        let write = move |local: &crate::target::Local| -> Result<u64> {
-            local.write_all(&changes)?;
-            Ok(local.store().position().0)
-        };
-        let position = self.service.call(write).await?;
+        let Writing { id, ops, key } = asked;
+        let written =
+            self.service.call(move |local| deltas::write(local, key.as_deref(), &ops)).await?;
+        let position = written.position.0;
         Ok(Say::Written { id, position })
     }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use littoral::clock::{SystemClock, WallClock};
 use littoral::limits::MAX_HTTP_PAGE;
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have, WrittenOnce,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::{
@@ -16,7 +18,9 @@ use littoral::{
 
 use super::local_tape::keep_checkpoints;
 use super::{Choice, Condition, Read, Scan, Target, Write};
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
 use crate::disk;
+use crate::events::{EventsPage, WantedEvents};
 use crate::feed::{Follower, Pages, Told, Wanted};
 use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
@@ -48,6 +52,19 @@ impl Local {
     pub(crate) fn write_all(&self, changes: &[ops::Change]) -> Result<()> {
         let always = Condition::Always;
         self.store.write(|txn| {
+            changes.iter().try_for_each(|of| apply(txn, &of.collection, &of.id, &of.write, &always))
+        })
+    }
+
+    /// The same, once for each key: see [`Store::write_once`].
+    pub(crate) fn write_all_once(
+        &self,
+        key: &str,
+        asked: &[u8],
+        changes: &[ops::Change],
+    ) -> Result<WrittenOnce> {
+        let always = Condition::Always;
+        self.store.write_once(key, asked, |txn| {
             changes.iter().try_for_each(|of| apply(txn, &of.collection, &of.id, &of.write, &always))
         })
     }
@@ -102,6 +119,17 @@ impl Target for Local {
         Ok(ChangesPage { changes: changes.collect(), next: page.next })
     }
 
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        _wait: Duration,
+    ) -> Result<EventsPage> {
+        // Nothing happens to a store that is open here alone.
+        let since = since.map_or_else(|| self.store.last_event(), Ok)?;
+        wanted.after(&self.store, since)
+    }
+
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {
         let found = match (collection, id) {
             (None, _) => self.store.conflicts()?,
@@ -113,6 +141,15 @@ impl Target for Local {
             shapes.iter_mut().for_each(|shape| name.clone_into(&mut shape.collection));
         }
         Ok(shapes)
+    }
+
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape> {
+        asked.read(&self.store)
+    }
+
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape> {
+        let noted = self.store.note_conflict(number, &noting.author, &noting.text)?;
+        Ok(LoggedShape::from(&noted))
     }
 
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()> {
@@ -162,6 +199,10 @@ impl Target for Local {
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         keep_checkpoints(&self.store)?;
         self.store.bundle_apply(file, options).map(|applied| AppliedShape::from(&applied))
+    }
+
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport> {
+        self.store.backup(file, options)
     }
 
     fn doctor(&self) -> Result<Vec<FindingShape>> {

@@ -15,12 +15,16 @@ mod tape;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::value::Value;
 use littoral::{Field, Fields, NodeId, Path, Position, Result, ScanRange, Version};
 
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
+use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, Inviting, TicketShape};
 use crate::members::RosterShape;
 use crate::shape::{
@@ -118,8 +122,23 @@ pub(crate) trait Target: Tape + Send + Sync {
     /// Changes after `since`, waiting up to `wait` for the first; `None` is from now on.
     fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage>;
 
+    /// What happened after the number `since`, waiting up to `wait` for the first; `None` is from
+    /// now on.
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        wait: Duration,
+    ) -> Result<EventsPage>;
+
     /// The conflicts of the store, of a collection, or of a document.
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>>;
+
+    /// What was in conflict.
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape>;
+
+    /// Writes something down about a conflict of the log.
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape>;
 
     /// Settles a conflict.
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()>;
@@ -138,6 +157,9 @@ pub(crate) trait Target: Tape + Send + Sync {
 
     /// Applies a bundle that is in a file here.
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape>;
+
+    /// Writes all that the store holds to a file here, and checks it.
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport>;
 
     /// What there is to say about the store, the worst first.
     fn doctor(&self) -> Result<Vec<FindingShape>>;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use littoral::id::{check_collection, check_id};
 use littoral::limits::{MAX_HTTP_ANSWER_BYTES, MAX_HTTP_ANSWER_HEADER_BYTES};
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have,
+};
 use littoral::txn::roster::Rights;
 use littoral::txn::ticket::InviteId;
 use littoral::value::{field_to_json, parse_fields, value_to_json};
@@ -22,6 +24,8 @@ use ureq::http::{Method, Request, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
+use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
+use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, InvitesShape, Inviting, TicketShape};
 use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
@@ -222,11 +226,41 @@ impl Target for Remote {
         self.ask(&path, wait + ANSWER_TIMEOUT)
     }
 
+    fn events(
+        &self,
+        since: Option<u64>,
+        wanted: &WantedEvents,
+        wait: Duration,
+    ) -> Result<EventsPage> {
+        let mut query = Query::new("/events");
+        let since = since.map_or("now".to_owned(), |number| number.to_string());
+        query.add("since", Some(&since));
+        query.add("wait", Some(&wait.as_secs().to_string()));
+        let words: Vec<&str> = wanted.kinds.iter().map(|kind| kind.word()).collect();
+        query.add("kind", Some(words.join(",").as_str()).filter(|words| !words.is_empty()));
+        query.add("limit", wanted.limit.map(|limit| limit.to_string()).as_deref());
+        self.ask(&query.path, wait + ANSWER_TIMEOUT)
+    }
+
     fn conflicts(&self, collection: Option<&str>, id: Option<&str>) -> Result<Vec<ConflictShape>> {
         let mut query = Query::new("/conflicts");
         query.add("collection", collection);
         query.add("id", id);
         self.get::<Conflicts>(&query.path).map(|found| found.conflicts)
+    }
+
+    fn conflict_log(&self, asked: &OfLog) -> Result<LogPageShape> {
+        let mut query = Query::new("/conflicts/log");
+        query.add("after", Some(&asked.after.to_string()));
+        query.add("collection", asked.collection.as_deref());
+        query.add("id", asked.id.as_deref());
+        query.add("open", asked.open.map(|open| open.to_string()).as_deref());
+        query.add("limit", asked.limit.map(|limit| limit.to_string()).as_deref());
+        self.get(&query.path)
+    }
+
+    fn note_conflict(&self, number: u64, noting: &Noting) -> Result<LoggedShape> {
+        self.post(&format!("/conflicts/log/{number}/notes"), noting)?.json()
     }
 
     fn resolve(&self, collection: &str, id: &str, path: &Path, choice: &Choice) -> Result<()> {
@@ -256,6 +290,10 @@ impl Target for Remote {
 
     fn bundle_apply(&self, file: &FilePath, options: &ApplyOptions) -> Result<AppliedShape> {
         Remote::bundle_apply(self, file, options)
+    }
+
+    fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport> {
+        Remote::backup(self, file, options)
     }
 
     fn doctor(&self) -> Result<Vec<FindingShape>> {

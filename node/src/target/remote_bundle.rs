@@ -1,13 +1,15 @@
-//! Bundles through a node elsewhere: files here, over HTTP.
+//! Bundles and backups through a node elsewhere: files here, over HTTP.
 //!
 //! They are as large as they are, so they go from and to files piece by piece, without a limit of
-//! time. A bundle that was received is checked as a whole before it gets its name.
+//! time. One that was received is checked as a whole before it gets its name.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path as FilePath;
 
-use littoral::store::{ApplyOptions, BundleContents, BundleOptions, Have};
+use littoral::store::{
+    ApplyOptions, BackupOptions, BackupReport, BundleContents, BundleOptions, Have,
+};
 use littoral::{Error, ErrorKind, Result};
 use ureq::http::{Method, Response};
 use ureq::{AsSendBody, Body};
@@ -37,18 +39,14 @@ impl Remote {
         query.add("collections", joined(options.collections.as_ref()).as_deref());
         query.add("snapshots", (!options.snapshots).then_some("false"));
         let mut answer = self.exchange(Method::POST, &query.path, BUNDLE_TYPE, &have[..])?;
-        let mut part = file.as_os_str().to_owned();
-        part.push(".part");
-        let part = FilePath::new(&part);
-        let received = receive(part, &mut answer.body_mut().as_reader()).and_then(|contents| {
-            fs::rename(part, file).map_err(|err| unwritable(file, &err))?;
-            Ok(contents)
-        });
-        if received.is_err() {
-            // It is of no use; that it can't be removed is not worse than that.
-            let _ = fs::remove_file(part);
-        }
-        received
+        receive(file, &mut answer.body_mut().as_reader(), |part| BundleContents::open(part))
+    }
+
+    pub(super) fn backup(&self, file: &FilePath, options: &BackupOptions) -> Result<BackupReport> {
+        let mut query = Query::new("/backup");
+        query.add("peers", (!options.peers).then_some("false"));
+        let mut answer = self.exchange(Method::GET, &query.path, BUNDLE_TYPE, ())?;
+        receive(file, &mut answer.body_mut().as_reader(), |part| BackupReport::open(part))
     }
 
     pub(super) fn bundle_apply(
@@ -85,12 +83,41 @@ impl Remote {
     }
 }
 
-fn receive(part: &FilePath, from: &mut dyn io::Read) -> Result<BundleContents> {
+/// Writes what comes beside a file, looks at all of it, and gives it that name.
+fn receive<T>(
+    file: &FilePath,
+    from: &mut dyn io::Read,
+    check: impl FnOnce(&FilePath) -> Result<T>,
+) -> Result<T> {
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let part = FilePath::new(&part);
+    let received = receive_part(part, from).and_then(|()| check(part)).and_then(|found| {
+        fs::rename(part, file).map_err(|err| unwritable(file, &err))?;
+        sync_parent(file).map_err(|err| unwritable(file, &err))?;
+        Ok(found)
+    });
+    if received.is_err() {
+        // It is of no use; that it can't be removed is not worse than that.
+        let _ = fs::remove_file(part);
+    }
+    received
+}
+
+/// The name is on the disk as well. On Windows a directory can't be synced.
+fn sync_parent(file: &FilePath) -> io::Result<()> {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match cfg!(unix) {
+        true => File::open(parent.unwrap_or(FilePath::new(".")))?.sync_all(),
+        false => Ok(()),
+    }
+}
+
+fn receive_part(part: &FilePath, from: &mut dyn io::Read) -> Result<()> {
     let failed = |err: io::Error| unwritable(part, &err);
     let mut out = File::create(part).map_err(failed)?;
     io::copy(from, &mut out).map_err(failed)?;
-    out.sync_all().map_err(failed)?;
-    BundleContents::open(part)
+    out.sync_all().map_err(failed)
 }
 
 fn unwritable(path: &FilePath, err: &io::Error) -> Error {

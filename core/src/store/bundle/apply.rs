@@ -151,7 +151,7 @@ impl Applying<'_> {
                 _ => Ok(()),
             },
             Part::EndOfCollection { .. } => self.end(),
-            Part::Wanted(_) | Part::Held { .. } | Part::End { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The frames of a bundle, written to and read from any stream of bytes.
+//! The frames of a bundle, or of a backup, written to and read from any stream of bytes.
 //!
 //! Invariants: a part is given out only after its check was found to fit; parts come in the order
 //! that the format allows, collections in the order of their names; memory is taken for what was
@@ -6,16 +6,19 @@
 
 use std::io::{Read, Write};
 
-use crate::error::{Error, Result};
-use crate::limits::{MAX_BUNDLE_COLLECTIONS, MAX_BUNDLE_VECTOR_ENTRIES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{MAX_BACKUP_COLLECTIONS, MAX_BUNDLE_COLLECTIONS, MAX_BUNDLE_VECTOR_ENTRIES};
 use crate::txn::bundle::{
     CHECK_BYTES, Check, FRAME_HEAD_BYTES, FileKind, HEADER_BYTES, Header, MARK_BYTES, Part,
-    frame_head, no_bundle, read_frame_head,
+    frame_head, no_backup, no_bundle, read_frame_head,
 };
 
 /// Writes a file, part by part.
-pub(super) struct FileWriter<'a> {
+pub(in crate::store) struct FileWriter<'a> {
     out: &'a mut dyn Write,
+    what: &'static str,
+    /// Bytes written.
+    at: u64,
     check: Check,
     entries: Entries,
 }
@@ -39,15 +42,16 @@ impl Entries {
 
 impl<'a> FileWriter<'a> {
     /// Begins with the header.
-    pub(super) fn new(out: &'a mut dyn Write, header: &Header) -> Result<FileWriter<'a>> {
+    pub(in crate::store) fn new(out: &'a mut dyn Write, header: &Header) -> Result<FileWriter<'a>> {
         let (bytes, check) = header.encode();
-        let mut writer = FileWriter { out, check, entries: Entries::default() };
+        let (what, entries) = (header.kind.noun(), Entries::default());
+        let mut writer = FileWriter { out, what, at: 0, check, entries };
         writer.write(&bytes)?;
         Ok(writer)
     }
 
     /// Writes a part.
-    pub(super) fn part(&mut self, part: &Part) -> Result<()> {
+    pub(in crate::store) fn part(&mut self, part: &Part) -> Result<()> {
         if !self.entries.take(part) {
             return Err(Error::limit(format!(
                 "the vectors of a bundle have at most {MAX_BUNDLE_VECTOR_ENTRIES} entries together: let fewer collections go into it"
@@ -61,13 +65,21 @@ impl<'a> FileWriter<'a> {
         self.write(&self.check.to_bytes())
     }
 
+    /// Ends the file: what all of it comes to, and its bytes.
+    pub(in crate::store) fn finish(self) -> Result<(Check, u64)> {
+        self.out.flush().map_err(|err| Error::io(format_args!("write the {}", self.what), err))?;
+        Ok((self.check, self.at))
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|err| Error::io("write the bundle", err))
+        self.at += bytes.len() as u64;
+        let written = self.out.write_all(bytes);
+        written.map_err(|err| Error::io(format_args!("write the {}", self.what), err))
     }
 }
 
 /// Reads a file, part by part.
-pub(super) struct FileReader<'a> {
+pub(in crate::store) struct FileReader<'a> {
     input: &'a mut dyn Read,
     header: Header,
     check: Check,
@@ -82,8 +94,10 @@ pub(super) struct FileReader<'a> {
 /// Where in a file we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// At the first part of a vector file.
+    /// At the first part of a vector file, or among the settings of a backup.
     Start,
+    /// Among the statements of a backup.
+    InRoster,
     /// Before a collection, or the end.
     Between,
     InTransactions,
@@ -93,35 +107,59 @@ enum Place {
 }
 
 impl<'a> FileReader<'a> {
-    /// Reads the header.
+    /// Reads the header of a bundle or a vector file.
     pub(super) fn new(input: &'a mut dyn Read) -> Result<FileReader<'a>> {
+        FileReader::open(input, |kind| kind != FileKind::Backup, no_bundle)
+    }
+
+    /// Reads the header of a backup.
+    pub(in crate::store) fn backup(input: &'a mut dyn Read) -> Result<FileReader<'a>> {
+        FileReader::open(input, |kind| kind == FileKind::Backup, no_backup)
+    }
+
+    fn open(
+        input: &'a mut dyn Read,
+        is_wanted: fn(FileKind) -> bool,
+        other: fn() -> Error,
+    ) -> Result<FileReader<'a>> {
         let mut bytes = [0; HEADER_BYTES];
         let (mark, rest) = bytes.split_first_chunk_mut::<MARK_BYTES>().expect("a mark is shorter");
         if fill(input, mark)? < MARK_BYTES {
-            return Err(no_bundle());
+            return Err(other());
         }
-        let kind = Header::kind_of(mark)?;
+        let kind = Header::kind_of(mark).map_err(|err| match err.kind() {
+            ErrorKind::InvalidInput => other(),
+            _ => err,
+        })?;
+        if !is_wanted(kind) {
+            return Err(other());
+        }
         let read = fill(input, rest)? + MARK_BYTES;
         let header = if read < HEADER_BYTES { None } else { Header::decode(&bytes)? };
         let (header, check) = header.ok_or_else(|| damaged(0))?;
-        let place = if kind == FileKind::Vector { Place::Start } else { Place::Between };
+        let place = if kind == FileKind::Bundle { Place::Between } else { Place::Start };
         let at = HEADER_BYTES as u64;
         let (last, collections, entries) = (None, 0, Entries::default());
         Ok(FileReader { input, header, check, at, place, last, collections, entries })
     }
 
     /// The header.
-    pub(super) fn header(&self) -> &Header {
+    pub(in crate::store) fn header(&self) -> &Header {
         &self.header
     }
 
     /// Bytes read so far.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::store) fn bytes(&self) -> u64 {
         self.at
     }
 
+    /// What all that was read so far comes to.
+    pub(in crate::store) fn check(&self) -> Check {
+        self.check
+    }
+
     /// The next part; `None` after the last one.
-    pub(super) fn next(&mut self) -> Result<Option<Part>> {
+    pub(in crate::store) fn next(&mut self) -> Result<Option<Part>> {
         if self.place == Place::Behind {
             return match fill(self.input, &mut [0])? {
                 0 => Ok(None),
@@ -153,38 +191,46 @@ impl<'a> FileReader<'a> {
 
     /// Checks that a part may come here.
     fn step(&mut self, part: &Part) -> Result<()> {
-        let vector = self.header.kind == FileKind::Vector;
-        self.place = match (self.place, part) {
-            (Place::Start, Part::Wanted(_)) => Place::Between,
-            (Place::Between, Part::Held { collection, .. }) if vector => {
-                self.begin(collection)?;
+        use FileKind::{Backup, Bundle, Vector};
+        let kind = self.header.kind;
+        let place = match (kind, self.place, part) {
+            (Vector, Place::Start, Part::Wanted(_)) => Place::Between,
+            (Vector, Place::Between, Part::Held { .. }) => Place::Between,
+            (Bundle, Place::Between, Part::Transactions { .. }) => Place::InTransactions,
+            (Bundle, Place::InTransactions, Part::Txns(_)) => Place::InTransactions,
+            (Bundle, Place::InTransactions | Place::InSnapshot, Part::EndOfCollection { .. }) => {
                 Place::Between
             }
-            (Place::Between, Part::Transactions { collection, .. }) if !vector => {
-                self.begin(collection)?;
-                Place::InTransactions
-            }
-            (Place::Between, Part::Snapshot { collection, .. }) if !vector => {
-                self.begin(collection)?;
-                Place::InSnapshot
-            }
-            (Place::InTransactions, Part::Txns(_)) => Place::InTransactions,
-            (Place::InSnapshot, Part::Documents(_)) => Place::InSnapshot,
-            (Place::InTransactions | Place::InSnapshot, Part::EndOfCollection { .. }) => {
-                Place::Between
-            }
-            (Place::Between, Part::End { collections }) if *collections == self.collections => {
+            (Backup, Place::Start, Part::Settings(_)) => Place::Start,
+            (Backup, Place::Start | Place::InRoster, Part::Statements { .. }) => Place::InRoster,
+            (Backup, Place::Start | Place::InRoster, Part::Snapshot { .. }) => Place::InSnapshot,
+            (Backup, Place::InSnapshot, Part::Counted(_)) => Place::Between,
+            (Bundle | Backup, Place::Between, Part::Snapshot { .. }) => Place::InSnapshot,
+            (Bundle | Backup, Place::InSnapshot, Part::Documents(_)) => Place::InSnapshot,
+            (_, Place::Between, Part::End { collections }) if *collections == self.collections => {
                 Place::Behind
             }
+            (Backup, Place::Start | Place::InRoster, Part::End { collections: 0 }) => Place::Behind,
             _ => return Err(malformed("its parts are not in order")),
         };
+        if let Part::Held { collection, .. }
+        | Part::Transactions { collection, .. }
+        | Part::Snapshot { collection, .. } = part
+        {
+            self.begin(collection)?;
+        }
+        self.place = place;
         Ok(())
     }
 
     fn begin(&mut self, collection: &str) -> Result<()> {
         self.collections += 1;
-        if self.collections > MAX_BUNDLE_COLLECTIONS as u64 {
-            return Err(malformed("more collections than a bundle may have"));
+        let most = match self.header.kind {
+            FileKind::Backup => MAX_BACKUP_COLLECTIONS,
+            FileKind::Bundle | FileKind::Vector => MAX_BUNDLE_COLLECTIONS,
+        };
+        if self.collections > most as u64 {
+            return Err(malformed("more collections than it may have"));
         }
         if self.last.as_deref().is_some_and(|last| last >= collection) {
             return Err(malformed("its collections are not in order"));
@@ -215,7 +261,7 @@ fn fill(input: &mut dyn Read, out: &mut [u8]) -> Result<usize> {
 }
 
 fn unreadable(err: std::io::Error) -> Error {
-    Error::io("read the bundle", err)
+    Error::io("read the file", err)
 }
 
 fn damaged(at: u64) -> Error {
@@ -231,7 +277,6 @@ pub(super) fn malformed(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::id::{Head, NodeId, Origin, ShortHash, Vector};
     use crate::txn::NetworkId;
 

@@ -56,7 +56,7 @@ impl Have {
                     open = Some(collection);
                 }
                 Part::EndOfCollection { to } => have.vectors.extend(open.take().map(|c| (c, to))),
-                Part::Txns(_) | Part::Documents(_) | Part::End { .. } => {}
+                _ => {}
             }
         }
         Ok(have)

@@ -26,7 +26,7 @@
 mod apply;
 mod contents;
 mod create;
-mod file;
+pub(super) mod file;
 mod have;
 mod joining;
 

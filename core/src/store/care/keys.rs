@@ -13,6 +13,8 @@ use super::rows::Subject;
 use crate::error::Result;
 use crate::store::budget::Budgets;
 use crate::store::invites;
+use crate::store::journal;
+use crate::store::once;
 use crate::store::open::STATE;
 use crate::store::peers;
 use crate::store::roster;
@@ -54,6 +56,9 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the invitations", &|_| invites::list(subject.read).map(drop));
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
+    part("the table of events", &|wrong| journal::check(subject.read, wrong));
+    part("the keys of writes", &|wrong| once::check(subject.read, wrong));
+    part("the log of conflicts", &|wrong| journal::conflicts::check(subject.read, wrong));
     part("what is held back", &|wrong| {
         tape::check_holds(subject.read, subject.heads, !quick, wrong)
     });

@@ -28,6 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::NodeId;
 use crate::store::disk::{Disk, LookDisk};
 use crate::store::heads::Heads;
+use crate::store::journal::conflicts;
 use crate::store::log::{Bounds, Found, Known, Log, Survey};
 use crate::store::open::{self, STATE};
 use crate::store::tables::db;
@@ -200,9 +201,11 @@ impl Options {
     fn recover(&self, look: &Look, state: &State, known: Known, node: NodeId) -> Result<()> {
         let mut heads = Heads::load(state.get(), node)?;
         heads.layout = self.row_layout();
+        conflicts::begin(state.get(), &heads, self.now_ms())?;
         let disk = Arc::new(LookDisk::new(look.disk.clone()));
         let (log, found) = Log::open(disk, known, self.segment_bytes())?;
-        open::replay(state.get(), heads, &log, &found, state.network()?, node).map(drop)
+        let scope = open::Replaying { network: state.network()?, node, now_ms: self.now_ms() };
+        open::replay(state.get(), heads, &log, &found, scope).map(drop)
     }
 }
 

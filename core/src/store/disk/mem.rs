@@ -144,12 +144,15 @@ impl MemDisk {
                 op.apply(&mut names);
             }
         }
-        let orphan = |name: &String| {
-            let dir = parent(name);
-            !dir.is_empty() && !names.contains_key(dir)
-        };
-        let orphans: Vec<String> = names.keys().filter(|name| orphan(name)).cloned().collect();
-        names.retain(|name, _| !orphans.contains(name));
+        // A directory comes before what is in it.
+        let mut there = BTreeMap::new();
+        for (name, node) in names {
+            let dir = parent(&name);
+            if dir.is_empty() || there.contains_key(dir) {
+                there.insert(name, node);
+            }
+        }
+        let names = there;
         let named = |id: usize| names.values().any(|n| matches!(n, Node::File(i) if *i == id));
         let after = |(id, file): (usize, &MemFile)| match named(id) {
             true => file.after_cut(fate),
@@ -210,6 +213,22 @@ impl Disk for MemDisk {
         }
         state.mutate()?;
         state.change_name(name, None);
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        let Some(node) = state.names.get(from).copied() else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        match (node, state.names.get(to)) {
+            (Node::File(_), None | Some(Node::File(_))) | (Node::Dir, None) => {}
+            _ => return Err(io::ErrorKind::AlreadyExists.into()),
+        }
+        state.mutate()?;
+        let op = NameOp { name: to.to_owned(), node: Some(node), from: Some(from.to_owned()) };
+        op.apply(&mut state.names);
+        state.name_ops.push(op);
         Ok(())
     }
 
@@ -324,7 +343,7 @@ impl State {
     }
 
     fn change_name(&mut self, name: &str, node: Option<Node>) {
-        let op = NameOp { name: name.to_owned(), node };
+        let op = NameOp { name: name.to_owned(), node, from: None };
         op.apply(&mut self.names);
         self.name_ops.push(op);
     }
@@ -340,10 +359,23 @@ enum Node {
 struct NameOp {
     name: String,
     node: Option<Node>,
+    /// What it was called before. What is in a directory goes with it, as far as its names are there.
+    from: Option<String>,
 }
 
 impl NameOp {
     fn apply(&self, names: &mut BTreeMap<String, Node>) {
+        if let Some(from) = &self.from {
+            names.remove(from);
+            let inside = format!("{from}/");
+            let moved: Vec<String> =
+                names.keys().filter(|name| name.starts_with(&inside)).cloned().collect();
+            for old in moved {
+                if let Some(node) = names.remove(&old) {
+                    names.insert(format!("{}/{}", self.name, &old[inside.len()..]), node);
+                }
+            }
+        }
         match self.node {
             Some(node) => names.insert(self.name.clone(), node),
             None => names.remove(&self.name),
@@ -639,6 +671,41 @@ mod tests {
             (0..100).map(|seed| disk.power_cut(seed).list("d").unwrap()).collect();
         assert_eq!(listings.len(), 4);
         assert_eq!(disk.power_cut_all_lost().list("d").unwrap(), ["old"]);
+    }
+
+    #[test]
+    fn a_rename_survives_whole_or_not_at_all() {
+        let disk = MemDisk::new();
+        disk.create_dir("part").unwrap();
+        disk.open("part/f", true).unwrap();
+        disk.open("new", true).unwrap().write_at(0, b"new").unwrap();
+        disk.open("old", true).unwrap().write_at(0, b"old").unwrap();
+        for name in ["new", "old"] {
+            disk.open(name, false).unwrap().sync_data().unwrap();
+        }
+        ["part", ""].iter().for_each(|dir| disk.sync_dir(dir).unwrap());
+        disk.rename("new", "old").unwrap();
+        disk.rename("part", "whole").unwrap();
+        assert_eq!(disk.list("").unwrap(), ["old"]);
+        assert_eq!(
+            (content(&disk, "old").unwrap(), content(&disk, "part/f")),
+            (b"new".into(), None)
+        );
+        for seed in 0..100 {
+            let cut = disk.power_cut(seed);
+            let is_renamed = content(&cut, "new").is_none();
+            let expected: &[u8] = if is_renamed { b"new" } else { b"old" };
+            assert_eq!(content(&cut, "old").unwrap(), expected);
+            let at = ["part/f", "whole/f"].map(|name| content(&cut, name).is_some());
+            assert!(at == [true, false] || at == [false, true], "{at:?}");
+        }
+        disk.sync_dir("").unwrap();
+        let cut = disk.power_cut_all_lost();
+        assert_eq!(
+            (content(&cut, "old").unwrap(), content(&cut, "whole/f").is_some()),
+            (b"new".into(), true)
+        );
+        assert!(disk.rename("whole", "old").is_err() && disk.rename("none", "some").is_err());
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod look;
 mod mem;
 mod real;
 mod redb_file;
+mod sub;
 
 use std::fmt::Debug;
 use std::io;
@@ -25,6 +26,7 @@ pub use look::LookDisk;
 pub use mem::MemDisk;
 pub use real::RealDisk;
 pub use redb_file::{Freeze, RedbFile, Written};
+pub use sub::SubDisk;
 
 /// A directory of files: [`RealDisk`] in production, [`MemDisk`] in tests.
 pub trait Disk: Send + Sync + Debug {
@@ -37,6 +39,14 @@ pub trait Disk: Send + Sync + Debug {
 
     /// Removes a file. Whoever has it open can go on reading it.
     fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Gives a file, or a directory with all that is in it, another name in the same directory, where
+    /// it takes the place of a file. Survives a loss of power as a name does: what was not synced
+    /// before may be lost in it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Makes a directory, if it does not exist; its parent must.
     fn create_dir(&self, dir: &str) -> io::Result<()>;

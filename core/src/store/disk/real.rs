@@ -69,6 +69,10 @@ impl Disk for RealDisk {
         fs::remove_file(self.path(name))
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
     fn create_dir(&self, dir: &str) -> io::Result<()> {
         match fs::create_dir(self.path(dir)) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.path(dir).is_dir() => Ok(()),
@@ -189,8 +193,12 @@ mod tests {
         assert_eq!(b.read_at(1, &mut out).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         b.set_len(4).unwrap();
         assert_eq!(b.len().unwrap(), 4);
-        disk.remove("log/a").unwrap();
-        assert_eq!(disk.list("log").unwrap(), ["b"]);
+        disk.rename("log/b", "log/a").unwrap();
+        disk.rename("log", "old").unwrap();
+        assert_eq!(disk.list("old").unwrap(), ["a"], "in the place of what was there");
+        assert_eq!(disk.open("old/a", false).unwrap().len().unwrap(), 4);
+        disk.remove("old/a").unwrap();
+        assert_eq!(disk.list("old").unwrap(), [""; 0]);
     }
 
     #[test]

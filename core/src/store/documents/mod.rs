@@ -15,6 +15,7 @@ mod change;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ use super::heads::Origins;
 use super::stats::RowCounts;
 use super::tables::{self, db};
 use crate::crdt::layout::run_key;
-use crate::crdt::{Cell, Flags, Row, Source};
+use crate::crdt::{Cell, Flags, Row, Source, key};
 use crate::error::{Error, Result};
 use crate::wire::{self, put_uint};
 
@@ -173,6 +174,28 @@ pub(super) fn read_in(
         Some(_) => cells_between(runs, origins, number, id, &[], None, &Meter::default())
             .map(Row::of_cells),
     }
+}
+
+/// As [`read_in`], of a large document only what lies below some of its fields, given as the
+/// beginnings of their keys. Gives whether that is all of it.
+pub(super) fn read_fields_in(
+    documents: &tables::LazyTable<'_>,
+    runs: &tables::LazyTable<'_>,
+    origins: &Origins,
+    (number, id): (u32, &str),
+    fields: &BTreeSet<Vec<u8>>,
+) -> Result<(Row, bool)> {
+    let bytes = documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
+    let Some(bytes) = bytes else { return Ok((Row::default(), true)) };
+    if Head::decode(bytes.value())?.is_none() {
+        return Ok((decode(bytes.value(), origins)?, true));
+    }
+    let (mut cells, meter) = (Vec::new(), Meter::default());
+    for field in fields {
+        let beyond = key::beyond(field);
+        cells.extend(cells_between(runs, origins, number, id, field, Some(&beyond), &meter)?);
+    }
+    Ok((Row::of_cells(cells), false))
 }
 
 fn decode(bytes: &[u8], origins: &Origins) -> Result<Row> {

@@ -11,6 +11,7 @@ use crate::id::{Dot, NodeId};
 use crate::store::apply::{Changes, Waist};
 use crate::store::commit::{Committer, lock};
 use crate::store::heads::CollectionHead;
+use crate::store::journal::{ConflictCause, EventKind, NewEvent};
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{Tables, db};
 use crate::store::{Inner, Store};
@@ -91,12 +92,15 @@ impl Inner {
             return Ok(None);
         }
         let mut pass = Pass {
-            waist: Waist::new(Tables::open(txn)?, &heads, self.node),
+            waist: Waist::new(Tables::open(txn)?, &heads, self.node)
+                .noting(self.wall.now_ms())
+                .by(ConflictCause::Joined(server)),
             collection,
             own,
             view,
             cells: own.map_or_else(LtHash::new, |head| head.row.cells.clone()),
             newest: Timestamp::default(),
+            changed: 0,
         };
         let mut after: Option<String> = None;
         loop {
@@ -117,7 +121,9 @@ impl Inner {
         let bytes = barrier(&server, &[]);
         let last = NewRecord { kind: RecordKind::Barrier, collection, bytes: &bytes };
         let end = committer.append_apart(last).map_err(|err| self.poison(&err))?;
-        let Pass { mut waist, newest, .. } = pass;
+        let Pass { mut waist, newest, changed, .. } = pass;
+        let joined = NewEvent::new(EventKind::Joined).of(collection).about(server);
+        waist.happened(joined.counting(changed));
         waist.join_vector(collection, view)?;
         waist.drop_ended(collection)?;
         drop_staging(&mut waist.tables.joins, &mut waist.tables.staged, collection)?;
@@ -134,6 +140,8 @@ struct Pass<'txn, 'h, 'a> {
     /// What the candidates' cells add up to, as far as they have been seen.
     cells: LtHash,
     newest: Timestamp,
+    /// Documents that changed.
+    changed: u64,
 }
 
 impl Pass<'_, '_, '_> {
@@ -161,6 +169,7 @@ impl Pass<'_, '_, '_> {
             if joined != ours {
                 self.waist.replace(self.collection, &id, &joined)?;
                 changed.push(id);
+                self.changed += 1;
             }
         }
         Ok(changed)

@@ -34,3 +34,4 @@ pub(super) use joining::read_barrier;
 pub use staging::StagingLease;
 pub(super) use staging::{drop_staging, save_before};
 pub use view::View;
+pub(super) use view::documents_in;

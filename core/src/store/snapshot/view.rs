@@ -173,7 +173,7 @@ impl View {
 type Page = (Vec<(String, Vec<u8>)>, Option<String>);
 
 /// The documents of a span, in the order of ids.
-pub(super) fn documents_in(
+pub(in crate::store) fn documents_in(
     inner: &Inner,
     read: &ReadTransaction,
     number: u32,

@@ -41,7 +41,8 @@ impl AutomaticCheckpoints {
         [&self.keep.to_be_bytes()[..], &self.age_ms.to_be_bytes()].concat()
     }
 
-    fn decode(bytes: &[u8]) -> Result<AutomaticCheckpoints> {
+    /// Reads the rule as it is kept.
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<AutomaticCheckpoints> {
         let (keep, age_ms) = bytes
             .split_first_chunk::<4>()
             .ok_or_else(|| Error::corrupt("the rule of automatic checkpoints is malformed"))?;

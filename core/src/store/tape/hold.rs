@@ -43,6 +43,7 @@ use crate::store::documents::{self, runs_prefix};
 use crate::store::export::Mark;
 use crate::store::feed::BEGINNING;
 use crate::store::heads::{CollectionHead, Heads, Origins};
+use crate::store::journal::{self, EventKind, NewEvent};
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::tables::{self, LazyTable, Tables, Writable, db, set, unset};
 use crate::store::transaction::PATIENCE;
@@ -119,8 +120,8 @@ pub(in crate::store) type Holds = BTreeMap<u32, HeldRow>;
 
 /// What is held.
 pub(in crate::store) fn load_holds(read: &ReadTransaction) -> Result<Holds> {
-    let table = read.open_table(tables::HELD).map_err(db)?;
     let mut holds = Holds::new();
+    let Some(table) = tables::open_if_there(read, tables::HELD)? else { return Ok(holds) };
     for entry in table.iter().map_err(db)? {
         let (number, row) = entry.map_err(db)?;
         holds.insert(tables::u32_of(number.value())?, HeldRow::decode(row.value())?);
@@ -228,6 +229,11 @@ impl Inner {
             set(&mut tables.held, &number.to_be_bytes(), &row.encode())?;
         }
         let now_held = |heads: &mut Heads| heads.holds.extend(holds);
+        let events: Vec<NewEvent> = chosen
+            .iter()
+            .map(|head| NewEvent::new(EventKind::Held).of(&head.name).saying(label))
+            .collect();
+        journal::add(&mut tables.events, self.wall.now_ms(), &events)?;
         drop(tables);
         self.cut_feed(committer, txn, &chosen, now_held)?;
         let heads = self.read_heads();
@@ -372,6 +378,11 @@ impl Inner {
         let none_held = |heads: &mut Heads| {
             heads.holds.retain(|number, _| ended.iter().all(|head| head.number != *number));
         };
+        let events: Vec<NewEvent> = holds
+            .iter()
+            .map(|hold| NewEvent::new(EventKind::Resumed).of(&hold.collection).saying(&hold.label))
+            .collect();
+        journal::add(&mut tables.events, self.wall.now_ms(), &events)?;
         drop(tables);
         self.cut_feed(committer, txn, &ended, none_held)?;
         Ok(holds)

@@ -53,6 +53,7 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::commit::lock;
 use super::feed::BEGINNING;
+use super::journal::{EventKind, NewEvent};
 use super::log::{LogReader, LogRecord};
 use super::pins::LogPin;
 use super::tables::{self, db};
@@ -73,6 +74,7 @@ pub(super) use past::check;
 pub use past::{Past, PastScan};
 pub use replay::{
     CollectionSum, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome, ReplayedCollection,
+    ReplayedDiff,
 };
 pub use revert::{RevertPlan, RevertScope, Reverted};
 pub(super) use sweep::Sweeping;
@@ -298,6 +300,7 @@ impl Inner {
                 let made = Checkpoint { label, made_ms, position, automatic, tag, below };
                 let mut table = txn.open_table(tables::CHECKPOINTS).map_err(db)?;
                 tables::set(&mut table, &tag.to_be_bytes(), &made.encode())?;
+                self.note_in(txn, NewEvent::new(EventKind::CheckpointMade).saying(&made.label))?;
                 Ok(made)
             },
             |heads, made| heads.checkpoints.push(made.clone()),
@@ -325,6 +328,7 @@ impl Inner {
                 tables::unset(&mut table, &tag.to_be_bytes())?;
                 let mut meta = txn.open_table(tables::META).map_err(db)?;
                 tables::set(&mut meta, tables::META_SWEPT, &[])?;
+                self.note_in(txn, NewEvent::new(EventKind::CheckpointDeleted).saying(label))?;
                 Ok(tag)
             },
             |heads, tag| heads.checkpoints.retain(|known| known.tag != *tag),

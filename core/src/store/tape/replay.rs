@@ -50,6 +50,7 @@ use crate::limits::{COMMIT_BATCH_BYTES, REPLAY_MEMORY_BYTES, SWEEP_ROWS};
 use crate::store::Store;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{CollectionHead, Heads};
+use crate::store::journal::{EventKind, NewEvent, conflicts};
 use crate::store::log::RecordKind;
 use crate::store::pins::LogPin;
 use crate::store::tables::{self, Tables, db, set, unset};
@@ -175,6 +176,12 @@ impl Store {
         let (mut replay, heads) = self.replay(label, how)?;
         replay.outcome = replay.settle(&heads)?;
         replay.took = begun.elapsed();
+        let mended = match replay.outcome {
+            ReplayOutcome::Mended(documents) => documents,
+            _ => 0,
+        };
+        let event = NewEvent::new(EventKind::Replayed).saying(label).counting(mended);
+        self.inner.note_done(event);
         Ok(replay)
     }
 
@@ -339,6 +346,12 @@ impl Replay {
         Ok(ReplayDifferences { compared: &self.compared, rows: self.compared.differing()? })
     }
 
+    /// The same, without the figures.
+    pub fn into_differences(self) -> Result<ReplayedDiff> {
+        let Replay { compared, .. } = self;
+        Ok(ReplayedDiff { rows: compared.differing()?, compared })
+    }
+
     /// What follows from the comparison.
     fn settle(&self, heads: &Heads) -> Result<ReplayOutcome> {
         if !self.collections.iter().all(ReplayedCollection::is_alike) {
@@ -367,16 +380,39 @@ impl Iterator for ReplayDifferences<'_> {
     type Item = Result<Difference>;
 
     fn next(&mut self) -> Option<Result<Difference>> {
-        let entry = self.rows.next()?.map_err(db);
+        self.compared.next(&mut self.rows)
+    }
+}
+
+/// The documents that differ after a [`Replay`], with all that they are read from.
+pub struct ReplayedDiff {
+    rows: OwnedRange<&'static [u8], &'static [u8]>,
+    compared: Compared,
+}
+
+impl Iterator for ReplayedDiff {
+    type Item = Result<Difference>;
+
+    fn next(&mut self) -> Option<Result<Difference>> {
+        self.compared.next(&mut self.rows)
+    }
+}
+
+impl Compared {
+    fn next(
+        &self,
+        rows: &mut OwnedRange<&'static [u8], &'static [u8]>,
+    ) -> Option<Result<Difference>> {
+        let entry = rows.next()?.map_err(db);
         Some(entry.and_then(|(key, _)| {
             let (collection, id) = split(key.value())?;
-            let numbers = self.compared.numbers(collection);
+            let numbers = self.numbers(collection);
             let shown = |moment: &Moment, number: Option<u32>| -> Result<_> {
                 let Some(number) = number else { return Ok(None) };
                 Ok(moment.document(NOW, number, id)?.map(|document| document.into_fields()))
             };
-            let before = shown(&self.compared.now, numbers.now)?;
-            let after = shown(&self.compared.then, numbers.then)?;
+            let before = shown(&self.now, numbers.now)?;
+            let after = shown(&self.then, numbers.then)?;
             let (collection, id) = (collection.to_owned(), id.to_owned());
             // Nobody wrote what differs here.
             let (written, kept) = (Vec::new(), Vec::new());
@@ -540,6 +576,8 @@ impl Compared {
                     return Err(written_meanwhile());
                 }
                 self.replace(&mut tables, heads, collection, id, number)?;
+                let now_ms = inner.wall.now_ms();
+                conflicts::reconcile(&mut tables, heads, (collection, number), id, now_ms)?;
                 mended += 1;
             }
             Ok(mended)

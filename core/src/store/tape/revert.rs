@@ -19,6 +19,7 @@ use super::{Checkpoint, FieldChange, Part, WrittenBy, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, check_collection, check_id};
 use crate::limits::{REVERT_BYTES, REVERT_DOCUMENTS};
+use crate::store::journal::{EventKind, NewEvent};
 use crate::store::{Store, Transaction};
 use crate::txn::Txn;
 use crate::value::{Field, Fields, Path, lookup};
@@ -265,6 +266,10 @@ impl Store {
                 batch.push(planned);
             }
             if batch.is_empty() {
+                if done.documents > 0 {
+                    let event = NewEvent::new(EventKind::Reverted).saying(label);
+                    self.inner.note_done(event.counting(done.documents));
+                }
                 return Ok(done);
             }
             if done.transactions == 0 {

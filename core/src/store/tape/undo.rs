@@ -25,6 +25,7 @@ use crate::id::{Dot, Position, check_collection};
 use crate::store::Store;
 use crate::store::admission::Index;
 use crate::store::feed::BEGINNING;
+use crate::store::journal::{EventKind, NewEvent};
 use crate::txn::Txn;
 
 /// What is to be undone.
@@ -117,7 +118,12 @@ impl Store {
             })?;
         }
         let changes = planned.into_iter().map(|planned| planned.found).collect();
-        Ok(Undone { time, changes })
+        let undone = Undone { time, changes };
+        if undone.documents() > 0 {
+            let event = NewEvent::new(EventKind::Undone).counting(undone.documents());
+            self.inner.note_done(event);
+        }
+        Ok(undone)
     }
 
     /// What [`Store::undo`] would do, and nothing is written.

@@ -32,9 +32,25 @@ fn parts() -> Vec<Part> {
     ]
 }
 
+fn parts_of_a_backup() -> Vec<Part> {
+    let settings = SettingKind::ALL.map(|kind| {
+        let (key, value) = (b"key".to_vec(), b"value".to_vec());
+        Setting { kind, key, value }
+    });
+    let statements = vec![vec![7; 65], vec![8; 66]];
+    vec![
+        Part::Settings(settings.into()),
+        Part::Statements { founder: NodeId::from_bytes([5; 32]), statements },
+        Part::Snapshot { collection: "notes".to_owned(), head: b"head".to_vec() },
+        Part::Documents(vec![("a".to_owned(), b"A".to_vec()), ("b".to_owned(), vec![])]),
+        Part::Counted(Counted { documents: 300, conflicts: 1, transactions: 70_000 }),
+        Part::End { collections: 1 },
+    ]
+}
+
 #[test]
 fn parts_round_trip_and_every_cut_is_malformed() {
-    for part in parts() {
+    for part in parts().into_iter().chain(parts_of_a_backup()) {
         let (kind, content) = part.encode();
         assert_eq!(Part::decode(kind, &content).unwrap(), part);
         for len in 0..content.len() {
@@ -43,31 +59,38 @@ fn parts_round_trip_and_every_cut_is_malformed() {
         let longer = [&content[..], &[0]].concat();
         assert!(Part::decode(kind, &longer).is_err());
     }
-    assert_eq!(Part::decode(9, &[]).unwrap_err().kind(), ErrorKind::FormatTooNew);
+    assert_eq!(Part::decode(0x0b, &[]).unwrap_err().kind(), ErrorKind::FormatTooNew);
+    let unknown = Part::decode(SETTINGS, &[1, 5, 0, 0]).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::FormatTooNew, "a setting");
 }
 
 #[test]
 fn golden_bytes_of_a_header_and_its_frames() {
-    let header = Header {
-        kind: FileKind::Bundle,
-        network: NetworkId([1; 16]),
-        maker: NodeId::from_bytes([2; 32]),
-        made_ms: 0x0102_0304,
-    };
-    let (mut out, mut check) = header.encode();
-    for part in parts() {
-        let (kind, content) = part.encode();
-        let head = frame_head(kind, &content).unwrap();
-        check = check.next(&head, &content);
-        out.extend([&head[..], &content, &check.to_bytes()].concat());
+    let bundle = include_str!("../golden/bundle.hex").trim();
+    let backup = include_str!("../golden/backup.hex").trim();
+    for (kind, parts, golden) in
+        [(FileKind::Bundle, parts(), bundle), (FileKind::Backup, parts_of_a_backup(), backup)]
+    {
+        let header = Header {
+            kind,
+            network: NetworkId([1; 16]),
+            maker: NodeId::from_bytes([2; 32]),
+            made_ms: 0x0102_0304,
+        };
+        let (mut out, mut check) = header.encode();
+        for part in parts {
+            let (kind, content) = part.encode();
+            let head = frame_head(kind, &content).unwrap();
+            check = check.next(&head, &content);
+            out.extend([&head[..], &content, &check.to_bytes()].concat());
+        }
+        assert_eq!(data_encoding::HEXLOWER.encode(&out), golden);
     }
-    let golden = include_str!("../golden/bundle.hex").trim();
-    assert_eq!(data_encoding::HEXLOWER.encode(&out), golden);
 }
 
 #[test]
 fn headers_round_trip_and_what_is_changed_is_noticed() {
-    for kind in [FileKind::Bundle, FileKind::Vector] {
+    for kind in [FileKind::Bundle, FileKind::Vector, FileKind::Backup] {
         let header = Header {
             kind,
             network: NetworkId([1; 16]),
@@ -116,6 +139,22 @@ fn limits_are_inclusive() {
     let documents = |count| (0..count).map(|n| (format!("d{n:06}"), vec![])).collect();
     read(Part::Documents(documents(MAX_SNAPSHOT_LIST))).unwrap();
     read(Part::Documents(documents(MAX_SNAPSHOT_LIST + 1))).unwrap_err();
+    let settings = |count| {
+        let one = Setting { kind: SettingKind::Peer, key: Vec::new(), value: Vec::new() };
+        Part::Settings(vec![one; count])
+    };
+    read(settings(MAX_SNAPSHOT_LIST)).unwrap();
+    read(settings(MAX_SNAPSHOT_LIST + 1)).unwrap_err();
+    let statement = |len| {
+        let founder = NodeId::from_bytes([5; 32]);
+        Part::Statements { founder, statements: vec![vec![0; len]] }
+    };
+    for len in [SIGNATURE_BYTES + 1, MAX_STATEMENT_BYTES] {
+        read(statement(len)).unwrap();
+    }
+    for len in [SIGNATURE_BYTES, MAX_STATEMENT_BYTES + 1] {
+        read(statement(len)).unwrap_err();
+    }
     read(Part::Txns(vec![vec![0; SIGNATURE_BYTES + 1]])).unwrap();
     read(Part::Txns(vec![vec![0; SIGNATURE_BYTES]])).unwrap_err();
 }

@@ -67,7 +67,7 @@ fn document() -> Json {
             {"name": "conflicts", "description": "What was written concurrently, and settling it"},
             {"name": "changes", "description": "Following what is written"},
             {"name": "members", "description": "Who belongs to the network"},
-            {"name": "bundles", "description": "Changes in a file"},
+            {"name": "bundles", "description": "Changes in a file, and all of a store in one"},
             {"name": "tape", "description": "Checkpoints, the past, and the way back"},
         ],
         "security": [{"token": []}, {}],

@@ -1,6 +1,10 @@
 //! What can be asked for: each method of each path, its parameters, body, answers and errors.
 
-use littoral::limits::{MAX_COLLECTION_BYTES, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES};
+use littoral::limits::{
+    MAX_COLLECTION_BYTES, MAX_CONFLICT_LOG_PAGE, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S,
+    MAX_ID_BYTES,
+};
+use littoral::store::EventKind;
 use serde_json::{Map, Value as Json, json};
 
 const JSON: &str = "application/json";
@@ -17,10 +21,13 @@ pub(super) fn all() -> Json {
     links(&mut paths);
     documents(&mut paths);
     fields(&mut paths);
+    deltas(&mut paths);
     conflicts(&mut paths);
     members(&mut paths);
     bundles(&mut paths);
+    backups(&mut paths);
     tape(&mut paths);
+    journal(&mut paths);
     Json::Object(paths.0)
 }
 
@@ -479,6 +486,22 @@ fn fields(paths: &mut Paths) {
     }
 }
 
+fn deltas(paths: &mut Paths) {
+    paths.add(
+        "/deltas",
+        "post",
+        ["deltas", "documents", "Operations over any documents in one transaction, once for a key"],
+        needs("write")
+            .with([header("Idempotency-Key", "What this write is called, of at most 128 bytes: the same again writes nothing and gets the same answer")])
+            .takes("Deltas")
+            .gives("It is durable. With the header `Idempotent-Replayed` it had been before", "Position")
+            .fails(&[
+                ("404", "There is nothing to delete or remove"),
+                ("409", "A field is of another kind than is written"),
+            ]),
+    );
+}
+
 fn conflicts(paths: &mut Paths) {
     paths.add(
         "/conflicts",
@@ -504,16 +527,38 @@ fn conflicts(paths: &mut Paths) {
             ("409", "A field is of another kind than is written"),
         ]),
     );
-    let since = json!({"type": "string", "pattern": "^(now|[0-9]{1,19})$"});
-    let wait = json!({"type": "integer", "minimum": 0, "default": 0, "description": format!("At most {MAX_HTTP_WAIT_S} count")});
+    paths.add(
+        "/conflicts/log",
+        "get",
+        ["conflictLog", "conflicts", "All conflicts that ever arose here, and how they ended"],
+        needs("read")
+            .with([
+                query("after", "Only those with a higher number: `next` of the page before", json!({"type": "integer", "minimum": 0, "default": 0})),
+                query("collection", "Of this collection", text()),
+                query("id", "And of this document", text()),
+                query("open", "Only those that are open, or only those that are over", json!({"type": "boolean"})),
+                query("limit", "Conflicts of a page", json!({"type": "integer", "minimum": 1, "default": 100, "description": format!("At most {MAX_CONFLICT_LOG_PAGE} are given")})),
+            ])
+            .gives("In the order in which they arose", "ConflictLog"),
+    );
+    paths.add(
+        "/conflicts/log/{number}/notes",
+        "post",
+        ["noteConflict", "conflicts", "Writes down what somebody has to say about a conflict"],
+        needs("write")
+            .with([in_path("number", "Its number", json!({"type": "integer", "minimum": 1}))])
+            .takes("Noting")
+            .gives("The conflict, with its notes", "LoggedConflict")
+            .fails(&[("404", "There is no conflict of this number, or no more")]),
+    );
     paths.add(
         "/changes",
         "get",
         ["changes", "changes", "Changes after a position, in the order in which they came"],
         needs("read")
             .with([
-                query("since", "A position, or `now`; without it, from the oldest that the log holds", since),
-                query("wait", "Seconds to wait for the first; not with events", wait),
+                query("since", "A position, or `now`; without it, from the oldest that the log holds", since()),
+                query("wait", "Seconds to wait for the first; not with events", wait()),
                 query("collections", "Only of these, with commas between", text()),
                 query("prefix", "Only of documents whose ids begin so", text()),
                 query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
@@ -531,6 +576,35 @@ fn conflicts(paths: &mut Paths) {
             "Changes and writes over a WebSocket, in messages of JSON: docs/HTTP.md has them",
         ],
         needs("read").switches().fails(&[("426", "The request does not ask for a WebSocket")]),
+    );
+}
+
+/// What `since` of a feed is.
+fn since() -> Json {
+    json!({"type": "string", "pattern": "^(now|[0-9]{1,19})$"})
+}
+
+/// What `wait` of a feed is.
+fn wait() -> Json {
+    json!({"type": "integer", "minimum": 0, "default": 0, "description": format!("At most {MAX_HTTP_WAIT_S} count")})
+}
+
+fn journal(paths: &mut Paths) {
+    let words: Vec<&str> = EventKind::all().map(EventKind::word).collect();
+    let kinds = format!("^({0})(,({0}))*$", words.join("|"));
+    paths.add(
+        "/events",
+        "get",
+        ["events", "events", "What happened to the store and its node, after a number"],
+        needs("read")
+            .with([
+                query("since", "A number, or `now`; without it, from the oldest that is kept", since()),
+                query("wait", "Seconds to wait for the first; not with events", wait()),
+                query("kind", "Only of these kinds, with commas between", json!({"type": "string", "pattern": kinds})),
+                query("limit", "Events of a page", json!({"type": "integer", "minimum": 1, "default": MAX_EVENT_PAGE, "description": format!("At most {MAX_EVENT_PAGE} are given")})),
+                header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
+            ])
+            .gives_either("Events; go on with `next`. With `Accept: text/event-stream` as they happen: `event`; `missed`, if some are gone that were not read yet", &[(JSON, of("Events")), ("text/event-stream", text())]),
     );
 }
 
@@ -639,6 +713,22 @@ fn bundles(paths: &mut Paths) {
                 ("409", "Something that it builds on is missing, or a history has forked"),
                 ("422", "A transaction in it is not valid"),
             ]),
+    );
+}
+
+fn backups(paths: &mut Paths) {
+    let bytes = json!({"type": "string", "contentMediaType": BYTES});
+    paths.add(
+        "/backup",
+        "get",
+        ["backup", "bundles", "All that the store holds at this moment, checked"],
+        needs("admin")
+            .with([query(
+                "peers",
+                "Whether the peers that the store trusts are in it",
+                json!({"type": "boolean", "default": true}),
+            )])
+            .gives_of("The backup, for `littoral restore`", BYTES, bytes),
     );
 }
 

@@ -1,7 +1,7 @@
 //! The forms of what is sent and answered: those of `shape`, `members`, `invites` and `tape`, in the
 //! words of JSON Schema.
 
-use littoral::limits::MAX_HTTP_WAIT_S;
+use littoral::limits::{MAX_CONFLICT_NOTE_AUTHOR_BYTES, MAX_CONFLICT_NOTE_BYTES, MAX_HTTP_WAIT_S};
 use serde_json::{Map, Value as Json, json};
 
 use crate::kinds;
@@ -114,6 +114,80 @@ fn documents() -> Json {
                 "time": time("When, by its author's clock"),
             }))),
         })))})),
+        "Position": object(json!({"position": count("Changes from there on are those that came after")})),
+        "Deltas": sent(&["ops"], json!({
+            "ops": list(json!({"oneOf": [
+                sent(&["put"], json!({"put": of("OpContent")})),
+                sent(&["merge"], json!({"merge": of("OpContent")})),
+                sent(&["delete"], json!({"delete": sent(&["collection", "id"], json!({
+                    "collection": text("The collection"), "id": text("The document"),
+                    "path": text("A JSON Pointer; without it, all of the document"),
+                }))})),
+                sent(&["add"], json!({"add": of("OpElement")})),
+                sent(&["remove"], json!({"remove": of("OpElement")})),
+                sent(&["increment"], json!({"increment": sent(&["collection", "id", "path"], json!({
+                    "collection": text("The collection"), "id": text("The document"),
+                    "path": text("A JSON Pointer to the counter"),
+                    "by": {"type": "integer", "format": "int64", "default": 1},
+                }))})),
+            ]})),
+            "key": {"type": ["string", "null"], "description": "As the header Idempotency-Key"},
+        })),
+        "OpContent": sent(&["collection", "id", "doc"], json!({
+            "collection": text("The collection"), "id": text("The document"), "doc": of("Document"),
+        })),
+        "OpElement": sent(&["collection", "id", "path", "value"], json!({
+            "collection": text("The collection"), "id": text("The document"),
+            "path": text("A JSON Pointer to the set"), "value": {"description": "A scalar"},
+        })),
+        "Cause": object(json!({
+            "kind": {"type": "string", "enum": ["written", "joined", "unknown"], "description": "A transaction, a snapshot, or nobody can tell"},
+            "node": {"description": "Who wrote it, or served it", "oneOf": [of("Key"), {"type": "null"}]},
+            "seq": {"type": ["integer", "null"], "minimum": 0, "description": "The number of the transaction among its author's"},
+            "time": {"type": ["string", "null"], "format": "date-time", "description": "When, by its author's clock"},
+        })),
+        "LoggedValue": {
+            "type": "object",
+            "required": ["bytes"],
+            "properties": {
+                "value": {"description": "The value, if all of it is kept"},
+                "beginning": text("Else the beginning of its JSON"),
+                "bytes": count("How many bytes its JSON has"),
+            },
+        },
+        "LoggedConflict": object(json!({
+            "number": count("Its number"),
+            "collection": text("The collection"),
+            "id": text("The document"),
+            "path": text("The field, as a JSON Pointer"),
+            "arose": time("When it was noted, by the node's clock"),
+            "cause": of("Cause"),
+            "candidates": list(json!({"allOf": [of("LoggedValue"), object(json!({
+                "author": of("Key"),
+                "time": time("When, by its author's clock"),
+            }))]})),
+            "more": count("How many more candidates there were"),
+            "ended": {"description": "Null while it is open", "oneOf": [{"type": "null"}, object(json!({
+                "time": time("When that was noted, by the node's clock"),
+                "how": {"type": "string", "enum": ["settled", "removed", "hidden", "left"]},
+                "cause": of("Cause"),
+                "shown": {"description": "What was shown there then", "oneOf": [{"type": "null"}, of("LoggedValue")]},
+            }))]},
+            "notes": list(object(json!({
+                "author": text("Who, as given"),
+                "time": time("When, by the node's clock"),
+                "text": text("What"),
+            }))),
+        })),
+        "ConflictLog": object(json!({
+            "conflicts": list(of("LoggedConflict")),
+            "next": {"type": ["integer", "null"], "minimum": 0, "description": "What to give as `after` for the next page; null after the last"},
+            "gone": count("Those with the numbers up to this are gone"),
+        })),
+        "Noting": sent(&["text"], json!({
+            "author": {"type": "string", "maxLength": MAX_CONFLICT_NOTE_AUTHOR_BYTES, "description": "By whom"},
+            "text": {"type": "string", "minLength": 1, "maxLength": MAX_CONFLICT_NOTE_BYTES, "description": "What"},
+        })),
         "Resolution": {
             "type": "object",
             "required": ["collection", "id", "path"],
@@ -127,6 +201,24 @@ fn documents() -> Json {
             "additionalProperties": false,
             "oneOf": [{"required": ["take"]}, {"required": ["value"]}],
         },
+        "Events": object(json!({
+            "events": list(json!({
+                "type": "object",
+                "required": ["number", "time", "kind"],
+                "properties": {
+                    "number": count("Where to go on after it"),
+                    "time": time("When it was noted, by the node's clock"),
+                    "kind": text("What kind of thing happened"),
+                    "collection": text("In which collection"),
+                    "node": of("Key"),
+                    "count": count("How many"),
+                    "seconds": {"type": "number", "minimum": 0, "description": "How long"},
+                    "what": text("What there is to say about it"),
+                },
+            })),
+            "next": count("The number to go on after"),
+            "missed": yes("Whether some after `since` are gone"),
+        })),
         "Changes": object(json!({
             "changes": list(json!({
                 "type": "object",
