@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use littoral::clock::WallClock;
 use littoral::store::KeyChange;
 use littoral::store::Subscription;
-use littoral::store::disk::MemDisk;
+use littoral::store::disk::{Disk, MemDisk};
 use littoral::txn::NodeKey;
 use littoral::{ErrorKind, NodeId, Options, Result, Store};
 
+use crate::Checked;
 use crate::chance::Chance;
 use crate::follower::Follower;
 use crate::plan::Plan;
-use crate::tape::Marks;
+use crate::tape::{Marks, bytes_of};
 
 /// 2026-11-22, in milliseconds.
 const NOON: u64 = 1_795_348_800_000;
@@ -199,6 +200,31 @@ impl Machine {
 
     fn open(&self) -> Result<Store> {
         self.options().open_on(Arc::new(self.disk.clone()))
+    }
+
+    /// Begins with a backup, on an empty disk.
+    pub(crate) fn restore(&mut self, backup: &[u8]) -> Checked {
+        let disk = MemDisk::new();
+        let there: Arc<dyn Disk> = Arc::new(disk.clone());
+        let restored =
+            self.options().restore_on(&mut &*backup, &there, "restored", &Default::default());
+        restored.map_err(|err| format!("a backup can't be restored: {err}"))?;
+        // Its directory becomes the root of a disk of its own.
+        let moved = || -> std::io::Result<()> {
+            self.disk.create_dir("log")?;
+            for (from, to) in [("restored", ""), ("restored/log", "log/")] {
+                for name in disk.list(from)? {
+                    let file = self.disk.open(&format!("{to}{name}"), true)?;
+                    file.write_at(0, &bytes_of(&disk, &format!("{from}/{name}")))?;
+                    file.sync_data()?;
+                }
+                self.disk.sync_dir(to.trim_end_matches('/'))?;
+            }
+            Ok(())
+        };
+        moved().map_err(|err| err.to_string())?;
+        self.moved = true;
+        Ok(())
     }
 
     /// Changes the key, while the store is closed.

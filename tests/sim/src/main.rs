@@ -221,13 +221,14 @@ impl Total {
             self.with_rights, self.grants, self.refused, self.set_aside, self.let_write, self.keys
         );
         println!(
-            "with a tape {}: {} checkpoints, {} looks at the past, {} reverts, {} replays, {} collections held",
+            "with a tape {}: {} checkpoints, {} looks at the past, {} reverts, {} replays, {} collections held, {} backups restored",
             self.with_tape,
             self.tapes.checkpoints,
             self.tapes.looked,
             self.tapes.reverted,
             self.tapes.replayed,
-            self.tapes.held
+            self.tapes.held,
+            self.tapes.restored
         );
         if let (1, Some(digest)) = (self.schedules, self.digest) {
             let hex: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -12,12 +12,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use littoral::replica::Replica;
-use littoral::store::{ReplayOptions, ReplayOutcome, RevertScope, UndoScope};
+use littoral::store::disk::{Disk, MemDisk};
+use littoral::store::{BackupOptions, ReplayOptions, ReplayOutcome, RevertScope, UndoScope};
 use littoral::{ErrorKind, Store};
 
+use crate::acts::MOST_REPLICAS;
 use crate::chance::Chance;
 use crate::follower::Follower;
 use crate::ledger::{COLLECTIONS, UNREADABLE, shown_of};
+use crate::machine::Machine;
 use crate::oracle::Shown;
 use crate::world::World;
 use crate::{Checked, ensure};
@@ -55,6 +58,8 @@ pub struct Tapes {
     pub replayed: u64,
     /// Collections held back.
     pub held: u64,
+    /// Backups of which a new replica was made.
+    pub restored: u64,
 }
 
 impl Tapes {
@@ -65,6 +70,7 @@ impl Tapes {
         self.reverted += other.reverted;
         self.replayed += other.replayed;
         self.held += other.held;
+        self.restored += other.restored;
     }
 }
 
@@ -83,7 +89,8 @@ impl World {
             return self.mark(at, &store, number);
         }
         let label = chance.pick(&labels).clone();
-        match chance.below(10) {
+        match chance.below(11) {
+            10 => self.back_up(at, &store),
             0 => self.unmark(at, &store, &label),
             1 | 2 => self.look_back(at, &store, &label),
             3 => self.replay(at, &store, &label),
@@ -198,6 +205,36 @@ impl World {
                 self.pardon(at, sound, "replay", &err)
             }
         }
+    }
+
+    /// A store is backed up, and a machine that was not there before begins with that.
+    fn back_up(&mut self, at: usize, store: &Store) -> Checked {
+        if self.plan.rights || self.machines.len() >= MOST_REPLICAS {
+            return Ok(());
+        }
+        let (stick, sound) = (MemDisk::new(), self.machines[at].is_sound());
+        let made = store.backup_on(&stick, "backup", &BackupOptions::default());
+        self.say(&format!("{at} is backed up: {:?}", made.as_ref().map(|_| ())));
+        self.touch(at);
+        if let Err(err) = made {
+            return self.pardon(at, sound, "be backed up", &err);
+        }
+        // All that is in it was durable, as what goes to a peer.
+        self.acknowledge(at)?;
+        let number = self.machines.len();
+        let mut machine = Machine::new(number, &self.plan);
+        machine.set_clock(self.now_ms);
+        machine.restore(&bytes_of(&stick, "backup")).map_err(|err| format!("{at}: {err}"))?;
+        self.say(&format!("{number} begins with what {at} held"));
+        self.machines.push(machine);
+        self.ledger.open_account();
+        self.boot(number)?;
+        self.tapes.restored += 1;
+        if let Some(store) = self.machines[number].up() {
+            self.ledger.acknowledged(number, &store)?;
+        }
+        self.meet_others(number);
+        Ok(())
     }
 
     fn undo(&mut self, at: usize, store: &Store, chance: &mut Chance) -> Checked {
@@ -411,4 +448,15 @@ fn then(store: &Store, label: &str) -> Checked<Marked> {
         all.insert(name, shown);
     }
     Ok(all)
+}
+
+/// A file of a disk.
+pub(crate) fn bytes_of(disk: &dyn Disk, name: &str) -> Vec<u8> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let file = disk.open(name, false)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+        file.read_at(0, &mut bytes)?;
+        Ok(bytes)
+    };
+    read().unwrap_or_default()
 }
