@@ -95,7 +95,7 @@ fn warn_without_tokens(context: &Context, args: &RunArgs) -> Result<()> {
 fn announce(context: &Context, node: &Node, peers: usize) -> Result<()> {
     let key = node.store().node_id();
     let sentence = format!(
-        "node      {key}\nlinks at  {}\nHTTP at   {}\npeers     {}\nCtrl-C ends it.",
+        "node      {key}\nlinks at  {}\nHTTP at   {} (a dashboard, in a browser)\npeers     {}\nCtrl-C ends it.",
         node.listen(),
         node.url(),
         peers

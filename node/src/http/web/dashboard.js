@@ -219,13 +219,17 @@ function showRefused() {
 // ---- what is asked when something has changed ----
 
 let conflictsSeen = '';
+let conflictsNext = 0;
 
 async function refreshConflicts(again = false) {
   const open = status.collections.reduce((sum, one) => sum + one.conflicts, 0);
   const sign = open ? `${open} ${status.position}` : 'none';
-  if (sign === conflictsSeen && !again) return;
+  // With many of them that is much, so it takes a small part of the time only.
+  if (!again && (sign === conflictsSeen || performance.now() < conflictsNext)) return;
+  const begun = performance.now();
   const { conflicts } = open || again ? await get('/conflicts') : { conflicts: [] };
   conflictsSeen = sign;
+  conflictsNext = performance.now() + 10 * (performance.now() - begun);
   $('conflicts-panel').hidden = conflicts.length === 0;
   keep($('conflicts'), conflicts.slice(0, SHOWN_CONFLICTS), (one) => JSON.stringify([one.collection, one.id, one.path]), (one) =>
     conflict(one, {
@@ -237,7 +241,7 @@ async function refreshConflicts(again = false) {
   $('conflicts-more').textContent = more > 0 ? `${many(more, 'more conflict')} when these are settled; littoral conflicts lists them all.` : '';
 }
 
-let digestsAt = 0;
+let digestsNext = 0;
 
 async function refreshDigests() {
   const documents = status.collections.reduce((sum, one) => sum + one.documents, 0);
@@ -247,14 +251,15 @@ async function refreshDigests() {
     return;
   }
   show(told, status.collections.length > 0, () => (status.collections.length ? ['Nodes that show the same have the same digest.'] : []));
-  if (digests.position === status.position || Date.now() - digestsAt < 3000) return;
+  if (digests.position === status.position || performance.now() < digestsNext) return;
   await readDigests();
 }
 
 async function readDigests() {
-  digestsAt = Date.now();
+  const begun = performance.now();
   const { position } = status;
   const { collections } = await get('/state');
+  digestsNext = performance.now() + Math.max(2000, 20 * (performance.now() - begun));
   digests = { position, of: new Map(collections.map((one) => [one.name, one.shown])) };
 }
 

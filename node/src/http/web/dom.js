@@ -133,6 +133,29 @@ export function toast(text, { bad = false, action, run } = {}) {
   setTimeout(close, bad ? 12000 : 7000);
 }
 
+/** Does something now and then: soon after it was asked for, and for a small part of the time, however
+ * long it takes. Who asks meanwhile is served by the next turn. */
+export class Seldom {
+  constructor(work, least = 0) {
+    Object.assign(this, { work, least, next: 0, timer: null, running: false });
+  }
+
+  ask() {
+    if (this.timer !== null) return;
+    this.timer = setTimeout(() => this.turn(), Math.max(this.least, this.next - performance.now()));
+  }
+
+  async turn() {
+    const begun = performance.now();
+    this.timer = null;
+    if (this.running) return void this.ask();
+    this.running = true;
+    await tried(this.work);
+    this.running = false;
+    this.next = performance.now() + 5 * (performance.now() - begun);
+  }
+}
+
 /** Runs what may fail, and says why it did. */
 export async function tried(work) {
   try {

@@ -7,7 +7,7 @@
 
 import { Failure, Feed, ask, documentPath, get } from './api.js';
 import { conflict } from './conflict.js';
-import { $, count, h, keep, many, plainly, short, show, state, toast, tried } from './dom.js';
+import { $, Seldom, count, h, keep, many, plainly, short, show, state, toast, tried } from './dom.js';
 
 const COLLECTION = 'notes';
 const SAVE_AFTER_MS = 500;
@@ -346,15 +346,15 @@ async function loadConflicts() {
   showList();
 }
 
-let conflictsTimer = null;
+const conflictsSeldom = new Seldom(loadConflicts, 100);
+const listSeldom = new Seldom(showList, 30);
 
 function changed(change) {
   if (change.doc === null) notes.delete(change.id);
   else if (change.doc !== undefined) notes.set(change.id, change.doc);
   if (open?.id === change.id) tried(() => open.read());
-  clearTimeout(conflictsTimer);
-  conflictsTimer = setTimeout(() => tried(loadConflicts), 120);
-  showList();
+  conflictsSeldom.ask();
+  listSeldom.ask();
 }
 
 async function look() {
