@@ -4,7 +4,7 @@
 //! an event a row, the oldest go when there are too many ([`limits`](crate::limits)). It decides
 //! nothing, and there is never anything of a document in it. Beside it the log of [`conflicts`], which
 //! has what people need to settle them: paths, ids and values. It is of this store alone: no peer, no
-//! bundle, no rescue and no anonymized copy has it, and no checkpoint brings it back.
+//! bundle, backup or rescue and no anonymized copy has it, and no checkpoint brings it back.
 //!
 //! # Invariants
 //! 1. What happens in a commit is written in that commit's redb transaction, so that one is there
