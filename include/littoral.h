@@ -1903,6 +1903,56 @@ lit_status_t lit_store_automatic_checkpoint(struct lit_store_t *store,
                                             struct lit_bytes_t *label,
                                             struct lit_error_t *err);
 
+/**
+ * Holds a collection back, {NULL, 0} for all: it shows what it did at a checkpoint, and what this
+ * node itself has written since. Nothing is undone. Until lit_store_rollback_resume what others
+ * wrote is kept and not shown, reads and writes go on over what is shown, and the collection is not
+ * exchanged with peers. Where somebody else had changed the same field as is written meanwhile, the
+ * two are a conflict afterwards. Durable when this returns; the store is held also when it is opened
+ * again. Change cursors give LIT_ERR_NOT_FOUND: lit_changes_restart, then read the documents anew.
+ *
+ * `*json` is {"holds": [{"collection", "label", "since", "documents"}]}: what is held by this. It is
+ * yours: free it with lit_bytes_free; `json` may be NULL.
+ * Thread-safe. Blocks: for as long as laying own writes since the checkpoint over it takes.
+ * Errors: LIT_ERR_NOT_FOUND if there is no such checkpoint, or the log no longer holds what was
+ * written here since; LIT_ERR_UNKNOWN_COLLECTION; LIT_ERR_INVALID_INPUT if the collection is held
+ * already, was left since, or has forked; LIT_ERR_TIMEOUT; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_rollback_hold(struct lit_store_t *store,
+                                     struct lit_slice_t label,
+                                     struct lit_slice_t collection,
+                                     struct lit_bytes_t *json,
+                                     struct lit_error_t *err);
+
+/**
+ * Ends what lit_store_rollback_hold began, for a collection, or {NULL, 0} for all: it shows its
+ * state again, with what was written meanwhile in it, and is exchanged with peers. Durable when this
+ * returns.
+ *
+ * `*json` is {"holds": [..]}: what was held, as lit_store_rollback_hold gives it. It is yours: free
+ * it with lit_bytes_free; `json` may be NULL.
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_TIMEOUT; LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_rollback_resume(struct lit_store_t *store,
+                                       struct lit_slice_t collection,
+                                       struct lit_bytes_t *json,
+                                       struct lit_error_t *err);
+
+/**
+ * The collections that are held back to a checkpoint, as {"holds": [..]}: see
+ * lit_store_rollback_hold.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_holds_json(struct lit_store_t *store,
+                                  struct lit_bytes_t *json,
+                                  struct lit_error_t *err);
+
 /* ---------------------------------------------------------------------------------------------
  * Trust
  */

@@ -5,7 +5,7 @@ use littoral::clock::Timestamp;
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{
     Applied, BundleCollection, BundleContents, Candidate, CheckpointCost, Conflict, Difference,
-    Have, Replay, ReplayOutcome, ReplayedCollection, Reverted, Stats, Undone, WrittenBy,
+    Have, Hold, Replay, ReplayOutcome, ReplayedCollection, Reverted, Stats, Undone, WrittenBy,
 };
 use littoral::value::{field_to_json, fields_to_json};
 use serde_json::{Value, json};
@@ -142,6 +142,18 @@ pub(crate) fn undone(undone: &Undone) -> String {
         "changes": Value::from_iter(undone.changes.iter().map(differing)),
     })
     .to_string()
+}
+
+pub(crate) fn holds(holds: &[Hold]) -> String {
+    let hold = |hold: &Hold| {
+        json!({
+            "collection": hold.collection,
+            "label": hold.label,
+            "since": Timestamp::from_millis(hold.since_ms).to_string(),
+            "documents": hold.documents,
+        })
+    };
+    json!({"holds": Value::from_iter(holds.iter().map(hold))}).to_string()
 }
 
 pub(crate) fn replay(replay: &Replay) -> String {

@@ -38,6 +38,8 @@ pub mod undo;
 
 pub mod replay;
 
+pub mod hold;
+
 pub mod peers;
 
 pub mod roster;

@@ -146,7 +146,7 @@ impl OfLog {
             id: self.id.clone(),
             open: self.open,
         };
-        let limit = self.limit.unwrap_or(PAGE).max(1);
+        let limit = self.limit.unwrap_or(PAGE);
         let ConflictLogPage { entries, next, gone } =
             store.conflict_log(self.after, &wanted, limit)?;
         let conflicts = entries.iter().map(LoggedShape::from).collect();

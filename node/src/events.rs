@@ -88,7 +88,7 @@ impl WantedEvents {
 
     /// Those after a number that are there.
     pub(crate) fn after(&self, store: &Store, since: u64) -> Result<EventsPage> {
-        let limit = self.limit.unwrap_or(MAX_EVENT_PAGE).clamp(1, MAX_EVENT_PAGE);
+        let limit = self.limit.unwrap_or(MAX_EVENT_PAGE);
         store.events(since, &self.kinds, limit).map(EventsPage::from)
     }
 }

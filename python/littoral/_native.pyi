@@ -232,6 +232,15 @@ class Tape:
     ) -> tuple[datetime, tuple[Difference, ...]]:
         """Takes back what this node wrote last: when that was, and what differs by it."""
 
+    def hold(self, label: str, collection: str | None = None) -> tuple[dict[str, Any], ...]:
+        """Holds collections back to a checkpoint: which, as keywords of `littoral.Hold`."""
+
+    def resume(self, collection: str | None = None) -> tuple[dict[str, Any], ...]:
+        """Holds collections back no longer: which were."""
+
+    def holds(self) -> tuple[dict[str, Any], ...]:
+        """The collections that are held back."""
+
     def rollback_replay(
         self, label: str, scratch: str | os.PathLike[str] | None = None
     ) -> tuple[dict[str, Any], Diff]:

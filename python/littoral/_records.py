@@ -487,6 +487,20 @@ class Undone:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A collection that shows what it did at a checkpoint."""
+
+    collection: str
+    """The collection."""
+    label: str
+    """The checkpoint."""
+    since: datetime
+    """Since when, by this node's clock."""
+    documents: int
+    """How many documents it shows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """What came of a replay."""
 

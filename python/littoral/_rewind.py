@@ -12,6 +12,7 @@ from littoral._records import (
     Checkpoint,
     CheckpointCost,
     Difference,
+    Hold,
     Replay,
     Reverted,
     Undone,
@@ -203,6 +204,31 @@ class Tape:
 
         """
         return Undone(*self._tape.undo(collection, force, dry_run))
+
+    def rollback_hold(self, label: str, collection: str | None = None) -> tuple[Hold, ...]:
+        """Show a collection, or all, as it was at a checkpoint, with what this node wrote since.
+
+        Nothing is undone. Until `resume` what others wrote is kept and not shown, reads and writes
+        go on over what is shown, and the collection is not exchanged with peers. Where somebody
+        else had changed the same field as is written meanwhile, the two are a conflict afterwards.
+        It is durable; who follows `changes` is told to read the documents anew.
+
+        Raises:
+            NotFoundError: there is no such checkpoint, or the log no longer holds what was written
+                here since.
+            InvalidInputError: the collection is held already, was left since, or has forked.
+            NestedWriteError: this thread has a transaction open.
+
+        """
+        return tuple(Hold(**held) for held in self._tape.hold(label, collection))
+
+    def resume(self, collection: str | None = None) -> tuple[Hold, ...]:
+        """End what `rollback_hold` began, for one collection or for all; give what was held."""
+        return tuple(Hold(**held) for held in self._tape.resume(collection))
+
+    def holds(self) -> tuple[Hold, ...]:
+        """The collections that are held back to a checkpoint."""
+        return tuple(Hold(**held) for held in self._tape.holds())
 
     def rollback_replay(
         self, label: str, *, scratch: str | os.PathLike[str] | None = None

@@ -40,6 +40,7 @@ from littoral._records import (
     CheckpointCost,
     Conflict,
     Difference,
+    Hold,
     LinkStatus,
     Replay,
     Restored,
@@ -353,6 +354,20 @@ class Store:
         if not dry_run:
             _check_not_writing(self)
         return await self._threads.run(self._store.undo, collection, force=force, dry_run=dry_run)
+
+    async def rollback_hold(self, label: str, collection: str | None = None) -> tuple[Hold, ...]:
+        """Show a collection as it was at a checkpoint; see `littoral.Store.rollback_hold`."""
+        _check_not_writing(self)
+        return await self._threads.run(self._store.rollback_hold, label, collection)
+
+    async def resume(self, collection: str | None = None) -> tuple[Hold, ...]:
+        """End what `rollback_hold` began; see `littoral.Store.resume`."""
+        _check_not_writing(self)
+        return await self._threads.run(self._store.resume, collection)
+
+    async def holds(self) -> tuple[Hold, ...]:
+        """The collections that are held back to a checkpoint."""
+        return await self._threads.run(self._store.holds)
 
     async def rollback_replay(
         self, label: str, *, scratch: str | os.PathLike[str] | None = None

@@ -152,6 +152,36 @@ impl Tape {
         Ok((millis_to_py(py, undone.time.millis())?, changes))
     }
 
+    /// Holds collections back to a checkpoint: which, as keywords of `littoral.Hold`.
+    #[pyo3(signature = (label, collection=None))]
+    fn hold<'py>(
+        &self,
+        py: Python<'py>,
+        label: &str,
+        collection: Option<&str>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        self.open.check_not_writing(py)?;
+        let one = collection.map(|name| [name]);
+        let one = one.as_ref().map(|one| &one[..]);
+        holds_to_py(py, &self.open.run(py, |store| store.rollback_hold(label, one))?)
+    }
+
+    /// Holds collections back no longer: which were.
+    #[pyo3(signature = (collection=None))]
+    fn resume<'py>(
+        &self,
+        py: Python<'py>,
+        collection: Option<&str>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        self.open.check_not_writing(py)?;
+        holds_to_py(py, &self.open.run(py, |store| store.resume(collection))?)
+    }
+
+    /// The collections that are held back.
+    fn holds<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        holds_to_py(py, &self.open.run(py, |store| Ok(store.holds()))?)
+    }
+
     /// Applies the log after a checkpoint again, beside the store, and compares: what came of it, as
     /// keywords of `littoral.Replay`, and the documents that differ.
     #[pyo3(signature = (label, scratch=None))]
@@ -167,6 +197,19 @@ impl Tape {
         let found = detached(py, || replay.into_differences())?;
         Ok((told, Diff::new(&self.open, Vec::new(), found)))
     }
+}
+
+/// Keywords of `littoral.Hold`, of each.
+fn holds_to_py<'py>(py: Python<'py>, holds: &[store::Hold]) -> PyResult<Bound<'py, PyTuple>> {
+    let told = holds.iter().map(|hold| {
+        let told = PyDict::new(py);
+        told.set_item("collection", &hold.collection)?;
+        told.set_item("label", &hold.label)?;
+        told.set_item("since", millis_to_py(py, hold.since_ms)?)?;
+        told.set_item("documents", hold.documents)?;
+        Ok(told)
+    });
+    PyTuple::new(py, told.collect::<PyResult<Vec<_>>>()?)
 }
 
 /// What a `Past` reads, until it is closed or its store is.

@@ -52,6 +52,44 @@ def test_what_one_node_did_is_taken_back(
         store.revert("none", by=by)
 
 
+def test_a_collection_is_held_back_and_resumed(
+    store: littoral.Store, notes: littoral.Collection, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    notes["n1"] = {"title": "Tide table"}
+    store.checkpoint("before")
+    with littoral.open(tmp_path / "bad") as bad:
+        carry(store, bad, stick)
+        bad["notes"].merge("n1", {"title": "wrong"})
+        bad["notes"]["n2"] = {"title": "wrong"}
+        carry(bad, store, stick)
+    assert len(notes) == 2
+    (held,) = store.rollback_hold("before", "notes")
+    assert (held.collection, held.label, held.documents) == ("notes", "before", 1)
+    assert store.holds() == (held,)
+    assert dict(notes.items()) == {"n1": {"title": "Tide table"}}
+    notes["n1"] = {"title": "mine"}
+    assert (notes["n1"]["title"], store.conflicts()) == ("mine", [])
+    with pytest.raises(littoral.InvalidInputError):
+        store.undo()
+    with pytest.raises(littoral.InvalidInputError):
+        store.rollback_hold("before", "notes")
+    assert [hold.collection for hold in store.resume()] == ["notes"]
+    assert (store.holds(), store.resume("notes"), len(notes)) == ((), (), 2)
+    (conflict,) = store.conflicts()
+    assert {side.value for side in conflict.candidates} == {"mine", "wrong"}
+
+    async def again() -> None:
+        async with await aio.open(tmp_path / "other") as other:
+            await other.checkpoint("empty")
+            await other["notes"].put("n1", {})
+            (held,) = await other.rollback_hold("empty")
+            assert (held.documents, await other.holds()) == (1, (held,))
+            assert await other.resume() == (held,)
+
+    asyncio.run(again())
+
+
 def test_who_wrote_what_differs_is_told(store: littoral.Store, notes: littoral.Collection) -> None:
     notes["n1"] = {"title": "Tide table"}
     store.checkpoint("before")

@@ -1335,6 +1335,28 @@ static void returns(void) {
     GIVES(LIT_ERR_NOT_FOUND, lit_store_undo(store, S("none"), 0, &bytes, &err));
     CHECK(bytes.ptr == NULL);
 
+    /* Held back: what is shown is the checkpoint and own writes, and that is the same here. */
+    GIVES(LIT_ERR_NOT_FOUND, lit_store_rollback_hold(store, S("none"), n, &bytes, &err));
+    GIVES(LIT_ERR_UNKNOWN_COLLECTION, lit_store_rollback_hold(store, before, S("none"), &bytes, &err));
+    OK(lit_store_rollback_hold(store, before, n, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "{\"holds\":[{\"collection\":\"") != NULL);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_rollback_hold(store, before, n, NULL, &err));
+    GIVES(LIT_ERR_INVALID_INPUT, lit_store_undo(store, n, 0, &bytes, &err));
+    OK(lit_collection_get_json(notes, S("n1"), &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"title\":\"mistaken\"}"));
+    OK(lit_store_holds_json(store, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"since\":\"") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_store_rollback_resume(store, n, NULL, &err));
+    OK(lit_store_rollback_resume(store, all, &bytes, &err));
+    CHECK(bytes_are(&bytes, "{\"holds\":[]}"));
+    OK(lit_store_rollback_hold(store, before, n, NULL, &err));
+    OK(lit_store_rollback_resume(store, all, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"label\":\"before\"") != NULL);
+    lit_bytes_free(&bytes);
+    GIVES(LIT_ERR_NULL, lit_store_holds_json(store, NULL, &err));
+
     /* Replay: all of it is as the log says. */
     OK(lit_store_rollback_replay(store, before, all, &bytes, &diff, &err));
     CHECK(strstr((const char *)bytes.ptr, "\"outcome\":\"same\"") != NULL);

@@ -138,7 +138,7 @@ struct Driver {
     tasks: JoinSet<TaskEnd>,
     calls: Calls<TaskEnd>,
     commits: watch::Receiver<u64>,
-    /// What the session was begun by: see [`Replica::terms`](crate::replica::Replica::terms).
+    /// What the session was begun by: see [`Replica::terms`].
     terms: u64,
     /// How many commits the session has heard of.
     heard: u64,

@@ -328,6 +328,10 @@ pub struct Scan {
 }
 
 /// What a scan reads from.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of it for each scan, not for each document"
+)]
 enum Found {
     State(Documents),
     Held(HeldScan),

@@ -537,7 +537,7 @@ fn conflicts(paths: &mut Paths) {
                 query("collection", "Of this collection", text()),
                 query("id", "And of this document", text()),
                 query("open", "Only those that are open, or only those that are over", json!({"type": "boolean"})),
-                query("limit", "Conflicts of a page", json!({"type": "integer", "minimum": 1, "default": 100, "description": format!("At most {MAX_CONFLICT_LOG_PAGE} are given")})),
+                query("limit", "Conflicts of a page", json!({"type": "integer", "minimum": 0, "default": 100, "description": format!("At most {MAX_CONFLICT_LOG_PAGE} are given")})),
             ])
             .gives("In the order in which they arose", "ConflictLog"),
     );
@@ -601,7 +601,7 @@ fn journal(paths: &mut Paths) {
                 query("since", "A number, or `now`; without it, from the oldest that is kept", since()),
                 query("wait", "Seconds to wait for the first; not with events", wait()),
                 query("kind", "Only of these kinds, with commas between", json!({"type": "string", "pattern": kinds})),
-                query("limit", "Events of a page", json!({"type": "integer", "minimum": 1, "default": MAX_EVENT_PAGE, "description": format!("At most {MAX_EVENT_PAGE} are given")})),
+                query("limit", "Events of a page", json!({"type": "integer", "minimum": 0, "default": MAX_EVENT_PAGE, "description": format!("At most {MAX_EVENT_PAGE} are given")})),
                 header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
             ])
             .gives_either("Events; go on with `next`. With `Accept: text/event-stream` as they happen: `event`; `missed`, if some are gone that were not read yet", &[(JSON, of("Events")), ("text/event-stream", text())]),

@@ -162,10 +162,17 @@ fn documents() -> Json {
             "path": text("The field, as a JSON Pointer"),
             "arose": time("When it was noted, by the node's clock"),
             "cause": of("Cause"),
-            "candidates": list(json!({"allOf": [of("LoggedValue"), object(json!({
-                "author": of("Key"),
-                "time": time("When, by its author's clock"),
-            }))]})),
+            "candidates": list(json!({
+                "type": "object",
+                "required": ["bytes", "author", "time"],
+                "properties": {
+                    "value": {"description": "The value, if all of it is kept"},
+                    "beginning": text("Else the beginning of its JSON"),
+                    "bytes": count("How many bytes its JSON has"),
+                    "author": of("Key"),
+                    "time": time("When, by its author's clock"),
+                },
+            })),
             "more": count("How many more candidates there were"),
             "ended": {"description": "Null while it is open", "oneOf": [{"type": "null"}, object(json!({
                 "time": time("When that was noted, by the node's clock"),
