@@ -311,9 +311,10 @@ async function refreshEvents() {
     if (data.events.length < EVENTS_PAGE) break;
   }
   $('events-panel').hidden = events.length === 0;
+  const about = (one) => [one.what, typeof one.seconds === 'number' ? `after ${lasting(one.seconds)}` : null, one.count ? count(one.count) : null].filter(Boolean).join(' · ');
   keep($('events'), events, (one) => one.number, (one) => h('li', {},
     h('time', { datetime: one.time, title: one.time }, new Date(one.time).toLocaleTimeString('en-GB')),
-    h('span', { class: 'what' }, h('b', {}, one.kind.replaceAll('-', ' ')), one.collection ? h('span', { class: 'chip' }, one.collection) : null, one.what ? h('span', { class: 'sub' }, one.what) : null),
+    h('span', { class: 'what' }, h('b', {}, one.kind.replaceAll('-', ' ')), one.collection ? h('span', { class: 'chip' }, one.collection) : null, about(one) ? h('span', { class: 'sub' }, about(one)) : null),
     h('span', { class: 'by' }, one.node ? who(one.node) : '')));
   return true;
 }

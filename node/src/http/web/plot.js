@@ -93,5 +93,5 @@ function nice(value, binary) {
     return rounded >= 1000 ? 1024 * unit : rounded * unit;
   }
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
