@@ -583,3 +583,32 @@ fn a_large_revert_goes_in_batches_and_goes_on_after_it_was_cut_short() {
     assert_eq!((done.documents, done.transactions), (left, left.div_ceil(256)));
     assert_eq!(documents(&now(&a.store)), documents(&before));
 }
+
+#[test]
+fn deleting_a_checkpoint_frees_what_it_kept_and_new_rows_go_there() {
+    let a = Replica::new(0);
+    let put_all = |n: i64| {
+        let text = format!("{n} {}", "of some length ".repeat(20));
+        let put = |txn: &mut Transaction| {
+            (0..1000).try_for_each(|id| txn.set(NOTES, &format!("n{id:03}"), "n", text.as_str()))
+        };
+        a.store.write(put).unwrap();
+    };
+    put_all(1);
+    let alone = a.store.space().unwrap().live_bytes;
+    a.store.checkpoint("L").unwrap();
+    put_all(2);
+    let kept = a.store.checkpoint_costs().unwrap()[0].freed_bytes;
+    assert!(kept > 300_000, "{kept}");
+    let with = a.store.space().unwrap().live_bytes;
+    assert!(with > alone + kept, "{with} bytes, {alone} without, {kept} kept");
+    a.store.delete_checkpoint("L").unwrap();
+    let after = a.store.space().unwrap();
+    assert!(after.live_bytes + kept <= with, "{after:?}, {with} before");
+    // What is free is used again: the file does not grow by what is kept for the next one.
+    a.store.checkpoint("M").unwrap();
+    put_all(3);
+    a.store.delete_checkpoint("M").unwrap();
+    let file_bytes = a.store.space().unwrap().file_bytes;
+    assert!(file_bytes <= after.file_bytes + kept / 2, "{file_bytes}, {after:?}");
+}
