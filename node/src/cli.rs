@@ -21,19 +21,21 @@ use crate::tokens::{Scope, Secret};
 
 pub(crate) use backup::{BackupArgs, RestoreArgs};
 pub(crate) use journal::{ConflictsArgs, EventsArgs};
-pub(crate) use run::RunArgs;
+pub(crate) use run::{ConfigArgs, ConfigCommand, RunArgs};
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
     UndoArgs,
 };
 pub(crate) use top::TopArgs;
 
-/// Where `run` accepts links, unless it is told otherwise.
+/// Where the store is, unless it is told otherwise.
+pub(crate) const DATA: &str = "littoral-data";
+/// Where `run` accepts links.
 pub(crate) const LISTEN: &str = "0.0.0.0:4433";
 /// Where it answers HTTP.
-const HTTP: &str = "127.0.0.1:8090";
+pub(crate) const HTTP: &str = "127.0.0.1:8090";
 /// How much of the state it keeps in memory.
-const CACHE_MIB: u32 = 32;
+pub(crate) const CACHE_MIB: u32 = 32;
 
 /// An edge-replicated document store: edit offline, sync over QUIC, converge.
 ///
@@ -42,15 +44,14 @@ const CACHE_MIB: u32 = 32;
 #[derive(Debug, Parser)]
 #[command(name = "littoral", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The store's directory.
     #[arg(
         long,
         global = true,
         env = "LITTORAL_DATA",
         value_name = "DIR",
-        default_value = "littoral-data"
+        help = format!("The store's directory [default: {DATA}]")
     )]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Talk to the node at this address instead, such as http://127.0.0.1:8090.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
@@ -77,6 +78,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a node on the store: accept and keep up links to peers, answer HTTP.
     Run(RunArgs),
+    /// Check a configuration file of `run`, or print one that explains itself.
+    Config(ConfigArgs),
     /// Print this node's key; of a running node, also its address for --peer.
     Id,
     /// Replace a document, or make one.

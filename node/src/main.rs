@@ -9,6 +9,7 @@
 mod bench;
 mod cli;
 mod command;
+mod config;
 mod conflict_log;
 mod demo;
 mod disk;
@@ -25,6 +26,7 @@ mod node_file;
 mod ops;
 mod output;
 mod passphrase;
+mod service;
 mod shape;
 mod signals;
 mod tape;
@@ -54,11 +56,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the layers below have to say goes to standard error; `LITTORAL_LOG` says how much.
+/// What the layers below have to say goes to standard error; `LITTORAL_LOG` says how much, and
+/// `LITTORAL_LOG_FORMAT=json` as what.
 fn log() {
     let filter =
         EnvFilter::try_from_env("LITTORAL_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match std::env::var("LITTORAL_LOG_FORMAT").as_deref() {
+        Ok("json") => log.json().flatten_event(true).init(),
+        _ => log.init(),
+    }
 }
 
 fn report(err: &Error, json: bool) {

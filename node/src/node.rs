@@ -124,6 +124,11 @@ impl Node {
         self.store.trust(peer)
     }
 
+    /// Cuts the links with a peer and makes none, or makes them again.
+    pub(crate) fn set_enabled(&self, peer: NodeId, enabled: bool) {
+        self.network.set_enabled(peer, enabled);
+    }
+
     /// Ends it: loses nothing that was acknowledged.
     pub(crate) fn stop(self) -> Result<()> {
         // If nobody listens any more, there is nobody to tell.

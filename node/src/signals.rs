@@ -1,4 +1,4 @@
-//! Ctrl-C and polite kills, as something to wait for.
+//! Ctrl-C, polite kills and SIGHUP, as something to wait for.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,12 +18,15 @@ pub(crate) struct Signals {
 #[derive(Debug, Default)]
 struct State {
     stop: bool,
+    /// How often somebody asked to read the configuration again, and was not heard yet.
+    reloads: u64,
     rings: u64,
 }
 
 impl Signals {
     /// From now on signals no longer end the process; whoever waits here hears of them.
-    pub(crate) fn catch() -> Result<Arc<Signals>> {
+    /// Who has a configuration reads it again at SIGHUP; for others that is the end of a terminal.
+    pub(crate) fn catch(has_configuration: bool) -> Result<Arc<Signals>> {
         let failed = |err| Error::new(ErrorKind::Io, format!("could not wait for signals: {err}"));
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
@@ -33,19 +36,25 @@ impl Signals {
         let mut caught_signals = Caught::new().map_err(failed)?;
         drop(entered);
         std::thread::spawn(move || {
-            runtime.block_on(caught_signals.next());
+            while runtime.block_on(caught_signals.next()) == Asked::Reload && has_configuration {
+                caught.change(|state| state.reloads += 1);
+            }
             caught.change(|state| state.stop = true);
-            runtime.block_on(caught_signals.next());
+            while runtime.block_on(caught_signals.next()) == Asked::Reload {}
             // Somebody who asks twice does not want to wait for goodbyes.
             std::process::exit(EXIT_INTERRUPTED);
         });
         Ok(signals)
     }
 
-    /// Waits until the process is to end.
-    pub(crate) fn wait(&self) {
+    /// Waits until the configuration is to be read again, which is true, or the process is to end.
+    pub(crate) fn wait(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.moved.wait_while(state, |state| !state.stop));
+        let quiet = |state: &mut State| !state.stop && state.reloads == 0;
+        let waited = self.moved.wait_while(state, quiet);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.reloads = 0;
+        !state.stop
     }
 
     /// Rings the bell.
@@ -77,25 +86,39 @@ impl Signals {
     }
 }
 
-/// The signals that end a process, caught from the making of this on.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
+    Reload,
+}
+
+/// The signals that end a process, or let it read its configuration again, caught from the making
+/// of this on.
 #[cfg(unix)]
 struct Caught {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Caught {
     fn new() -> std::io::Result<Caught> {
         use tokio::signal::unix::{SignalKind, signal};
-        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-        Ok(Caught { interrupt: signal(interrupt)?, terminate: signal(terminate)? })
+        Ok(Caught {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 }
@@ -110,10 +133,11 @@ impl Caught {
         Ok(Caught)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         // If signals can't be caught, they end the process as ever.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+        Asked::Stop
     }
 }

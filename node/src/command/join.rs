@@ -42,7 +42,7 @@ pub(super) fn join(context: &Context, args: &JoinArgs) -> Result<()> {
     synced.map_err(|err| late(err, &status))?;
     told(context, &ticket, &welcome, &status, started.elapsed())?;
     match &args.run {
-        true => run::run(context, &RunArgs::at(args.listen, args.http)),
+        true => run::run(context.clone(), &RunArgs::at(args.listen, args.http), true),
         false => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ mod bundle;
 mod changes;
 mod compact;
 mod completions;
+mod config;
 mod conflict_log;
 mod conflicts;
 mod doctor;
@@ -36,7 +37,7 @@ use littoral::{Error, ErrorKind, Fields, Result};
 
 pub(crate) use conflicts::describe;
 
-use crate::cli::{Cli, Command, Document};
+use crate::cli::{Cli, Command, DATA, Document};
 use crate::kinds::EXIT_OK;
 use crate::output::Output;
 use crate::shape::{Entry, raw};
@@ -54,7 +55,8 @@ pub(crate) struct Context {
 
 /// Carries out a command. Gives the exit code.
 pub(crate) fn run(cli: Cli) -> Result<u8> {
-    let opening = Opening { data: cli.data, url: cli.url, token: cli.token };
+    let data = cli.data.clone().unwrap_or_else(|| DATA.into());
+    let opening = Opening { data, url: cli.url, token: cli.token };
     let context = Context { opening, output: Output { json: cli.json } };
     let done = match cli.command {
         Command::Verify(args) => return verify::verify(&context, &args),
@@ -72,7 +74,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Grant(args) => peers::grant(&context, &args),
         Command::Revoke(args) => peers::revoke(&context, &args),
         Command::Rescue(args) => return rescue::rescue(&context, &args),
-        Command::Run(args) => run::run(&context, &args),
+        Command::Run(args) => run::run(context, &args, cli.data.is_some()),
+        Command::Config(args) => config::config(&context, &args),
         Command::Id => id::id(&context),
         Command::Put(args) => document::put(&context, &args),
         Command::Merge(args) => document::merge(&context, &args),

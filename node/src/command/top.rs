@@ -29,7 +29,7 @@ pub(super) fn top(context: &Context, args: &TopArgs) -> Result<()> {
     let target = context.target(Wanted::Existing)?;
     let mut view = View::new(&*target)?;
     let every = Duration::from_secs_f64(args.every.0);
-    let signals = Signals::catch()?;
+    let signals = Signals::catch(false)?;
     if context.output.json || !stdout().is_terminal() {
         signals.wait_for_ring(0, every)?;
         view.look(&*target)?;

@@ -35,7 +35,7 @@ const BEFORE_WIDTH: usize = 24;
 
 /// `littoral demo`
 pub(crate) fn demo(context: &Context, args: &DemoArgs) -> Result<()> {
-    let signals = Signals::catch()?;
+    let signals = Signals::catch(false)?;
     let home = Home::new(args.dir.as_deref())?;
     let cluster = Cluster::start(home.path(), &signals)?;
     let mut show = Show::new(context.output);
