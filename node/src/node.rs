@@ -21,6 +21,9 @@ use crate::watch;
 
 /// Threads that serve HTTP. Store calls have threads of their own.
 const WORKERS: usize = 2;
+/// How many may wait to be heard.
+#[cfg(unix)]
+const HTTP_BACKLOG: i32 = 4096;
 /// How long HTTP may take to finish what it is answering.
 const HTTP_GOODBYE: Duration = Duration::from_secs(10);
 
@@ -171,6 +174,9 @@ fn serve(
 fn bind_http(address: SocketAddr) -> Result<TcpListener> {
     let bind = || {
         let socket = TcpListener::bind(address)?;
+        // Std lets 128 wait; who comes beyond that is refused.
+        #[cfg(unix)]
+        rustix::net::listen(&socket, HTTP_BACKLOG)?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     };

@@ -19,6 +19,7 @@ use crate::tokens::Tokens;
 /// `littoral run`. `is_named` says whether somebody named the store's directory, who then comes
 /// before a configuration file.
 pub(super) fn run(mut context: Context, args: &RunArgs, is_named: bool) -> Result<()> {
+    raise_descriptors();
     let settings = Settings::of(args)?;
     if let (false, Some(data)) = (is_named, &settings.data) {
         context.opening.data.clone_from(data);
@@ -65,6 +66,20 @@ pub(super) fn run(mut context: Context, args: &RunArgs, is_named: bool) -> Resul
     service::stopping();
     eprintln!("littoral: stopping");
     node.stop()
+}
+
+/// Followers of changes, links and requests each take a descriptor, and most systems begin with
+/// 1,024: so as many as are allowed.
+fn raise_descriptors() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(err) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%err, "the number of descriptors could not be raised");
+        }
+    }
 }
 
 /// What of the settings is kept in the store.
