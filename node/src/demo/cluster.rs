@@ -156,6 +156,9 @@ fn name_all(hub: &Member, others: &[&Member]) -> Result<()> {
             hub.store().grant(member.store().node_id(), Some(member.name), rights)?;
         }
         member.store().join_roster(hub.store().node_id())?;
+        // By the links it would hear of it, too, but who writes at once must know.
+        let held = member.store().statements_held();
+        member.store().add_statements(hub.store().statements_beyond(&held))?;
     }
     Ok(())
 }
