@@ -209,7 +209,9 @@ impl World {
 
     /// A store is backed up, and a machine that was not there before begins with that.
     fn back_up(&mut self, at: usize, store: &Store) -> Checked {
-        if self.plan.rights || self.machines.len() >= MOST_REPLICAS {
+        // What is restored has no log, so that not every fork can be named by its own.
+        let spares = self.plan.rights || self.plan.whole_logs;
+        if spares || self.machines.len() >= MOST_REPLICAS {
             return Ok(());
         }
         let (stick, sound) = (MemDisk::new(), self.machines[at].is_sound());
