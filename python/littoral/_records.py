@@ -596,6 +596,7 @@ for _class in (
     CollectionStats,
     Difference,
     FieldChange,
+    Hold,
     Replay,
     Restored,
     Reverted,
