@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{NOTES, Replica, Rng, assert_same, each_seed, fields, meet, pull, snapshot};
-use littoral::store::{RevertScope, UndoScope, VerifyOptions};
+use common::{NOTES, Replica, Rng, Small, assert_same, each_seed, fields, meet, pull, snapshot};
+use littoral::store::{LogBudget, RevertScope, UndoScope, VerifyOptions};
 use littoral::value::Value;
 use littoral::{ErrorKind, Field, Fields, ScanRange, Store, Transaction};
 
@@ -368,6 +368,46 @@ fn what_was_written_before_a_collection_was_left_is_not_shown() {
     assert!(check(&a.store).len() == 1 && a.store.conflicts().unwrap().is_empty());
     resume(&a);
     assert_eq!(x(&a, "n"), Some(3));
+}
+
+/// What was written here and is gone from the log can't be shown, also where the checkpoint is of an
+/// empty store.
+#[test]
+fn a_log_that_no_longer_reaches_back_is_told() {
+    let budget = LogBudget { bytes: 2 << 10, age_ms: u64::MAX };
+    let a = Replica::small(0, Small { segment_bytes: 1 << 10, budget });
+    a.store.checkpoint("empty").unwrap();
+    let mut rng = Rng::new(1);
+    for n in 0..40 {
+        // Nothing that packs.
+        let noise: String = (0..64).map(|_| format!("{:016x}", rng.next())).collect();
+        a.notes().set(&format!("n{n:02}"), "x", noise.as_str()).unwrap();
+    }
+    a.store.prune().unwrap();
+    assert!(!a.store.checkpoint_costs().unwrap()[0].log_held);
+    let refused = a.store.rollback_hold("empty", None).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
+    assert!(a.store.holds().is_empty());
+    assert_eq!(check(&a.store).len(), 40);
+}
+
+#[test]
+fn what_was_written_under_the_key_before_is_shown_too() {
+    let a = Replica::new(0);
+    a.notes().set("n", "x", 1i64).unwrap();
+    a.store.checkpoint("before").unwrap();
+    a.notes().set("n", "x", 2i64).unwrap();
+    a.store.close().unwrap();
+    let disk = a.disk.power_cut_all_lost();
+    let options = littoral::Options::new().key(a.key()).layout(common::layout());
+    options.rotate_key_on(std::sync::Arc::new(disk.clone()), &common::key(7)).unwrap();
+    let a = Replica::on(7, disk).unwrap();
+    a.notes().set("n", "y", 3i64).unwrap();
+    hold(&a, "before");
+    assert_eq!(x(&a, "n"), Some(2));
+    assert_eq!(check(&a.store)[0].1.len(), 2);
+    resume(&a);
+    assert_eq!(x(&a, "n"), Some(2));
 }
 
 #[test]

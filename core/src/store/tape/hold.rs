@@ -35,20 +35,20 @@ use super::{Checkpoint, Part, each_batch, find};
 use crate::crdt::key::{self, Slot};
 use crate::crdt::{Body, Cell, Flags, Op, Row, Stamp, view};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::Position;
+use crate::id::{NodeId, Position};
 use crate::store::collection::key_bounds;
 use crate::store::commit::{Committer, closed, lock};
 use crate::store::document::Document;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::export::Mark;
-use crate::store::feed::BEGINNING;
 use crate::store::heads::{CollectionHead, Heads, Origins};
 use crate::store::journal::{self, EventKind, NewEvent};
 use crate::store::log::{NewRecord, RecordKind};
+use crate::store::rotation;
 use crate::store::tables::{self, LazyTable, Tables, Writable, db, set, unset};
 use crate::store::transaction::PATIENCE;
 use crate::store::{Inner, ScanRange, Store};
-use crate::txn::{Scope, Signed};
+use crate::txn::{Scope, Signed, peek_dot};
 use crate::wire::Reader;
 
 const VERSION: u8 = 1;
@@ -246,7 +246,7 @@ impl Inner {
     /// That what these collections showed at the checkpoint, and what was written here since, can
     /// be told.
     fn check_can_be_held(&self, checkpoint: &Checkpoint, chosen: &[CollectionHead]) -> Result<()> {
-        if checkpoint.position < self.reader.start() && checkpoint.position != BEGINNING {
+        if checkpoint.position < self.reader.start() {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
@@ -285,10 +285,9 @@ impl Inner {
         tables: &mut Tables<'_>,
         holds: &mut Holds,
     ) -> Result<()> {
-        let own: BTreeSet<_> = [Some(self.node), lock(&self.former).as_ref().map(|key| key.id())]
-            .into_iter()
-            .flatten()
-            .collect();
+        let read = self.database()?.begin_read().map_err(db)?;
+        let former = rotation::load(&read)?.map(|change| change.from);
+        let is_own = |node: NodeId| node == self.node || Some(node) == former;
         let end = self.read_heads().applied;
         let range = (checkpoint.position, end);
         each_batch(&self.reader, range, READ_BYTES, |records| {
@@ -296,15 +295,13 @@ impl Inner {
                 let head = chosen.iter().find(|head| head.name == record.collection);
                 let (Some(head), RecordKind::Txn) = (head, record.kind) else { continue };
                 // What comes before was of a collection of this name that was left.
-                if record.position < head.row.since {
+                let counts = record.position >= head.row.since;
+                if !counts || !is_own(peek_dot(&record.bytes)?.origin.node) {
                     continue;
                 }
                 let held = holds.get_mut(&head.number).expect("one of each chosen");
                 let scope = Scope { network: self.network, collection: &record.collection };
                 let txn = Signed::trusted(record.bytes, scope)?.txn;
-                if !own.contains(&txn.dot.origin.node) {
-                    continue;
-                }
                 for doc in &txn.docs {
                     let mut place = Shown { tables, origins, number: head.number, id: &doc.id };
                     place.change(held, |row| replay(row, &doc.ops, &txn.stamp()))?;
