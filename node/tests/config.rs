@@ -4,7 +4,7 @@ mod common;
 
 use common::Sandbox;
 #[cfg(unix)]
-use common::ask;
+use common::{ask, until};
 #[cfg(unix)]
 use serde_json::Value as Json;
 
@@ -54,7 +54,7 @@ impl Supervisor {
 fn a_node_goes_by_its_file_reads_it_again_and_tells_its_supervisor() {
     use std::os::unix::net::UnixDatagram;
     use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     let here = Sandbox::new();
     let socket = here.path("notify");
@@ -90,13 +90,6 @@ fn a_node_goes_by_its_file_reads_it_again_and_tells_its_supervisor() {
         let status = ask("GET", &format!("{url}/status"), &[], None).body;
         status["running"]["links"].as_array().unwrap().clone()
     };
-    let until = |what: &str, holds: &dyn Fn() -> bool| {
-        let begun = Instant::now();
-        while !holds() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "still not so: {what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
     assert!(links().is_empty());
 
     // A peer is added, and taken away again; a file that is wrong changes nothing.
@@ -105,7 +98,7 @@ fn a_node_goes_by_its_file_reads_it_again_and_tells_its_supervisor() {
     let told = supervisor.hears("RELOADING=1");
     assert!(told.contains("MONOTONIC_USEC="), "{told}");
     supervisor.hears("READY=1");
-    until("the peer is dialled", &|| links().len() == 1);
+    until("the peer is dialled", || links().len() == 1);
     here.file("littoral.toml", "peers = 3");
     signal("-HUP", child.id());
     supervisor.hears("RELOADING=1");
@@ -114,7 +107,7 @@ fn a_node_goes_by_its_file_reads_it_again_and_tells_its_supervisor() {
     config("");
     signal("-HUP", child.id());
     supervisor.hears("RELOADING=1");
-    until("the link is paused", &|| links().iter().all(|link| link["state"] == "paused"));
+    until("the link is paused", || links().iter().all(|link| link["state"] == "paused"));
 
     signal("-TERM", child.id());
     supervisor.hears("STOPPING=1");

@@ -3,9 +3,8 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
-use common::{Running, Sandbox, agent, ask};
+use common::{Running, Sandbox, agent, ask, until};
 
 /// What the metrics of a node are, by name: their kind, and the labels of their series.
 #[derive(Debug, Default)]
@@ -78,14 +77,6 @@ fn linked(here: &Sandbox) -> (Running, Running) {
     let a = here.run("a", &["--peer", &b.address()]);
     ask("PUT", &format!("{}/collections/notes/docs/n", a.url), &[], Some("{\"a\": 1}"));
     (a, b)
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -3,9 +3,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
-use common::{Running, Sandbox, ask};
+use common::{Running, Sandbox, ask, until};
 use serde_json::{Value as Json, json};
 
 const COUNT: usize = 400;
@@ -22,14 +20,6 @@ fn lag(here: &Sandbox, node: &Running) -> u64 {
     let status = here.json(&["--url", &node.url, "status"]);
     let standings = status["running"]["standings"].as_array().unwrap().iter();
     standings.map(|one| one["lag_transactions"].as_u64().unwrap()).sum()
-}
-
-fn until(what: &str, holds: &dyn Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "still not so: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -53,14 +43,14 @@ fn an_operator_goes_back_and_applies_the_batch_again() {
     };
     here.ok(&["--url", &hub.url, "import", "stations", &begin, "--id", "id"]);
     sync(&edge);
-    until("the edge has all of it", &|| shown(&here, &edge) == shown(&here, &hub));
-    until("nothing lags", &|| lag(&here, &hub) == 0);
+    until("the edge has all of it", || shown(&here, &edge) == shown(&here, &hub));
+    until("nothing lags", || lag(&here, &hub) == 0);
 
     // The edge goes away, and somebody at the hub sees it lag.
     edge.stop();
     here.ok(&["--url", &hub.url, "put", "notes", "n1", r#"{"title": "Low tide"}"#]);
     here.ok(&["--url", &hub.url, "merge", "stations", "s0001", r#"{"name": "Quay"}"#]);
-    until("the lag is seen", &|| lag(&here, &hub) > 0);
+    until("the lag is seen", || lag(&here, &hub) > 0);
     // A moment to come back to, and the batch.
     here.ok(&["--url", &hub.url, "checkpoint", "before the batch"]);
     let before = shown(&here, &hub);
@@ -84,8 +74,8 @@ fn an_operator_goes_back_and_applies_the_batch_again() {
     // The edge comes back, and gets all of it.
     let edge = here.run("edge", &["--peer", &hub.address()]);
     sync(&edge);
-    until("the edge has all of it", &|| shown(&here, &edge) == shown(&here, &hub));
-    until("nothing lags any more", &|| lag(&here, &hub) == 0);
+    until("the edge has all of it", || shown(&here, &edge) == shown(&here, &hub));
+    until("nothing lags any more", || lag(&here, &hub) == 0);
     let depth = |node: &Running, n: usize| {
         here.ok(&["--url", &node.url, "get", "stations", &format!("s{n:04}"), "/depth"])
     };

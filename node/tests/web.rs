@@ -4,20 +4,11 @@
 mod common;
 
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
-use common::{Running, Sandbox, agent, ask};
+use common::{Running, Sandbox, agent, ask, until};
 use serde_json::{Value as Json, json};
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not so: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn page(url: &str, known: Option<&str>) -> ureq::http::Response<ureq::Body> {
     let mut request = agent().get(url);

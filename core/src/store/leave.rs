@@ -111,6 +111,7 @@ impl Inner {
     }
 }
 
-fn drop_range(table: &mut LazyTable<'_>, start: &[u8], stop: &[u8]) -> Result<()> {
+/// Removes all rows between two keys.
+pub(super) fn drop_range(table: &mut LazyTable<'_>, start: &[u8], stop: &[u8]) -> Result<()> {
     table.opened()?.retain_in::<&[u8], _>(start..stop, |_, _| false).map_err(db)
 }

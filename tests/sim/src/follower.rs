@@ -190,7 +190,7 @@ impl Follower {
     }
 }
 
-fn unreadable(err: littoral::Error) -> String {
+pub(crate) fn unreadable(err: littoral::Error) -> String {
     format!("{UNREADABLE}{err}")
 }
 

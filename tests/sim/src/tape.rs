@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use littoral::replica::Replica;
 use littoral::store::disk::{Disk, MemDisk};
 use littoral::store::{BackupOptions, ReplayOptions, ReplayOutcome, RevertScope, UndoScope};
-use littoral::{ErrorKind, Store};
+use littoral::{Collection, Document, ErrorKind, Store};
 
 use crate::acts::MOST_REPLICAS;
 use crate::chance::Chance;
-use crate::follower::Follower;
-use crate::ledger::{COLLECTIONS, UNREADABLE, shown_of};
+use crate::follower::{Follower, unreadable};
+use crate::ledger::{COLLECTIONS, shown_of};
 use crate::machine::Machine;
 use crate::oracle::Shown;
 use crate::world::World;
@@ -261,7 +261,7 @@ impl World {
         let marked = self.machines[at].marks.known.get(label).and_then(|known| known.get(name));
         if let (Ok(_), None, Some(then)) = (&reverted, by, marked) {
             let disk = self.machines[at].disk.clone();
-            let now = disk.spared(|| of_collection(store, name));
+            let now = disk.spared(|| of_named(store, name));
             if let Ok(now) = now {
                 let fields = |all: &Documents| -> Vec<_> {
                     all.iter().map(|(id, shown)| (id.clone(), shown.fields.clone())).collect()
@@ -358,7 +358,7 @@ impl World {
         for hold in store.holds() {
             let name = COLLECTIONS.into_iter().find(|name| *name == hold.collection);
             let name = name.ok_or_else(|| format!("{at} holds {}", hold.collection))?;
-            let shown = disk.spared(|| of_collection(store, name));
+            let shown = disk.spared(|| of_named(store, name));
             match shown {
                 Ok(shown) => {
                     let (count, shown) = (hold.documents, shown.len());
@@ -405,51 +405,43 @@ impl World {
     }
 }
 
-fn unreadable(err: littoral::Error) -> String {
-    format!("{UNREADABLE}{err}")
+/// Documents that are read one by one.
+fn shown_in(scan: impl Iterator<Item = littoral::Result<Document>>) -> Checked<Documents> {
+    scan.map(|document| {
+        let document = document.map_err(unreadable)?;
+        Ok((document.id().to_owned(), shown_of(&document)))
+    })
+    .collect()
 }
 
-fn of_collection(store: &Store, name: &str) -> Checked<Documents> {
-    let collection = store.collection(name).map_err(unreadable)?;
-    let mut shown = Documents::new();
-    for document in collection.scan(&Default::default()).map_err(unreadable)? {
-        let document = document.map_err(unreadable)?;
-        shown.insert(document.id().to_owned(), shown_of(&document));
-    }
-    Ok(shown)
+fn of_collection(collection: &Collection) -> Checked<Documents> {
+    shown_in(collection.scan(&Default::default()).map_err(unreadable)?)
+}
+
+fn of_named(store: &Store, name: &str) -> Checked<Documents> {
+    of_collection(&store.collection(name).map_err(unreadable)?)
 }
 
 /// What the state of a store shows.
 fn everything(store: &Store) -> Checked<Marked> {
-    let mut all = Marked::new();
-    for name in COLLECTIONS {
-        let collection = store.collection(name).map_err(unreadable)?.behind();
-        let mut shown = Documents::new();
-        for document in collection.scan(&Default::default()).map_err(unreadable)? {
-            let document = document.map_err(unreadable)?;
-            shown.insert(document.id().to_owned(), shown_of(&document));
-        }
-        all.insert(name, shown);
-    }
-    Ok(all)
+    let of = |name| {
+        let collection = store.collection(name).map_err(unreadable)?;
+        Ok((name, of_collection(&collection.behind())?))
+    };
+    COLLECTIONS.into_iter().map(of).collect()
 }
 
 fn then(store: &Store, label: &str) -> Checked<Marked> {
     let past = store.at(label).map_err(unreadable)?;
-    let mut all = Marked::new();
-    for name in COLLECTIONS {
-        let mut shown = Documents::new();
-        for document in past.scan(name, &Default::default()).map_err(unreadable)? {
-            let document = document.map_err(unreadable)?;
-            shown.insert(document.id().to_owned(), shown_of(&document));
-        }
+    let of = |name| {
+        let shown = shown_in(past.scan(name, &Default::default()).map_err(unreadable)?)?;
         ensure!(
             past.len(name).map_err(unreadable)? == shown.len() as u64,
             "checkpoint {label} counts other documents of {name} than it shows"
         );
-        all.insert(name, shown);
-    }
-    Ok(all)
+        Ok((name, shown))
+    };
+    COLLECTIONS.into_iter().map(of).collect()
 }
 
 /// A file of a disk.

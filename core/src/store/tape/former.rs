@@ -113,6 +113,23 @@ pub(super) fn row_of(value: &[u8]) -> Result<Option<&[u8]>> {
     }
 }
 
+/// A row as it was at the checkpoint with a tag: the one kept under the lowest tag from that on, or
+/// else the row as it is.
+pub(super) fn row_at(
+    former: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    live: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    tag: u64,
+    part: Part,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
+    let (first, last) = (former_key(part, key, tag), former_key(part, key, u64::MAX));
+    let kept = former.range(&first[..]..=&last[..]).map_err(db)?.next();
+    match kept.transpose().map_err(db)? {
+        Some((_, kept)) => row_of(kept.value()).map(|row| row.map(<[u8]>::to_vec)),
+        None => tables::get(live, key),
+    }
+}
+
 /// Keeps rows as they were, as long as there is a checkpoint.
 pub(in crate::store) struct Keeper<'a, 'txn> {
     pub(in crate::store) table: &'a mut LazyTable<'txn>,

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
-use super::former::{former_key, row_of, split_key, value};
+use super::former::{row_at, row_of, split_key, value};
 use super::past::{Ends, KeptRow, Laid, Moment, Rows, Table};
 use super::{Checkpoint, Part, each_batch, find};
 use crate::crdt::key::{self, Slot};
@@ -43,9 +43,10 @@ use crate::store::documents::{self, runs_prefix};
 use crate::store::export::Mark;
 use crate::store::heads::{CollectionHead, Heads, Origins};
 use crate::store::journal::{self, EventKind, NewEvent};
+use crate::store::leave::drop_range;
 use crate::store::log::{NewRecord, RecordKind};
 use crate::store::rotation;
-use crate::store::tables::{self, LazyTable, Tables, Writable, db, set, unset};
+use crate::store::tables::{self, Tables, db, set, unset};
 use crate::store::transaction::PATIENCE;
 use crate::store::{Inner, ScanRange, Store};
 use crate::txn::{Scope, Signed, peek_dot};
@@ -416,24 +417,7 @@ fn chosen(heads: &Heads, collections: Option<&[&str]>) -> Result<Vec<CollectionH
 pub(in crate::store) fn forget(tables: &mut Tables<'_>, number: u32) -> Result<()> {
     let (start, end) = (number.to_be_bytes(), (number + 1).to_be_bytes());
     unset(&mut tables.held, &start)?;
-    let rows = tables.held_rows.opened()?;
-    rows.retain_in::<&[u8], _>(&start[..]..&end[..], |_, _| false).map_err(db)
-}
-
-/// A row of the state as it was at a checkpoint.
-fn row_at(
-    former: &LazyTable<'_>,
-    table: &LazyTable<'_>,
-    tag: u64,
-    part: Part,
-    key: &[u8],
-) -> Result<Option<Vec<u8>>> {
-    let (first, last) = (former_key(part, key, tag), former_key(part, key, u64::MAX));
-    let kept = former.range(&first[..]..=&last[..]).map_err(db)?.next();
-    match kept.transpose().map_err(db)? {
-        Some((_, kept)) => row_of(kept.value()).map(|row| row.map(<[u8]>::to_vec)),
-        None => tables::get(table, key),
-    }
+    drop_range(&mut tables.held_rows, &start, &end)
 }
 
 fn documents_at(tables: &Tables<'_>, checkpoint: &Checkpoint, number: u32) -> Result<u64> {

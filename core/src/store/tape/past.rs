@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use redb::{OwnedAccessGuard, OwnedRange, ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
-use super::former::{former_key, prefix, row_of, split_key};
+use super::former::{prefix, row_at, row_of, split_key};
 use super::{Checkpoint, Part, find, sweep};
 use crate::crdt::{Flags, LtHash, Row};
 use crate::error::Result;
@@ -263,12 +263,7 @@ impl Moment {
 
     /// A row as it was.
     pub(super) fn row(&self, tag: u64, part: Part, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let (first, last) = (former_key(part, key, tag), former_key(part, key, u64::MAX));
-        let kept = self.former.range(&first[..]..=&last[..]).map_err(db)?.next();
-        if let Some((_, kept)) = kept.transpose().map_err(db)? {
-            return row_of(kept.value()).map(|row| row.map(<[u8]>::to_vec));
-        }
-        tables::get(self.live(part), key)
+        row_at(&self.former, self.live(part), tag, part, key)
     }
 
     /// The rows from one key on and before another, as they were.
