@@ -9,6 +9,7 @@ package littoral
 
 import java.time.Instant
 import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.seconds
 import org.json.JSONArray
@@ -34,6 +35,7 @@ class LittoralException internal constructor(val code: Int, name: ByteArray, mes
  */
 class Store private constructor(private val handle: Long) : AutoCloseable {
     private val collections = ConcurrentHashMap<String, Collection>()
+    private val closed = AtomicBoolean()
 
     companion object {
         /**
@@ -120,8 +122,9 @@ class Store private constructor(private val handle: Long) : AutoCloseable {
     /** All links, JSON. */
     fun links(): String = Native.storeLinks(handle)!!.text()
 
-    /** Ends all links and makes durable what is not yet. What is used after that throws. Blocks: disk. */
+    /** Ends all links and makes durable what is not yet; twice is harmless. What is used after that throws. */
     override fun close() {
+        if (closed.getAndSet(true)) return
         try {
             Native.storeClose(handle)
         } finally {
