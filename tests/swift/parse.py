@@ -52,11 +52,9 @@ def main() -> int:
     called: set[str] = set()
     for path in files:
         tree = parser.parse(path.read_bytes()).root_node
-        wrong += [
-            f"{path}:{node.start_point[0] + 1}: is no Swift"
-            for node in nodes(tree)
-            if node.type == "ERROR" or node.is_missing
-        ]
+        where = [node.start_point[0] + 1 for node in nodes(tree) if node.has_error]
+        if where:
+            wrong.append(f"{path}:{where[-1]}: is no Swift")
         for name, count, line in calls(tree):
             called.add(name)
             if functions.get(name) != count:
