@@ -125,7 +125,11 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
 
 fn rust_integer(notes: &Collection, id: &str, path: impl Into<littoral::Path>) -> Result<i64> {
     let field = notes.get_field(id, path)?;
-    Ok(field.as_ref().and_then(Field::as_value).and_then(|value| value.as_i64()).ok_or("no rank")?)
+    Ok(field
+        .as_ref()
+        .and_then(Field::as_value)
+        .and_then(|value| value.as_i64())
+        .ok_or("no rank")?)
 }
 
 fn rust_text(notes: &Collection, id: &str) -> Result<i64> {
