@@ -265,6 +265,10 @@ pub const LINK_LIVED_MS: u64 = 5_000;
 pub const MAX_STANDINGS: usize = 4096;
 /// Largest body of an HTTP request: one that holds a largest transaction.
 pub const MAX_HTTP_BODY_BYTES: usize = MAX_TXN_BYTES;
+/// Largest JSON form of a body in MessagePack, in bytes: base64 takes a third more than bytes do.
+pub const MAX_HTTP_UNPACKED_BYTES: usize = 2 * MAX_HTTP_BODY_BYTES;
+/// How deep a body in MessagePack may be nested: as deep as JSON, and what is around documents.
+pub const MAX_HTTP_PACKED_DEPTH: usize = MAX_JSON_DEPTH + 16;
 /// Calls over HTTP that work on the store at once; others wait.
 pub const MAX_HTTP_CALLS: usize = 32;
 /// Answers over HTTP, given line by line, that read or write the tape at once; others wait.
