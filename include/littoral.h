@@ -2420,6 +2420,19 @@ lit_status_t lit_store_wait_synced(struct lit_store_t *store,
                                    struct lit_error_t *err);
 
 /**
+ * Goes offline (false): cuts all links, makes none and takes in nobody, also links that are made
+ * meanwhile; or comes back (true) to what it was. When it returns all is cut, after at most some
+ * seconds: what is written after that stays here until the store is online again. Peers that
+ * were cut by lit_link_set_enabled stay so. A store that is opened is online.
+ *
+ * Thread-safe. Blocks: when it goes offline, for some seconds at most.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_set_online(struct lit_store_t *store,
+                                  bool online,
+                                  struct lit_error_t *err);
+
+/**
  * All links of the store, those that peers made included, as a JSON array of what
  * lit_link_status_json gives.
  *

@@ -281,8 +281,12 @@ pub const MAX_HTTP_SYNCS: usize = 8;
 pub const MAX_HTTP_FOLLOWERS: usize = 1024;
 /// Of them, those for whom changes are read at once; others wait.
 pub const MAX_HTTP_FEED_READS: usize = 8;
-/// Subscriptions to changes of one WebSocket.
+/// Subscriptions of one WebSocket, to changes, events and how the node is.
 pub const MAX_WS_SUBSCRIPTIONS: usize = 64;
+/// How often, at most, somebody is told how a node is, in milliseconds.
+pub const MIN_WS_STATUS_MS: u64 = 250;
+/// How often it is looked at whether that has changed, for who wants to be told more seldom.
+pub const WS_STATUS_LOOK_MS: u64 = 1000;
 /// Changes in one piece of a stream of them.
 pub const FEED_PIECE_CHANGES: usize = 256;
 /// Bytes of documents in such a piece, after which it ends.

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use littoral::net::{Direction, Link, LinkState, LinkStatus, Network, NetworkOptions, PeerAddress};
+use littoral::store::Collections;
 use littoral::txn::NodeKey;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Field, Fields, Store};
@@ -289,6 +290,36 @@ fn a_node_that_is_offline_links_with_nobody_until_it_is_back() {
     until("a is back", || a.get("y") == Some(2) && a.get("z") == Some(2));
     until("and the others have its writes", || b.get("x") == Some(2) && c.get("x") == Some(2));
     assert_eq!((late.status().state, d.get("x")), (LinkState::Paused, None));
+}
+
+#[test]
+fn a_collection_that_begins_while_a_link_is_down_counts_as_lag_where_it_is_wanted() {
+    let (a, b, c) = (Node::new(), Node::new(), Node::new());
+    c.store.want(Collections::Only(["notes".to_owned()].into())).unwrap();
+    for other in [&b, &c] {
+        other.joins(&a);
+        other.put(&format!("of {}", other.store.node_id()), 1);
+        other.network.wait_synced(LONG).unwrap();
+    }
+    let lag = |peer: &Node, collection: &str| {
+        let all = a.network.standings();
+        let of = all
+            .into_iter()
+            .find(|one| one.peer == peer.store.node_id() && one.collection == collection);
+        of.map(|one| (one.lag_txns, one.live))
+    };
+    until("both are told of", || [&b, &c].iter().all(|peer| lag(peer, "notes") == Some((0, true))));
+    a.network.set_online(false);
+    assert_eq!(lag(&b, "plans"), None);
+    let plans = a.store.collection("plans").unwrap();
+    for n in 1..=3 {
+        plans.put("p", &Fields::from([("n".to_owned(), Field::from(n))])).unwrap();
+    }
+    assert_eq!((lag(&b, "plans"), lag(&b, "notes")), (Some((3, false)), Some((0, false))));
+    assert_eq!(lag(&c, "plans"), None, "it said that it does not want it");
+    a.network.set_online(true);
+    until("it has it", || lag(&b, "plans") == Some((0, true)));
+    assert_eq!(lag(&c, "plans"), None);
 }
 
 #[test]

@@ -631,6 +631,12 @@ class Store:
     def discover(self) -> None:
         """Finds peers on the LAN from now on, and is found by them."""
 
+    def set_online(self, online: bool) -> None:
+        """Cuts all links and makes none, or goes back to what it was."""
+
+    def is_online(self) -> bool:
+        """Whether it links with its peers."""
+
     def links(self) -> list[dict[str, Any]]:
         """How all links stand, each as keywords of `littoral.LinkStatus`."""
 

@@ -413,6 +413,15 @@ class Store:
             self._store.invite, rights, expires=expires, uses=uses, name=name, addresses=addresses
         )
 
+    async def set_online(self, online: bool) -> None:
+        """Go offline, or come back; see `littoral.Store.set_online`."""
+        await self._threads.run(self._store.set_online, online)
+
+    @property
+    def online(self) -> bool:
+        """Whether the store links with its peers."""
+        return self._store.online
+
     async def links(self) -> list[LinkStatus]:
         """List how all links stand, also those that peers made."""
         return await self._threads.run(self._store.links)

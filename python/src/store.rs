@@ -717,6 +717,21 @@ impl Store {
         detached(py, || network.discover())
     }
 
+    /// Cuts all links and makes none, or goes back to what it was.
+    fn set_online(&self, py: Python<'_>, online: bool) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        detached(py, || {
+            network.set_online(online);
+            Ok(())
+        })
+    }
+
+    /// Whether it links with its peers.
+    fn is_online(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open.get(py)?;
+        Ok(self.open.started_network(py)?.is_none_or(|network| network.is_online()))
+    }
+
     /// How all links stand, each as keywords of `littoral.LinkStatus`.
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.open.get(py)?;

@@ -535,11 +535,13 @@ impl Driver {
     fn note_standings(&mut self, all: &BTreeMap<String, CollectionStatus>, now: Instant) {
         let served = self.session.served_bytes();
         let moved = std::mem::replace(&mut self.served_bytes, served) != served;
+        let (peer, link) = (self.entry.peer, self.entry.id);
+        self.site.standings.up(peer, link, self.session.peer_wants(), now);
         for (name, CollectionStatus { progress, .. }) in all {
             let (of, lacks) = (self.site.replica.applied_count(name), self.lacks(name, progress));
             let (Some(of), Some(lacks)) = (of, lacks) else { continue };
             let told = Told { progress: *progress, lacks, of, moved };
-            self.site.standings.note(self.entry.peer, self.entry.id, name, told, now);
+            self.site.standings.note(peer, link, name, told, now);
         }
     }
 
@@ -558,7 +560,7 @@ impl Driver {
         let collections = self.troubles.with(self.session.progress());
         let now = Instant::now();
         self.tell(false, &collections, now);
-        self.site.standings.cut(self.entry.peer, self.entry.id);
+        self.site.standings.cut(self.entry.peer, self.entry.id, now);
         let was_connected = self.on_ready.is_none();
         if was_connected && !self.leaving && !ending.by_peer && ending.code == CloseCode::Gone {
             self.site.tally.lost();

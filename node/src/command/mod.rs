@@ -20,6 +20,7 @@ mod import;
 mod invite;
 mod join;
 mod key;
+mod links;
 mod peers;
 mod rescue;
 mod run;
@@ -98,6 +99,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
         Command::Status(args) => status::status(&context, &args),
+        Command::Links(args) => links::links(&context, &args),
         Command::Top(args) => top::top(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),

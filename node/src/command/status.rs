@@ -26,13 +26,22 @@ pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<()> {
     let mut parts = vec![about(&status), collections(&status, state.as_deref())];
     if let Some(running) = &status.running {
         parts.extend([
-            links(&running.links),
+            told(&running.links),
             refused(&running.refused),
             kept_off(&running.kept_off),
         ]);
     }
     parts.retain(|part| !part.is_empty());
     context.output.line(parts.join("\n\n"))
+}
+
+/// `littoral links`: the part of it that is about links.
+pub(super) fn links(context: &Context, status: &Status) -> Result<()> {
+    let shape = status.running.as_ref().map(|running| &running.links);
+    if context.output.json {
+        return context.output.json(&json!({"links": shape}));
+    }
+    context.output.line(shape.map_or_else(|| "no links".to_owned(), |all| told(all)))
 }
 
 fn about(status: &Status) -> String {
@@ -106,7 +115,7 @@ fn collections(status: &Status, state: Option<&[CollectionState]>) -> String {
     table(&rows)
 }
 
-fn links(links: &[LinkShape]) -> String {
+fn told(links: &[LinkShape]) -> String {
     if links.is_empty() {
         return "no links".to_owned();
     }

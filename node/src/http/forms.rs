@@ -23,7 +23,7 @@ const JSON_TYPE: &str = "application/json";
 pub(super) async fn answer(request: Request, next: Next) -> Response {
     let wanted = Wanted::of(request.headers());
     let packed = wanted.packed();
-    let answered = match check(&request, &wanted) {
+    let answered = match check(&request, &wanted, packed) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
@@ -39,10 +39,12 @@ pub(super) async fn answer(request: Request, next: Next) -> Response {
     formed
 }
 
-fn check(request: &Request, wanted: &Wanted) -> Answer<()> {
+fn check(request: &Request, wanted: &Wanted, packed: Option<&str>) -> Answer<()> {
     let Some(route) = request.extensions().get::<MatchedPath>() else { return Ok(()) };
     let kinds = openapi::kinds(route.as_str(), request.method());
-    if kinds.is_empty() || kinds.iter().any(|kind| wanted.quality(kind) > 0.0) {
+    let is_wanted =
+        |kind: &str| wanted.quality(kind) > 0.0 || (packed.is_some() && kind == JSON_TYPE);
+    if kinds.is_empty() || kinds.iter().any(|kind| is_wanted(kind)) {
         return Ok(());
     }
     Err(Refusal::new(

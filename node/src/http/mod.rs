@@ -82,6 +82,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod watching;
 mod web;
 mod ws;
 

@@ -83,6 +83,12 @@ impl Remote {
         self.ask("/health/live", CONNECT_TIMEOUT)
     }
 
+    /// Cuts all its links for now, or takes them up again.
+    pub(crate) fn set_online(&self, online: bool) -> Result<()> {
+        let path = if online { "/links/resume" } else { "/links/pause" };
+        self.post(path, &serde_json::json!({})).map(drop)
+    }
+
     /// The documents of a range, perhaps as they were at a checkpoint.
     pub(super) fn pages(
         &self,
