@@ -39,7 +39,7 @@ pub(super) struct Heads {
     pub(super) holds: Holds,
     /// Up to where the change feed was cut.
     pub(super) feed: Position,
-    /// For how many bytes of changes it is kept what documents held: see [`feed`](super::feed).
+    /// For how many bytes of changes it is kept what documents held: see [`feed`].
     pub(super) change_values: u64,
     /// Counts how often it changed what is exchanged with peers, since the store was opened.
     pub(super) terms: u64,
