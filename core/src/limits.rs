@@ -283,6 +283,11 @@ pub const MAX_HTTP_FOLLOWERS: usize = 1024;
 pub const MAX_HTTP_FEED_READS: usize = 8;
 /// Subscriptions of one WebSocket, to changes, events and how the node is.
 pub const MAX_WS_SUBSCRIPTIONS: usize = 64;
+/// Pieces of the log that those who follow changes share, and how large what is told of one may be
+/// that is kept though nobody reads it.
+pub const FEED_SHARED_PIECES: usize = 16;
+/// The same, in bytes.
+pub const FEED_SHARED_BYTES: usize = 64 << 10;
 /// How often, at most, somebody is told how a node is, in milliseconds.
 pub const MIN_WS_STATUS_MS: u64 = 250;
 /// How often it is looked at whether that has changed, for who wants to be told more seldom.

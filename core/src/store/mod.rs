@@ -155,6 +155,8 @@ pub(crate) struct Inner {
     /// Set with the failure.
     freeze: Freeze,
     listeners: replication::Listeners,
+    /// What followers of changes read last.
+    pieces: feed::Pieces,
     /// The collections that a link is staging.
     leased: Arc<Mutex<BTreeSet<String>>>,
     /// Held as long as the directory is ours: until the store is closed.

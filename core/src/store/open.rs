@@ -17,6 +17,7 @@ use super::budget::{Budgets, LogBudget};
 use super::commit::{Committer, Undurable, set_durability};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
 use super::export::Mark;
+use super::feed::Pieces;
 use super::gate::Gate;
 use super::hashes::HashRule;
 use super::heads::Heads;
@@ -345,6 +346,7 @@ impl Options {
             counters: Default::default(),
             freeze,
             listeners: Listeners::default(),
+            pieces: Pieces::default(),
             leased: Arc::default(),
             lock: Mutex::new(lock),
         };
