@@ -296,11 +296,11 @@ fn a_node_that_is_offline_links_with_nobody_until_it_is_back() {
 fn a_collection_that_begins_while_a_link_is_down_counts_as_lag_where_it_is_wanted() {
     let (a, b, c) = (Node::new(), Node::new(), Node::new());
     c.store.want(Collections::Only(["notes".to_owned()].into())).unwrap();
-    for other in [&b, &c] {
-        other.joins(&a);
-        other.put(&format!("of {}", other.store.node_id()), 1);
-        other.network.wait_synced(LONG).unwrap();
-    }
+    b.joins(&a);
+    b.put("n", 1);
+    b.network.wait_synced(LONG).unwrap();
+    c.joins(&a);
+    until("c has it", || c.get("n") == Some(1));
     let lag = |peer: &Node, collection: &str| {
         let all = a.network.standings();
         let of = all
