@@ -9,7 +9,7 @@ use crate::target::Target as _;
 
 /// `littoral links`
 pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
-    let node = context.opening.remote()?.ok_or_else(|| {
+    let node = context.opening.node()?.ok_or_else(|| {
         let why = "no node runs on this store, so it has no links; `littoral run` starts one";
         Error::new(ErrorKind::NotFound, why)
     })?;
@@ -19,5 +19,5 @@ pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
         Some(LinksStep::Resume) => ("the links are being made again", true),
     };
     node.set_online(online)?;
-    context.output.done(sentence.to_owned(), &json!({"online": online}))
+    context.output.done(sentence, &json!({"online": online}))
 }
