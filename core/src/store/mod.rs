@@ -23,6 +23,7 @@ mod documents;
 pub mod door;
 mod export;
 mod feed;
+mod find;
 mod floor;
 mod gate;
 mod hashes;
@@ -78,6 +79,7 @@ pub use care::{
 pub use collection::{Collection, Scan, ScanRange};
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, ChangeValues, Changes};
+pub use find::FoundPage;
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};
