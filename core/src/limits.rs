@@ -367,6 +367,12 @@ pub const MAX_FILTER_BYTES: usize = 64 << 10;
 pub const MAX_ORDERS: usize = 16;
 /// Of a text or of bytes, how many bytes count when documents are sorted.
 pub const MAX_SORT_BYTES: usize = 512;
+/// Paths of an index.
+pub const MAX_INDEX_PATHS: usize = 8;
+/// Indexes of a store.
+pub const MAX_INDEXES: usize = 64;
+/// Documents that are gone through in one commit while an index is built.
+pub const INDEX_BATCH: usize = 256;
 /// Longest textual form of the place where a page of results goes on.
 pub const MAX_CURSOR_BYTES: usize = 32 << 10;
 

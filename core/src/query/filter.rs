@@ -6,6 +6,7 @@
 //! asked of a field that is not there does not hold, and *not* turns it round.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::{BitAnd, BitOr, Not};
 
 use super::order;
@@ -300,7 +301,25 @@ fn check_value(value: &Value) -> Result<()> {
     codec::encode_checked(value, &Path::root()).map(drop)
 }
 
-impl Seen<'_> {
+/// What is in a set or an array.
+pub(super) enum Elements<'a> {
+    None,
+    Set(&'a BTreeSet<Value>),
+    Array(&'a [Value]),
+}
+
+impl<'a> Seen<'a> {
+    /// What is in the set or array at a path.
+    pub(super) fn elements(&self, path: &Path) -> Elements<'a> {
+        match look_up(self.fields, path.names()) {
+            Some(Found::Field(Field::Set(elements))) => Elements::Set(elements),
+            Some(
+                Found::Field(Field::Value(Value::Array(items))) | Found::Value(Value::Array(items)),
+            ) => Elements::Array(items),
+            _ => Elements::None,
+        }
+    }
+
     /// Whether something holds for what is at an operand, or for one of its siblings.
     fn any(&self, operand: &Operand, holds: impl Fn(Found<'_>) -> bool) -> bool {
         let path = match operand {

@@ -27,6 +27,7 @@ mod cursor;
 mod filter;
 pub(crate) mod order;
 mod parse;
+pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
 

@@ -144,6 +144,11 @@ pub(crate) fn bounds_of_kind(key: &[u8]) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
+/// Whether a key is that of many texts, or bytes, that begin alike.
+pub(crate) fn is_cut(key: &[u8]) -> bool {
+    matches!(key.first(), Some(&(TEXT | BYTES))) && key.ends_with(&[0, 1])
+}
+
 /// How many bytes at the beginning of `keys` are the first one.
 pub(crate) fn len_of_first(keys: &[u8]) -> Option<usize> {
     let within = |len: usize| (len <= keys.len()).then_some(len);

@@ -1,3 +1,5 @@
+//! What filters mean, how they are written and read, and what they refuse.
+
 use proptest::prelude::*;
 
 use super::filter::Siblings;
