@@ -481,25 +481,50 @@ impl Inner {
         self.commit_between(committer, change)
     }
 
+    /// The same, where what is done goes by the heads, and changes them.
+    pub(super) fn commit_loosely_with<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction, &Heads) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(closed)?;
+        self.check_usable()?;
+        committer.undurable.txns += 1;
+        self.commit_between_with(committer, |txn| change(txn, &self.read_heads()), publish)
+    }
+
     fn commit_between(
         &self,
         committer: &mut Committer,
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
+        self.commit_between_with(committer, change, |_, ()| ())
+    }
+
+    fn commit_between_with<T>(
+        &self,
+        committer: &mut Committer,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
         let make_durable = self.must_make_durable(committer);
         if make_durable {
             committer.log.sync().map_err(|err| self.poison(&err))?;
         }
         let txn = self.begin_write(make_durable)?;
-        change(&txn)?;
+        let done = change(&txn)?;
         if make_durable {
             committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         }
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads, &done);
+        drop(heads);
         if make_durable {
             self.note_durable(committer);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.

@@ -23,11 +23,13 @@ mod documents;
 pub mod door;
 mod export;
 mod feed;
+mod find;
 mod floor;
 mod gate;
 mod hashes;
 mod heads;
 mod incarnation;
+mod index;
 mod invites;
 mod journal;
 mod key_file;
@@ -54,6 +56,7 @@ mod transaction;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::Database;
@@ -78,8 +81,10 @@ pub use care::{
 pub use collection::{Collection, Scan, ScanRange};
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, ChangeValues, Changes};
+pub use find::FoundPage;
 #[doc(hidden)]
 pub use hashes::HashRule;
+pub use index::IndexStatus;
 pub use invites::{Invite, InviteOptions};
 pub use journal::{
     ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
@@ -148,6 +153,8 @@ pub(crate) struct Inner {
     /// What checkpoints hold of the log.
     tape_pins: Mutex<tape::TapePins>,
     sweeping: tape::Sweeping,
+    /// Whether a thread builds indexes.
+    building: AtomicBool,
     queue: Mutex<Queue>,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,

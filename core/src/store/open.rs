@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase};
@@ -340,6 +341,7 @@ impl Options {
             pruning: Arc::default(),
             tape_pins: Mutex::default(),
             sweeping,
+            building: AtomicBool::new(false),
             queue: Mutex::new(Queue::default()),
             committer: Mutex::new(Some(committer)),
             failure: OnceLock::new(),
@@ -354,7 +356,9 @@ impl Options {
         inner.vouch()?;
         inner.pin_checkpoints();
         inner.follow_heirs()?;
-        Ok(Store { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        inner.build_in_background();
+        Ok(Store { inner })
     }
 
     /// Takes another name if the store was copied.
