@@ -16,6 +16,7 @@ mod classes;
 mod error;
 mod key;
 mod link;
+mod load;
 mod open_store;
 mod ops;
 mod roster;

@@ -1,0 +1,219 @@
+//! Loading many documents: the thread that calls makes fields of Python's values, batch by batch,
+//! while another one commits the batch before.
+//!
+//! Invariants: batches are committed in the order in which they were filled, each whole or not at
+//! all; after one that failed none is begun; when `load` is over, by an error too, nothing of it
+//! goes on in the background. What fits into one batch needs no other thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use littoral::{ErrorKind, Fields, Store};
+use pyo3::prelude::*;
+
+use crate::error::{Failure, catch, exception, raise};
+use crate::open_store::{OpenStore, PATIENCE, SLICE, waited_in_vain};
+
+/// Bytes of documents, about, after which a batch is written though it has room for more.
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches that may wait for the one that is being committed.
+const AHEAD: usize = 1;
+
+type Batch = Vec<(String, Fields)>;
+
+/// Takes documents, and puts them into a collection.
+pub(crate) struct Loader<'py> {
+    py: Python<'py>,
+    open: Arc<OpenStore>,
+    collection: String,
+    told: Option<Bound<'py, PyAny>>,
+    filling: Batch,
+    bytes: usize,
+    most: usize,
+    written: u64,
+    committer: Option<Committer>,
+}
+
+/// The thread that commits.
+struct Committer {
+    batches: Option<Sender<Batch>>,
+    done: Receiver<Result<u64, Failure>>,
+    given_up: Arc<AtomicBool>,
+    outstanding: usize,
+    thread: JoinHandle<()>,
+    process: u32,
+}
+
+/// Puts the documents that `fill` adds into a collection, `most` to a transaction; tells `told`
+/// how many more there are after each, and gives how many there were in all.
+pub(crate) fn load<'py>(
+    py: Python<'py>,
+    open: &Arc<OpenStore>,
+    collection: &str,
+    most: usize,
+    told: Option<Bound<'py, PyAny>>,
+    fill: impl FnOnce(&mut Loader<'py>) -> PyResult<()>,
+) -> PyResult<u64> {
+    let mut loader = Loader {
+        py,
+        open: open.clone(),
+        collection: collection.to_owned(),
+        told,
+        filling: Vec::new(),
+        bytes: 0,
+        most: most.max(1),
+        written: 0,
+        committer: None,
+    };
+    let loaded = fill(&mut loader).and_then(|()| loader.finish());
+    if let Some(committer) = loader.committer {
+        committer.end(py);
+    }
+    loaded.map(|()| loader.written)
+}
+
+impl Loader<'_> {
+    /// Adds a document. Writes those before it, if they are enough.
+    pub(crate) fn add(&mut self, id: String, fields: Fields) -> PyResult<()> {
+        self.bytes += id.len() + fields.about_bytes();
+        self.filling.push((id, fields));
+        match self.filling.len() >= self.most || self.bytes >= BATCH_BYTES {
+            true => self.hand_over(),
+            false => Ok(()),
+        }
+    }
+
+    fn hand_over(&mut self) -> PyResult<()> {
+        // Another thread would wait in vain for a transaction that this one has open.
+        self.open.check_not_writing(self.py)?;
+        let batch = std::mem::take(&mut self.filling);
+        self.bytes = 0;
+        let committer = match self.committer.take() {
+            Some(committer) => committer,
+            None => Committer::start(self.py, &self.open, &self.collection)?,
+        };
+        let committer = self.committer.insert(committer);
+        match committer.batches.as_ref().map(|to| to.send(batch)) {
+            Some(Ok(())) => {
+                committer.outstanding += 1;
+                self.wait_until(AHEAD)?;
+            }
+            // It has ended, and has told why.
+            _ => self.wait_until(0)?,
+        }
+        self.py.check_signals()
+    }
+
+    /// Waits until no more than so many batches are left to be committed.
+    fn wait_until(&mut self, most: usize) -> PyResult<()> {
+        while let Some(committer) = self.committer.as_mut()
+            && committer.outstanding > most
+        {
+            let done = &mut committer.done;
+            match self.py.detach(move || done.recv_timeout(SLICE)) {
+                Ok(done) => {
+                    committer.outstanding -= 1;
+                    self.tell(done.map_err(|failure| raise(self.py, failure))?)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.open.check_process(self.py)?;
+                    self.py.check_signals()?;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(exception(self.py, "InternalError", "the committer is gone"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and waits for all.
+    fn finish(&mut self) -> PyResult<()> {
+        if self.committer.is_some() {
+            if !self.filling.is_empty() {
+                self.hand_over()?;
+            }
+            return self.wait_until(0);
+        }
+        let batch = std::mem::take(&mut self.filling);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let count = batch.len() as u64;
+        let (open, collection) = (self.open.clone(), self.collection.clone());
+        open.begin(self.py, PATIENCE, move |txn| put_all(txn, &collection, &batch))?;
+        self.tell(count)
+    }
+
+    fn tell(&mut self, more: u64) -> PyResult<()> {
+        self.written += more;
+        self.told.as_ref().map_or(Ok(()), |told| told.call1((more,)).map(drop))
+    }
+}
+
+impl Committer {
+    fn start(py: Python<'_>, open: &OpenStore, collection: &str) -> PyResult<Committer> {
+        let (store, collection) = (open.get(py)?, collection.to_owned());
+        let (batches, waiting) = mpsc::channel::<Batch>();
+        let (tell, done) = mpsc::channel();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let over = given_up.clone();
+        let thread = std::thread::Builder::new()
+            .name("littoral-load".to_owned())
+            .spawn(move || {
+                for batch in waiting {
+                    let wrote = catch(|| write(&store, &collection, &batch, &over));
+                    let failed = wrote.is_err();
+                    if tell.send(wrote).is_err() || failed {
+                        return;
+                    }
+                }
+            })
+            .map_err(|err| exception(py, "StorageError", &format!("no thread: {err}")))?;
+        let process = std::process::id();
+        Ok(Committer { batches: Some(batches), done, given_up, outstanding: 0, thread, process })
+    }
+
+    /// Begins no more batches, and waits for the one that was begun.
+    fn end(mut self, py: Python<'_>) {
+        self.given_up.store(true, Ordering::Relaxed);
+        drop(self.batches.take());
+        if std::process::id() == self.process {
+            // It has caught and told every failure of its own.
+            py.detach(|| drop(self.thread.join()));
+        } else {
+            // The thread is our parent's.
+            std::mem::forget(self.thread);
+        }
+    }
+}
+
+/// Commits a batch, as soon as no other transaction is open.
+fn write(
+    store: &Store,
+    collection: &str,
+    batch: &Batch,
+    given_up: &AtomicBool,
+) -> littoral::Result<u64> {
+    let deadline = Instant::now() + PATIENCE;
+    while !given_up.load(Ordering::Relaxed) && Instant::now() < deadline {
+        match store.begin_within(SLICE) {
+            Err(err) if err.kind() == ErrorKind::Timeout => {}
+            Err(err) => return Err(err),
+            Ok(txn) => return put_all(txn, collection, batch).map(|()| batch.len() as u64),
+        }
+    }
+    Err(waited_in_vain(PATIENCE))
+}
+
+fn put_all(
+    mut txn: littoral::Transaction,
+    collection: &str,
+    batch: &Batch,
+) -> littoral::Result<()> {
+    batch.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))?;
+    txn.commit()
+}
