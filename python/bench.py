@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import littoral
 
@@ -52,8 +52,9 @@ def make_notes(count: int, tags: Callable[[list[str]], object]) -> list[Note]:
 class Door(Protocol):
     """What each of the stores can do."""
 
-    tags: ClassVar[Callable[[list[str]], object]]
-    """What it keeps a note's tags as."""
+    @staticmethod
+    def tags(tags: list[str]) -> object:
+        """Give a note's tags as it is to keep them."""
 
     def load(self, notes: Sequence[Note]) -> None:
         """Write all notes, 1,000 to a commit."""
@@ -77,7 +78,9 @@ class Door(Protocol):
 class Littoral:
     """Sets are sets, as one would have it; everything is signed and kept for peers."""
 
-    tags = set
+    @staticmethod
+    def tags(tags: list[str]) -> object:
+        return set(tags)
 
     def __init__(self, path: Path) -> None:
         self.store = littoral.open(path)
@@ -105,7 +108,9 @@ class Littoral:
 class Sqlite:
     """A row a note: id and JSON."""
 
-    tags = list
+    @staticmethod
+    def tags(tags: list[str]) -> object:
+        return tags
 
     def __init__(self, path: Path) -> None:
         self.db = sqlite3.connect(path, isolation_level=None)
@@ -145,7 +150,9 @@ class Sqlite:
 class Lmdb:
     """A value of JSON under each id."""
 
-    tags = list
+    @staticmethod
+    def tags(tags: list[str]) -> object:
+        return tags
 
     def __init__(self, path: Path) -> None:
         import lmdb
@@ -193,7 +200,7 @@ def measure(door: Door, docs: int) -> dict[str, float]:
     chance = random.Random(11)
     ids = [f"note-{chance.randrange(docs):08}" for _ in range(min(docs, 10_000))]
     writes = ids[:300]
-    notes = make_notes(docs, type(door).tags)
+    notes = make_notes(docs, door.tags)
     took = {"load a note": timed(lambda: door.load(notes)) / docs}
     fresh = [(f"{id}-more", note) for id, (_, note) in zip(writes, notes, strict=False)]
     each = [timed(partial(door.put, id, note)) for id, note in fresh]

@@ -439,7 +439,8 @@ class Store:
     def changes(self, since: int | None = None, timeout: float | None = None) -> Changes:
         """The changes after a position; None is from now on, 0 from the oldest in the log.
 
-        A loop over them ends after `timeout` seconds without any."""
+        A loop over them ends after `timeout` seconds without any.
+        """
 
     def begin(self, timeout: float) -> Transaction:
         """Opens a transaction; waits up to `timeout` seconds for another one that is open."""
@@ -518,8 +519,10 @@ class Store:
         batch: int,
         told: Callable[[int], object] | None = None,
     ) -> int:
-        """Puts pairs of id and fields, `batch` at a time; tells `told` after each how many there
-        were, and gives how many there were in all."""
+        """Puts pairs of id and fields, `batch` at a time; gives how many there were.
+
+        Tells `told` after each batch how many were in it.
+        """
 
     def merge(self, collection: str, id: str, fields: dict[str, Any]) -> None:
         """Writes the fields given and leaves the others alone."""

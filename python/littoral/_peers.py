@@ -183,7 +183,8 @@ class Peers:
     def listen(self, address: str = "0.0.0.0:0") -> str:
         """Accept links of trusted peers at ``host:port``; port 0 takes any.
 
-        Give ``host:port#KEY``, which peers connect to.
+        Give ``host:port#KEY``, which peers connect to; of one that listens everywhere, with the
+        likeliest address of this machine.
         """
         return self._store.listen(address)
 

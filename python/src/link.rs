@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex};
 
-use littoral::net::{Direction, LinkState, LinkStatus, Offence, PeerAddress, Standing, Trouble};
+use littoral::net::{
+    Direction, LinkState, LinkStatus, Offence, PeerAddress, Standing, Trouble, reached_at,
+};
 use littoral::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -27,7 +29,9 @@ pub(crate) fn listen(py: Python<'_>, open: &OpenStore, address: &str) -> PyResul
     let address = address.to_owned();
     // A name is looked up, which may take long.
     let bound = interruptible(py, move || network.listen(socket_address(&address)?))?;
-    Ok(format!("{bound}#{}", open.node))
+    // Who listens everywhere is nowhere to be dialled: peers want an address of this machine.
+    let reached = reached_at(bound).first().copied().unwrap_or(bound);
+    Ok(format!("{reached}#{}", open.node))
 }
 
 /// Keeps up a link to the peer at `address`.

@@ -41,7 +41,7 @@ def docstrings() -> Iterator[doctest.DocTest]:
                         yield found
 
 
-@pytest.mark.parametrize("found", docstrings(), ids=lambda found: found.name)
+@pytest.mark.parametrize("found", [*docstrings()], ids=lambda found: found.name)
 def test_docstrings_run(found: doctest.DocTest, tmp_path: Path) -> None:
     with littoral.open(tmp_path / "store") as store, littoral.open(tmp_path / "other") as other:
         notes = store["notes"]
@@ -55,7 +55,7 @@ def test_docstrings_run(found: doctest.DocTest, tmp_path: Path) -> None:
             "directory": tmp_path,
         }
         for name in ("pandas", "polars"):
-            if name in found.docstring:
+            if name in (found.docstring or ""):
                 found.globs[name] = pytest.importorskip(name)
         said: list[str] = []
         runner = doctest.DocTestRunner(optionflags=FLAGS)

@@ -99,14 +99,29 @@ child = os.fork()
 if child == 0:
     wrong = []
     for name, call in {
-        "get": lambda: notes["n"], "set": lambda: notes.set("n", "a", 2), "len": lambda: len(notes),
-        "close": store.close, "scan": lambda: next(scan), "changes": lambda: changes.next(1),
-        "position": lambda: changes.position, "tx": lambda: tx["notes"]["n"], "rollback": tx.rollback,
-        "past": lambda: past["notes"]["n"], "past.close": past.close, "links": store.links,
-        "link": link.status, "link.close": link.close, "listen": store.listen,
-        "wait": store.wait_synced, "verify": store.verify, "backup": lambda: store.backup("b"),
-        "put_many": lambda: notes.put_many({"x": {}}), "stats": store.stats,
-        "checkpoint": lambda: store.checkpoint("d"), "arrow": notes.arrow, "closed": lambda: store.closed,
+        "get": lambda: notes["n"],
+        "set": lambda: notes.set("n", "a", 2),
+        "len": lambda: len(notes),
+        "close": store.close,
+        "scan": lambda: next(scan),
+        "changes": lambda: changes.next(1),
+        "position": lambda: changes.position,
+        "tx": lambda: tx["notes"]["n"],
+        "rollback": tx.rollback,
+        "past": lambda: past["notes"]["n"],
+        "past.close": past.close,
+        "links": store.links,
+        "link": link.status,
+        "link.close": link.close,
+        "listen": store.listen,
+        "wait": store.wait_synced,
+        "verify": store.verify,
+        "backup": lambda: store.backup("b"),
+        "put_many": lambda: notes.put_many({"x": {}}),
+        "stats": store.stats,
+        "checkpoint": lambda: store.checkpoint("d"),
+        "arrow": notes.arrow,
+        "closed": lambda: store.closed,
     }.items():
         try:
             call()

@@ -161,6 +161,16 @@ def test_only_what_is_wanted_travels(tmp_path: Path) -> None:
             phone.want(["a b"])
 
 
+def test_who_listens_everywhere_is_told_where_it_is_reached(
+    store: littoral.Store, tmp_path: Path
+) -> None:
+    address = store.listen("0.0.0.0:0")
+    assert not address.startswith("0.0.0.0")
+    with littoral.open(tmp_path / "phone") as phone:
+        store.trust(phone.id)
+        phone.connect(address).wait_synced(timeout=30)
+
+
 def test_bad_addresses(store: littoral.Store) -> None:
     for bad in ("boat:4433", "boat#" + store.id, "boat:4433#key", "127.0.0.1:1#" + store.id):
         with pytest.raises(ValueError, match=r"key|port"):

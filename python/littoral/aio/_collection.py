@@ -2,16 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import littoral
 from littoral._collection import Fields
 from littoral._document import Document
 from littoral._frames import ArrowSource
 from littoral.aio._threads import Threaded, Threads, awaited, written
-
-if TYPE_CHECKING:
-    import pyarrow as _pyarrow
 
 T = TypeVar("T")
 
@@ -20,7 +17,6 @@ class Reads(Threaded):
     """What a collection of a store, one inside a transaction and one of the past have in common."""
 
     __slots__ = ()
-    _sync: "littoral.Collection | littoral.TransactionCollection | littoral.PastCollection"
 
     def __init__(self, threads: Threads, documents: Any) -> None:
         """Use ``store[name]``, ``tx[name]`` or ``past[name]`` instead."""
@@ -30,10 +26,11 @@ class Reads(Threaded):
     @property
     def name(self) -> str:
         """The name of the collection."""
-        return self._sync.name
+        found: str = self._sync.name
+        return found
 
     @overload
-    async def get(self, id: str) -> Document | None: ...
+    async def get(self, id: str, default: None = None) -> Document | None: ...
     @overload
     async def get(self, id: str, default: T) -> Document | T: ...
     async def get(self, id: str, default: Any = None) -> Any:
@@ -44,11 +41,13 @@ class Reads(Threaded):
 
     async def contains(self, id: str) -> bool:
         """Tell whether there is a document with this id."""
-        return await self._threads.run(self._sync.__contains__, id)
+        found: bool = await self._threads.run(self._sync.__contains__, id)
+        return found
 
     async def count(self) -> int:
         """Tell how many documents there are."""
-        return await self._threads.run(self._sync.__len__)
+        found: int = await self._threads.run(self._sync.__len__)
+        return found
 
     def __repr__(self) -> str:
         return f"<littoral.aio.{type(self).__name__} {self.name!r}>"
@@ -58,7 +57,6 @@ class Ranges(Reads):
     """What is read of many documents of a collection of a store, or of one of the past."""
 
     __slots__ = ()
-    _sync: "littoral.Collection | littoral.PastCollection"
 
     def scan(
         self,
@@ -87,7 +85,6 @@ class Verbs(Reads):
     """What a collection of a store and one inside a transaction have in common."""
 
     __slots__ = ()
-    _sync: "littoral.Collection | littoral.TransactionCollection"
 
     has = awaited(littoral.Collection.has)
     put = written(littoral.Collection.put)

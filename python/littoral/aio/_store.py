@@ -1,7 +1,7 @@
 """Stores and links."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Literal, overload
@@ -124,7 +124,7 @@ class Store(Threaded):
         return self.collection(name)
 
     @asynccontextmanager
-    async def _edit(self, name: str, id: str, timeout: float) -> AsyncIterator[Document]:
+    async def _edit(self, name: str, id: str, timeout: float) -> AsyncGenerator[Document, None]:
         async with self.write(timeout=timeout) as tx:
             documents = tx[name]
             document = await documents.get(id)
@@ -256,12 +256,13 @@ class Store(Threaded):
     ) -> Reverted | RevertPlan:
         """Bring documents back to what they showed at a checkpoint; see `littoral.Store.revert`."""
         what = (label, collection, id, path)
-        run = self._threads.run
         if dry_run:
-            plan = await run(self._sync.revert, *what, by=by, force=force, dry_run=True)
-            return RevertPlan(self._threads, plan)
+            plan = self._threads.run(
+                lambda: self._sync.revert(*what, by=by, force=force, dry_run=True)
+            )
+            return RevertPlan(self._threads, await plan)
         self._check_can_write()
-        return await run(self._sync.revert, *what, by=by, force=force)
+        return await self._threads.run(lambda: self._sync.revert(*what, by=by, force=force))
 
     def __repr__(self) -> str:
         return f"<littoral.aio.Store {self.path!r}{', closed' if self.closed else ''}>"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from itertools import islice
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from littoral._errors import ClosedError
 
@@ -62,12 +62,12 @@ def awaited(
     """Give a verb of what is without asyncio, with its signature and its text, to be awaited."""
 
     @wraps(verb)
-    async def call(self: Threaded, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
         found: T = await self._threads.run(getattr(self._sync, verb.__name__), *args, **kwargs)
         return found
 
     call.__doc__ = _without_examples(verb.__doc__)
-    return call
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", call)
 
 
 def written(
@@ -76,13 +76,13 @@ def written(
     """Give a verb that writes, as `awaited` does."""
 
     @wraps(verb)
-    async def call(self: Threaded, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_can_write()
         found: T = await self._threads.run(getattr(self._sync, verb.__name__), *args, **kwargs)
         return found
 
     call.__doc__ = _without_examples(verb.__doc__)
-    return call
+    return cast("Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]", call)
 
 
 def _without_examples(text: str | None) -> str:
