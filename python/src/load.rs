@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use littoral::{ErrorKind, Fields, Store};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 use crate::error::{Failure, catch, exception, raise};
@@ -68,7 +69,15 @@ pub(crate) fn load<'py>(
         written: 0,
         committer: None,
     };
-    let loaded = fill(&mut loader).and_then(|()| loader.finish());
+    let mut loaded = fill(&mut loader).and_then(|()| loader.finish());
+    if let Err(err) = &loaded
+        && !err.is_instance_of::<PyKeyboardInterrupt>(py)
+        && let Err(interrupt) = loader.wait_until(0)
+        && interrupt.is_instance_of::<PyKeyboardInterrupt>(py)
+    {
+        // What was handed over before an error is written, unless somebody is out of patience.
+        loaded = Err(interrupt);
+    }
     if let Some(committer) = loader.committer {
         committer.end(py);
     }
