@@ -357,6 +357,10 @@ pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
 /// Attempts to read on behind damage in one table, when a store is rescued.
 pub const RESCUE_PROBES: u64 = 2_000;
 
+/// Longest row of a document that is kept as it was before and after a change, where that is asked
+/// for; of a larger one nothing is told.
+pub const MAX_CHANGE_VALUE_BYTES: usize = 256 << 10;
+
 /// Events that a store keeps of what happened to it; the oldest go first.
 pub const MAX_EVENTS: u64 = 10_000;
 /// Bytes of them.

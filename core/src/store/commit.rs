@@ -396,7 +396,8 @@ impl Inner {
     ) -> Result<Changes> {
         let heads = self.read_heads();
         let now_ms = self.wall.now_ms();
-        let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node).noting(now_ms);
+        let mut waist =
+            Waist::new(Tables::open(txn)?, &heads, self.node).noting(now_ms).keeping_values();
         for (item, (position, _)) in admitted.iter().zip(&appended.positions) {
             waist.apply(&item.collection, &item.signed, *position)?;
         }

@@ -7,6 +7,7 @@
 //! other change: it goes with the checkpoint.
 
 use super::commit::lock;
+use super::feed;
 use super::journal::{self, EventKind, NewEvent, conflicts};
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
@@ -91,6 +92,7 @@ impl Inner {
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             conflicts::leave(&mut tables, head.number, self.wall.now_ms())?;
+            feed::leave_values(&mut tables.change_values, head.number)?;
             let left = NewEvent::new(EventKind::Left).of(collection);
             journal::add(&mut tables.events, self.wall.now_ms(), &[left])?;
             drop(tables);

@@ -77,7 +77,7 @@ pub use care::{
 };
 pub use collection::{Collection, Scan, ScanRange};
 pub use document::{Candidate, Conflict, Content, Document};
-pub use feed::{Change, Changes};
+pub use feed::{Change, ChangeValues, Changes};
 #[doc(hidden)]
 pub use hashes::HashRule;
 pub use invites::{Invite, InviteOptions};

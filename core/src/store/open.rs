@@ -490,7 +490,8 @@ pub(super) fn replay(
         undurable.note(txns.map(|record| record.bytes.len()));
         let mut txn = database.begin_write().map_err(db)?;
         set_durability(&mut txn, undurable.is_much())?;
-        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms);
+        let mut waist =
+            Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms).keeping_values();
         let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
             match record.kind {

@@ -2,7 +2,10 @@
 //!
 //! It is read from the log, so a position taken yesterday still resumes today. It gives
 //! which documents a transaction wrote, or a snapshot changed; what they hold now is to be
-//! read. A change is reported once it is durable and visible.
+//! read, or, where the store keeps that, what they held before and after: [`values`]. A change is
+//! reported once it is durable and visible.
+
+mod values;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,6 +18,12 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Origin, Position};
 use crate::txn::{Scope, Signed};
+
+pub use values::ChangeValues;
+pub(super) use values::{
+    Recorder, check as check_values, leave as leave_values, load as load_values,
+    prune as prune_values,
+};
 
 /// Bytes of log read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -39,6 +48,11 @@ pub struct Change {
     pub time: Timestamp,
     /// Whether this node wrote it.
     pub local: bool,
+    /// What the document held before and after, if this is asked for
+    /// ([`Changes::with_values`]) and known: of a snapshot, of a document of more than 256 KiB, while
+    /// a collection was held back, and of what came before [`Store::set_change_values`] or is beyond
+    /// its budget it is not.
+    pub values: Option<Box<ChangeValues>>,
 }
 
 /// The changes of a store from a position on. Holds no lock and no memory to speak of.
@@ -47,8 +61,10 @@ pub struct Changes {
     position: Position,
     /// Up to where the feed had been cut when this began, or went on from the present moment.
     cut: Position,
-    /// Changes read and not yet given, each with the start of its transaction.
-    ready: VecDeque<(Position, Change)>,
+    /// Changes read and not yet given, each with the start of its transaction, and its place there.
+    ready: VecDeque<((Position, usize), Change)>,
+    /// Whether what documents held is told.
+    with_values: bool,
 }
 
 impl Store {
@@ -59,7 +75,8 @@ impl Store {
         let position = since.unwrap_or_else(|| self.position());
         // Who reads from the oldest on has read no documents yet.
         let cut = if position == Position::default() { cut } else { cut.min(position) };
-        Changes { store: self.clone(), position, cut, ready: VecDeque::new() }
+        let (store, ready) = (self.clone(), VecDeque::new());
+        Changes { store, position, cut, ready, with_values: false }
     }
 
     /// The position of this moment: changes from here on are those that are yet to come, and
@@ -71,6 +88,13 @@ impl Store {
 }
 
 impl Changes {
+    /// Tells what documents held before and after each change, where the store keeps it
+    /// ([`Store::set_change_values`]).
+    pub fn with_values(mut self) -> Changes {
+        self.with_values = true;
+        self
+    }
+
     /// The next change; waits for it up to `timeout`. `None` is "nothing in that time".
     ///
     /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position, or, of
@@ -80,8 +104,11 @@ impl Changes {
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some((_, change)) = self.ready.pop_front() {
-                return Ok(Some(change));
+            if let Some((place, change)) = self.ready.front_mut() {
+                if self.with_values && change.dot.seq > 0 {
+                    change.values = self.store.inner.values_of(*place, change)?.map(Box::new);
+                }
+                return Ok(self.ready.pop_front().map(|(_, change)| change));
             }
             if self.fill()? {
                 continue;
@@ -104,7 +131,7 @@ impl Changes {
 
     /// Where to resume: after the last change that [`Changes::next`] gave.
     pub fn position(&self) -> Position {
-        self.ready.front().map_or(self.position, |(start, _)| *start).max(BEGINNING)
+        self.ready.front().map_or(self.position, |((start, _), _)| *start).max(BEGINNING)
     }
 
     /// Reads on; gives whether there was anything to read.
@@ -215,8 +242,9 @@ impl Changes {
         let last = ids.len().saturating_sub(1);
         for (at, id) in ids.enumerate() {
             let position = if at == last { record.end } else { record.position };
-            let change = Change { position, collection: collection.clone(), id, dot, time, local };
-            self.ready.push_back((record.position, change));
+            let (collection, values) = (collection.clone(), None);
+            let change = Change { position, collection, id, dot, time, local, values };
+            self.ready.push_back(((record.position, at), change));
         }
     }
 
