@@ -172,4 +172,25 @@ class Standing:
     """For how long nothing has moved although there is something to do and a link for it."""
 
 
+class Standings(list[Standing]):
+    """How far peers are behind: a list that a notebook shows as a table."""
+
+    __module__ = "littoral"
+
+    def _repr_html_(self) -> str:
+        heads = ["peer", "collection", "link", "transactions behind", "for", "stalled for"]
+        rows = [
+            [
+                one.peer[:10],
+                one.collection,
+                "yes" if one.live else "no",
+                f"{one.lag_transactions:,}",
+                f"{one.lag.total_seconds():.1f} s",
+                f"{one.stalled.total_seconds():.1f} s",
+            ]
+            for one in self
+        ]
+        return table("Standings" if self else "No standings", heads, rows)
+
+
 of_littoral(InviteUse, Invite, Member, LinkProgress, LinkStatus, Standing)

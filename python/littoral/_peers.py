@@ -18,6 +18,7 @@ from littoral._peer_records import (
     LinkStatus,
     Member,
     Standing,
+    Standings,
 )
 
 __all__ = ["Link", "Peers", "Ticket", "ticket_of"]
@@ -230,7 +231,7 @@ class Peers:
 
         Of peers that a link has told of since the store was opened.
         """
-        return [Standing(**one) for one in self._store.standings()]
+        return Standings(Standing(**one) for one in self._store.standings())
 
     def wait_synced(self, timeout: float = 30.0) -> None:
         """Wait until this store and its connected peers hold the same.

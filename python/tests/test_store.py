@@ -212,6 +212,14 @@ def test_changes_resume_where_they_were_left(store: littoral.Store) -> None:
         live.next(timeout=-1)
 
 
+def test_a_loop_over_changes_ends_after_its_time(store: littoral.Store) -> None:
+    store["notes"].put_many((f"{n}", {}) for n in range(3))
+    assert [change.id for change in store.changes(since=0, timeout=0)] == ["0", "1", "2"]
+    assert list(store.changes(timeout=0.05)) == []
+    with pytest.raises(ValueError, match="timeout"):
+        store.changes(timeout=-1)
+
+
 def test_a_waiting_loop_hears_of_changes_and_of_the_end(store: littoral.Store) -> None:
     seen: list[str] = []
     changes = store.changes()

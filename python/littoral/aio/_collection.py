@@ -1,7 +1,7 @@
 """Collections: of a store, of a transaction, of the past."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, overload
 
 import littoral
@@ -147,6 +147,13 @@ class TransactionCollection(Verbs):
     """A collection inside a transaction: reads see what the transaction wrote."""
 
     __slots__ = ()
+
+    @asynccontextmanager
+    async def edit(self, id: str) -> AsyncGenerator[Document, None]:
+        """Read, change and put a document in one; one that is not there starts empty."""
+        document = await self.get(id, Document())
+        yield document
+        await self.put(id, document)
 
 
 class PastCollection(Ranges):

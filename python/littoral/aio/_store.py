@@ -125,13 +125,8 @@ class Store(Threaded):
 
     @asynccontextmanager
     async def _edit(self, name: str, id: str, timeout: float) -> AsyncGenerator[Document, None]:
-        async with self.write(timeout=timeout) as tx:
-            documents = tx[name]
-            document = await documents.get(id)
-            if document is None:
-                document = Document()
+        async with self.write(timeout=timeout) as tx, tx[name].edit(id) as document:
             yield document
-            await documents.put(id, document)
 
     def write(self, *, timeout: float = 30.0) -> Transaction:
         """Give a transaction to use with ``async with``: all of the block, or nothing.
