@@ -30,6 +30,9 @@ mod version;
 
 use pyo3::prelude::*;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The native half of `littoral`: use the classes of the package, which are built on it.
 #[pymodule(gil_used = false)]
 mod _native {

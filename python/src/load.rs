@@ -1,9 +1,9 @@
-//! Loading many documents: the thread that calls makes fields of Python's values, batch by batch,
-//! while another one commits the batch before.
+//! Loading many documents, in three threads: the one that calls makes fields of Python's values,
+//! batch by batch; a second one makes transactions of them; a third one waits for the disk.
 //!
 //! Invariants: batches are committed in the order in which they were filled, each whole or not at
-//! all; after one that failed none is begun; when `load` is over, by an error too, nothing of it
-//! goes on in the background. What fits into one batch needs no other thread.
+//! all; none is there of those after one that failed; when `load` is over, by an error too, nothing
+//! of it goes on in the background. What fits into one batch needs no other thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use littoral::store::Committing;
 use littoral::{ErrorKind, Fields, Store};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -20,8 +21,8 @@ use crate::open_store::{OpenStore, PATIENCE, SLICE, waited_in_vain};
 
 /// Bytes of documents, about, after which a batch is written though it has room for more.
 const BATCH_BYTES: usize = 4 << 20;
-/// Batches that may wait for the one that is being committed.
-const AHEAD: usize = 1;
+/// Batches that may be on their way to the disk while the next one is filled.
+const AHEAD: usize = 3;
 
 type Batch = Vec<(String, Fields)>;
 
@@ -38,15 +39,18 @@ pub(crate) struct Loader<'py> {
     committer: Option<Committer>,
 }
 
-/// The thread that commits.
+/// The threads that commit.
 struct Committer {
     batches: Option<Sender<Batch>>,
-    done: Receiver<Result<u64, Failure>>,
+    done: Receiver<Outcome>,
     given_up: Arc<AtomicBool>,
     outstanding: usize,
-    thread: JoinHandle<()>,
+    threads: [JoinHandle<()>; 2],
     process: u32,
 }
+
+/// How many documents were written, or why they were not.
+type Outcome = Result<u64, Failure>;
 
 /// Puts the documents that `fill` adds into a collection, `most` to a transaction; tells `told`
 /// how many more there are after each, and gives how many there were in all.
@@ -153,7 +157,7 @@ impl Loader<'_> {
         }
         let count = batch.len() as u64;
         let (open, collection) = (self.open.clone(), self.collection.clone());
-        open.begin(self.py, PATIENCE, move |txn| put_all(txn, &collection, &batch))?;
+        open.begin(self.py, PATIENCE, move |txn| put_all(txn, &collection, &batch)?.wait())?;
         self.tell(count)
     }
 
@@ -167,23 +171,37 @@ impl Committer {
     fn start(py: Python<'_>, open: &OpenStore, collection: &str) -> PyResult<Committer> {
         let (store, collection) = (open.get(py)?, collection.to_owned());
         let (batches, waiting) = mpsc::channel::<Batch>();
-        let (tell, done) = mpsc::channel();
+        let (begun, committing) = mpsc::channel::<(Committing, u64)>();
+        let (tell, done) = mpsc::channel::<Outcome>();
         let given_up = Arc::new(AtomicBool::new(false));
-        let over = given_up.clone();
-        let thread = std::thread::Builder::new()
-            .name("littoral-load".to_owned())
-            .spawn(move || {
-                for batch in waiting {
-                    let wrote = catch(|| write(&store, &collection, &batch, &over));
-                    let failed = wrote.is_err();
-                    if tell.send(wrote).is_err() || failed {
-                        return;
+        let (over, told) = (given_up.clone(), tell.clone());
+        let build = move || {
+            for batch in waiting {
+                let count = batch.len() as u64;
+                let failed = match catch(|| write(&store, &collection, batch, &over)) {
+                    Ok(committing) => begun.send((committing, count)).is_err(),
+                    Err(failure) => {
+                        drop(told.send(Err(failure)));
+                        true
                     }
+                };
+                if failed {
+                    return;
                 }
-            })
-            .map_err(|err| exception(py, "StorageError", &format!("no thread: {err}")))?;
+            }
+        };
+        let wait = move || {
+            for (committing, count) in committing {
+                let wrote = catch(|| committing.wait()).map(|()| count);
+                let failed = wrote.is_err();
+                if tell.send(wrote).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let threads = [thread(py, build)?, thread(py, wait)?];
         let process = std::process::id();
-        Ok(Committer { batches: Some(batches), done, given_up, outstanding: 0, thread, process })
+        Ok(Committer { batches: Some(batches), done, given_up, outstanding: 0, threads, process })
     }
 
     /// Begins no more batches, and waits for the one that was begun.
@@ -191,28 +209,35 @@ impl Committer {
         self.given_up.store(true, Ordering::Relaxed);
         drop(self.batches.take());
         if std::process::id() == self.process {
-            // It has caught and told every failure of its own.
-            py.detach(|| drop(self.thread.join()));
+            // They have caught and told every failure of their own.
+            py.detach(|| self.threads.into_iter().for_each(|thread| drop(thread.join())));
         } else {
-            // The thread is our parent's.
-            std::mem::forget(self.thread);
+            // The threads are our parent's.
+            std::mem::forget(self.threads);
         }
     }
 }
 
-/// Commits a batch, as soon as no other transaction is open.
+fn thread(py: Python<'_>, work: impl FnOnce() + Send + 'static) -> PyResult<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("littoral-load".to_owned())
+        .spawn(work)
+        .map_err(|err| exception(py, "StorageError", &format!("no thread to load with: {err}")))
+}
+
+/// Begins to commit a batch, as soon as no other transaction is open.
 fn write(
     store: &Store,
     collection: &str,
-    batch: &Batch,
+    batch: Batch,
     given_up: &AtomicBool,
-) -> littoral::Result<u64> {
+) -> littoral::Result<Committing> {
     let deadline = Instant::now() + PATIENCE;
     while !given_up.load(Ordering::Relaxed) && Instant::now() < deadline {
         match store.begin_within(SLICE) {
             Err(err) if err.kind() == ErrorKind::Timeout => {}
             Err(err) => return Err(err),
-            Ok(txn) => return put_all(txn, collection, batch).map(|()| batch.len() as u64),
+            Ok(txn) => return put_all(txn, collection, &batch),
         }
     }
     Err(waited_in_vain(PATIENCE))
@@ -222,7 +247,7 @@ fn put_all(
     mut txn: littoral::Transaction,
     collection: &str,
     batch: &Batch,
-) -> littoral::Result<()> {
+) -> littoral::Result<Committing> {
     batch.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))?;
-    txn.commit()
+    txn.commit_begun()
 }

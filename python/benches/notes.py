@@ -1,6 +1,6 @@
 """The notes workload from Python: littoral beside sqlite3 and lmdb, in one run.
 
-    pip install lmdb; python python/bench.py [--docs 100000] [--runs 3]
+    pip install lmdb; python python/benches/notes.py [--docs 100000] [--runs 3]
 
 All are durable at each commit: sqlite3 in WAL mode with synchronous=FULL and a column of JSON,
 lmdb with its default sync and a value of JSON. What is written are dicts that are there before,
