@@ -16,6 +16,8 @@ use crate::ops::timestamp_to_py;
 pub(crate) struct Changes {
     open: Arc<OpenStore>,
     changes: Mutex<Owned<littoral::Changes>>,
+    /// For how long a loop waits for the next one; without it, for ever.
+    patience: Option<Duration>,
 }
 
 impl Changes {
@@ -23,9 +25,11 @@ impl Changes {
         py: Python<'_>,
         open: &Arc<OpenStore>,
         since: Option<u64>,
+        timeout: Option<f64>,
     ) -> PyResult<Changes> {
+        let patience = timeout.map(|seconds| seconds_to_duration(py, seconds)).transpose()?;
         let changes = open.get(py)?.changes(since.map(Position));
-        Ok(Changes { open: open.clone(), changes: Mutex::new(Owned::new(changes)) })
+        Ok(Changes { open: open.clone(), changes: Mutex::new(Owned::new(changes)), patience })
     }
 
     fn wait(
@@ -86,9 +90,9 @@ impl Changes {
         slf
     }
 
-    /// Waits for the next change; ends when the store is closed.
+    /// Waits for the next change; ends when the store is closed, or its patience does.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.wait(py, None)? {
+        match self.wait(py, self.patience)? {
             Ok(change) => change.map(|change| change_to_py(py, &change)).transpose(),
             Err(Failure::Error(err)) if err.kind() == ErrorKind::Closed => Ok(None),
             Err(failure) => Err(raise(py, failure)),

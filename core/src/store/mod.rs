@@ -107,7 +107,7 @@ pub use tape::{
     ReplayedCollection, ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone,
     WrittenBy,
 };
-pub use transaction::Transaction;
+pub use transaction::{Committing, Transaction};
 
 use commit::Committer;
 use disk::{File, Freeze, Written};
