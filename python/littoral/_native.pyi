@@ -436,7 +436,12 @@ class Store:
     def conflicts(self, collection: str | None = None) -> list[Conflict]:
         """All conflicts, or those of one collection."""
 
-    def changes(self, since: int | None = None, timeout: float | None = None) -> Changes:
+    def set_change_values(self, bytes: int | None) -> None:
+        """Keeps what documents held before and after changes, up to so many bytes; None: no more."""
+
+    def changes(
+        self, since: int | None = None, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """The changes after a position; None is from now on, 0 from the oldest in the log.
 
         A loop over them ends after `timeout` seconds without any.

@@ -214,14 +214,21 @@ impl Store {
 
     /// The changes after a position; None is from now on, 0 from the oldest in the log. A loop over
     /// them ends after `timeout` seconds without any.
-    #[pyo3(signature = (since=None, timeout=None))]
+    #[pyo3(signature = (since=None, timeout=None, values=false))]
     fn changes(
         &self,
         py: Python<'_>,
         since: Option<u64>,
         timeout: Option<f64>,
+        values: bool,
     ) -> PyResult<Changes> {
-        Changes::new(py, &self.open, since, timeout)
+        Changes::new(py, &self.open, since, timeout, values)
+    }
+
+    /// Keeps what documents held before and after changes, up to so many bytes; None: no more.
+    #[pyo3(signature = (bytes))]
+    fn set_change_values(&self, py: Python<'_>, bytes: Option<u64>) -> PyResult<()> {
+        self.open.run(py, move |store| store.set_change_values(bytes))
     }
 
     /// The position of this moment.

@@ -141,14 +141,17 @@ class Store(Threaded):
         """
         return Transaction(self._sync, timeout)
 
-    def changes(self, since: int | None = None, *, timeout: float | None = None) -> Changes:
+    def changes(
+        self, since: int | None = None, *, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """Follow what changes, with ``async for``; see `littoral.Store.changes`."""
-        return Changes(self._sync.changes(since), timeout)
+        return Changes(self._sync.changes(since, values=values), timeout)
 
     collections = awaited(littoral.Store.collections)
     conflicts = awaited(littoral.Store.conflicts)
     resolve = written(littoral.Store.resolve)
     flush = awaited(littoral.Store.flush)
+    set_change_values = awaited(littoral.Store.set_change_values)
     set_log_budget = awaited(littoral.Store.set_log_budget)
     prune = awaited(littoral.Store.prune)
     stats = awaited(littoral.Store.stats)
