@@ -239,16 +239,15 @@ def test_a_loop_over_changes_ends_after_its_time(tmp_path: Path) -> None:
 
 def test_a_write_beside_ones_own_transaction_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
-        async with await aio.open(tmp_path / "s") as store:
-            async with store.write():
-                for write in (
-                    store["notes"].merge("a", {}),
-                    store["notes"].put_many({}),
-                    store.resolve("notes", "a", "x", 1),
-                    store.undo(),
-                    store.resume(),
-                ):
-                    with pytest.raises(littoral.NestedWriteError):
-                        await write
+        async with await aio.open(tmp_path / "s") as store, store.write():
+            for write in (
+                store["notes"].merge("a", {}),
+                store["notes"].put_many({}),
+                store.resolve("notes", "a", "x", 1),
+                store.undo(),
+                store.resume(),
+            ):
+                with pytest.raises(littoral.NestedWriteError):
+                    await write
 
     run(main)
