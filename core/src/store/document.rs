@@ -113,6 +113,12 @@ impl Document {
         crate::value::lookup(&self.fields, &path.into())
     }
 
+    /// As [`Document::get`], by a JSON Pointer, `/address/city`, for those who have it as text:
+    /// makes no [`Path`] of it. Fails for what is no pointer.
+    pub fn get_pointer(&self, pointer: &str) -> Result<Option<&Field>> {
+        crate::value::lookup_pointer(&self.fields, pointer)
+    }
+
     /// What its reader has seen, as opaque bytes for those who can't hand back the document.
     pub fn version(&self) -> Version {
         Version::of(&self.seen.row())
