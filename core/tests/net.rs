@@ -461,6 +461,9 @@ fn a_clean_close_loses_nothing() {
     assert_eq!(digests(&a.store), digests(&b.store));
 }
 
+/// How a goodbye of the other side is told.
+const LEFT: &str = "the peer left: it was stopped, or its links were cut on purpose";
+
 #[test]
 fn closing_is_bounded_and_says_goodbye() {
     let (a, b) = (Node::new(), Node::new());
@@ -471,7 +474,7 @@ fn closing_is_bounded_and_says_goodbye() {
     b.network.close();
     assert!(begun.elapsed() < Duration::from_secs(10));
     until("a hears it", || link.status().last_error.is_some());
-    assert_eq!(link.status().last_error.unwrap(), "this node left");
+    assert_eq!(link.status().last_error.unwrap(), LEFT);
 }
 
 #[test]

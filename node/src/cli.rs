@@ -145,9 +145,11 @@ pub(crate) enum Command {
     ///
     /// What others have changed since is kept, and told. To undo again brings back what was undone.
     Undo(UndoArgs),
-    /// Show what the store holds and how its links are doing.
+    /// Show what the store holds, whether its node is healthy, who is linked, and what is behind.
+    ///
+    /// Exit code 1 if the node can't do its work.
     Status(StatusArgs),
-    /// List the links of a running node, cut them all for now, or take them up again.
+    /// List the links of a running node and what is behind, cut them all for now, or take them up again.
     Links(LinksArgs),
     /// Watch a running node: links, lag, throughput, conflicts, disk, as `top` does processes.
     ///

@@ -267,11 +267,17 @@ pub(crate) struct Running {
     /// Whether all links are cut for now, as was asked for.
     #[serde(default)]
     pub(crate) offline: bool,
+    /// Since when, RFC 3339.
+    #[serde(default)]
+    pub(crate) offline_since: Option<String>,
     /// Its links.
     pub(crate) links: Vec<LinkShape>,
     /// How far each peer is behind, by collection, also while there is no link with it.
     #[serde(default)]
     pub(crate) standings: Vec<StandingShape>,
+    /// The peers that were linked since its start and are not now.
+    #[serde(default)]
+    pub(crate) partings: Vec<PartingShape>,
     /// Nodes that were turned away, newest first.
     pub(crate) refused: Vec<RefusalShape>,
     /// What became of those who showed a ticket.
@@ -349,6 +355,17 @@ pub(crate) struct StandingShape {
     pub(crate) lag_s: f64,
     /// For how long nothing has moved although there is something to do and a link to do it on.
     pub(crate) stalled_s: f64,
+}
+
+/// How a peer was lost with which there is no link now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartingShape {
+    /// The peer's key.
+    pub(crate) peer: String,
+    /// When the last link with it ended, RFC 3339.
+    pub(crate) time: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// What a sync that was asked for did.

@@ -36,6 +36,7 @@ use super::status::{CollectionStatus, Troubles};
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
 use super::traffic::{Added, Tally};
 use super::transport;
+use super::trust::unix_ms;
 use crate::id::NodeId;
 use crate::limits::{
     GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, MAX_TXN_BYTES, READ_QUEUE_CHUNKS,
@@ -560,7 +561,8 @@ impl Driver {
         let collections = self.troubles.with(self.session.progress());
         let now = Instant::now();
         self.tell(false, &collections, now);
-        self.site.standings.cut(self.entry.peer, self.entry.id, now);
+        let ended = (unix_ms(), ending.reason.as_str());
+        self.site.standings.cut(self.entry.peer, self.entry.id, ended, now);
         let was_connected = self.on_ready.is_none();
         if was_connected && !self.leaving && !ending.by_peer && ending.code == CloseCode::Gone {
             self.site.tally.lost();

@@ -1,10 +1,10 @@
-//! How far each peer is behind, for who asks: what links have told, and what is exchanged with
-//! peers that are away.
+//! How far each peer is behind and how it was lost, for who asks: what links have told, and what is
+//! exchanged with peers that are away.
 
 use std::collections::BTreeMap;
 
 use super::network::{Network, Shared};
-use super::standing::Standing;
+use super::standing::{Parting, Standing};
 use crate::id::NodeId;
 use crate::sync::door::Wanted;
 use crate::txn::roster::Right;
@@ -23,6 +23,16 @@ impl Network {
             |name| site.replica.applied_count(name),
             &exchanged.collect::<BTreeMap<_, _>>(),
         )
+    }
+}
+
+impl Network {
+    /// The peers that were linked since the network was started and are not now, in order.
+    pub fn partings(&self) -> Vec<Parting> {
+        let (site, trust) = (&self.shared.site, &self.shared.trust);
+        let mut partings = site.standings.partings();
+        partings.retain(|parting| trust.is_trusted(&parting.peer));
+        partings
     }
 }
 

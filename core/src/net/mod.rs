@@ -59,7 +59,7 @@ pub use here::reached_at;
 pub use joining::{Joining, Joins};
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
-pub use standing::Standing;
+pub use standing::{Parting, Standing};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
 pub use traffic::Traffic;
 pub use trust::{Refusal, Refusals};

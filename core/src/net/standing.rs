@@ -7,6 +7,9 @@
 //! such as one that began meanwhile, if the peer wants it. A peer that no link has told of since the
 //! network was started has no standing.
 //!
+//! When the last link with a peer ends, it is kept when that was and why: of a link that the peer had
+//! dialled, nothing else is left.
+//!
 //! Invariant: at most [`MAX_STANDINGS`] are kept; further ones that a link tells of take the place of
 //! those that were told of the longest ago, but never of one that a link still tells of. Others are
 //! left out if there is no room.
@@ -42,6 +45,17 @@ pub struct Standing {
     pub stalled: Duration,
 }
 
+/// How a peer was lost with which there is no link now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parting {
+    /// The peer.
+    pub peer: NodeId,
+    /// When the last link with it ended, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Why, for people.
+    pub reason: String,
+}
+
 /// What is known of all peers.
 #[derive(Debug, Default)]
 pub(super) struct Standings(Mutex<BTreeMap<NodeId, Peer>>);
@@ -55,6 +69,8 @@ struct Peer {
     /// When it was last seen to lack nothing of collections that are not below.
     looked_at: Instant,
     of: BTreeMap<String, Known>,
+    /// When the last link with it ended, in milliseconds since 1970, and why.
+    ended: Option<(u64, String)>,
 }
 
 #[derive(Debug)]
@@ -90,8 +106,13 @@ impl Standings {
     /// A link is up, whose peer wants these collections.
     pub(super) fn up(&self, peer: NodeId, link: u64, wants: &Wanted, now: Instant) {
         let mut all = self.lock();
-        let fresh =
-            || Peer { links: BTreeSet::new(), wants: None, looked_at: now, of: BTreeMap::new() };
+        let fresh = || Peer {
+            links: BTreeSet::new(),
+            wants: None,
+            looked_at: now,
+            of: BTreeMap::new(),
+            ended: None,
+        };
         let known = all.entry(peer).or_insert_with(fresh);
         if known.links.insert(link) || known.wants != *wants {
             known.wants.clone_from(wants);
@@ -111,12 +132,13 @@ impl Standings {
         peer.of.insert(name.to_owned(), known);
     }
 
-    /// A link tells nothing any more.
-    pub(super) fn cut(&self, peer: NodeId, link: u64, now: Instant) {
+    /// A link tells nothing any more, from `at_ms` on and for this reason.
+    pub(super) fn cut(&self, peer: NodeId, link: u64, (at_ms, reason): (u64, &str), now: Instant) {
         let mut all = self.lock();
         let Some(peer) = all.get_mut(&peer) else { return };
         if peer.links.remove(&link) {
             peer.looked_at = now;
+            peer.ended = Some((at_ms, reason.to_owned()));
         }
         let of = peer.of.values_mut();
         of.filter(|known| known.link == Some(link)).for_each(|known| known.link = None);
@@ -127,6 +149,17 @@ impl Standings {
         let all = self.lock();
         let away = all.iter().filter(|(_, peer)| peer.links.is_empty());
         away.map(|(node, peer)| (*node, peer.wants.clone())).collect()
+    }
+
+    /// The peers that were linked and that no link tells of now, in order.
+    pub(super) fn partings(&self) -> Vec<Parting> {
+        let all = self.lock();
+        let away = all.iter().filter(|(_, known)| known.links.is_empty());
+        let parting = |(peer, known): (&NodeId, &Peer)| {
+            let (at_ms, reason) = known.ended.clone()?;
+            Some(Parting { peer: *peer, at_ms, reason })
+        };
+        away.filter_map(parting).collect()
     }
 
     /// How all stand now, in order, but for peers and collections that are of no interest any more:
@@ -264,6 +297,8 @@ mod tests {
         Told { progress, lacks, of, moved: false }
     }
 
+    const ENDED: (u64, &str) = (5, "goodbye");
+
     fn one(standings: &Standings, now: Instant, total: u64) -> Standing {
         standings.read(now, |_| true, |_| Some(total), &BTreeMap::new()).pop().unwrap()
     }
@@ -292,7 +327,7 @@ mod tests {
         assert!(standings.away().is_empty());
         // What a link is about to tell is not guessed.
         assert_eq!(read(2, 4), [("old".to_owned(), 0, 0, true)]);
-        standings.cut(peer(1), 7, at(3));
+        standings.cut(peer(1), 7, ENDED, at(3));
         assert_eq!(standings.away(), [(peer(1), None)]);
         assert_eq!(read(5, 0), [("old".to_owned(), 0, 0, false)]);
         // Since it was last seen not to be there.
@@ -305,6 +340,21 @@ mod tests {
     }
 
     #[test]
+    fn it_is_known_when_and_why_the_last_link_with_a_peer_ended() {
+        let (standings, now) = (Standings::default(), Instant::now());
+        up(&standings, 7, now);
+        up(&standings, 8, now);
+        standings.cut(peer(1), 7, (3, "replaced"), now);
+        assert_eq!(standings.partings(), [], "another one is left");
+        standings.cut(peer(1), 8, ENDED, now);
+        standings.cut(peer(1), 9, (6, "never was up"), now);
+        let parting = Parting { peer: peer(1), at_ms: 5, reason: "goodbye".to_owned() };
+        assert_eq!(standings.partings(), [parting]);
+        up(&standings, 10, now);
+        assert_eq!(standings.partings(), []);
+    }
+
+    #[test]
     fn what_comes_while_a_link_is_cut_is_lacking() {
         let (standings, start) = (Standings::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -312,7 +362,7 @@ mod tests {
         standings.note(peer(1), 7, "notes", told(1, 0, 10), at(0));
         let even = one(&standings, at(5), 10);
         assert_eq!((even.lag_txns, even.lag, even.live), (0, Duration::ZERO, true));
-        standings.cut(peer(1), 7, at(5));
+        standings.cut(peer(1), 7, ENDED, at(5));
         let behind = one(&standings, at(9), 13);
         assert_eq!((behind.lag_txns, behind.live), (3, false));
         assert_eq!((behind.lag, behind.stalled), (Duration::from_secs(4), Duration::ZERO));
@@ -321,7 +371,7 @@ mod tests {
         standings.note(peer(1), 8, "notes", told(2, 0, 13), at(12));
         assert_eq!(one(&standings, at(12), 13).lag_txns, 0);
         // The end of the first one says nothing of the second.
-        standings.cut(peer(1), 7, at(13));
+        standings.cut(peer(1), 7, ENDED, at(13));
         assert!(one(&standings, at(13), 13).live);
     }
 
@@ -345,7 +395,7 @@ mod tests {
         for n in 0..=MAX_STANDINGS {
             up(&standings, 7, now);
             standings.note(peer(1), 7, &format!("c{n}"), told(1, 0, 1), now);
-            standings.cut(peer(1), 7, now);
+            standings.cut(peer(1), 7, ENDED, now);
         }
         // What no link tells of takes nobody's place.
         let more = BTreeMap::from([(peer(1), vec!["another".to_owned()])]);

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use super::{Context, status};
 use crate::cli::{LinksArgs, LinksStep};
-use crate::target::Target as _;
 
 /// `littoral links`
 pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
@@ -14,7 +13,7 @@ pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
         Error::new(ErrorKind::NotFound, why)
     })?;
     let (sentence, online) = match args.step {
-        None => return status::links(context, &node.status()?),
+        None => return status::links(context, &node),
         Some(LinksStep::Pause) => ("all links are cut, until `littoral links resume`", false),
         Some(LinksStep::Resume) => ("the links are being made again", true),
     };

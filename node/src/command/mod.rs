@@ -25,6 +25,7 @@ mod peers;
 mod rescue;
 mod run;
 mod scan;
+mod standing;
 mod status;
 mod sync;
 mod tape;
@@ -98,7 +99,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Diff(args) => tape::diff(&context, args),
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
-        Command::Status(args) => status::status(&context, &args),
+        Command::Status(args) => return status::status(&context, &args),
         Command::Links(args) => links::links(&context, &args),
         Command::Top(args) => top::top(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),

@@ -23,7 +23,7 @@ pub(super) async fn doctor(State(service): State<Service>) -> Answer {
     let this = service.clone();
     service
         .call(move |local| {
-            let mut findings = links::findings(&this.running().links);
+            let mut findings = links::findings(&this.running());
             findings.extend(local.doctor()?);
             Ok(Json(Findings { findings }).into_response())
         })

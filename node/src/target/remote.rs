@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use ureq::http::{Method, Request, request};
+use ureq::http::{Method, Request, StatusCode, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
@@ -31,7 +31,7 @@ use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
-    FindingShape, Findings, Leaving, Live, Page, State, Status, why_not,
+    FindingShape, Findings, Health, Leaving, Live, Page, State, Status, why_not,
 };
 use crate::tokens::Secret;
 
@@ -288,6 +288,18 @@ impl Target for Remote {
         self.get("/status")
     }
 
+    fn health(&self) -> Result<Option<Health>> {
+        let lost = |err: ureq::Error| self.unreachable(&err);
+        let request = self.request(Method::GET, "/health").body(());
+        let answer = self.run(request, ANSWER_TIMEOUT).map_err(lost)?;
+        // It says so by its status, too, if it can't.
+        let answer = match answer.status() {
+            StatusCode::SERVICE_UNAVAILABLE => Answer::whole(answer, lost)?,
+            _ => Answer::read(answer, lost)?,
+        };
+        answer.json().map(Some)
+    }
+
     fn state(&self) -> Result<Vec<CollectionState>> {
         self.get::<State>("/state").map(|state| state.collections)
     }
@@ -428,7 +440,20 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Of a request that must succeed.
     pub(super) fn read(
+        answer: ureq::http::Response<Body>,
+        lost: impl Fn(ureq::Error) -> Error,
+    ) -> Result<Answer> {
+        let answer = Answer::whole(answer, lost)?;
+        match (200..300).contains(&answer.status) {
+            true => Ok(answer),
+            false => Err(failure(answer.status, &answer.body)),
+        }
+    }
+
+    /// Whatever it says.
+    fn whole(
         mut answer: ureq::http::Response<Body>,
         lost: impl Fn(ureq::Error) -> Error,
     ) -> Result<Answer> {
@@ -436,11 +461,7 @@ impl Answer {
         let etag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
         let etag = etag.map(str::to_owned);
         let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER_BYTES).read_to_vec();
-        let body = body.map_err(lost)?;
-        match (200..300).contains(&status) {
-            true => Ok(Answer { status, etag, body }),
-            false => Err(failure(status, &body)),
-        }
+        Ok(Answer { status, etag, body: body.map_err(lost)? })
     }
 
     /// The error that an answer without success says.

@@ -351,6 +351,7 @@ fn links() -> Json {
             "uptime_s": count("Seconds since its start"),
             "listen": maybe("Where it accepts links"),
             "offline": yes("Whether all links are cut for now, by `POST /links/pause`"),
+            "offline_since": maybe("Since when, RFC 3339"),
             "links": list(of("Link")),
             "standings": list(object(json!({
                 "peer": of("Key"),
@@ -359,6 +360,11 @@ fn links() -> Json {
                 "lag_transactions": count("Transactions that are here and not there, as far as is known"),
                 "lag_s": {"type": "number", "description": "For how long there was always something that it lacked, in seconds"},
                 "stalled_s": {"type": "number", "description": "For how long nothing has moved although there is something to do, in seconds"},
+            }))),
+            "partings": list(object(json!({
+                "peer": of("Key"),
+                "time": time("When the last link with it ended; there is none now"),
+                "reason": text("Why"),
             }))),
             "refused": list(object(json!({"node": of("Key"), "time": time("When it knocked last")}))),
             "joins": object(json!({

@@ -62,7 +62,8 @@ function peers() {
 }
 
 const absent = (peer) => ({
-  peer, state: status.running.offline ? 'paused' : 'gone', address: '', incoming: true, reason: null, connected_since: null,
+  peer, state: status.running.offline ? 'paused' : 'gone', address: '', incoming: true,
+  reason: status.running.partings.find((one) => one.peer === peer)?.reason ?? null, connected_since: null,
   synced: false, rtt_ms: null, received_bytes: null, sent_bytes: null, collections: [],
 });
 
