@@ -184,8 +184,8 @@ impl Collection {
     /// The documents at one moment.
     fn view(&self) -> Result<Option<View<ReadTransaction>>> {
         let inner = &self.store.inner;
-        let database = inner.database()?;
         let heads = inner.read_heads();
+        let database = inner.database()?;
         let Some(head) = heads.named(&self.name) else { return Ok(None) };
         if let Some(held) = self.held(&heads)? {
             return Ok(Some(View::Held(held)));
@@ -320,8 +320,9 @@ enum View<R> {
 
 /// The documents of a range, one by one. Writes made meanwhile are not seen.
 pub struct Scan {
-    /// Keeps the store open.
-    _store: Store,
+    store: Store,
+    /// How often the store had been suspended when it began.
+    suspensions: u64,
     collection: Arc<str>,
     documents: Limited<Found>,
     reverse: bool,
@@ -344,6 +345,7 @@ impl Scan {
         range: &ScanRange,
     ) -> Result<Scan> {
         let store = collection.store.clone();
+        let suspensions = store.suspensions();
         let documents = match view {
             None => None,
             Some(View::Held(held)) => Some(Found::Held(HeldView::scan(held, range)?)),
@@ -359,7 +361,8 @@ impl Scan {
             }
         };
         let (reverse, documents) = (range.reverse, Limited::new(documents, range.limit));
-        Ok(Scan { _store: store, collection: collection.name.clone(), documents, reverse })
+        let collection = collection.name.clone();
+        Ok(Scan { store, suspensions, collection, documents, reverse })
     }
 }
 
@@ -367,7 +370,11 @@ impl Iterator for Scan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
+        let inner = &self.store.inner;
         self.documents.next(|found| {
+            if let Err(over) = inner.check_since(self.suspensions) {
+                return Some(Err(over));
+            }
             let documents = match found {
                 Found::State(documents) => documents,
                 Found::Held(scan) => return scan.step(&self.collection),

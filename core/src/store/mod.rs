@@ -47,6 +47,7 @@ mod segments;
 mod snapshot;
 mod space;
 mod stats;
+mod suspend;
 mod tables;
 mod tape;
 mod transaction;
@@ -96,6 +97,7 @@ pub use rotation::KeyChange;
 pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
+pub use suspend::Companion;
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
     Hold, Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome,
@@ -105,11 +107,12 @@ pub use tape::{
 pub use transaction::Transaction;
 
 use commit::Committer;
-use disk::{File, Freeze, Written};
+use disk::{File, Freeze, Valve, Written};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
 use queue::{Pending, Queue};
+use suspend::{Phase, Rest};
 
 /// An open store. Cheap to clone; all clones are the same store, and any thread may use it.
 #[derive(Clone)]
@@ -120,8 +123,13 @@ pub struct Store {
 /// What all clones of a store share.
 pub(crate) struct Inner {
     path: Option<PathBuf>,
+    /// How it was opened, and is opened again after it was suspended.
+    options: Options,
+    /// Through which its files are opened.
+    valve: Arc<Valve>,
+    rest: Rest,
     /// `state.redb`.
-    state: Arc<dyn File>,
+    state: RwLock<Arc<dyn File>>,
     state_written: Written,
     key: NodeKey,
     node: NodeId,
@@ -258,12 +266,13 @@ impl Inner {
 
     fn database(&self) -> Result<Arc<Database>> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        database.clone().ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))
+        database.clone().ok_or_else(|| self.gone())
     }
 
     /// Bytes of state.redb; 0 if they can't be told.
     fn state_len(&self) -> u64 {
-        self.state.len().unwrap_or(0)
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.len().unwrap_or(0)
     }
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
@@ -297,6 +306,13 @@ impl Inner {
     }
 
     fn close(&self) -> Result<()> {
+        let _turn = self.rest.turn();
+        self.close_in_turn()
+    }
+
+    fn close_in_turn(&self) -> Result<()> {
+        self.rest.set(Phase::Closed);
+        self.gate.unshut();
         let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
