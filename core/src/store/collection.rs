@@ -133,15 +133,18 @@ impl Collection {
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
+        let since = self.store.suspensions();
         let view = self.view()?;
-        Scan::over(self, view.as_ref(), range)
+        Scan::over(self, since, view.as_ref(), range)
     }
 
     /// The same as two scans of one moment: for whoever has to look at all the documents before
     /// going through them.
     pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
+        let since = self.store.suspensions();
         let view = self.view()?;
-        Ok([Scan::over(self, view.as_ref(), range)?, Scan::over(self, view.as_ref(), range)?])
+        let scan = || Scan::over(self, since, view.as_ref(), range);
+        Ok([scan()?, scan()?])
     }
 
     /// The documents of this collection that are in conflict.
@@ -341,11 +344,11 @@ enum Found {
 impl Scan {
     fn over(
         collection: &Collection,
+        suspensions: u64,
         view: Option<&View<ReadTransaction>>,
         range: &ScanRange,
     ) -> Result<Scan> {
         let store = collection.store.clone();
-        let suspensions = store.suspensions();
         let documents = match view {
             None => None,
             Some(View::Held(held)) => Some(Found::Held(HeldView::scan(held, range)?)),

@@ -160,8 +160,8 @@ pub(crate) struct Inner {
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
     counters: activity::Counters,
-    /// Set with the failure.
-    freeze: Freeze,
+    /// Set with the failure. Of the state as it was last opened.
+    freeze: RwLock<Freeze>,
     listeners: replication::Listeners,
     /// The collections that a link is staging.
     leased: Arc<Mutex<BTreeSet<String>>>,
@@ -277,7 +277,7 @@ impl Inner {
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
-        self.freeze.set();
+        self.freeze().set();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
@@ -288,21 +288,17 @@ impl Inner {
     }
 
     fn check_usable(&self) -> Result<()> {
-        match self.failure() {
-            None => Ok(()),
-            Some(reason) => Err(Error::new(
-                ErrorKind::Poisoned,
-                format!(
-                    "the disk failed earlier ({reason}), so the store refuses writes; close it and open it again"
-                ),
-            )),
-        }
+        self.failure().map_or(Ok(()), |reason| Err(poisoned(&reason)))
     }
 
     /// Why the store is of no use until it is opened again, if it isn't: a failed commit, or a
     /// failed read or write of the state, after which redb refuses everything.
-    fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str).or_else(|| self.freeze.failed())
+    fn failure(&self) -> Option<String> {
+        self.failure.get().cloned().or_else(|| self.freeze().failed().map(str::to_owned))
+    }
+
+    fn freeze(&self) -> RwLockReadGuard<'_, Freeze> {
+        self.freeze.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) -> Result<()> {
@@ -313,7 +309,7 @@ impl Inner {
     fn close_in_turn(&self) -> Result<()> {
         self.rest.set(Phase::Closed);
         self.gate.unshut();
-        let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
+        let stopped = self.stop_committing().inspect_err(|_| self.freeze().set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
         drop(database);
@@ -321,6 +317,15 @@ impl Inner {
         self.announce();
         stopped
     }
+}
+
+fn poisoned(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Poisoned,
+        format!(
+            "the disk failed earlier ({reason}), so the store refuses writes; close it and open it again"
+        ),
+    )
 }
 
 impl Drop for Inner {

@@ -74,6 +74,7 @@ pub struct Options {
 /// The files of a store, opened and recovered, and what is read of them once.
 pub(super) struct Opened {
     pub(super) state: Arc<dyn File>,
+    pub(super) freeze: Freeze,
     pub(super) key: NodeKey,
     pub(super) former: Option<NodeKey>,
     pub(super) network: NetworkId,
@@ -287,12 +288,12 @@ impl Options {
         lock: Option<fs::File>,
     ) -> Result<Store> {
         let valve = Arc::new(Valve::new(disk));
-        let (freeze, state_written) = (Freeze::default(), Written::default());
+        let state_written = Written::default();
         let opened = self.open_files(
             path.as_deref(),
             valve.clone(),
             key,
-            freeze.clone(),
+            Freeze::default(),
             state_written.clone(),
         )?;
         let inner = Inner {
@@ -325,7 +326,7 @@ impl Options {
             committer: Mutex::new(Some(opened.committer)),
             failure: OnceLock::new(),
             counters: Default::default(),
-            freeze,
+            freeze: RwLock::new(opened.freeze),
             listeners: Listeners::default(),
             leased: Arc::default(),
             lock: Mutex::new(lock),
@@ -361,7 +362,7 @@ impl Options {
         forget_unfinished(&*disk, &*state).map_err(|err| Error::io("make state.redb", err))?;
         let database = Builder::new()
             .set_cache_size(self.cache_bytes)
-            .create_with_backend(RedbFile::new(state.clone(), freeze).counting(written))
+            .create_with_backend(RedbFile::new(state.clone(), freeze.clone()).counting(written))
             .map_err(db)?;
         let network = self.check_state(&database)?;
         let (key, former) = match path {
@@ -398,6 +399,7 @@ impl Options {
         let committer = Committer::new(log, segments, undurable, durable_len, now_ms);
         Ok(Opened {
             state,
+            freeze,
             key,
             former,
             network,

@@ -12,6 +12,7 @@ use redb::{ReadableDatabase, ReadableTableMetadata};
 
 use super::journal::{EventKind, NewEvent};
 use super::open::Options;
+use super::suspend::Phase;
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -69,6 +70,7 @@ impl Store {
         }
         let before_bytes = self.inner.state_len();
         self.inner.note_done(NewEvent::new(EventKind::Compacting));
+        self.inner.rest.set(Phase::Closed);
         self.inner.compact().inspect_err(|_| drop(self.inner.close_in_turn()))?;
         self.inner.close_in_turn()?;
         Ok(Compacted { before_bytes, after_bytes: self.inner.state_len() })
@@ -77,7 +79,7 @@ impl Store {
 
 impl Inner {
     fn compact(&self) -> Result<()> {
-        self.stop_committing().inspect_err(|_| self.freeze.set())?;
+        self.stop_committing().inspect_err(|_| self.freeze().set())?;
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
         let database = database.ok_or_else(|| self.gone())?;

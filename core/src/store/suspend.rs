@@ -32,8 +32,9 @@ use std::time::{Duration, Instant};
 use redb::Database;
 
 use super::commit::{Committer, lock};
+use super::disk::Freeze;
 use super::open::{Opened, take_lock};
-use super::{Inner, Store};
+use super::{Inner, Store, poisoned};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often it looks whether those who are at work are done. Nobody rings a bell for it: that
@@ -176,11 +177,12 @@ impl Inner {
     /// Why there is no database or no committer.
     pub(super) fn gone(&self) -> Error {
         match self.rest.phase() {
-            Phase::Suspended => Error::new(
+            // It may have been woken since it was looked at.
+            Phase::Running | Phase::Suspended => Error::new(
                 ErrorKind::Suspended,
                 "the store is suspended; wake it before you use it",
             ),
-            Phase::Running | Phase::Closed => Error::new(ErrorKind::Closed, "the store is closed"),
+            Phase::Closed => Error::new(ErrorKind::Closed, "the store is closed"),
         }
     }
 
@@ -225,7 +227,7 @@ impl Inner {
         let stopped = slot.take().map_or(Ok(()), |committer| self.end_committing(committer));
         drop(slot);
         if stopped.is_err() {
-            self.freeze.set();
+            self.freeze().set();
         }
         let database = {
             let _heads = self.write_heads();
@@ -252,7 +254,10 @@ impl Inner {
             Phase::Suspended => {}
             Phase::Closed => return Err(self.gone()),
         }
-        self.check_usable()?;
+        // What redb failed at is over with the files that it had. A failed commit is not.
+        if let Some(reason) = self.failure.get() {
+            return Err(poisoned(reason));
+        }
         let lock_file = self.path.as_deref().map(take_lock).transpose()?;
         self.valve.reopen();
         let opened = self.reopen().inspect_err(|_| self.valve.shut())?;
@@ -267,15 +272,10 @@ impl Inner {
     }
 
     fn reopen(&self) -> Result<Opened> {
-        let (freeze, written) = (self.freeze.clone(), self.state_written.clone());
-        let key = self.options.read_key(self.path.as_deref())?;
-        let opened = self.options.open_files(
-            self.path.as_deref(),
-            self.valve.clone(),
-            key,
-            freeze,
-            written,
-        )?;
+        let (path, freeze, written) =
+            (self.path.as_deref(), Freeze::default(), self.state_written.clone());
+        let key = self.options.read_key(path)?;
+        let opened = self.options.open_files(path, self.valve.clone(), key, freeze, written)?;
         match (opened.key.id(), opened.network) == (self.node, self.network) {
             true => Ok(opened),
             false => Err(Error::new(
@@ -296,10 +296,11 @@ impl Inner {
 
     /// Everything that belongs to the files is that of `opened` from one moment on.
     fn take_up(&self, opened: Opened) {
-        let Opened { state, former, database, heads, committer, .. } = opened;
+        let Opened { state, freeze, former, database, heads, committer, .. } = opened;
         let mut slot = lock(&self.committer);
         let mut now = self.write_heads();
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.freeze.write().unwrap_or_else(PoisonError::into_inner) = freeze;
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = opened.roster;
         *lock(&self.former) = former;
         *lock(&self.open_until_ms) = opened.open_until_ms;
