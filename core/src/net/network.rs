@@ -123,7 +123,7 @@ impl Network {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of the network", error))?;
-        let network = Network::on(replica, Arc::new(Machine), runtime.handle().clone());
+        let network = Network::on(replica, Arc::new(Machine::default()), runtime.handle().clone());
         *network.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         if let Some(address) = options.listen {
             network.listen(address)?;

@@ -21,6 +21,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::CLOSE_TIMEOUT_MS;
 use crate::store::Companion;
 
+/// How long it waits for connections that were closed to end by themselves: those with a peer that
+/// answers do.
+const DRAIN: Duration = Duration::from_millis(50);
+
 /// What a store knows of its network.
 pub(super) struct Resting(Arc<Shared>);
 
@@ -46,11 +50,14 @@ impl Companion for Resting {
         }
         let longest = Instant::now() + Duration::from_millis(CLOSE_TIMEOUT_MS);
         let cut = || shared.links().iter().all(|entry| entry.is_cut()).then_some(());
-        if shared.bell.wait(deadline.min(longest), cut).is_none() {
+        let polite = shared.bell.wait(deadline.min(longest), cut).is_some();
+        let endpoints = shared.sockets().take();
+        shared.wait_idle(endpoints, Instant::now() + DRAIN);
+        // Those that were not cut have lost their connection by now.
+        let ended = polite || shared.bell.wait(longest, cut).is_some();
+        if !ended || !shared.site.outside.hang_up(longest) {
             tracing::warn!("a link takes long to end");
         }
-        let endpoints = shared.sockets().take();
-        shared.wait_idle(endpoints, longest);
         // Who waits for a sync hears that there will be none.
         shared.bell.ring();
         Ok(())

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use quinn::{Endpoint, VarInt};
 use tokio::runtime::EnterGuard;
+use tokio::time::timeout;
 
 use super::accept::answer;
 use super::network::Shared;
@@ -74,21 +75,26 @@ impl Shared {
         self.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
     }
 
-    /// Closes sockets, when the connections on them have said goodbye, or at the deadline.
+    /// Closes endpoints. Returns when their connections have ended, or at the deadline; by then
+    /// nobody holds them here.
     pub(super) fn wait_idle(&self, endpoints: Vec<Endpoint>, deadline: Instant) {
         let (done, idle) = std::sync::mpsc::channel();
+        let left = deadline.saturating_duration_since(Instant::now());
         self.handle.spawn(async move {
             for endpoint in &endpoints {
                 endpoint.close(VarInt::from_u32(0), b"this node left");
             }
-            for endpoint in &endpoints {
-                endpoint.wait_idle().await;
-            }
+            let idle = async {
+                for endpoint in &endpoints {
+                    endpoint.wait_idle().await;
+                }
+            };
+            let ended = timeout(left, idle).await;
+            drop(endpoints);
             // Nobody listens any more if it took too long.
-            let _ = done.send(());
+            let _ = done.send(ended);
         });
-        let left = deadline.saturating_duration_since(Instant::now());
-        if idle.recv_timeout(left).is_err() {
+        if !matches!(idle.recv_timeout(left), Ok(Ok(()))) {
             tracing::debug!("some connections did not end in time");
         }
     }
