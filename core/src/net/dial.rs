@@ -100,7 +100,7 @@ async fn attempt(
         Some((us, dial)) => (*us, dial),
         None => (shared.site.us, dial),
     };
-    entry.rest(LinkState::Connecting);
+    entry.dialled();
     let seen_at = shared.seen_at(&entry.peer);
     let dialled = tokio::select! {
         biased;

@@ -319,11 +319,22 @@ impl Network {
     pub fn dial_now(&self, peer: NodeId) -> bool {
         let entries: Vec<Arc<Entry>> = self.shared.links().of(&peer).cloned().collect();
         for entry in &entries {
-            if matches!(entry.status().state, LinkState::Waiting | LinkState::Refused(_)) {
-                entry.poke();
-            }
+            let _ = entry.hurry();
         }
         !entries.is_empty()
+    }
+
+    /// Dials every peer now whose next attempt waits for its turn, and then waits as
+    /// [`Network::wait_synced`] does: for who wants to sync at this moment and not when it is due.
+    ///
+    /// Errors: as of [`Network::wait_synced`].
+    pub fn sync_now(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        let entries: Vec<Arc<Entry>> = self.shared.links().iter().cloned().collect();
+        let hurried: Vec<_> = entries.iter().filter_map(|e| Some((e, e.hurry()?))).collect();
+        let begun = || hurried.iter().all(|(entry, before)| entry.attempts() > *before);
+        self.shared.bell.wait(deadline, || begun().then_some(()));
+        self.wait_synced(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Ends it: says goodbye on every link, closes the sockets, stops the threads. Takes at most
