@@ -212,8 +212,8 @@ fn configure(options: &lit_options_t) -> Outcome<Options> {
 /// is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
 /// and who waits in lit_changes_next gets it at once. Closing twice is harmless.
 ///
-/// The directory can be opened again when the store and all handles that came from it
-/// (collections, scans, transactions, changes, pasts, diffs, links) are freed.
+/// The directory can be opened again when this has returned. Subscriptions are called once more,
+/// with LIT_ERR_CLOSED, and are still to be freed.
 /// Thread-safe. Blocks: commit. `store` stays yours.
 /// Errors: of the last write to disk. The store is closed all the same.
 #[unsafe(no_mangle)]

@@ -313,6 +313,8 @@ impl Inner {
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
         drop(database);
+        // Whoever still reads has the files closed under it, so that they can be opened again.
+        self.valve.shut();
         drop(commit::lock(&self.lock).take());
         self.announce();
         stopped

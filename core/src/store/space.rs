@@ -72,8 +72,9 @@ impl Store {
         self.inner.note_done(NewEvent::new(EventKind::Compacting));
         self.inner.rest.set(Phase::Closed);
         self.inner.compact().inspect_err(|_| drop(self.inner.close_in_turn()))?;
+        let after_bytes = self.inner.state_len();
         self.inner.close_in_turn()?;
-        Ok(Compacted { before_bytes, after_bytes: self.inner.state_len() })
+        Ok(Compacted { before_bytes, after_bytes })
     }
 }
 
