@@ -284,6 +284,22 @@ pub unsafe extern "C" fn lit_store_set_online(
     })
 }
 
+/// Syncs at this moment: dials every peer now whose next attempt waits for its turn, and then waits
+/// as lit_store_wait_synced does.
+///
+/// Thread-safe. Blocks: for the time given.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_sync_now(
+    store: *mut lit_store_t,
+    timeout_ms: i64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || synced(STORES.get(store)?.network()?.sync_now(wait(timeout_ms))))
+}
+
 /// All links of the store, those that peers made included, as a JSON array of what
 /// lit_link_status_json gives.
 ///

@@ -16,7 +16,7 @@ use super::tables::{self, LazyTable, Tables, Writable, db, set};
 use super::tape::{Keeper, Part, forget};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 impl Store {
     /// Drops a collection from this store: documents, vector and all. Peers keep theirs, and it
@@ -49,9 +49,7 @@ impl Inner {
         // What is queued here goes before: it continues a history that ends with the leaving.
         self.flush()?;
         let mut committer = lock(&self.committer);
-        let Some(committer) = committer.as_mut() else {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
-        };
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
         let incarnation = self.unused_incarnation();

@@ -587,6 +587,11 @@ pub(super) fn db(err: impl Into<redb::Error>) -> Error {
         redb::Error::DatabaseAlreadyOpen => {
             Error::new(ErrorKind::Locked, "the store's state.redb is open in another process")
         }
+        // Whoever asks a store that is closed hears so before it comes to this.
+        redb::Error::DatabaseClosed => Error::new(
+            ErrorKind::Suspended,
+            "the store was suspended, or closed, since this began to read: begin it anew",
+        ),
         redb::Error::Corrupted(what) => Error::corrupt(format!("state.redb is damaged: {what}")),
         err => Error::new(ErrorKind::Internal, format!("state.redb: {err}")).with_source(err),
     }

@@ -55,8 +55,15 @@ impl Inner {
                     }
                     Err(err) => {
                         inner.building.store(false, Ordering::Release);
-                        if ![ErrorKind::Closed, ErrorKind::Poisoned].contains(&err.kind()) {
-                            tracing::warn!(reason = err.message(), "an index could not be built");
+                        match err.kind() {
+                            // It may have been woken since.
+                            ErrorKind::Suspended if inner.is_running() => {
+                                inner.build_in_background();
+                            }
+                            ErrorKind::Closed | ErrorKind::Poisoned | ErrorKind::Suspended => {}
+                            _ => {
+                                tracing::warn!(reason = err.message(), "an index is not built");
+                            }
                         }
                         return;
                     }
