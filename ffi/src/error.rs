@@ -53,6 +53,9 @@ pub const LIT_ERR_POISONED: lit_status_t = -16;
 pub const LIT_ERR_CLOSED: lit_status_t = -17;
 /// Another write has been open for too long. Nothing was changed.
 pub const LIT_ERR_TIMEOUT: lit_status_t = -18;
+/// The store is suspended; or it was suspended since what was asked began: a scan, a transaction,
+/// a past. Nothing was changed.
+pub const LIT_ERR_SUSPENDED: lit_status_t = -19;
 /// A transaction of a peer or a file is invalid. Nothing of it was applied.
 pub const LIT_ERR_INVALID_TRANSACTION: lit_status_t = -20;
 /// A transaction builds on others that are not here. Nothing of it was applied.
@@ -124,6 +127,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
         LIT_ERR_POISONED => c"LIT_ERR_POISONED",
         LIT_ERR_CLOSED => c"LIT_ERR_CLOSED",
         LIT_ERR_TIMEOUT => c"LIT_ERR_TIMEOUT",
+        LIT_ERR_SUSPENDED => c"LIT_ERR_SUSPENDED",
         LIT_ERR_INVALID_TRANSACTION => c"LIT_ERR_INVALID_TRANSACTION",
         LIT_ERR_MISSING_DEPENDENCY => c"LIT_ERR_MISSING_DEPENDENCY",
         LIT_ERR_FORKED => c"LIT_ERR_FORKED",
@@ -143,7 +147,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
 }
 
 /// An error on its way to C.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fault {
     status: lit_status_t,
     message: String,
@@ -167,6 +171,11 @@ impl Fault {
 
     pub(crate) fn closed(message: &str) -> Fault {
         Fault::new(LIT_ERR_CLOSED, message)
+    }
+
+    /// What is asked of a store that is suspended, or was since it began.
+    pub(crate) fn suspended(message: &str) -> Fault {
+        Fault::new(LIT_ERR_SUSPENDED, message)
     }
 
     /// A handle whose lock a panic left behind.

@@ -421,6 +421,50 @@ pub unsafe extern "C" fn lit_collection_remove_text(
     })
 }
 
+/// Whether the set at `path` has an element, from JSON: LIT_OK or LIT_NOT_FOUND. Reads no other
+/// elements of a large set.
+///
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, JSON).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_has(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    path: lit_slice_t,
+    element: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (held, path) = (COLLECTIONS.get(collection)?, path.path()?);
+        let element = parse_value(element.bytes("element")?, &path)?;
+        was_there(held.open()?.has(id.text("id")?, &path, element)?)
+    })
+}
+
+/// Whether the set at `path` has this text: LIT_OK or LIT_NOT_FOUND.
+///
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, text).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_has_text(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    path: lit_slice_t,
+    element: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        was_there(held.open()?.has(id.text("id")?, path.path()?, element.text("element")?)?)
+    })
+}
+
 /// Adds `by`, which may be negative, to the counter at `path`, which is made if nothing is
 /// there. Concurrent increments add up.
 ///

@@ -131,6 +131,9 @@ pub(crate) trait Zeroed: Sized {
     }
 }
 
+impl Zeroed for i32 {
+    const ZEROED: i32 = 0;
+}
 impl Zeroed for i64 {
     const ZEROED: i64 = 0;
 }

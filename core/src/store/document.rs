@@ -124,6 +124,21 @@ impl Document {
         Version::of(&self.seen.row())
     }
 
+    /// What other replicas wrote to its fields that are in conflict, and is not shown.
+    pub(super) fn siblings(&self) -> Vec<(Path, Vec<Field>)> {
+        // What was in conflict when it was read came as a row.
+        match &self.seen {
+            Seen::Stored { .. } => Vec::new(),
+            Seen::Row(row) => view::conflicts(row)
+                .into_iter()
+                .map(|found| {
+                    let hidden = found.candidates.into_iter().skip(1);
+                    (found.path, hidden.map(|side| side.field).collect())
+                })
+                .collect(),
+        }
+    }
+
     /// Its fields that are in conflict.
     pub fn conflicts(&self) -> Vec<Conflict> {
         conflicts("", &self.id, &self.seen.row())
