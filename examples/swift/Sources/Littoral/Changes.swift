@@ -18,84 +18,74 @@ extension Store {
     /// Only what is yet to come.
     public static let now = UInt64.max
 
-    /// The changes after a position. It ends when the store is closed, or nobody listens any more.
+    /// The changes after a position. It ends when the store is closed, when nobody listens any more, or
+    /// when the log no longer reaches back to where it was: then read the documents anew.
     ///
     ///     for await change in try store.changes() { print(change.id) }
+    ///
+    /// Changes that nobody has taken yet wait in memory: who listens should keep up.
     public func changes(since: UInt64 = Store.now) throws -> AsyncStream<Change> {
-        let feed = Feed(
-            pointer: try handle { changes, err in lit_changes_open(pointer, since, changes, err) }!)
-        return AsyncStream { continuation in
-            continuation.onTermination = { _ in feed.stop() }
-            // A thread that waits in C: a task would hold one of the few of Swift's pool.
-            Thread.detachNewThread {
-                var step = feed.next()
-                while step != .end {
-                    if case .change(let change) = step {
-                        continuation.yield(change)
-                    }
-                    step = feed.next()
-                }
-                continuation.finish()
+        let (stream, continuation) = AsyncStream.makeStream(of: Change.self)
+        let listener = Unmanaged.passRetained(Listener(continuation))
+        let callback = lit_callback_t(
+            context: listener.toOpaque(),
+            call: { context, status, change in
+                Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue().call(status, change)
+            },
+            drop: { context in
+                Unmanaged<Listener>.fromOpaque(context!).release()
+            })
+        do {
+            let pointer = try handle { subscription, err in
+                var options = lit_subscribe_options_t()
+                lit_subscribe_options_init(&options)
+                options.since = since
+                return lit_store_subscribe(self.pointer, &options, callback, subscription, err)
             }
+            let subscription = Subscription(pointer: pointer!)
+            continuation.onTermination = { _ in subscription.end() }
+            return stream
+        } catch {
+            // Nothing was subscribed, so nobody calls `drop`.
+            listener.release()
+            throw error
         }
     }
 }
 
-private enum Step: Equatable {
-    case change(Change)
-    /// Nothing has come for a while.
-    case nothing
-    case end
+/// What C calls, on a thread of the library.
+private final class Listener {
+    private let continuation: AsyncStream<Change>.Continuation
+
+    init(_ continuation: AsyncStream<Change>.Continuation) {
+        self.continuation = continuation
+    }
+
+    func call(_ status: lit_status_t, _ change: UnsafePointer<lit_change_t>?) {
+        guard let change = change?.pointee else {
+            continuation.finish()
+            return
+        }
+        continuation.yield(
+            Change(
+                position: change.position,
+                time: Date(timeIntervalSince1970: Double(change.time_ms) / 1000),
+                collection: copied(change.collection),
+                id: copied(change.id),
+                origin: copied(change.origin),
+                local: change.local))
+    }
 }
 
-/// A feed of changes, read by one thread and stopped by any.
-private final class Feed: @unchecked Sendable {
-    /// How long a feed that was stopped may still hold its thread, in milliseconds.
-    private static let patience: Int64 = 250
-
+/// Ended once, by the stream that it feeds.
+private final class Subscription: @unchecked Sendable {
     private let pointer: OpaquePointer
-    private let lock = NSLock()
-    private var stopped = false
 
     init(pointer: OpaquePointer) {
         self.pointer = pointer
     }
 
-    deinit {
-        lit_changes_free(pointer)
-    }
-
-    func stop() {
-        lock.lock()
-        stopped = true
-        lock.unlock()
-    }
-
-    private var isStopped: Bool {
-        lock.lock()
-        defer { lock.unlock() }
-        return stopped
-    }
-
-    func next() -> Step {
-        if isStopped {
-            return .end
-        }
-        var change = lit_change_t()
-        switch lit_changes_next(pointer, Feed.patience, &change, nil) {
-        case LIT_OK:
-            return .change(
-                Change(
-                    position: change.position,
-                    time: Date(timeIntervalSince1970: Double(change.time_ms) / 1000),
-                    collection: copied(change.collection),
-                    id: copied(change.id),
-                    origin: copied(change.origin),
-                    local: change.local))
-        case LIT_TIMEOUT:
-            return .nothing
-        default:
-            return .end
-        }
+    func end() {
+        lit_subscription_free(pointer)
     }
 }

@@ -42,6 +42,17 @@ public final class Store: @unchecked Sendable {
         try call { err in lit_store_close(pointer, err) }
     }
 
+    /// Lets go of all files, for an app that goes to the background; throws if something is in the
+    /// way for so long, and the store goes on. Nothing can be read or written until `resume`.
+    public func suspend(patience: Double = 2) throws {
+        try call { err in lit_store_suspend(pointer, milliseconds(patience), err) }
+    }
+
+    /// Takes up again what `suspend` let go of. Blocks: disk.
+    public func resume() throws {
+        try call { err in lit_store_resume(pointer, err) }
+    }
+
     /// This node's key: what others trust.
     public func id() throws -> String {
         try text { key, err in lit_store_node_id(pointer, key, err) }!
