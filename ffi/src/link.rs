@@ -236,7 +236,7 @@ pub unsafe extern "C" fn lit_store_join(
     guard(err, || {
         let out = out.required("link")?;
         let shared = shared(store)?;
-        let (ticket, name) = (self::ticket(&ticket)?, name.text("name")?);
+        let (name, ticket) = (name.text("name")?, self::ticket(&ticket)?);
         let joined = shared.network()?.join(&ticket, name, wait(timeout_ms));
         let (_, link) = in_time(joined)?;
         out.set(LINKS.insert(Linked { shared, link }));

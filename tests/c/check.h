@@ -10,9 +10,9 @@
 
 static int passed, failed;
 static lit_error_t err;
-static const char *directory;
+static const char *directory; /* where the test may write */
 
-static void count(int good, const char *what, int line) {
+static inline void count(int good, const char *what, int line) {
     if (good) {
         passed++;
         return;
@@ -40,7 +40,7 @@ static void count(int good, const char *what, int line) {
 
 #define S LIT_STR
 
-static int bytes_are(lit_bytes_t *bytes, const char *wanted) {
+static inline int bytes_are(lit_bytes_t *bytes, const char *wanted) {
     int same = bytes->ptr != NULL && bytes->len == strlen(wanted) &&
                memcmp(bytes->ptr, wanted, bytes->len) == 0 && bytes->ptr[bytes->len] == 0;
     if (!same) printf("  is     %s\n  wanted %s\n", bytes->ptr ? (const char *)bytes->ptr : "NULL", wanted);
@@ -48,11 +48,11 @@ static int bytes_are(lit_bytes_t *bytes, const char *wanted) {
     return same;
 }
 
-static int slice_is(lit_slice_t slice, const char *wanted) {
+static inline int slice_is(lit_slice_t slice, const char *wanted) {
     return slice.len == strlen(wanted) && memcmp(slice.ptr, wanted, slice.len) == 0;
 }
 
-static lit_store_t *open_store(const char *name) {
+static inline lit_store_t *open_store(const char *name) {
     char path[600];
     lit_store_t *store;
     snprintf(path, sizeof path, "%s/%s", directory, name);

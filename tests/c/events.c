@@ -613,7 +613,7 @@ static void what_a_transaction_reads(void) {
     lit_store_t *store = open_store("reads");
     lit_collection_t *c = open_collection(store, "c");
     lit_txn_t *txn;
-    lit_doc_t *doc;
+    lit_doc_t *doc, *no_doc;
     lit_bytes_t bytes;
     int64_t i;
     double f;
@@ -656,7 +656,8 @@ static void what_a_transaction_reads(void) {
     GIVES(LIT_NOT_FOUND, lit_txn_has(txn, c, S("a"), S("/s"), S("7"), &err));
     GIVES(LIT_NOT_FOUND, lit_txn_has_text(txn, c, S("a"), S("/s"), S("other"), &err));
     OK(lit_txn_get(txn, c, S("a"), &doc, &err));
-    GIVES(LIT_NOT_FOUND, lit_txn_get(txn, c, S("none"), (lit_doc_t **)&bytes, &err));
+    GIVES(LIT_NOT_FOUND, lit_txn_get(txn, c, S("none"), &no_doc, &err));
+    CHECK(no_doc == NULL);
     OK(lit_txn_commit(txn, &err));
     GIVES(LIT_ERR_CLOSED, lit_txn_get_i64(txn, c, S("a"), S("/i"), &i, &err));
     lit_txn_free(txn);
