@@ -1,6 +1,11 @@
 /** The Kotlin wrapper against the real library. Ends with "N passed, N failed". */
 import java.io.File
 import java.nio.file.Files
+import java.util.concurrent.ConcurrentHashMap
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.LinkedBlockingQueue
+import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicLong
 import kotlin.concurrent.thread
 import kotlin.system.exitProcess
 import kotlin.test.assertContentEquals
@@ -22,6 +27,7 @@ import littoral.Changes
 import littoral.LittoralException
 import littoral.Native
 import littoral.Store
+import littoral.Subscription
 import littoral.changeFlow
 import org.json.JSONObject
 
@@ -32,6 +38,18 @@ fun fresh(): Store = Store.open(File(work, "store-${stores++}").path)
 
 /** What is not of the first plane, and NUL: both are spoilt by JNI's own strings. */
 const val ODD = "Ebbe 🌊\u0000 ölig"
+
+/** What comes within a minute. */
+fun <T : Any> LinkedBlockingQueue<T>.next(): T = assertNotNull(poll(1, TimeUnit.MINUTES), "nothing has come")
+
+/** Waits for a minute. */
+fun until(condition: () -> Boolean) {
+    val end = System.nanoTime() + 1.minutes.inWholeNanoseconds
+    while (!condition()) {
+        assertTrue(System.nanoTime() < end, "it did not come to that")
+        Thread.sleep(5)
+    }
+}
 
 val checks = listOf<Pair<String, () -> Unit>>(
     "documents" to {
@@ -219,6 +237,110 @@ val checks = listOf<Pair<String, () -> Unit>>(
                     assertEquals("n2", store.changeFlow(since).first { it.id > "n1" }.id)
                 }
             }
+        }
+    },
+    "a subscription is called until it is closed" to {
+        fresh().use { store ->
+            val got = LinkedBlockingQueue<Change>()
+            val threads = ConcurrentHashMap.newKeySet<Thread>()
+            store["notes"].put("before", "{}")
+            val all = store.subscribe { threads += Thread.currentThread(); got += it }
+            val since = LinkedBlockingQueue<Change>()
+            val some = store.subscribe(Changes.START, collection = "notes") { since += it }
+            store["other"].put("n0", "{}")
+            store["notes"].put(ODD, "{}")
+            assertEquals("n0" to ODD, got.next().id to got.next().id)
+            assertEquals("before" to ODD, since.next().id to since.next().id)
+            assertTrue(threads.none { it == Thread.currentThread() })
+            assertTrue(threads.all { it.isDaemon })
+            all.close()
+            all.close()
+            store["notes"].put("n1", "{}")
+            assertEquals("n1", since.next().id)
+            assertTrue(got.isEmpty())
+            some.close()
+        }
+    },
+    "within its own call a subscription can be closed" to {
+        fresh().use { store ->
+            val got = LinkedBlockingQueue<Change>()
+            lateinit var subscription: Subscription
+            val ready = CountDownLatch(1)
+            subscription = store.subscribe {
+                ready.await()
+                store["seen"].put(it.id, "{}")
+                subscription.close()
+                got += it
+            }
+            ready.countDown()
+            store["notes"].put("n1", "{}")
+            assertEquals("n1", got.next().id)
+            store["notes"].put("n2", "{}")
+            val after = LinkedBlockingQueue<Change>()
+            store.subscribe(Changes.START) { after += it }.use {
+                do { val id = after.next().id } while (id != "n2")
+            }
+            assertTrue(got.isEmpty())
+            assertNotNull(store["seen"]["n1"])
+        }
+    },
+    "what a subscriber throws is told, and it goes on" to {
+        val told = LinkedBlockingQueue<Throwable>()
+        Thread.setDefaultUncaughtExceptionHandler { _, thrown -> told += thrown }
+        fresh().use { store ->
+            val got = LinkedBlockingQueue<Change>()
+            store.subscribe { change ->
+                got += change
+                error("planted in ${change.id}")
+            }.use {
+                store["notes"].put("n1", "{}")
+                store["notes"].put("n2", "{}")
+                assertEquals("n1" to "n2", got.next().id to got.next().id)
+            }
+            assertEquals(listOf("planted in n1", "planted in n2"), told.map { it.message })
+        }
+        Thread.setDefaultUncaughtExceptionHandler(null)
+    },
+    "a subscription is told of the end, and a flow ends" to {
+        val codes = LinkedBlockingQueue<Int>()
+        val store = fresh()
+        val subscription = store.subscribe(onEnd = { codes += it }) { }
+        runBlocking {
+            withTimeout(1.minutes) {
+                val flow = launch { store.changeFlow(Changes.START).collect { store.close() } }
+                store["notes"].put("n1", "{}")
+                flow.join()
+            }
+        }
+        assertEquals(-17, codes.next())
+        subscription.close()
+        assertFailsWith<LittoralException> { store.subscribe { } }
+    },
+    "many changes, and nothing of them is kept by JNI" to {
+        fresh().use { store ->
+            val got = AtomicLong()
+            store.subscribe { got.incrementAndGet() }.use {
+                for (n in 0 until 50) store.write { tx -> for (m in 0 until 100) tx["notes"].put("$n-$m", "{}") }
+                until { got.get() == 5000L }
+            }
+        }
+    },
+    "suspended, nothing is open; resumed, all goes on" to {
+        val path = File(work, "suspended").path
+        Store.open(path).use { store ->
+            val got = LinkedBlockingQueue<Change>()
+            val subscription = store.subscribe { got += it }
+            store["notes"].put("n1", "{}")
+            assertEquals("n1", got.next().id)
+            assertTrue(store.suspend())
+            val refused = assertFailsWith<LittoralException> { store["notes"].put("n2", "{}") }
+            assertEquals("LIT_ERR_SUSPENDED", refused.name)
+            Store.open(path, existing = true).use { other -> other["notes"].put("n2", "{}") }
+            store.resume()
+            assertEquals("n2", got.next().id)
+            store["notes"].put("n3", "{}")
+            assertEquals("n3", got.next().id)
+            subscription.close()
         }
     },
     "two devices, a conflict, one answer" to {

@@ -9,13 +9,17 @@
  */
 #include <jni.h>
 #include <littoral.h>
+#include <pthread.h>
 #include <stdint.h>
 
 #define HANDLE(type, number) ((type *)(intptr_t)(number))
 #define COUNT(array) ((jint)(sizeof(array) / sizeof(array)[0]))
 
+static JavaVM *machine;
 static jclass exception_class, change_class, bytes_class;
-static jmethodID exception_init, change_init;
+static jmethodID exception_init, change_init, listener_called;
+/* Set in threads that were attached here, so that they are detached when they end. */
+static pthread_key_t attached;
 
 /* Text or bytes of a Java caller, for the time of one call. NULL is empty. */
 typedef struct {
@@ -365,6 +369,15 @@ static jlong changes_open(JNIEnv *env, jclass class, jlong store, jlong since) {
     return (jlong)(intptr_t)changes;
 }
 
+static jobject change_to_java(JNIEnv *env, const lit_change_t *change) {
+    jbyteArray collection = to_java(env, change->collection), id = to_java(env, change->id);
+    jbyteArray origin = to_java(env, change->origin);
+    if ((*env)->ExceptionCheck(env)) return NULL;
+    return (*env)->NewObject(env, change_class, change_init, (jlong)change->position,
+                             (jlong)change->time_ms, (jlong)change->seq, collection, id, origin,
+                             (jboolean)change->local);
+}
+
 /* The next change, or NULL when the time is over. */
 static jobject changes_next(JNIEnv *env, jclass class, jlong changes, jlong timeout_ms) {
     (void)class;
@@ -372,15 +385,68 @@ static jobject changes_next(JNIEnv *env, jclass class, jlong changes, jlong time
     lit_change_t change;
     if (!outcome(env, lit_changes_next(HANDLE(lit_changes_t, changes), timeout_ms, &change, &err), &err))
         return NULL;
-    jbyteArray collection = to_java(env, change.collection), id = to_java(env, change.id);
-    jbyteArray origin = to_java(env, change.origin);
-    if ((*env)->ExceptionCheck(env)) return NULL;
-    return (*env)->NewObject(env, change_class, change_init, (jlong)change.position,
-                             (jlong)change.time_ms, (jlong)change.seq, collection, id, origin,
-                             (jboolean)change.local);
+    return change_to_java(env, &change);
 }
 
 FREE(changes_free, lit_changes_t, lit_changes_free)
+
+/* Subscriptions: the library calls from a thread of its own, which Java does not know yet. */
+
+static JNIEnv *attach(void) {
+    JNIEnv *env = NULL;
+    if ((*machine)->GetEnv(machine, (void **)&env, JNI_VERSION_1_6) == JNI_OK) return env;
+    JavaVMAttachArgs arguments = {JNI_VERSION_1_6, "littoral", NULL};
+    /* Through void *, since Android declares another type here than the JDK. */
+    if ((*machine)->AttachCurrentThreadAsDaemon(machine, (void *)&env, &arguments) != JNI_OK) return NULL;
+    pthread_setspecific(attached, machine);
+    return env;
+}
+
+static void detach(void *value) {
+    (void)value;
+    (*machine)->DetachCurrentThread(machine);
+}
+
+/* The listener catches what is thrown in an app's code; what is left is a lack of memory. */
+static void listener_call(void *context, lit_status_t status, const lit_change_t *change) {
+    JNIEnv *env = attach();
+    if (env == NULL || (*env)->PushLocalFrame(env, 8) != 0) return;
+    jobject told = change == NULL ? NULL : change_to_java(env, change);
+    if (!(*env)->ExceptionCheck(env))
+        (*env)->CallVoidMethod(env, (jobject)context, listener_called, (jint)status, told);
+    if ((*env)->ExceptionCheck(env)) {
+        (*env)->ExceptionDescribe(env);
+        (*env)->ExceptionClear(env);
+    }
+    (*env)->PopLocalFrame(env, NULL);
+}
+
+static void listener_drop(void *context) {
+    JNIEnv *env = attach();
+    if (env != NULL) (*env)->DeleteGlobalRef(env, (jobject)context);
+}
+
+static jlong subscribe(JNIEnv *env, jclass class, jlong store, jlong since, jbyteArray collection_,
+                       jobject listener) {
+    (void)class;
+    lit_error_t err;
+    lit_subscription_t *subscription;
+    lit_subscribe_options_t options;
+    lit_callback_t callback = {(*env)->NewGlobalRef(env, listener), listener_call, listener_drop};
+    if (callback.context == NULL) return 0;
+    lent_t collection = borrow(env, collection_);
+    lit_subscribe_options_init(&options);
+    options.since = (uint64_t)since;
+    options.collection = collection.slice;
+    lit_status_t status =
+        lit_store_subscribe(HANDLE(lit_store_t, store), &options, callback, &subscription, &err);
+    give_back(env, collection);
+    if (status < 0) (*env)->DeleteGlobalRef(env, (jobject)callback.context);
+    outcome(env, status, &err);
+    return (jlong)(intptr_t)subscription;
+}
+
+FREE(subscription_free, lit_subscription_t, lit_subscription_free)
 
 /* The network. */
 
@@ -435,6 +501,14 @@ GET0(store_links, lit_store_t, lit_store_links_json)
 GET0(link_status, lit_link_t, lit_link_status_json)
 DO0(link_close, lit_link_t, lit_link_close)
 FREE(link_free, lit_link_t, lit_link_free)
+
+static jboolean store_suspend(JNIEnv *env, jclass class, jlong store, jlong patience_ms) {
+    (void)class;
+    lit_error_t err;
+    return outcome(env, lit_store_suspend(HANDLE(lit_store_t, store), patience_ms, &err), &err);
+}
+
+DO0(store_resume, lit_store_t, lit_store_resume)
 
 /* For tests. */
 
@@ -508,6 +582,10 @@ static const JNINativeMethod methods[] = {
     OPENS("changesOpen", changes_open, "JJ"),
     {"changesNext", "(JJ)Llittoral/Change;", (void *)changes_next},
     FREES("changesFree", changes_free),
+    OPENS("subscribe", subscribe, "JJ" B "Llittoral/Listener;"),
+    FREES("subscriptionFree", subscription_free),
+    DOES("storeSuspend", store_suspend, "J"),
+    DOES("storeResume", store_resume, ""),
     GIVES("storeListen", store_listen, B),
     OPENS("storeConnect", store_connect, "J" B),
     DOES("storeConnectKnown", store_connect_known, ""),
@@ -529,18 +607,23 @@ static jclass keep(JNIEnv *env, const char *name) {
     return found == NULL ? NULL : (jclass)(*env)->NewGlobalRef(env, found);
 }
 
-JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *machine, void *reserved) {
+JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *loader, void *reserved) {
     (void)reserved;
     JNIEnv *env;
+    machine = loader;
+    if (pthread_key_create(&attached, detach) != 0) return JNI_ERR;
     if ((*machine)->GetEnv(machine, (void **)&env, JNI_VERSION_1_6) != JNI_OK) return JNI_ERR;
     jclass native = (*env)->FindClass(env, "littoral/Native");
-    if (native == NULL || (exception_class = keep(env, "littoral/LittoralException")) == NULL
+    jclass listener = native == NULL ? NULL : (*env)->FindClass(env, "littoral/Listener");
+    if (listener == NULL || (exception_class = keep(env, "littoral/LittoralException")) == NULL
         || (change_class = keep(env, "littoral/Change")) == NULL
         || (bytes_class = keep(env, "[B")) == NULL)
         return JNI_ERR;
     exception_init = (*env)->GetMethodID(env, exception_class, "<init>", "(I[B[B)V");
     change_init = exception_init == NULL ? NULL
         : (*env)->GetMethodID(env, change_class, "<init>", "(JJJ[B[B[BZ)V");
-    if (change_init == NULL) return JNI_ERR;
+    listener_called = change_init == NULL ? NULL
+        : (*env)->GetMethodID(env, listener, "called", "(ILlittoral/Change;)V");
+    if (listener_called == NULL) return JNI_ERR;
     return (*env)->RegisterNatives(env, native, methods, COUNT(methods)) == 0 ? JNI_VERSION_1_6 : JNI_ERR;
 }

@@ -1,6 +1,7 @@
 package littoral
 
 import java.time.Instant
+import java.util.concurrent.atomic.AtomicBoolean
 import kotlin.time.Duration
 
 /** A document was written, here ([local]) or by a peer. What it holds now is to be read; it may be gone. */
@@ -37,4 +38,39 @@ class Changes internal constructor(private val handle: Long) : AutoCloseable {
     fun next(timeout: Duration = Duration.INFINITE): Change? = Native.changesNext(handle, timeout.millis())
 
     override fun close() = Native.changesFree(handle)
+}
+
+/** Calls a function with changes, on a thread of the library, until it is closed; see [Store.subscribe]. */
+class Subscription internal constructor(private val handle: Long) : AutoCloseable {
+    private val closed = AtomicBoolean()
+
+    /** When it returns there is no more call; within the call itself, this one is the last. Twice is harmless. */
+    override fun close() {
+        if (!closed.getAndSet(true)) Native.subscriptionFree(handle)
+    }
+}
+
+/** What jni/littoral_jni.c calls. */
+internal class Listener(
+    private val onGap: () -> Unit,
+    private val onEnd: (Int) -> Unit,
+    private val onChange: (Change) -> Unit,
+) {
+    fun called(status: Int, change: Change?) {
+        try {
+            when {
+                change != null -> onChange(change)
+                status == NOT_FOUND -> onGap()
+                else -> onEnd(status)
+            }
+        } catch (thrown: Throwable) {
+            // As if it were a thread of the app's: on Android this ends the app, with a trace.
+            val thread = Thread.currentThread()
+            thread.uncaughtExceptionHandler.uncaughtException(thread, thrown)
+        }
+    }
+
+    private companion object {
+        const val NOT_FOUND = -5
+    }
 }

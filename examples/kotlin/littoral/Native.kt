@@ -95,6 +95,10 @@ internal object Native {
     @JvmStatic external fun changesOpen(store: Long, since: Long): Long
     @JvmStatic external fun changesNext(changes: Long, timeoutMs: Long): Change?
     @JvmStatic external fun changesFree(changes: Long)
+    @JvmStatic external fun subscribe(store: Long, since: Long, collection: ByteArray?, listener: Listener): Long
+    @JvmStatic external fun subscriptionFree(subscription: Long)
+    @JvmStatic external fun storeSuspend(store: Long, patienceMs: Long): Boolean
+    @JvmStatic external fun storeResume(store: Long): Boolean
 
     @JvmStatic external fun storeListen(store: Long, address: ByteArray): ByteArray?
     @JvmStatic external fun storeConnect(store: Long, address: ByteArray): Long

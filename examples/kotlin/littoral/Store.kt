@@ -84,6 +84,36 @@ class Store private constructor(private val handle: Long) : AutoCloseable {
     /** The changes after a position; those from now on, unless told otherwise. Free them with close. */
     fun changes(since: Long = Changes.NOW): Changes = Changes(Native.changesOpen(handle, since))
 
+    /**
+     * Has [onChange] called with each change after a position, of one collection or of all. The calls come one
+     * after the other, on a thread of the library: on Android, hand over to the main thread for what is on screen.
+     *
+     * [onGap]: the log no longer reached back to where it was; it goes on from now, so read the documents anew.
+     * [onEnd]: the last call, with a code as of [LittoralException]: the store was closed, or its disk failed.
+     */
+    fun subscribe(
+        since: Long = Changes.NOW,
+        collection: String? = null,
+        onGap: () -> Unit = {},
+        onEnd: (code: Int) -> Unit = {},
+        onChange: (Change) -> Unit,
+    ): Subscription = Subscription(Native.subscribe(handle, since, collection?.utf8(), Listener(onGap, onEnd, onChange)))
+
+    /**
+     * Lets go of all files, for an app that goes to the background; false if something was in the way for so
+     * long, and the store goes on. Until [resume] nothing can be read or written. Blocks: commit.
+     */
+    fun suspend(patience: Duration = 2.seconds): Boolean = try {
+        Native.storeSuspend(handle, patience.millis())
+    } catch (err: LittoralException) {
+        if (err.name == "LIT_ERR_TIMEOUT") false else throw err
+    }
+
+    /** Takes up again what [suspend] let go of: collections, changes, subscriptions and links. Blocks: disk. */
+    fun resume() {
+        Native.storeResume(handle)
+    }
+
     /** What replicas wrote without having seen each other's writes. Blocks: disk. */
     fun conflicts(): List<Conflict> = conflictsOf(Native.storeConflicts(handle)!!.text())
 
