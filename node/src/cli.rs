@@ -496,6 +496,9 @@ pub(crate) struct StatusArgs {
     /// Also the digests of what is shown: equal digests are equal documents. Reads all documents.
     #[arg(long)]
     pub(crate) digests: bool,
+    /// Ask a running node only, and fail if there is none: for who supervises it.
+    #[arg(long)]
+    pub(crate) running: bool,
 }
 
 /// Of `compact`.

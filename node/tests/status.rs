@@ -102,7 +102,10 @@ fn who_was_never_linked_is_named_and_a_store_alone_has_no_health() {
     until("it is seen to be gone", || {
         here.ok(&["--url", &hub.url, "status"]).contains("laptop  dials this node")
     });
+    here.ok(&["--data", "hub", "status", "--running"]);
     hub.stop();
+    let why = here.fails(3, &["--data", "hub", "status", "--running"]);
+    assert!(why.contains("no node runs"), "{why}");
     let told = here.ok(&["--data", "hub", "status"]);
     assert!(!told.contains("health") && told.contains("`littoral run`"), "{told}");
     let hub = here.run("hub", &[]);

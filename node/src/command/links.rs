@@ -5,13 +5,11 @@ use serde_json::json;
 
 use super::{Context, status};
 use crate::cli::{LinksArgs, LinksStep};
+use crate::target::Remote;
 
 /// `littoral links`
 pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
-    let node = context.opening.node()?.ok_or_else(|| {
-        let why = "no node runs on this store, so it has no links; `littoral run` starts one";
-        Error::new(ErrorKind::NotFound, why)
-    })?;
+    let node = node(context)?;
     let (sentence, online) = match args.step {
         None => return status::links(context, &node),
         Some(LinksStep::Pause) => ("all links are cut, until `littoral links resume`", false),
@@ -19,4 +17,12 @@ pub(super) fn links(context: &Context, args: &LinksArgs) -> Result<()> {
     };
     node.set_online(online)?;
     context.output.done(sentence, &json!({"online": online}))
+}
+
+/// The node that runs on the store, or that --url names.
+pub(super) fn node(context: &Context) -> Result<Remote> {
+    context.opening.node()?.ok_or_else(|| {
+        let why = "no node runs on this store; `littoral run` starts one";
+        Error::new(ErrorKind::NotFound, why)
+    })
 }

@@ -15,7 +15,10 @@ use crate::target::{Target, Wanted};
 
 /// `littoral status`. Gives the exit code: whether the node can do its work.
 pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<u8> {
-    let target = context.target(Wanted::Existing)?;
+    let target: Box<dyn Target> = match args.running {
+        true => Box::new(super::links::node(context)?),
+        false => context.target(Wanted::Existing)?,
+    };
     let status = target.status()?;
     let health = target.health()?;
     let fails = health.as_ref().is_some_and(|health| health.status == "failing");
