@@ -24,7 +24,7 @@ pub(crate) use links::{LinksArgs, LinksStep};
 pub(crate) use members::{
     FoundArgs, GrantArgs, InviteArgs, InvitesArgs, JoinArgs, JoinRosterArgs, Lifetime, RevokeArgs,
 };
-pub(crate) use run::{ConfigArgs, ConfigCommand, RunArgs};
+pub(crate) use run::{Collector, ConfigArgs, ConfigCommand, RunArgs};
 pub(crate) use tape::{
     CheckpointArgs, CheckpointsArgs, DiffArgs, GetArgs, ResumeArgs, RevertArgs, RollbackArgs,
     UndoArgs,

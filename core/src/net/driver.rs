@@ -24,6 +24,8 @@ use quinn::{Connection, ConnectionError, RecvStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::blocking::{self, Calls};
 use super::counts::Counts;
@@ -90,7 +92,10 @@ pub(super) async fn drive(
     transport::welcome(&connection);
     entry.begin(&connection);
     let mut driver = Driver::new(site, us, entry, connection.clone(), Box::new(on_ready));
-    let ending = driver.run().await;
+    let peer = driver.entry.peer.short();
+    let span = tracing::info_span!(target: "littoral::trace", "sync.link", %peer, reason = Empty);
+    let ending = driver.run().instrument(span.clone()).await;
+    span.record("reason", ending.reason.as_str());
     driver.note_end(&ending);
     driver.part(&ending).await;
     ending.close(&connection);

@@ -193,6 +193,9 @@ impl Inner {
     }
 
     fn commit_batch(&self, jobs: Vec<Job>) {
+        let span =
+            tracing::info_span!(target: "littoral::trace", "commit", entries = jobs.len() as i64);
+        let _entered = span.enter();
         let begun = Instant::now();
         let attempt = || match &mut *lock(&self.committer) {
             None => Err(self.gone()),

@@ -55,6 +55,27 @@ pub(crate) struct RunArgs {
     /// And none that is older than this. Kept in the store; 7 at first.
     #[arg(long, env = "LITTORAL_CHECKPOINT_DAYS", value_name = "DAYS")]
     pub(crate) checkpoint_days: Option<u32>,
+    /// Send traces of requests, commits and syncs to this collector, by OTLP over HTTP (protobuf):
+    /// http://127.0.0.1:4318. Without TLS, so have one near. What else OpenTelemetry's variables say
+    /// holds, too (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, ..). Without this,
+    /// OTEL_EXPORTER_OTLP_ENDPOINT says where.
+    #[arg(long, env = "LITTORAL_OTLP", value_name = "URL")]
+    pub(crate) otlp: Option<Collector>,
+}
+
+/// Where traces go: the root of a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collector(pub(crate) String);
+
+impl std::str::FromStr for Collector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Collector, String> {
+        let told = || format!("'{text}' is no collector such as http://127.0.0.1:4318 (no TLS)");
+        let rest = text.strip_prefix("http://").ok_or_else(told)?;
+        let fits = !rest.is_empty() && text.parse::<ureq::http::Uri>().is_ok();
+        fits.then(|| Collector(text.trim_end_matches('/').to_owned())).ok_or_else(told)
+    }
 }
 
 impl RunArgs {

@@ -104,7 +104,9 @@ impl Service {
     ) -> Answer<T> {
         let _room = self.calls.acquire().await.expect("nobody closes the semaphore");
         let local = self.local.clone();
-        let called = tokio::task::spawn_blocking(move || call(&local)).await;
+        // What it does there belongs to who asked, in a trace.
+        let span = tracing::Span::current();
+        let called = tokio::task::spawn_blocking(move || span.in_scope(|| call(&local))).await;
         let broken = |_| Error::new(ErrorKind::Internal, "the call broke off; please report it");
         Ok(called.map_err(broken)??)
     }
