@@ -436,7 +436,12 @@ class Store:
     def conflicts(self, collection: str | None = None) -> list[Conflict]:
         """All conflicts, or those of one collection."""
 
-    def changes(self, since: int | None = None, timeout: float | None = None) -> Changes:
+    def set_change_values(self, bytes: int | None) -> None:
+        """Keeps what documents held before and after changes, up to so many bytes; None: no more."""
+
+    def changes(
+        self, since: int | None = None, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """The changes after a position; None is from now on, 0 from the oldest in the log.
 
         A loop over them ends after `timeout` seconds without any.
@@ -642,6 +647,12 @@ class Store:
 
     def discover(self) -> None:
         """Finds peers on the LAN from now on, and is found by them."""
+
+    def set_online(self, online: bool) -> None:
+        """Cuts all links and makes none, or goes back to what it was."""
+
+    def is_online(self) -> bool:
+        """Whether it links with its peers."""
 
     def standings(self) -> list[dict[str, Any]]:
         """How far each peer is behind, by peer and collection: keywords of `littoral.Standing`."""

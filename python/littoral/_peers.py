@@ -222,6 +222,21 @@ class Peers:
         """
         self._store.discover()
 
+    def set_online(self, online: bool) -> None:
+        """Go offline, or come back.
+
+        Offline, all links are cut, none is made and nobody is taken in, as when a device leaves
+        its network. When it returns all is cut, after at most some seconds: what is written
+        after that stays here until the store is online again. Peers that were cut by
+        `Link.set_enabled` stay so. A store that is opened is online.
+        """
+        self._store.set_online(online)
+
+    @property
+    def online(self) -> bool:
+        """Whether the store links with its peers: see `set_online`."""
+        return self._store.is_online()
+
     def links(self) -> list[LinkStatus]:
         """List how all links stand, also those that peers made."""
         return Links(_link_status(one) for one in self._store.links())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from littoral._document import Document
 from littoral._html import MOST_ROWS, table
 
 
@@ -12,6 +13,16 @@ def of_littoral(*classes: type) -> None:
     """Show classes where users import them from."""
     for one in classes:
         one.__module__ = "littoral"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeValues:
+    """What a document held before and after a change."""
+
+    before: Document | None
+    """The document that the transaction found here; `None` if there was none."""
+    after: Document | None
+    """The document that it left; `None` if there was none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,12 @@ class Change:
     """When, by its author's clock."""
     local: bool
     """Whether this node wrote it."""
+    values: ChangeValues | None = None
+    """What the document held before and after, if that was asked for and is known.
+
+    Of a snapshot, of a document of more than 256 KiB and of what came before
+    `Store.set_change_values` or is beyond its budget, it is not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +361,7 @@ class AutomaticCheckpoints:
 
 of_littoral(
     Change,
+    ChangeValues,
     Candidate,
     Conflict,
     CollectionStats,

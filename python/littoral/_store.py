@@ -206,7 +206,9 @@ class Store(Peers, Tape):
         """
         return Transaction(self._store, timeout)
 
-    def changes(self, since: int | None = None, *, timeout: float | None = None) -> Changes:
+    def changes(
+        self, since: int | None = None, *, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """Follow what changes: here and, by sync, elsewhere.
 
         >>> for change in store.changes(since=0, timeout=0):
@@ -221,9 +223,28 @@ class Store(Peers, Tape):
             since: the position after which to begin, as `Change.position` and `position` have
                 it; None is from now on, 0 from the oldest that the log holds.
             timeout: for how many seconds a loop waits for the next change; then it ends.
+            values: tell in `Change.values` what documents held before and after, as far as the
+                store keeps that: see `set_change_values`.
 
         """
-        return self._store.changes(since, timeout)
+        return self._store.changes(since, timeout, values)
+
+    def set_change_values(self, bytes: int | None) -> None:
+        """Keep what documents held before and after each change from now on.
+
+        For those who ask for it by ``changes(values=True)``, up to so many bytes, the oldest go
+        first; `None`, as in a new store, keeps nothing. It costs each change a reading of the
+        document, and is kept in the store.
+
+        >>> store.set_change_values(16 << 20)
+        >>> since = store.position
+        >>> store["notes"].merge("n1", {"title": "Spring tides"})
+        >>> for change in store.changes(since, timeout=0, values=True):
+        ...     print(change.values.after["title"])
+        Spring tides
+        >>> store.set_change_values(None)
+        """
+        self._store.set_change_values(bytes)
 
     def conflicts(self) -> list[Conflict]:
         """List all fields that replicas wrote without having seen each other's writes.

@@ -161,8 +161,7 @@ pub(crate) fn status_to_py<'py>(
     let collections = PyDict::new(py);
     for (name, collection) in &status.collections {
         let (one, progress) = (PyDict::new(py), &collection.progress);
-        let standing =
-            standings.iter().find(|of| of.peer == status.peer && of.collection == *name);
+        let standing = standings.iter().find(|of| of.peer == status.peer && of.collection == *name);
         one.set_item("lag_transactions", standing.map(|of| of.lag_txns))?;
         one.set_item("lag", standing.map(|of| of.lag))?;
         one.set_item("sent_transactions", progress.sent_txns)?;

@@ -214,14 +214,21 @@ impl Store {
 
     /// The changes after a position; None is from now on, 0 from the oldest in the log. A loop over
     /// them ends after `timeout` seconds without any.
-    #[pyo3(signature = (since=None, timeout=None))]
+    #[pyo3(signature = (since=None, timeout=None, values=false))]
     fn changes(
         &self,
         py: Python<'_>,
         since: Option<u64>,
         timeout: Option<f64>,
+        values: bool,
     ) -> PyResult<Changes> {
-        Changes::new(py, &self.open, since, timeout)
+        Changes::new(py, &self.open, since, timeout, values)
+    }
+
+    /// Keeps what documents held before and after changes, up to so many bytes; None: no more.
+    #[pyo3(signature = (bytes))]
+    fn set_change_values(&self, py: Python<'_>, bytes: Option<u64>) -> PyResult<()> {
+        self.open.run(py, move |store| store.set_change_values(bytes))
     }
 
     /// The position of this moment.
@@ -702,6 +709,21 @@ impl Store {
             None => Vec::new(),
         };
         found.iter().map(|standing| link::standing_to_py(py, standing)).collect()
+    }
+
+    /// Cuts all links and makes none, or goes back to what it was.
+    fn set_online(&self, py: Python<'_>, online: bool) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        detached(py, || {
+            network.set_online(online);
+            Ok(())
+        })
+    }
+
+    /// Whether it links with its peers.
+    fn is_online(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open.get(py)?;
+        Ok(self.open.started_network(py)?.is_none_or(|network| network.is_online()))
     }
 
     /// How all links stand, each as keywords of `littoral.LinkStatus`.

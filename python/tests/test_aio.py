@@ -202,6 +202,13 @@ def test_two_stores_sync(tmp_path: Path) -> None:
             assert await a["notes"].get("n") == {"x": 1}
             assert (await link.status()).state == "connected"
             assert len(await a.links()) == 1
+            await b.set_online(False)
+            assert not b.online
+            assert (await link.status()).state == "paused"
+            await b.set_online(True)
+            await b["notes"].put("m", {"x": 2})
+            await link.wait_synced()
+            assert await a["notes"].get("m") == {"x": 2}
 
     run(main)
 

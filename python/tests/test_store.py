@@ -212,6 +212,30 @@ def test_changes_resume_where_they_were_left(store: littoral.Store) -> None:
         live.next(timeout=-1)
 
 
+def test_changes_tell_what_documents_held(store: littoral.Store) -> None:
+    notes = store["notes"]
+    notes["n1"] = {"title": "Tides", "tags": {"sea"}}
+    store.set_change_values(1 << 20)
+    since = store.position
+    notes.merge("n1", {"title": "Spring tides"})
+    del notes["n1"]
+    plain, told = (
+        list(store.changes(since, timeout=0, values=values)) for values in (False, True)
+    )
+    assert [change.values for change in plain] == [None, None]
+    merged, deleted = (change.values for change in told)
+    assert merged is not None
+    assert deleted is not None
+    assert merged.before == {"title": "Tides", "tags": {"sea"}}
+    assert merged.after == deleted.before == {"title": "Spring tides", "tags": {"sea"}}
+    assert deleted.after is None
+    assert merged.before is not None
+    notes["n1"] = merged.before
+    assert notes["n1"] == {"title": "Tides", "tags": {"sea"}}
+    store.set_change_values(None)
+    assert all(change.values is None for change in store.changes(0, timeout=0, values=True))
+
+
 def test_a_loop_over_changes_ends_after_its_time(store: littoral.Store) -> None:
     store["notes"].put_many((f"{n}", {}) for n in range(3))
     assert [change.id for change in store.changes(since=0, timeout=0)] == ["0", "1", "2"]

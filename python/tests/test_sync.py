@@ -60,6 +60,21 @@ def test_documents_of_every_kind_arrive(pair: Pair) -> None:
     assert "connected" in repr(link)
 
 
+def test_a_store_that_is_offline_keeps_to_itself_until_it_is_back(pair: Pair) -> None:
+    hub, phone, link = pair
+    assert phone.online
+    phone.set_online(False)
+    assert (phone.online, link.status().state) == (False, "paused")
+    phone["notes"]["n"] = {"title": "Low tide"}
+    hub["notes"]["m"] = {"title": "High tide"}
+    assert "n" not in hub["notes"]
+    phone.set_online(True)
+    meet(hub, phone)
+    assert phone.online
+    assert hub["notes"]["n"] == {"title": "Low tide"}
+    assert phone["notes"]["m"] == {"title": "High tide"}
+
+
 def test_a_conflict_stays_visible_until_it_is_resolved(pair: Pair) -> None:
     hub, phone, link = pair
     hub["notes"]["n"] = {"title": "Tides", "tags": {"sea"}, "views": Counter(1), "map": {"a": 1}}

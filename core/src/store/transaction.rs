@@ -38,6 +38,8 @@ const FRAME_BYTES: usize = 256;
 /// it back. Only one is open at a time in a store; others wait, sync does not.
 pub struct Transaction {
     store: Store,
+    /// How often the store had been suspended when it began.
+    suspensions: u64,
     documents: Arc<Reader>,
     pending: Vec<Arc<Local>>,
     generation: u64,
@@ -111,6 +113,7 @@ impl Transaction {
         let inner = store.inner.clone();
         inner.check_usable()?;
         let gate = inner.gate.enter(patience)?;
+        let suspensions = store.suspensions();
         let heads = inner.read_heads();
         let documents = inner.reader(&heads)?;
         let (pending, generation): (Vec<Arc<Local>>, u64) = {
@@ -127,7 +130,16 @@ impl Transaction {
             .collect::<Result<_>>()?;
         drop(heads);
         let time = lock(&inner.clock).tick(inner.wall.now_ms());
-        Ok(Transaction { store, documents, pending, generation, time, collections, _gate: gate })
+        Ok(Transaction {
+            store,
+            suspensions,
+            documents,
+            pending,
+            generation,
+            time,
+            collections,
+            _gate: gate,
+        })
     }
 
     /// The document with this id, as this transaction leaves it.
@@ -314,7 +326,8 @@ impl Transaction {
         durable: bool,
         before: impl FnOnce(&[Arc<Local>]) -> Result<()>,
     ) -> Result<Committing> {
-        let Transaction { store, documents, pending, generation, time, collections, _gate } = self;
+        let Transaction { store, documents, pending, generation, time, collections, _gate, .. } =
+            self;
         drop((documents, pending));
         let mut items = Vec::new();
         let mut bytes = 0;
@@ -342,6 +355,7 @@ impl Transaction {
 
     fn draft(&mut self, collection: &str, id: &str) -> Result<&mut Draft> {
         check_id(id)?;
+        self.store.inner.check_since(self.suspensions)?;
         if !self.collections.contains_key(collection) {
             check_collection(collection)?;
             let heads = self.store.inner.read_heads();

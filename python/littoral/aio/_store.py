@@ -90,6 +90,11 @@ class Store(Threaded):
         return self._sync.position
 
     @property
+    def online(self) -> bool:
+        """Whether the store links with its peers: see `set_online`."""
+        return self._sync.online
+
+    @property
     def founder(self) -> str | None:
         """The key of the node that founded the roster; `None` without a roster."""
         return self._sync.founder
@@ -136,14 +141,17 @@ class Store(Threaded):
         """
         return Transaction(self._sync, timeout)
 
-    def changes(self, since: int | None = None, *, timeout: float | None = None) -> Changes:
+    def changes(
+        self, since: int | None = None, *, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """Follow what changes, with ``async for``; see `littoral.Store.changes`."""
-        return Changes(self._sync.changes(since), timeout)
+        return Changes(self._sync.changes(since, values=values), timeout)
 
     collections = awaited(littoral.Store.collections)
     conflicts = awaited(littoral.Store.conflicts)
     resolve = written(littoral.Store.resolve)
     flush = awaited(littoral.Store.flush)
+    set_change_values = awaited(littoral.Store.set_change_values)
     set_log_budget = awaited(littoral.Store.set_log_budget)
     prune = awaited(littoral.Store.prune)
     stats = awaited(littoral.Store.stats)
@@ -171,6 +179,7 @@ class Store(Threaded):
 
     listen = awaited(littoral.Store.listen)
     discover = awaited(littoral.Store.discover)
+    set_online = awaited(littoral.Store.set_online)
     links = awaited(littoral.Store.links)
     standings = awaited(littoral.Store.standings)
     wait_synced = awaited(littoral.Store.wait_synced)

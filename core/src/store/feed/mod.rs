@@ -5,28 +5,26 @@
 //! read, or, where the store keeps that, what they held before and after: [`values`]. A change is
 //! reported once it is durable and visible.
 
+mod piece;
 mod values;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Store;
-use super::log::{LogRecord, RecordKind};
-use super::snapshot::read_barrier;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{Dot, Origin, Position};
-use crate::txn::{Scope, Signed};
+use crate::id::{Dot, Position};
 
+use piece::Reading;
+
+pub(super) use piece::Pieces;
 pub use values::ChangeValues;
 pub(super) use values::{
     Recorder, check as check_values, leave as leave_values, load as load_values,
     prune as prune_values,
 };
 
-/// Bytes of log read at a time.
-const READ_BYTES: usize = 256 << 10;
 /// The very beginning of a log, before any record: what a follower of an empty store resumes at.
 /// The default position is another thing, wherever the log begins by now.
 pub(super) const BEGINNING: Position = Position(1);
@@ -61,8 +59,8 @@ pub struct Changes {
     position: Position,
     /// Up to where the feed had been cut when this began, or went on from the present moment.
     cut: Position,
-    /// Changes read and not yet given, each with the start of its transaction, and its place there.
-    ready: VecDeque<((Position, usize), Change)>,
+    /// What was read and not yet given.
+    reading: Option<Reading>,
     /// Whether what documents held is told.
     with_values: bool,
 }
@@ -75,8 +73,7 @@ impl Store {
         let position = since.unwrap_or_else(|| self.position());
         // Who reads from the oldest on has read no documents yet.
         let cut = if position == Position::default() { cut } else { cut.min(position) };
-        let (store, ready) = (self.clone(), VecDeque::new());
-        Changes { store, position, cut, ready, with_values: false }
+        Changes { store: self.clone(), position, cut, reading: None, with_values: false }
     }
 
     /// The position of this moment: changes from here on are those that are yet to come, and
@@ -100,15 +97,23 @@ impl Changes {
     /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position, or, of
     /// a store that was restored from an older copy, does not reach it yet, or if a collection was
     /// held back or resumed since: call
-    /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`].
+    /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`];
+    /// [`ErrorKind::Suspended`], after which it goes on where it was when the store was woken.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
-            if let Some((place, change)) = self.ready.front_mut() {
-                if self.with_values && change.dot.seq > 0 {
-                    change.values = self.store.inner.values_of(*place, change)?.map(Box::new);
+            if !self.store.inner.is_running() {
+                return Err(self.store.inner.gone());
+            }
+            if let Some(reading) = &mut self.reading {
+                if let Some((place, mut change)) = reading.change() {
+                    if self.with_values && change.dot.seq > 0 {
+                        change.values = self.store.inner.values_of(place, &change)?.map(Box::new);
+                    }
+                    reading.step();
+                    return Ok(Some(change));
                 }
-                return Ok(self.ready.pop_front().map(|(_, change)| change));
+                self.reading = None;
             }
             if self.fill()? {
                 continue;
@@ -117,21 +122,22 @@ impl Changes {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.wait(left)?;
+            self.wait(left);
         }
     }
 
     /// Goes on from the present moment, for one that fell behind the log: what changed before is
     /// found by reading the documents anew *after* this call.
     pub fn restart(&mut self) {
-        self.ready.clear();
+        self.reading = None;
         self.cut = self.store.inner.read_heads().feed;
         self.position = self.store.position();
     }
 
     /// Where to resume: after the last change that [`Changes::next`] gave.
     pub fn position(&self) -> Position {
-        self.ready.front().map_or(self.position, |((start, _), _)| *start).max(BEGINNING)
+        let start = self.reading.as_ref().and_then(Reading::start);
+        start.unwrap_or(self.position).max(BEGINNING)
     }
 
     /// Reads on; gives whether there was anything to read.
@@ -160,21 +166,14 @@ impl Changes {
         if self.position == BEGINNING {
             self.position = start;
         }
-        let records = match inner.reader.read(self.position, READ_BYTES) {
+        let piece = match inner.pieces.piece(inner, self.position, applied) {
             Err(_) if self.position < inner.reader.start() => return Err(self.behind()),
-            records => records?,
+            piece => piece?,
         };
-        let mut moved = false;
-        for record in records.into_iter().take_while(|record| record.end <= applied) {
-            moved = true;
-            match record.kind {
-                RecordKind::Txn => self.push(&record)?,
-                RecordKind::Barrier => self.push_joined(&record)?,
-                RecordKind::Mark => {}
-            }
-            self.position = record.end;
-        }
-        Ok(moved)
+        let Some(piece) = piece else { return Ok(false) };
+        self.position = piece.next;
+        self.reading = Some(Reading::new(piece));
+        Ok(true)
     }
 
     fn behind(&self) -> Error {
@@ -212,51 +211,11 @@ impl Changes {
         )
     }
 
-    fn push(&mut self, record: &LogRecord) -> Result<()> {
-        let inner = &self.store.inner;
-        let scope = Scope { network: inner.network, collection: &record.collection };
-        let txn = Signed::trusted(record.bytes.clone(), scope)?.txn;
-        let local = txn.dot.origin.node == inner.node;
-        let ids = txn.docs.iter().map(|doc| doc.id.clone());
-        self.push_all(record, ids, txn.dot, txn.time, local);
-        Ok(())
-    }
-
-    fn push_joined(&mut self, record: &LogRecord) -> Result<()> {
-        if let Some((node, ids)) = read_barrier(&record.bytes)? {
-            let dot = Dot { origin: Origin { node, incarnation: 0 }, seq: 0 };
-            self.push_all(record, ids.into_iter(), dot, Timestamp::default(), false);
-        }
-        Ok(())
-    }
-
-    fn push_all(
-        &mut self,
-        record: &LogRecord,
-        ids: impl ExactSizeIterator<Item = String>,
-        dot: Dot,
-        time: Timestamp,
-        local: bool,
-    ) {
-        let collection: Arc<str> = Arc::from(record.collection.as_str());
-        let last = ids.len().saturating_sub(1);
-        for (at, id) in ids.enumerate() {
-            let position = if at == last { record.end } else { record.position };
-            let (collection, values) = (collection.clone(), None);
-            let change = Change { position, collection, id, dot, time, local, values };
-            self.ready.push_back(((record.position, at), change));
-        }
-    }
-
-    fn wait(&self, timeout: Duration) -> Result<()> {
+    fn wait(&self, timeout: Duration) {
         let inner = &self.store.inner;
         inner.listeners.wait(timeout, || {
-            inner.is_closed()
+            !inner.is_running()
                 || inner.read_heads().applied.min(inner.reader.durable()) > self.position
         });
-        match inner.is_closed() {
-            true => Err(Error::new(ErrorKind::Closed, "the store is closed")),
-            false => Ok(()),
-        }
     }
 }
