@@ -16,7 +16,7 @@ use crate::arrow::{self, ArrowStream};
 use crate::backup;
 use crate::bundle;
 use crate::changes::{Changes, seconds_to_duration};
-use crate::error::raise;
+use crate::error::{exception, raise};
 use crate::link::{self, Link};
 use crate::load;
 use crate::open_store::{OpenStore, PATIENCE, detached, interruptible};
@@ -28,6 +28,10 @@ use crate::ticket::{self, Inviting, Ticket};
 use crate::transaction::Transaction;
 use crate::value;
 use crate::version::Version;
+
+/// What is said to who loads something else.
+const NO_PAIR: &str = "put_many takes a mapping of ids to documents, pairs of id and document, or a \
+                       table such as a DataFrame; of records: ((record['id'], record) for record in records)";
 
 /// An open store.
 #[pyclass(frozen, module = "littoral._native")]
@@ -359,7 +363,9 @@ impl Store {
     ) -> PyResult<u64> {
         load::load(py, &self.open, collection, batch, told, |loader| {
             for pair in pairs.try_iter()? {
-                let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
+                let pair = pair?;
+                let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) =
+                    pair.extract().map_err(|_| exception(py, "FieldTypeError", NO_PAIR))?;
                 let id = value::id_of(&id)?;
                 let fields = value::fields_of(&fields).map_err(|bad| bad.raise_in(py, &id))?;
                 loader.add(id, fields)?;
@@ -714,7 +720,7 @@ impl Store {
     /// Cuts all links and makes none, or goes back to what it was.
     fn set_online(&self, py: Python<'_>, online: bool) -> PyResult<()> {
         let network = self.open.network(py)?;
-        detached(py, || {
+        interruptible(py, move || {
             network.set_online(online);
             Ok(())
         })

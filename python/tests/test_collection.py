@@ -115,8 +115,9 @@ def test_put_many_writes_whole_batches(notes: littoral.Collection) -> None:
     with pytest.raises(ValueError, match="x3"):
         notes.put_many([("y1", {}), *documents], batch=10)
     assert "y1" not in notes
-    with pytest.raises((TypeError, ValueError)):
-        notes.put_many([1])  # type: ignore[list-item]
+    for what in ([1], [{"id": "a", "n": 1}], [("a", {}, 1)]):
+        with pytest.raises(littoral.FieldTypeError, match="pairs of id and document"):
+            notes.put_many(what)  # type: ignore[arg-type]
 
 
 def test_put_many_takes_whatever_goes_on_meanwhile(
