@@ -31,7 +31,7 @@ pub use message::message;
 pub use roster::statement;
 pub use session::session;
 pub use snapshot::{document, head, join};
-pub use text::{json, text};
+pub use text::{json, msgpack, text};
 pub use ticket::ticket;
 
 /// A target: its name, its function, and how many mutations of each input of its corpus an
@@ -39,7 +39,7 @@ pub use ticket::ticket;
 pub type Target = (&'static str, fn(&[u8]), usize);
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("transaction", transaction, 1000),
     ("message", message, 2000),
     ("session", session, 100),
@@ -52,6 +52,7 @@ pub const TARGETS: [Target; 18] = [
     ("row", row, 1000),
     ("value", value, 2000),
     ("json", json, 1000),
+    ("msgpack", msgpack, 2000),
     ("text", text, 2000),
     ("version", version, 1000),
     ("state", state, 2000),

@@ -10,7 +10,7 @@ use littoral::id::Position;
 use littoral::store::log::{Known, Log, NewRecord, RecordKind};
 use littoral::txn::sign::SIGNATURE_BYTES;
 use littoral::txn::snapshot::unpack;
-use littoral::value::{codec, parse_fields};
+use littoral::value::{codec, fields_to_msgpack, parse_fields};
 use littoral::{Field, Path, Value};
 
 use super::formats::sample_version;
@@ -48,6 +48,7 @@ pub fn all() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("row", rows(&documents)),
         ("value", values()),
         ("json", jsons()),
+        ("msgpack", msgpacks()),
         ("text", texts()),
         ("version", vec![[&[0][..], &sample_version()].concat(), vec![0], vec![31]]),
         ("state", states()),
@@ -178,6 +179,16 @@ fn jsons() -> Vec<Vec<u8>> {
         assert!(fields.values().all(|field| !matches!(field, Field::Value(Value::Null))));
     }
     lines.map(|line| line.as_bytes().to_vec()).to_vec()
+}
+
+fn msgpacks() -> Vec<Vec<u8>> {
+    let documents = jsons().into_iter().filter_map(|text| parse_fields(&text).ok());
+    let mut found: Vec<Vec<u8>> = documents.map(|fields| fields_to_msgpack(&fields)).collect();
+    // Forms that are read and not written: wide numbers, a short float, a timestamp with nanoseconds.
+    found
+        .push(b"\x83\xa1a\xd3\0\0\0\0\0\0\0\x07\xa1b\xca\x3f\xc0\0\0\xa1c\xdb\0\0\0\x01x".to_vec());
+    found.push(b"\x81\xa1t\xc7\x0c\xff\0\0\x07\xcf\xff\xff\xff\xff\xff\xff\xff\xff".to_vec());
+    found
 }
 
 fn texts() -> Vec<Vec<u8>> {

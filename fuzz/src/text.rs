@@ -6,8 +6,8 @@ use littoral::id::{Dot, NodeId, check_collection, check_id};
 use littoral::query::{Cursor, Filter, Order};
 use littoral::txn::edit::Draft;
 use littoral::value::{
-    field_to_json, fields_from_json, fields_to_json, parse_field, parse_fields, parse_value,
-    value_to_json,
+    field_to_json, fields_from_json, fields_to_json, fields_to_msgpack, parse_field, parse_fields,
+    parse_fields_msgpack, parse_value, value_to_json,
 };
 use littoral::{ErrorKind, Field, Fields, Path, Value};
 
@@ -32,6 +32,16 @@ pub fn json(data: &[u8]) {
             let _ = fields_from_json(&plain);
         }
     }
+}
+
+/// A document as programs write it.
+pub fn msgpack(data: &[u8]) {
+    let Ok(fields) = parse_fields_msgpack(data) else { return };
+    let bytes = fields_to_msgpack(&fields);
+    let again = parse_fields_msgpack(&bytes).expect("its own MessagePack");
+    // NaN, which no store takes, is unlike itself.
+    assert_eq!(fields_to_msgpack(&again), bytes);
+    let _ = parse_fields(fields_to_json(&fields).to_string().as_bytes());
 }
 
 fn document(text: &[u8]) {

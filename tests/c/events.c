@@ -343,21 +343,29 @@ static void descriptors(void) {
     lit_store_free(store);
 }
 
-/* Whether another process can lock the store's files: none is locked here. */
+static const char *program;
+
+/* Whether another process can lock the store's files: none is locked here. It is this program anew. */
 static int another_process_may_have_it(const char *name) {
-    char path[700];
+    char lock[700], state[700];
     int status = 0;
+    snprintf(lock, sizeof lock, "%s/%s/lock", directory, name);
+    snprintf(state, sizeof state, "%s/%s/state.redb", directory, name);
     pid_t child = fork();
     if (child == 0) {
-        static const char *const files[] = {"lock", "state.redb"};
-        for (int n = 0; n < 2; n++) {
-            snprintf(path, sizeof path, "%s/%s/%s", directory, name, files[n]);
-            int fd = open(path, O_RDWR);
-            if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) _exit(1);
-        }
-        _exit(0);
+        execl(program, program, "--locks", lock, state, (char *)NULL);
+        _exit(1);
     }
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The other process: can it lock all of these? */
+static int lock_all(char **files) {
+    for (; *files != NULL; files++) {
+        int fd = open(*files, O_RDWR);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) return 1;
+    }
+    return 0;
 }
 
 static void *wait_for_a_change(void *changes) {
@@ -692,7 +700,7 @@ static void what_a_transaction_reads(void) {
 /* Eight threads write while another suspends and resumes: what was told to be kept is kept. */
 typedef struct busy_t {
     lit_collection_t *collection;
-    char id[8];
+    char id[16];
     int64_t kept;
     int odd;
     int *stop;
@@ -745,10 +753,12 @@ static void suspending_under_eight_threads(void) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "--locks") == 0) return lock_all(argv + 2);
     if (argc != 2) {
         fprintf(stderr, "usage: %s EMPTY-DIRECTORY\n", argv[0]);
         return 2;
     }
+    program = argv[0];
     directory = argv[1];
     ended_while_suspended();
     subscriptions();
