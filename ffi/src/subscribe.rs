@@ -310,7 +310,7 @@ impl Calls {
 /// A turn of each; gives whether one may have more.
 fn deliver_all(dispatch: &Mutex<Dispatch>) -> bool {
     let listeners: Vec<Arc<Listener>> = lock(dispatch).listeners.values().cloned().collect();
-    listeners.iter().fold(false, |more, listener| listener.deliver() || more)
+    listeners.iter().map(|listener| listener.deliver()).fold(false, |any, more| any | more)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
