@@ -29,6 +29,13 @@ static inline void lit_options_init(lit_options_t *options) {
     options->struct_size = sizeof *options;
 }
 
+/** The defaults: changes of all collections, from now on. */
+static inline void lit_subscribe_options_init(lit_subscribe_options_t *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+    options->since = LIT_SINCE_NOW;
+}
+
 /** The defaults: all documents, in order. */
 static inline void lit_scan_options_init(lit_scan_options_t *options) {
     memset(options, 0, sizeof *options);

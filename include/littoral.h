@@ -10,6 +10,10 @@
  * JSON     An object is a map of fields, an array one value. What JSON has no word for is an object
  *          of one special name: {"$bytes": base64}, {"$time": RFC 3339}, {"$set": [..]},
  *          {"$counter": 3}; {"$literal": {..}} is the object inside, whose name is not special.
+ * MessagePack  The same with less: integers, floats, text, bytes, arrays and maps are those of
+ *          MessagePack, a time is its timestamp extension (-1), cut to microseconds. Sets, counters
+ *          and $literal are maps of one name, as in JSON: {"$set": [..]}. Names are text, each once.
+ *          What is put back as it was read is the same, of the same type.
  * Paths    JSON Pointers: "/address/city", with ~0 for ~ and ~1 for /.
  *
  * OWNERSHIP
@@ -29,7 +33,8 @@
  *  - "Thread-safe": any number of threads may call it at the same time, on the same handle.
  *  - "One thread at a time": from any thread, but not from two at the same time on the same handle.
  *  - The library has no thread-local state, so a handle may move between threads at will. It calls
- *    none of your functions. After fork(), the child must not use handles of the parent.
+ *    no function of yours but those of a lit_callback_t, on a thread of its own, with no lock held.
+ *    After fork(), the child must not use handles of the parent.
  *
  * BLOCKING
  *  - "Does not block": memory only.
@@ -42,7 +47,8 @@
  *    an error (nothing there, at the end, time is over), negative is an error.
  *  - The last argument, `err`, is a lit_error_t of yours with code and sentence, or NULL.
  *  - Any function may return LIT_ERR_NULL, LIT_ERR_HANDLE, LIT_ERR_INVALID_INPUT (text that is not
- *    UTF-8), LIT_ERR_CLOSED, and those that block LIT_ERR_IO and LIT_ERR_CORRUPT. Each names those
+ *    UTF-8), LIT_ERR_CLOSED, LIT_ERR_SUSPENDED (see lit_store_suspend), and those that block
+ *    LIT_ERR_IO and LIT_ERR_CORRUPT. Each names those
  *    that are its own. LIT_ERR_PANIC and LIT_ERR_INTERNAL are mistakes of the library.
  *  - After any error nothing was changed, unless the function says otherwise.
  *
@@ -174,6 +180,9 @@ typedef struct lit_scan_t lit_scan_t;
 /** An open store: documents on this device, in one directory. */
 typedef struct lit_store_t lit_store_t;
 
+/** A function of yours that is called with changes, until it is freed. */
+typedef struct lit_subscription_t lit_subscription_t;
+
 /** An open transaction: all of it happens, or nothing. */
 typedef struct lit_txn_t lit_txn_t;
 
@@ -304,6 +313,48 @@ typedef struct lit_change_t {
     bool local;
 } lit_change_t;
 
+/** What to be called with. Initialise it with lit_subscribe_options_init. */
+typedef struct lit_subscribe_options_t {
+    /**
+     * Bytes of this struct in the header that you compiled with; lit_subscribe_options_init sets it.
+     */
+    size_t struct_size;
+    /** Must be 0. */
+    uint32_t flags;
+    /** Must be 0. */
+    uint32_t reserved;
+    /**
+     * The position after which to begin, as of lit_changes_open; LIT_SINCE_NOW after
+     * lit_subscribe_options_init.
+     */
+    uint64_t since;
+    /** Only changes of this collection; {NULL, 0} is all. */
+    struct lit_slice_t collection;
+} lit_subscribe_options_t;
+
+/**
+ * A function of yours, and what it works on.
+ *
+ * `call` and `drop` run on a thread of the library, one for each store, and never two at a time for
+ * one store. No lock of the library is held: they may call it, lit_store_close and
+ * lit_subscription_free included. While `call` runs, other subscriptions of the store wait. They
+ * must return: no longjmp, no exception.
+ */
+typedef struct lit_callback_t {
+    /** Handed to `call` and `drop`; the library does not look at it. */
+    void *context;
+    /**
+     * Called with each change, and LIT_OK; `change` and its slices are valid during the call.
+     *
+     * With another status `change` is NULL. LIT_ERR_NOT_FOUND: the log no longer reached back to
+     * where the subscription was, so it goes on from the present moment: read the documents anew.
+     * Any other is the last call: LIT_ERR_CLOSED after lit_store_close, or an error of the disk.
+     */
+    void (*call)(void *context, lit_status_t status, const struct lit_change_t *change);
+    /** Called once, after the last call. May be NULL. */
+    void (*drop)(void *context);
+} lit_callback_t;
+
 /* ---------------------------------------------------------------------------------------------
  * Statuses
  */
@@ -371,6 +422,12 @@ typedef struct lit_change_t {
 
 /** Another write has been open for too long. Nothing was changed. */
 #define LIT_ERR_TIMEOUT (-18)
+
+/**
+ * The store is suspended; or it was suspended since what was asked began: a scan, a transaction,
+ * a past. Nothing was changed.
+ */
+#define LIT_ERR_SUSPENDED (-19)
 
 /** A transaction of a peer or a file is invalid. Nothing of it was applied. */
 #define LIT_ERR_INVALID_TRANSACTION (-20)
@@ -496,8 +553,8 @@ lit_status_t lit_store_open(struct lit_slice_t path,
  * is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
  * and who waits in lit_changes_next gets it at once. Closing twice is harmless.
  *
- * The directory can be opened again when the store and all handles that came from it
- * (collections, scans, transactions, changes, pasts, diffs, links) are freed.
+ * The directory can be opened again when this has returned. Subscriptions are called once more,
+ * with LIT_ERR_CLOSED, and are still to be freed.
  * Thread-safe. Blocks: commit. `store` stays yours.
  * Errors: of the last write to disk. The store is closed all the same.
  */
@@ -518,6 +575,75 @@ void lit_store_free(struct lit_store_t *store);
  * Errors: LIT_ERR_DISK_FULL, LIT_ERR_IO, LIT_ERR_POISONED.
  */
 LIT_MUST_USE lit_status_t lit_store_flush(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
+ * Lets go of the directory without closing the store, for an app that goes to the background,
+ * where the system ends who holds a lock on a file, or for another process that wants the store
+ * (an extension of the app). What is being committed is committed, everything written is made
+ * durable, links say goodbye, sockets are closed, and when this returns LIT_OK no file of the
+ * store is open and no lock on one is held. lit_store_resume takes all of it up again. If the
+ * process ends meanwhile, that is as good as a close.
+ *
+ * `patience_ms` is how long to wait for transactions that are open and commits that are under way,
+ * for instance 2000. A transaction that is still open then is over: lit_txn_commit gives
+ * LIT_ERR_SUSPENDED, and nothing of it is kept.
+ *
+ * Until lit_store_resume, every call gives LIT_ERR_SUSPENDED but lit_store_close, lit_store_suspend,
+ * lit_link_status_json, lit_link_close, the functions that free, and those that need no store
+ * (lit_doc_*, lit_diff_left_json). Then stores, collections, documents, changes, subscriptions and
+ * links go on where they were: a lit_changes_t at its position, a link with the same peer, a
+ * listener at the same port, or at another one if that was taken. Scans, transactions, pasts and
+ * diffs that were begun before give LIT_ERR_SUSPENDED for good: free them and begin anew, a scan
+ * with lit_scan_options_t.after. Suspending twice is harmless.
+ *
+ * Thread-safe. Blocks: for the time given, and commit; with links for a goodbye, a tenth of a
+ * second, or a few seconds where a peer does not answer.
+ * Errors: LIT_ERR_TIMEOUT if something is in the way, which `err` names: then the store goes on as
+ * before. After LIT_ERR_IO, LIT_ERR_DISK_FULL and LIT_ERR_POISONED everything is let go of all the
+ * same, and lit_store_resume says whether to open the store anew.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_suspend(struct lit_store_t *store,
+                               int64_t patience_ms,
+                               struct lit_error_t *err);
+
+/**
+ * Takes up again what lit_store_suspend let go of. Harmless for a store that is not suspended.
+ *
+ * Thread-safe. Blocks: disk, as opening does.
+ * Errors, after which the store is still suspended: LIT_ERR_LOCKED if another process has it open:
+ * try again; LIT_ERR_NOT_A_STORE if another store is there now, LIT_ERR_POISONED if the disk failed
+ * before: close this one then, and open it anew; those of lit_store_open.
+ */
+LIT_MUST_USE lit_status_t lit_store_resume(struct lit_store_t *store, struct lit_error_t *err);
+
+/**
+ * Gives back to the disk what the store no longer uses, and closes it: open it again after this.
+ * Nobody may read meanwhile. It takes as long as copying the documents; a crash on the way loses
+ * nothing.
+ *
+ * `before` and `after` may each be NULL; they tell the bytes of the state's file.
+ * Thread-safe. Blocks: disk, for long.
+ * Errors, after which the store is closed as it is: LIT_ERR_LOCKED if somebody reads;
+ * LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_compact(struct lit_store_t *store,
+                               uint64_t *before,
+                               uint64_t *after,
+                               struct lit_error_t *err);
+
+/**
+ * Removes what the logs hold beyond their budgets and nothing needs. Writing does that as it goes;
+ * for a store that is seldom written to. `bytes`, how many were removed, may be NULL.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_IO, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_prune(struct lit_store_t *store,
+                             uint64_t *bytes,
+                             struct lit_error_t *err);
 
 /**
  * Sets how much of a collection's history the log keeps for peers that were away: bytes of
@@ -578,6 +704,19 @@ lit_status_t lit_store_stats_json(struct lit_store_t *store,
 LIT_MUST_USE
 lit_status_t lit_store_verify_json(struct lit_store_t *store,
                                    bool quick,
+                                   struct lit_bytes_t *json,
+                                   struct lit_error_t *err);
+
+/**
+ * Explains the state of the store as it is at this moment, the worst first: states that are legal
+ * and puzzling, such as peers that were not heard of for long. A JSON array of findings, as
+ * lit_store_verify_json has them; empty if all is well.
+ *
+ * `*json` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: commit.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_doctor_json(struct lit_store_t *store,
                                    struct lit_bytes_t *json,
                                    struct lit_error_t *err);
 
@@ -718,6 +857,83 @@ lit_status_t lit_collection_merge_json(struct lit_collection_t *collection,
                                        struct lit_slice_t id,
                                        struct lit_slice_t json,
                                        struct lit_error_t *err);
+
+/**
+ * Reads a document as MessagePack. LIT_NOT_FOUND if there is none; then `*msgpack` is {NULL, 0}.
+ *
+ * `*msgpack` is yours: free it with lit_bytes_free.
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_get_msgpack(struct lit_collection_t *collection,
+                                        struct lit_slice_t id,
+                                        struct lit_bytes_t *msgpack,
+                                        struct lit_error_t *err);
+
+/**
+ * Replaces a document, as lit_collection_put_json, from MessagePack.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json; LIT_ERR_INVALID_INPUT for MessagePack that is malformed, cut
+ * short or followed by more.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_put_msgpack(struct lit_collection_t *collection,
+                                        struct lit_slice_t id,
+                                        struct lit_slice_t msgpack,
+                                        struct lit_error_t *err);
+
+/**
+ * Puts back a document that was read at `version`, as lit_collection_put_json_version, from
+ * MessagePack.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_json_version and lit_collection_put_msgpack.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_put_msgpack_version(struct lit_collection_t *collection,
+                                                struct lit_slice_t id,
+                                                struct lit_slice_t msgpack,
+                                                struct lit_slice_t version,
+                                                struct lit_error_t *err);
+
+/**
+ * Writes the fields given, as lit_collection_merge_json, from MessagePack.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: as lit_collection_put_msgpack.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_merge_msgpack(struct lit_collection_t *collection,
+                                          struct lit_slice_t id,
+                                          struct lit_slice_t msgpack,
+                                          struct lit_error_t *err);
+
+/**
+ * Whether there is a document with this id: LIT_OK or LIT_NOT_FOUND. Reads less than
+ * lit_collection_get.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_contains(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_error_t *err);
+
+/**
+ * Forgets the collection on this device, without deleting its documents at peers: it comes back
+ * when it is synced or written again. What was written here and never reached a peer is lost;
+ * `unsent`, how many transactions that were, may be NULL. LIT_NOT_FOUND if it was not here.
+ *
+ * Thread-safe. Blocks: commit.
+ * Errors: LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_leave(struct lit_collection_t *collection,
+                                  uint64_t *unsent,
+                                  struct lit_error_t *err);
 
 /**
  * Deletes a document. LIT_NOT_FOUND if there was none. An edit by a peer that had not seen
@@ -1005,6 +1221,33 @@ lit_status_t lit_collection_remove_text(struct lit_collection_t *collection,
                                         struct lit_error_t *err);
 
 /**
+ * Whether the set at `path` has an element, from JSON: LIT_OK or LIT_NOT_FOUND. Reads no other
+ * elements of a large set.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, JSON).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_has(struct lit_collection_t *collection,
+                                struct lit_slice_t id,
+                                struct lit_slice_t path,
+                                struct lit_slice_t element,
+                                struct lit_error_t *err);
+
+/**
+ * Whether the set at `path` has this text: LIT_OK or LIT_NOT_FOUND.
+ *
+ * Thread-safe. Blocks: disk.
+ * Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, text).
+ */
+LIT_MUST_USE
+lit_status_t lit_collection_has_text(struct lit_collection_t *collection,
+                                     struct lit_slice_t id,
+                                     struct lit_slice_t path,
+                                     struct lit_slice_t element,
+                                     struct lit_error_t *err);
+
+/**
  * Adds `by`, which may be negative, to the counter at `path`, which is made if nothing is
  * there. Concurrent increments add up.
  *
@@ -1049,6 +1292,17 @@ LIT_MUST_USE
 lit_status_t lit_doc_json(struct lit_doc_t *doc,
                           struct lit_bytes_t *json,
                           struct lit_error_t *err);
+
+/**
+ * The document as MessagePack.
+ *
+ * `*msgpack` is yours: free it with lit_bytes_free.
+ * Thread-safe. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_doc_msgpack(struct lit_doc_t *doc,
+                             struct lit_bytes_t *msgpack,
+                             struct lit_error_t *err);
 
 /**
  * What its reader has seen, as opaque bytes: hand them to lit_collection_put_json_version or
@@ -1169,7 +1423,7 @@ lit_status_t lit_collection_scan(struct lit_collection_t *collection,
                                  struct lit_error_t *err);
 
 /**
- * Goes to the next document. LIT_END if there is none.
+ * Goes to the next document. LIT_END if there is none. After an error it gives the same one again.
  *
  * `id` and `json` may each be NULL if you don't want it. They belong to `scan`: valid until
  * the next call on it.
@@ -1310,6 +1564,72 @@ lit_status_t lit_txn_merge_json(struct lit_txn_t *txn,
                                 struct lit_error_t *err);
 
 /**
+ * Reads a document as the transaction leaves it, as lit_collection_get.
+ *
+ * `*doc` is yours: free it with lit_doc_free. It outlives the transaction.
+ * One thread at a time. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get(struct lit_txn_t *txn,
+                         struct lit_collection_t *collection,
+                         struct lit_slice_t id,
+                         struct lit_doc_t **doc,
+                         struct lit_error_t *err);
+
+/**
+ * Reads a document as the transaction leaves it, as lit_collection_get_msgpack.
+ *
+ * `*msgpack` is yours: free it with lit_bytes_free.
+ * One thread at a time. Blocks: disk.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_msgpack(struct lit_txn_t *txn,
+                                 struct lit_collection_t *collection,
+                                 struct lit_slice_t id,
+                                 struct lit_bytes_t *msgpack,
+                                 struct lit_error_t *err);
+
+/**
+ * Replaces a document, as lit_collection_put_msgpack.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_put_msgpack, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_put_msgpack(struct lit_txn_t *txn,
+                                 struct lit_collection_t *collection,
+                                 struct lit_slice_t id,
+                                 struct lit_slice_t msgpack,
+                                 struct lit_error_t *err);
+
+/**
+ * Puts back a document that was read at `version`, as lit_collection_put_msgpack_version.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_put_msgpack_version, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_put_msgpack_version(struct lit_txn_t *txn,
+                                         struct lit_collection_t *collection,
+                                         struct lit_slice_t id,
+                                         struct lit_slice_t msgpack,
+                                         struct lit_slice_t version,
+                                         struct lit_error_t *err);
+
+/**
+ * Writes the fields given, as lit_collection_merge_msgpack.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_merge_msgpack, except of committing.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_merge_msgpack(struct lit_txn_t *txn,
+                                   struct lit_collection_t *collection,
+                                   struct lit_slice_t id,
+                                   struct lit_slice_t msgpack,
+                                   struct lit_error_t *err);
+
+/**
  * Deletes a document, as lit_collection_delete. LIT_NOT_FOUND if there was none.
  *
  * One thread at a time. Blocks: disk.
@@ -1333,6 +1653,93 @@ lit_status_t lit_txn_delete_version(struct lit_txn_t *txn,
                                     struct lit_slice_t id,
                                     struct lit_slice_t version,
                                     struct lit_error_t *err);
+
+/**
+ * One field as JSON. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_field_json.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_field_json(struct lit_txn_t *txn,
+                                    struct lit_collection_t *collection,
+                                    struct lit_slice_t id,
+                                    struct lit_slice_t path,
+                                    struct lit_bytes_t *value,
+                                    struct lit_error_t *err);
+
+/**
+ * An integer, or the sum of a counter. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_i64.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_i64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             int64_t *value,
+                             struct lit_error_t *err);
+
+/**
+ * A float, or an integer that a double holds exactly. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_f64.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_f64(struct lit_txn_t *txn,
+                             struct lit_collection_t *collection,
+                             struct lit_slice_t id,
+                             struct lit_slice_t path,
+                             double *value,
+                             struct lit_error_t *err);
+
+/**
+ * A truth value. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_bool.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_bool(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              bool *value,
+                              struct lit_error_t *err);
+
+/**
+ * Text. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_text.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_bytes_t *value,
+                              struct lit_error_t *err);
+
+/**
+ * Bytes. As the transaction leaves it. LIT_NOT_FOUND if there is no such document or field.
+ *
+ * `*value` is yours: free it with lit_bytes_free.
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_get_bytes.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_get_bytes(struct lit_txn_t *txn,
+                               struct lit_collection_t *collection,
+                               struct lit_slice_t id,
+                               struct lit_slice_t path,
+                               struct lit_bytes_t *value,
+                               struct lit_error_t *err);
 
 /**
  * Writes one field, from JSON.
@@ -1488,6 +1895,35 @@ lit_status_t lit_txn_remove_text(struct lit_txn_t *txn,
                                  struct lit_error_t *err);
 
 /**
+ * Whether the set at `path` has an element, from JSON, as the transaction leaves it: LIT_OK or
+ * LIT_NOT_FOUND.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_has.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_has(struct lit_txn_t *txn,
+                         struct lit_collection_t *collection,
+                         struct lit_slice_t id,
+                         struct lit_slice_t path,
+                         struct lit_slice_t element,
+                         struct lit_error_t *err);
+
+/**
+ * Whether the set at `path` has this text, as the transaction leaves it: LIT_OK or LIT_NOT_FOUND.
+ *
+ * One thread at a time. Blocks: disk.
+ * Errors: as lit_collection_has_text.
+ */
+LIT_MUST_USE
+lit_status_t lit_txn_has_text(struct lit_txn_t *txn,
+                              struct lit_collection_t *collection,
+                              struct lit_slice_t id,
+                              struct lit_slice_t path,
+                              struct lit_slice_t element,
+                              struct lit_error_t *err);
+
+/**
  * Adds `by` to the counter at `path`.
  *
  * One thread at a time. Blocks: disk.
@@ -1549,12 +1985,77 @@ lit_status_t lit_changes_next(struct lit_changes_t *changes,
                               struct lit_error_t *err);
 
 /**
+ * Goes on from the present moment, after LIT_ERR_NOT_FOUND: read the documents anew after this.
+ *
+ * One thread at a time. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_changes_restart(struct lit_changes_t *changes,
+                                 struct lit_error_t *err);
+
+/**
+ * Where it is: after the last change that lit_changes_next gave. To be kept and given to
+ * lit_changes_open, also after a restart.
+ *
+ * One thread at a time. Does not block.
+ */
+LIT_MUST_USE
+lit_status_t lit_changes_position(struct lit_changes_t *changes,
+                                  uint64_t *position,
+                                  struct lit_error_t *err);
+
+/**
+ * A descriptor for poll, select, epoll, kqueue or a main loop: readable while lit_changes_next,
+ * with a timeout of 0, may have something to say. It is level-triggered: it stays readable until
+ * lit_changes_next has returned LIT_TIMEOUT or LIT_ERR_SUSPENDED, and may be readable with nothing
+ * there. After lit_store_close it stays readable, and lit_changes_next gives LIT_ERR_CLOSED.
+ *
+ * `*fd` belongs to `changes`, which has one: don't read from it, write to it or close it. It is
+ * closed by lit_changes_free. -1 if this fails.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_INVALID_INPUT where descriptors can't be waited for (Windows): use
+ * lit_store_subscribe there; LIT_ERR_IO if there are too many open files.
+ */
+LIT_MUST_USE
+lit_status_t lit_changes_fd(struct lit_changes_t *changes,
+                            int *fd,
+                            struct lit_error_t *err);
+
+/**
  * Frees the handle. A lit_changes_next of another thread that is waiting on it goes on to its
  * end. Harmless for NULL.
  *
  * Thread-safe. Does not block.
  */
 void lit_changes_free(struct lit_changes_t *changes);
+
+/**
+ * Has `callback.call` called with each change from now on, or from where `options` say: those of
+ * this node and those of peers, when they are durable, in the order in which they came. While the
+ * store is suspended there are no calls; then it goes on where it was.
+ *
+ * `*subscription` is yours: free it with lit_subscription_free. `options` may be NULL: all
+ * collections, from now on. `callback.context` must live until `callback.drop` is called, or
+ * lit_subscription_free has returned outside of the callback. If this fails, nothing is called.
+ * Thread-safe. Does not block.
+ * Errors: LIT_ERR_NULL if `callback.call` is NULL; LIT_ERR_INVALID_INPUT (options).
+ */
+LIT_MUST_USE
+lit_status_t lit_store_subscribe(struct lit_store_t *store,
+                                 const struct lit_subscribe_options_t *options,
+                                 struct lit_callback_t callback,
+                                 struct lit_subscription_t **subscription,
+                                 struct lit_error_t *err);
+
+/**
+ * Ends a subscription and frees its handle. When it returns `callback.call` is not running and is
+ * not called again, and `callback.drop` has been called: so don't hold a lock that your callback
+ * waits for. Called inside that callback it returns at once, the present call is the last, and
+ * `callback.drop` is called after it. Harmless for NULL.
+ *
+ * Thread-safe. Blocks: for a callback that is running.
+ */
+void lit_subscription_free(struct lit_subscription_t *subscription);
 
 /* ---------------------------------------------------------------------------------------------
  * The tape: checkpoints, the past, reverting
@@ -2433,6 +2934,17 @@ lit_status_t lit_store_set_online(struct lit_store_t *store,
                                   struct lit_error_t *err);
 
 /**
+ * Syncs at this moment: dials every peer now whose next attempt waits for its turn, and then waits
+ * as lit_store_wait_synced does.
+ *
+ * Thread-safe. Blocks: for the time given.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_sync_now(struct lit_store_t *store,
+                                int64_t timeout_ms,
+                                struct lit_error_t *err);
+
+/**
  * All links of the store, those that peers made included, as a JSON array of what
  * lit_link_status_json gives.
  *
@@ -2551,6 +3063,13 @@ static inline lit_slice_t lit_bytes_slice(lit_bytes_t bytes) {
 static inline void lit_options_init(lit_options_t *options) {
     memset(options, 0, sizeof *options);
     options->struct_size = sizeof *options;
+}
+
+/** The defaults: changes of all collections, from now on. */
+static inline void lit_subscribe_options_init(lit_subscribe_options_t *options) {
+    memset(options, 0, sizeof *options);
+    options->struct_size = sizeof *options;
+    options->since = LIT_SINCE_NOW;
 }
 
 /** The defaults: all documents, in order. */

@@ -42,6 +42,9 @@ pub enum ErrorKind {
     Closed = 17,
     /// The time allowed ran out. What was under way may still complete.
     Timeout = 18,
+    /// The store is suspended; or it was suspended, or closed, since what was asked began: a view,
+    /// a scan, a transaction. Nothing was changed.
+    Suspended = 19,
     /// A transaction of a peer or a file is invalid: signature, chain, form. Nothing of it was applied.
     InvalidTransaction = 20,
     /// A transaction builds on others that are not here. Nothing of it was applied.
@@ -120,6 +123,9 @@ impl Error {
 
     /// An I/O error with what was being done; a full disk has its own kind.
     pub(crate) fn io(doing: impl fmt::Display, source: std::io::Error) -> Error {
+        if Shut::caused(&source) {
+            return Error::new(ErrorKind::Suspended, format!("could not {doing}: {source}"));
+        }
         let full = source.kind() == std::io::ErrorKind::StorageFull
             || source.kind() == std::io::ErrorKind::QuotaExceeded;
         let (kind, advice) = if full {
@@ -130,6 +136,31 @@ impl Error {
         Error::new(kind, format!("could not {doing}: {source}{advice}")).with_source(source)
     }
 }
+
+/// Why a call of a file failed that was closed under its holder's feet.
+#[derive(Debug)]
+pub(crate) struct Shut;
+
+impl Shut {
+    /// Whether this is why a call failed.
+    pub(crate) fn caused(err: &std::io::Error) -> bool {
+        err.get_ref().is_some_and(|cause| cause.is::<Shut>())
+    }
+}
+
+impl From<Shut> for std::io::Error {
+    fn from(shut: Shut) -> std::io::Error {
+        std::io::Error::other(shut)
+    }
+}
+
+impl fmt::Display for Shut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store was suspended, which closed the file")
+    }
+}
+
+impl std::error::Error for Shut {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

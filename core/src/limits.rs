@@ -370,6 +370,25 @@ pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
 /// Attempts to read on behind damage in one table, when a store is rescued.
 pub const RESCUE_PROBES: u64 = 2_000;
 
+/// Conditions of a filter, values of its lists included.
+pub const MAX_FILTER_CONDITIONS: usize = 4096;
+/// How deep conditions may be within each other.
+pub const MAX_FILTER_DEPTH: usize = 64;
+/// Longest textual form of a filter.
+pub const MAX_FILTER_BYTES: usize = 64 << 10;
+/// Fields that documents are sorted by.
+pub const MAX_ORDERS: usize = 16;
+/// Of a text or of bytes, how many bytes count when documents are sorted.
+pub const MAX_SORT_BYTES: usize = 512;
+/// Paths of an index.
+pub const MAX_INDEX_PATHS: usize = 8;
+/// Indexes of a store.
+pub const MAX_INDEXES: usize = 64;
+/// Documents that are gone through in one commit while an index is built.
+pub const INDEX_BATCH: usize = 256;
+/// Longest textual form of the place where a page of results goes on.
+pub const MAX_CURSOR_BYTES: usize = 32 << 10;
+
 /// Longest row of a document that is kept as it was before and after a change, where that is asked
 /// for; of a larger one nothing is told.
 pub const MAX_CHANGE_VALUE_BYTES: usize = 256 << 10;

@@ -6,11 +6,11 @@
 //! as well.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Dot, Hash, NodeId, Origin, Position, Seq, ShortHash, Vector};
-use crate::store::{self, LogPage, StagingLease, Store};
+use crate::store::{self, Companion, LogPage, StagingLease, Store};
 use crate::sync::door::{HearOutcome, Offence, Outcome, SnapshotStep, StepOutcome, Wanted};
 use crate::sync::{Documents, Lease, Page, Record, Source, Summary, View};
 use crate::txn::joining::{JoinRefusal, JoinRequest, Welcome};
@@ -42,6 +42,12 @@ pub trait Replica: Source + Send + Sync {
 
     /// Calls back after each commit. The callback does not block.
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching;
+
+    /// Lets somebody rest with the store while it is suspended, as long as it lives; gives whether
+    /// it is suspended now.
+    fn accompany(&self, _companion: Weak<dyn Companion>) -> bool {
+        false
+    }
 
     /// Applies transactions of a peer in this order, and returns when they are durable. Blocks.
     fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()>;
@@ -280,6 +286,10 @@ impl Replica for Store {
 
     fn on_commit(&self, callback: Box<dyn Fn() + Send + Sync>) -> Watching {
         Box::new(Store::on_commit(self, callback))
+    }
+
+    fn accompany(&self, companion: Weak<dyn Companion>) -> bool {
+        Store::accompany(self, companion)
     }
 
     fn apply(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<()> {

@@ -1,8 +1,10 @@
-//! Collections: whole documents, as JSON.
+//! Collections: whole documents, as JSON or MessagePack.
 
 use std::sync::Arc;
 
-use littoral::value::{fields_to_json, parse_field, parse_fields};
+use littoral::value::{
+    fields_to_json, fields_to_msgpack, parse_field, parse_fields, parse_fields_msgpack,
+};
 use littoral::{Collection, Version};
 
 use crate::docs::{DOCS, lit_doc_t};
@@ -214,6 +216,147 @@ pub unsafe extern "C" fn lit_collection_merge_json(
         let (id, fields) = (id.text("id")?, parse_fields(json.bytes("json")?)?);
         held.open()?.merge(id, &fields)?;
         Ok(LIT_OK)
+    })
+}
+
+/// Reads a document as MessagePack. LIT_NOT_FOUND if there is none; then `*msgpack` is {NULL, 0}.
+///
+/// `*msgpack` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_get_msgpack(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (msgpack, err) = unsafe { (Out::new(msgpack), Out::new(err)) };
+    guard(err, || {
+        let msgpack = msgpack.required("msgpack")?;
+        match COLLECTIONS.get(collection)?.open()?.get(id.text("id")?)? {
+            None => Ok(LIT_NOT_FOUND),
+            Some(document) => {
+                msgpack.set(fields_to_msgpack(document.fields()).into());
+                Ok(LIT_OK)
+            }
+        }
+    })
+}
+
+/// Replaces a document, as lit_collection_put_json, from MessagePack.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: as lit_collection_put_json; LIT_ERR_INVALID_INPUT for MessagePack that is malformed, cut
+/// short or followed by more.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_put_msgpack(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        held.open()?.put(id, &fields)?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Puts back a document that was read at `version`, as lit_collection_put_json_version, from
+/// MessagePack.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: as lit_collection_put_json_version and lit_collection_put_msgpack.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_put_msgpack_version(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    version: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        let version = Version::from_bytes(version.bytes("version")?);
+        held.open()?.put(id, (&fields, &version))?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Writes the fields given, as lit_collection_merge_json, from MessagePack.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: as lit_collection_put_msgpack.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_merge_msgpack(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        held.open()?.merge(id, &fields)?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Whether there is a document with this id: LIT_OK or LIT_NOT_FOUND. Reads less than
+/// lit_collection_get.
+///
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_contains(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || was_there(COLLECTIONS.get(collection)?.open()?.contains(id.text("id")?)?))
+}
+
+/// Forgets the collection on this device, without deleting its documents at peers: it comes back
+/// when it is synced or written again. What was written here and never reached a peer is lost;
+/// `unsent`, how many transactions that were, may be NULL. LIT_NOT_FOUND if it was not here.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_TIMEOUT, LIT_ERR_DISK_FULL, LIT_ERR_POISONED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_leave(
+    collection: *mut lit_collection_t,
+    unsent: *mut u64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (unsent, err) = unsafe { (Out::new(unsent), Out::new(err)) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        let (name, store) = (held.open()?.name(), held.shared.open()?);
+        let lost = store.unsent(name);
+        let there = store.leave(name)?;
+        if there {
+            unsent.set(lost);
+        }
+        was_there(there)
     })
 }
 

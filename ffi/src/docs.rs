@@ -1,7 +1,7 @@
 //! Documents as they were read: content, version, conflicts.
 
 use littoral::Document;
-use littoral::value::fields_to_json;
+use littoral::value::{fields_to_json, fields_to_msgpack};
 
 use crate::error::{LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t};
 use crate::fields::{hand_out, to_bool, to_bytes, to_f64, to_i64, to_json, to_text};
@@ -22,8 +22,8 @@ fn read<T: Zeroed>(
     convert: impl FnOnce(&littoral::Field) -> Option<T>,
 ) -> Outcome {
     let out = out.required("value")?;
-    let (doc, path) = (DOCS.get(doc)?, path.path()?);
-    hand_out(doc.get(&path), &path, out, wanted, convert)
+    let path = path.text("path")?;
+    DOCS.with(doc, |doc| hand_out(doc.get_pointer(path)?, path, out, wanted, convert))
 }
 
 /// Frees a document's handle; the document in the store stays. Harmless for NULL.
@@ -69,6 +69,26 @@ pub unsafe extern "C" fn lit_doc_json(
     guard(err, || {
         let json = json.required("json")?;
         json.set(fields_to_json(DOCS.get(doc)?.fields()).to_string().into());
+        Ok(LIT_OK)
+    })
+}
+
+/// The document as MessagePack.
+///
+/// `*msgpack` is yours: free it with lit_bytes_free.
+/// Thread-safe. Does not block.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_doc_msgpack(
+    doc: *mut lit_doc_t,
+    msgpack: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (msgpack, err) = unsafe { (Out::new(msgpack), Out::new(err)) };
+    guard(err, || {
+        let msgpack = msgpack.required("msgpack")?;
+        msgpack.set(fields_to_msgpack(DOCS.get(doc)?.fields()).into());
         Ok(LIT_OK)
     })
 }

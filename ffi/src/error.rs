@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use littoral::Error;
 
-use crate::slices::{Out, Zeroed};
+use crate::slices::Out;
 
 /// What a call came to. 0 is success, a positive number is an answer that is not an error, a
 /// negative number is an error. The numbers never change; new ones may be added, so treat an
@@ -53,6 +53,9 @@ pub const LIT_ERR_POISONED: lit_status_t = -16;
 pub const LIT_ERR_CLOSED: lit_status_t = -17;
 /// Another write has been open for too long. Nothing was changed.
 pub const LIT_ERR_TIMEOUT: lit_status_t = -18;
+/// The store is suspended; or it was suspended since what was asked began: a scan, a transaction,
+/// a past. Nothing was changed.
+pub const LIT_ERR_SUSPENDED: lit_status_t = -19;
 /// A transaction of a peer or a file is invalid. Nothing of it was applied.
 pub const LIT_ERR_INVALID_TRANSACTION: lit_status_t = -20;
 /// A transaction builds on others that are not here. Nothing of it was applied.
@@ -124,6 +127,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
         LIT_ERR_POISONED => c"LIT_ERR_POISONED",
         LIT_ERR_CLOSED => c"LIT_ERR_CLOSED",
         LIT_ERR_TIMEOUT => c"LIT_ERR_TIMEOUT",
+        LIT_ERR_SUSPENDED => c"LIT_ERR_SUSPENDED",
         LIT_ERR_INVALID_TRANSACTION => c"LIT_ERR_INVALID_TRANSACTION",
         LIT_ERR_MISSING_DEPENDENCY => c"LIT_ERR_MISSING_DEPENDENCY",
         LIT_ERR_FORKED => c"LIT_ERR_FORKED",
@@ -143,7 +147,7 @@ pub extern "C" fn lit_status_name(status: lit_status_t) -> *const c_char {
 }
 
 /// An error on its way to C.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fault {
     status: lit_status_t,
     message: String,
@@ -169,6 +173,11 @@ impl Fault {
         Fault::new(LIT_ERR_CLOSED, message)
     }
 
+    /// What is asked of a store that is suspended, or was since it began.
+    pub(crate) fn suspended(message: &str) -> Fault {
+        Fault::new(LIT_ERR_SUSPENDED, message)
+    }
+
     /// A handle whose lock a panic left behind.
     pub(crate) fn panicked(what: &str) -> Fault {
         Fault::new(LIT_ERR_PANIC, format!("an earlier call on this {what} panicked; free it"))
@@ -182,17 +191,13 @@ impl From<Error> for Fault {
     }
 }
 
-impl Zeroed for lit_error_t {
-    const ZEROED: lit_error_t = lit_error_t { code: LIT_OK, message: [0; LIT_ERROR_MESSAGE_BYTES] };
-}
-
 /// Runs the body of an exported function: no panic leaves it, and `err` tells what came of it.
 pub(crate) fn guard(err: Out<'_, lit_error_t>, body: impl FnOnce() -> Outcome) -> lit_status_t {
     let outcome = catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|panic| Err(Fault::new(LIT_ERR_PANIC, describe(panic))));
     match outcome {
         Ok(status) => {
-            err.set(lit_error_t { code: status, ..Zeroed::ZEROED });
+            err.set_status(status);
             status
         }
         Err(fault) => {
@@ -239,6 +244,7 @@ mod tests {
     use littoral::ErrorKind;
 
     use super::*;
+    use crate::slices::Zeroed;
 
     fn text(error: &lit_error_t) -> &str {
         // SAFETY: `message` always ends with NUL and lives as long as `error`.

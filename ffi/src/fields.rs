@@ -1,5 +1,7 @@
 //! Fields: reading and writing one, typed, so that scalars need no JSON.
 
+use std::fmt::Display;
+
 use littoral::value::{field_to_json, parse_field, parse_value};
 use littoral::{Field, Path, Value};
 
@@ -12,7 +14,7 @@ use crate::slices::{Out, Zeroed, lit_bytes_t, lit_slice_t};
 /// Hands out the field, as what `convert` makes of it; the place stays blank if there is none.
 pub(crate) fn hand_out<T: Zeroed>(
     field: Option<&Field>,
-    path: &Path,
+    path: impl Display,
     out: Out<'_, T>,
     wanted: &str,
     convert: impl FnOnce(&Field) -> Option<T>,
@@ -416,6 +418,50 @@ pub unsafe extern "C" fn lit_collection_remove_text(
     guard(err, || {
         let held = COLLECTIONS.get(collection)?;
         was_there(held.open()?.remove(id.text("id")?, path.path()?, element.text("element")?)?)
+    })
+}
+
+/// Whether the set at `path` has an element, from JSON: LIT_OK or LIT_NOT_FOUND. Reads no other
+/// elements of a large set.
+///
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, JSON).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_has(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    path: lit_slice_t,
+    element: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (held, path) = (COLLECTIONS.get(collection)?, path.path()?);
+        let element = parse_value(element.bytes("element")?, &path)?;
+        was_there(held.open()?.has(id.text("id")?, &path, element)?)
+    })
+}
+
+/// Whether the set at `path` has this text: LIT_OK or LIT_NOT_FOUND.
+///
+/// Thread-safe. Blocks: disk.
+/// Errors: LIT_ERR_INVALID_INPUT, LIT_ERR_LIMIT_EXCEEDED (id, path, text).
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_collection_has_text(
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    path: lit_slice_t,
+    element: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let held = COLLECTIONS.get(collection)?;
+        was_there(held.open()?.has(id.text("id")?, path.path()?, element.text("element")?)?)
     })
 }
 

@@ -5,13 +5,18 @@ use littoral::clock::Timestamp;
 use littoral::net::{CollectionStatus, Direction, LinkState, LinkStatus, Offence, Trouble};
 use littoral::store::{
     Applied, BundleCollection, BundleContents, Candidate, CheckpointCost, Conflict, Difference,
-    Have, Hold, Replay, ReplayOutcome, ReplayedCollection, Reverted, Stats, Undone, WrittenBy,
+    Finding, Have, Hold, Replay, ReplayOutcome, ReplayedCollection, Reverted, Stats, Undone,
+    WrittenBy,
 };
 use littoral::value::{field_to_json, fields_to_json};
 use serde_json::{Value, json};
 
 pub(crate) fn names(names: &[String]) -> String {
     Value::from(names.to_vec()).to_string()
+}
+
+pub(crate) fn findings(findings: &[Finding]) -> String {
+    Value::from_iter(findings.iter().map(Finding::json)).to_string()
 }
 
 pub(crate) fn stats(stats: &Stats) -> Value {

@@ -30,7 +30,11 @@ pub mod scan;
 
 pub mod txn;
 
+pub mod txn_fields;
+
 pub mod changes;
+
+pub mod subscribe;
 
 pub mod tape;
 
@@ -58,3 +62,6 @@ pub mod link;
 pub mod handles;
 
 mod json;
+
+#[cfg(unix)]
+mod signal;

@@ -236,7 +236,7 @@ pub unsafe extern "C" fn lit_store_join(
     guard(err, || {
         let out = out.required("link")?;
         let shared = shared(store)?;
-        let (ticket, name) = (self::ticket(&ticket)?, name.text("name")?);
+        let (name, ticket) = (name.text("name")?, self::ticket(&ticket)?);
         let joined = shared.network()?.join(&ticket, name, wait(timeout_ms));
         let (_, link) = in_time(joined)?;
         out.set(LINKS.insert(Linked { shared, link }));
@@ -282,6 +282,22 @@ pub unsafe extern "C" fn lit_store_set_online(
         STORES.get(store)?.network()?.set_online(online);
         Ok(LIT_OK)
     })
+}
+
+/// Syncs at this moment: dials every peer now whose next attempt waits for its turn, and then waits
+/// as lit_store_wait_synced does.
+///
+/// Thread-safe. Blocks: for the time given.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_sync_now(
+    store: *mut lit_store_t,
+    timeout_ms: i64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || synced(STORES.get(store)?.network()?.sync_now(wait(timeout_ms))))
 }
 
 /// All links of the store, those that peers made included, as a JSON array of what

@@ -64,6 +64,7 @@ unsafe impl Grows for lit_scan_options_t {
 /// A scan, and what it lends to its user.
 struct Scanning {
     shared: Arc<Shared>,
+    suspensions: u64,
     state: Mutex<Cursor>,
 }
 
@@ -71,13 +72,15 @@ struct Cursor {
     scan: Box<dyn Iterator<Item = littoral::Result<Document>> + Send>,
     at: Option<Document>,
     json: String,
+    /// What ended it before its end.
+    failed: Option<Fault>,
 }
 
 static SCANS: Registry<lit_scan_t, Scanning> = Registry::new("scan");
 
 impl Scanning {
     fn with(&self, use_it: impl FnOnce(&mut Cursor) -> Outcome) -> Outcome {
-        self.shared.open()?;
+        self.shared.open_since(self.suspensions)?;
         use_it(&mut *self.state.lock().map_err(|_| Fault::panicked("scan"))?)
     }
 }
@@ -87,8 +90,10 @@ pub(crate) fn begin(
     shared: Arc<Shared>,
     scan: impl Iterator<Item = littoral::Result<Document>> + Send + 'static,
 ) -> *mut lit_scan_t {
-    let state = Mutex::new(Cursor { scan: Box::new(scan), at: None, json: String::new() });
-    SCANS.insert(Scanning { shared, state })
+    let (scan, json) = (Box::new(scan), String::new());
+    let state = Mutex::new(Cursor { scan, at: None, json, failed: None });
+    let suspensions = shared.suspensions();
+    SCANS.insert(Scanning { shared, suspensions, state })
 }
 
 /// The range that C asks for.
@@ -143,7 +148,7 @@ pub unsafe extern "C" fn lit_collection_scan(
     })
 }
 
-/// Goes to the next document. LIT_END if there is none.
+/// Goes to the next document. LIT_END if there is none. After an error it gives the same one again.
 ///
 /// `id` and `json` may each be NULL if you don't want it. They belong to `scan`: valid until
 /// the next call on it.
@@ -161,7 +166,14 @@ pub unsafe extern "C" fn lit_scan_next(
     guard(err, || {
         SCANS.get(scan)?.with(|cursor| {
             cursor.at = None;
-            let Some(document) = cursor.scan.next().transpose()? else { return Ok(LIT_END) };
+            if let Some(failed) = &cursor.failed {
+                return Err(failed.clone());
+            }
+            let document = match cursor.scan.next() {
+                None => return Ok(LIT_END),
+                Some(Ok(document)) => document,
+                Some(Err(err)) => return Err(cursor.failed.insert(err.into()).clone()),
+            };
             let document = cursor.at.insert(document);
             id.set(lit_slice_t::of(document.id().as_bytes()));
             if json.is_wanted() {

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use littoral::store::VerifyOptions;
+use littoral::store::{Compacted, VerifyOptions};
 use littoral::{Options, Store};
 
+use crate::changes::wait;
 use crate::error::{Fault, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t};
 use crate::handles::Registry;
 use crate::invites;
 use crate::json;
 use crate::slices::{Grows, Out, Zeroed, lit_bytes_t, lit_slice_t, options};
+use crate::subscribe::Calls;
 
 /// An open store: documents on this device, in one directory.
 pub struct lit_store_t(());
@@ -64,6 +66,7 @@ unsafe impl Grows for lit_options_t {
 pub(crate) struct Shared {
     store: Store,
     closed: AtomicBool,
+    pub(crate) calls: Calls,
     #[cfg(feature = "net")]
     pub(crate) net: crate::link::Net,
 }
@@ -71,11 +74,36 @@ pub(crate) struct Shared {
 pub(crate) static STORES: Registry<lit_store_t, Shared> = Registry::new("store");
 
 impl Shared {
-    /// The store, if it is open.
+    /// The store, if it is open and not suspended.
     pub(crate) fn open(&self) -> Outcome<&Store> {
+        match self.present()? {
+            store if store.is_suspended() => Err(Fault::suspended(
+                "the store is suspended; lit_store_resume it before you use it",
+            )),
+            store => Ok(store),
+        }
+    }
+
+    /// The store, if it is open.
+    fn present(&self) -> Outcome<&Store> {
         match self.closed.load(Ordering::Acquire) {
             false => Ok(&self.store),
             true => Err(Fault::closed("the store is closed")),
+        }
+    }
+
+    /// How often the store was suspended so far: what began before is over.
+    pub(crate) fn suspensions(&self) -> u64 {
+        self.store.suspensions()
+    }
+
+    /// Refuses what began before the store was last suspended.
+    pub(crate) fn open_since(&self, suspensions: u64) -> Outcome<()> {
+        match self.open()?.suspensions() == suspensions {
+            true => Ok(()),
+            false => Err(Fault::suspended(
+                "the store was suspended since this began: free it, and begin anew",
+            )),
         }
     }
 
@@ -88,12 +116,28 @@ impl Shared {
     }
 
     fn close(&self) -> Outcome<()> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
+        match self.end() {
+            true => Ok(self.store.close()?),
+            false => Ok(()),
         }
+    }
+
+    fn compact(&self) -> Outcome<Compacted> {
+        self.open()?;
+        match self.end() {
+            true => Ok(self.store.compact()?),
+            false => Err(Fault::closed("the store is closed")),
+        }
+    }
+
+    /// Ends the use of the store by all handles; gives whether it was not ended yet.
+    fn end(&self) -> bool {
+        let ends = !self.closed.swap(true, Ordering::AcqRel);
         #[cfg(feature = "net")]
-        self.net.close();
-        Ok(self.store.close()?)
+        if ends {
+            self.net.close();
+        }
+        ends
     }
 }
 
@@ -134,6 +178,7 @@ pub unsafe extern "C" fn lit_store_open(
         let shared = Shared {
             store: configure(&options)?.open(&path)?,
             closed: AtomicBool::new(false),
+            calls: Calls::default(),
             #[cfg(feature = "net")]
             net: crate::link::Net::default(),
         };
@@ -167,8 +212,8 @@ fn configure(options: &lit_options_t) -> Outcome<Options> {
 /// is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
 /// and who waits in lit_changes_next gets it at once. Closing twice is harmless.
 ///
-/// The directory can be opened again when the store and all handles that came from it
-/// (collections, scans, transactions, changes, pasts, diffs, links) are freed.
+/// The directory can be opened again when this has returned. Subscriptions are called once more,
+/// with LIT_ERR_CLOSED, and are still to be freed.
 /// Thread-safe. Blocks: commit. `store` stays yours.
 /// Errors: of the last write to disk. The store is closed all the same.
 #[unsafe(no_mangle)]
@@ -212,6 +257,111 @@ pub unsafe extern "C" fn lit_store_flush(
     let err = unsafe { Out::new(err) };
     guard(err, || {
         STORES.get(store)?.open()?.flush()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Lets go of the directory without closing the store, for an app that goes to the background,
+/// where the system ends who holds a lock on a file, or for another process that wants the store
+/// (an extension of the app). What is being committed is committed, everything written is made
+/// durable, links say goodbye, sockets are closed, and when this returns LIT_OK no file of the
+/// store is open and no lock on one is held. lit_store_resume takes all of it up again. If the
+/// process ends meanwhile, that is as good as a close.
+///
+/// `patience_ms` is how long to wait for transactions that are open and commits that are under way,
+/// for instance 2000. A transaction that is still open then is over: lit_txn_commit gives
+/// LIT_ERR_SUSPENDED, and nothing of it is kept.
+///
+/// Until lit_store_resume, every call gives LIT_ERR_SUSPENDED but lit_store_close, lit_store_suspend,
+/// lit_link_status_json, lit_link_close, the functions that free, and those that need no store
+/// (lit_doc_*, lit_diff_left_json). Then stores, collections, documents, changes, subscriptions and
+/// links go on where they were: a lit_changes_t at its position, a link with the same peer, a
+/// listener at the same port, or at another one if that was taken. Scans, transactions, pasts and
+/// diffs that were begun before give LIT_ERR_SUSPENDED for good: free them and begin anew, a scan
+/// with lit_scan_options_t.after. Suspending twice is harmless.
+///
+/// Thread-safe. Blocks: for the time given, and commit; with links for a goodbye, a tenth of a
+/// second, or a few seconds where a peer does not answer.
+/// Errors: LIT_ERR_TIMEOUT if something is in the way, which `err` names: then the store goes on as
+/// before. After LIT_ERR_IO, LIT_ERR_DISK_FULL and LIT_ERR_POISONED everything is let go of all the
+/// same, and lit_store_resume says whether to open the store anew.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_suspend(
+    store: *mut lit_store_t,
+    patience_ms: i64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        STORES.get(store)?.present()?.suspend(wait(patience_ms))?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Takes up again what lit_store_suspend let go of. Harmless for a store that is not suspended.
+///
+/// Thread-safe. Blocks: disk, as opening does.
+/// Errors, after which the store is still suspended: LIT_ERR_LOCKED if another process has it open:
+/// try again; LIT_ERR_NOT_A_STORE if another store is there now, LIT_ERR_POISONED if the disk failed
+/// before: close this one then, and open it anew; those of lit_store_open.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_resume(
+    store: *mut lit_store_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        STORES.get(store)?.present()?.wake()?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Gives back to the disk what the store no longer uses, and closes it: open it again after this.
+/// Nobody may read meanwhile. It takes as long as copying the documents; a crash on the way loses
+/// nothing.
+///
+/// `before` and `after` may each be NULL; they tell the bytes of the state's file.
+/// Thread-safe. Blocks: disk, for long.
+/// Errors, after which the store is closed as it is: LIT_ERR_LOCKED if somebody reads;
+/// LIT_ERR_DISK_FULL; LIT_ERR_POISONED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_compact(
+    store: *mut lit_store_t,
+    before: *mut u64,
+    after: *mut u64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (before, after, err) = unsafe { (Out::new(before), Out::new(after), Out::new(err)) };
+    guard(err, || {
+        let compacted = STORES.get(store)?.compact()?;
+        before.set(compacted.before_bytes);
+        after.set(compacted.after_bytes);
+        Ok(LIT_OK)
+    })
+}
+
+/// Removes what the logs hold beyond their budgets and nothing needs. Writing does that as it goes;
+/// for a store that is seldom written to. `bytes`, how many were removed, may be NULL.
+///
+/// Thread-safe. Blocks: commit.
+/// Errors: LIT_ERR_IO, LIT_ERR_POISONED.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_prune(
+    store: *mut lit_store_t,
+    bytes: *mut u64,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (bytes, err) = unsafe { (Out::new(bytes), Out::new(err)) };
+    guard(err, || {
+        bytes.set(STORES.get(store)?.open()?.prune()?.bytes);
         Ok(LIT_OK)
     })
 }
@@ -317,6 +467,28 @@ pub unsafe extern "C" fn lit_store_verify_json(
         let json = json.required("json")?;
         let how = VerifyOptions { quick, ..VerifyOptions::default() };
         json.set(STORES.get(store)?.open()?.verify(&how)?.to_json().into());
+        Ok(LIT_OK)
+    })
+}
+
+/// Explains the state of the store as it is at this moment, the worst first: states that are legal
+/// and puzzling, such as peers that were not heard of for long. A JSON array of findings, as
+/// lit_store_verify_json has them; empty if all is well.
+///
+/// `*json` is yours: free it with lit_bytes_free.
+/// Thread-safe. Blocks: commit.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_doctor_json(
+    store: *mut lit_store_t,
+    json: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (json, err) = unsafe { (Out::new(json), Out::new(err)) };
+    guard(err, || {
+        let json = json.required("json")?;
+        json.set(json::findings(&STORES.get(store)?.open()?.doctor()?).into());
         Ok(LIT_OK)
     })
 }

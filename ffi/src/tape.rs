@@ -35,6 +35,7 @@ impl Held {
 
 struct Comparing {
     shared: Arc<Shared>,
+    suspensions: u64,
     left: Vec<String>,
     state: Mutex<Cursor>,
 }
@@ -42,6 +43,8 @@ struct Comparing {
 struct Cursor {
     found: Box<dyn Iterator<Item = littoral::Result<Difference>> + Send>,
     json: String,
+    /// What ended it before its end.
+    failed: Option<Fault>,
 }
 
 static DIFFS: Registry<lit_diff_t, Comparing> = Registry::new("diff");
@@ -51,8 +54,10 @@ pub(crate) fn begin(
     left: Vec<String>,
     found: impl Iterator<Item = littoral::Result<Difference>> + Send + 'static,
 ) -> *mut lit_diff_t {
-    let state = Mutex::new(Cursor { found: Box::new(found), json: String::new() });
-    DIFFS.insert(Comparing { shared, left, state })
+    let (found, json) = (Box::new(found), String::new());
+    let state = Mutex::new(Cursor { found, json, failed: None });
+    let suspensions = shared.suspensions();
+    DIFFS.insert(Comparing { shared, suspensions, left, state })
 }
 
 /// What is to be brought back. Text that is empty is not taken for all: it is refused.
@@ -323,9 +328,16 @@ pub unsafe extern "C" fn lit_diff_next(
     guard(err, || {
         let json = json.required("json")?;
         let comparing = DIFFS.get(diff)?;
-        comparing.shared.open()?;
+        comparing.shared.open_since(comparing.suspensions)?;
         let mut cursor = comparing.state.lock().map_err(|_| Fault::panicked("diff"))?;
-        let Some(found) = cursor.found.next().transpose()? else { return Ok(LIT_END) };
+        if let Some(failed) = &cursor.failed {
+            return Err(failed.clone());
+        }
+        let found = match cursor.found.next() {
+            None => return Ok(LIT_END),
+            Some(Ok(found)) => found,
+            Some(Err(err)) => return Err(cursor.failed.insert(err.into()).clone()),
+        };
         cursor.json = json::difference(&found);
         json.set(lit_slice_t::of(cursor.json.as_bytes()));
         Ok(LIT_OK)

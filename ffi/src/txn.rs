@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use littoral::value::{fields_to_json, parse_field, parse_fields, parse_value};
-use littoral::{Field, Transaction, Value, Version};
+use littoral::value::{fields_to_json, fields_to_msgpack, parse_fields, parse_fields_msgpack};
+use littoral::{Transaction, Version};
 
 use crate::changes::wait;
 use crate::collection::{COLLECTIONS, lit_collection_t, was_there};
+use crate::docs::{DOCS, lit_doc_t};
 use crate::error::{
     Fault, LIT_NOT_FOUND, LIT_OK, Outcome, guard, guard_free, lit_error_t, lit_status_t,
 };
@@ -20,6 +21,7 @@ pub struct lit_txn_t(());
 /// A transaction until it ends.
 struct Writing {
     shared: Arc<Shared>,
+    suspensions: u64,
     state: Mutex<Option<Transaction>>,
 }
 
@@ -28,7 +30,7 @@ static TXNS: Registry<lit_txn_t, Writing> = Registry::new("txn");
 impl Writing {
     /// Uses the open transaction.
     fn with<T>(&self, use_it: impl FnOnce(&mut Transaction) -> Outcome<T>) -> Outcome<T> {
-        self.shared.open()?;
+        self.shared.open_since(self.suspensions)?;
         let mut state = self.state.lock().map_err(|_| Fault::panicked("txn"))?;
         use_it(state.as_mut().ok_or_else(ended)?)
     }
@@ -44,7 +46,7 @@ fn ended() -> Fault {
 }
 
 /// Uses the open transaction on a collection of its store, by name.
-fn with<T>(
+pub(crate) fn with<T>(
     txn: *mut lit_txn_t,
     collection: *mut lit_collection_t,
     use_it: impl FnOnce(&mut Transaction, &str) -> Outcome<T>,
@@ -79,8 +81,9 @@ pub unsafe extern "C" fn lit_txn_begin(
     guard(err, || {
         let out = out.required("txn")?;
         let shared = shared(store)?;
+        let suspensions = shared.suspensions();
         let state = Mutex::new(Some(shared.open()?.begin_within(wait(timeout_ms))?));
-        out.set(TXNS.insert(Writing { shared, state }));
+        out.set(TXNS.insert(Writing { shared, suspensions, state }));
         Ok(LIT_OK)
     })
 }
@@ -250,6 +253,130 @@ pub unsafe extern "C" fn lit_txn_merge_json(
     })
 }
 
+/// Reads a document as the transaction leaves it, as lit_collection_get.
+///
+/// `*doc` is yours: free it with lit_doc_free. It outlives the transaction.
+/// One thread at a time. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_txn_get(
+    txn: *mut lit_txn_t,
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    doc: *mut *mut lit_doc_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (doc, err) = unsafe { (Out::new(doc), Out::new(err)) };
+    guard(err, || {
+        let doc = doc.required("doc")?;
+        let id = id.text("id")?;
+        with(txn, collection, |txn, name| match txn.get(name, id)? {
+            None => Ok(LIT_NOT_FOUND),
+            Some(document) => {
+                doc.set(DOCS.insert(document));
+                Ok(LIT_OK)
+            }
+        })
+    })
+}
+
+/// Reads a document as the transaction leaves it, as lit_collection_get_msgpack.
+///
+/// `*msgpack` is yours: free it with lit_bytes_free.
+/// One thread at a time. Blocks: disk.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_txn_get_msgpack(
+    txn: *mut lit_txn_t,
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: *mut lit_bytes_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: out-parameters are NULL or places of the caller, as the header asks.
+    let (msgpack, err) = unsafe { (Out::new(msgpack), Out::new(err)) };
+    guard(err, || {
+        let msgpack = msgpack.required("msgpack")?;
+        let id = id.text("id")?;
+        with(txn, collection, |txn, name| match txn.get(name, id)? {
+            None => Ok(LIT_NOT_FOUND),
+            Some(document) => {
+                msgpack.set(fields_to_msgpack(document.fields()).into());
+                Ok(LIT_OK)
+            }
+        })
+    })
+}
+
+/// Replaces a document, as lit_collection_put_msgpack.
+///
+/// One thread at a time. Blocks: disk.
+/// Errors: as lit_collection_put_msgpack, except of committing.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_txn_put_msgpack(
+    txn: *mut lit_txn_t,
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        with(txn, collection, |txn, name| Ok(txn.put(name, id, &fields)?))?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Puts back a document that was read at `version`, as lit_collection_put_msgpack_version.
+///
+/// One thread at a time. Blocks: disk.
+/// Errors: as lit_collection_put_msgpack_version, except of committing.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_txn_put_msgpack_version(
+    txn: *mut lit_txn_t,
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    version: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        let version = Version::from_bytes(version.bytes("version")?);
+        with(txn, collection, |txn, name| Ok(txn.put(name, id, (&fields, &version))?))?;
+        Ok(LIT_OK)
+    })
+}
+
+/// Writes the fields given, as lit_collection_merge_msgpack.
+///
+/// One thread at a time. Blocks: disk.
+/// Errors: as lit_collection_merge_msgpack, except of committing.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_txn_merge_msgpack(
+    txn: *mut lit_txn_t,
+    collection: *mut lit_collection_t,
+    id: lit_slice_t,
+    msgpack: lit_slice_t,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        let (id, fields) = (id.text("id")?, parse_fields_msgpack(msgpack.bytes("msgpack")?)?);
+        with(txn, collection, |txn, name| Ok(txn.merge(name, id, &fields)?))?;
+        Ok(LIT_OK)
+    })
+}
+
 /// Deletes a document, as lit_collection_delete. LIT_NOT_FOUND if there was none.
 ///
 /// One thread at a time. Blocks: disk.
@@ -289,311 +416,5 @@ pub unsafe extern "C" fn lit_txn_delete_version(
         let id = id.text("id")?;
         let version = Version::from_bytes(version.bytes("version")?);
         with(txn, collection, |txn, name| was_there(txn.delete_version(name, id, &version)?))
-    })
-}
-
-/// Writes one field, from JSON.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_json, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_json(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    json: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = parse_field(json.bytes("json")?, &path)?;
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Writes an integer.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_i64, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_i64(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    value: i64,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = Field::from(value);
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Writes a float.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_f64, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_f64(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    value: f64,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = Field::from(value);
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Writes a truth value.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_bool, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_bool(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    value: bool,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = Field::from(value);
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Writes text.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_text, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_text(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    value: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = Field::from(value.text("value")?);
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Writes bytes.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_set_bytes, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_set_bytes(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    value: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let field = Field::Value(Value::Bytes(value.bytes("value")?.to_vec()));
-        with(txn, collection, |txn, name| Ok(txn.set(name, id, path, field)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Removes one field. LIT_NOT_FOUND if there was none.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_unset, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_unset(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        with(txn, collection, |txn, name| was_there(txn.unset(name, id, path)?))
-    })
-}
-
-/// Adds an element, JSON of a scalar, to the set at `path`.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_add, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_add(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    element: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let element = parse_value(element.bytes("element")?, &path)?;
-        with(txn, collection, |txn, name| Ok(txn.add(name, id, path, element)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Adds text to the set at `path`.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_add_text, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_add_text(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    element: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let element = element.text("element")?;
-        with(txn, collection, |txn, name| Ok(txn.add(name, id, path, element)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Removes an element, JSON of a scalar, from the set at `path`. LIT_NOT_FOUND if it was not in it.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_remove, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_remove(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    element: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let element = parse_value(element.bytes("element")?, &path)?;
-        with(txn, collection, |txn, name| was_there(txn.remove(name, id, path, element)?))
-    })
-}
-
-/// Removes text from the set at `path`. LIT_NOT_FOUND if it was not in it.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_remove_text, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_remove_text(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    element: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let element = element.text("element")?;
-        with(txn, collection, |txn, name| was_there(txn.remove(name, id, path, element)?))
-    })
-}
-
-/// Adds `by` to the counter at `path`.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_increment, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_increment(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    by: i64,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        with(txn, collection, |txn, name| Ok(txn.increment(name, id, path, by)?))?;
-        Ok(LIT_OK)
-    })
-}
-
-/// Settles the conflict at `path` for `choice`, JSON.
-///
-/// One thread at a time. Blocks: disk.
-/// Errors: as lit_collection_resolve, except of committing.
-#[must_use]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn lit_txn_resolve(
-    txn: *mut lit_txn_t,
-    collection: *mut lit_collection_t,
-    id: lit_slice_t,
-    path: lit_slice_t,
-    choice: lit_slice_t,
-    err: *mut lit_error_t,
-) -> lit_status_t {
-    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
-    let err = unsafe { Out::new(err) };
-    guard(err, || {
-        let (id, path) = (id.text("id")?, path.path()?);
-        let choice = parse_field(choice.bytes("choice")?, &path)?;
-        with(txn, collection, |txn, name| Ok(txn.resolve(name, id, path, &choice)?))?;
-        Ok(LIT_OK)
     })
 }

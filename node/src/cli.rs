@@ -460,6 +460,10 @@ pub(crate) struct ChangesArgs {
     /// After this position; 0 is the oldest that the log holds.
     #[arg(long, value_name = "POSITION")]
     pub(crate) since: Option<u64>,
+    /// Show what documents held before and after, as far as the store keeps that (`littoral run
+    /// --change-values`).
+    #[arg(long)]
+    pub(crate) values: bool,
 }
 
 /// Of `resolve`.

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) log_budget: Option<u32>,
     /// And for how many days.
     pub(crate) log_days: Option<u32>,
+    /// MiB of what documents held before and after changes, if that was said; 0 is none.
+    pub(crate) change_values: Option<u32>,
     /// Seconds between checkpoints by schedule.
     pub(crate) checkpoint_every: Option<u64>,
     /// Automatic checkpoints to keep, if that was said.
@@ -76,6 +78,7 @@ struct File {
 struct LogPart {
     budget_mib: Option<u32>,
     days: Option<u32>,
+    change_values_mib: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -163,6 +166,7 @@ fn resolve(args: &RunArgs, file: File) -> Settings {
         cache: args.cache.or(file.cache_mib).unwrap_or(CACHE_MIB),
         log_budget: args.log_budget.or(file.log.budget_mib),
         log_days: args.log_days.or(file.log.days),
+        change_values: args.change_values.or(file.log.change_values_mib),
         checkpoint_every: every.or(file.checkpoints.every.map(|every| every.0.0)),
         checkpoints: args.checkpoints.or(file.checkpoints.keep.map(|keep| keep.0)),
         checkpoint_days: args.checkpoint_days.or(file.checkpoints.days),
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!((all.peers.len(), all.discover, all.cache), (2, false, 32));
         assert_eq!((all.checkpoint_every, all.checkpoints), (Some(3600), Some(8)));
         assert_eq!((all.log_budget, all.log_days), (Some(64), Some(30)));
+        assert_eq!(all.change_values, Some(16));
         assert!(all.data.is_some() && all.collections.is_some() && all.otlp.is_some());
     }
 

@@ -52,6 +52,7 @@ const KINDS: &[Row] = &[
     Row(ErrorKind::Poisoned, "poisoned", 503, EXIT_FAILED),
     Row(ErrorKind::Closed, "closed", 503, EXIT_FAILED),
     Row(ErrorKind::Timeout, "timeout", 504, EXIT_NETWORK),
+    Row(ErrorKind::Suspended, "suspended", 503, EXIT_FAILED),
     Row(ErrorKind::InvalidTransaction, "invalid-transaction", 422, EXIT_FAILED),
     Row(ErrorKind::MissingDependency, "missing-dependency", 409, EXIT_FAILED),
     Row(ErrorKind::Forked, "forked", 409, EXIT_FAILED),

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
 use littoral::id::Vector;
-use littoral::store::{Applied, BundleCollection, BundleContents, Candidate, Finding};
+use littoral::store::{
+    Applied, BundleCollection, BundleContents, Candidate, ChangeValues, Finding,
+};
 use littoral::value::{field_to_json, fields_to_json};
-use littoral::{Change, Conflict, Fields};
+use littoral::{Change, Conflict, Document, Fields};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -126,6 +128,33 @@ pub(crate) struct ChangeShape {
     pub(crate) time: String,
     /// Whether this node wrote it.
     pub(crate) local: bool,
+    /// What the document held before and after, if that was asked for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) values: Option<ValuesShape>,
+}
+
+/// What a document held before and after a change; null if it was not there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ValuesShape {
+    /// Before.
+    pub(crate) before: Option<Box<RawValue>>,
+    /// After.
+    pub(crate) after: Option<Box<RawValue>>,
+}
+
+impl ValuesShape {
+    /// How long its JSON is, about.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.before, &self.after].into_iter().flatten().map(|doc| doc.get().len()).sum()
+    }
+}
+
+impl From<&ChangeValues> for ValuesShape {
+    fn from(values: &ChangeValues) -> ValuesShape {
+        let of =
+            |document: &Option<Document>| document.as_ref().map(|document| raw(document.fields()));
+        ValuesShape { before: of(&values.before), after: of(&values.after) }
+    }
 }
 
 impl From<&Change> for ChangeShape {
@@ -138,6 +167,7 @@ impl From<&Change> for ChangeShape {
             seq: change.dot.seq,
             time: change.time.to_string(),
             local: change.local,
+            values: change.values.as_deref().map(ValuesShape::from),
         }
     }
 }

@@ -74,7 +74,8 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::DiskFull => "DiskFullError",
         ErrorKind::Io => "StorageError",
         ErrorKind::Poisoned => "PoisonedError",
-        ErrorKind::Closed => "ClosedError",
+        // Nobody suspends a store here: it was closed while it was read.
+        ErrorKind::Closed | ErrorKind::Suspended => "ClosedError",
         ErrorKind::Timeout => "TimeoutError",
         ErrorKind::InvalidTransaction => "InvalidTransactionError",
         ErrorKind::MissingDependency => "MissingDependencyError",

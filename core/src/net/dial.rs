@@ -26,9 +26,9 @@ use crate::sync::message::CloseCode;
 /// How long one address of a host is tried alone before the next is tried as well.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Where and how to dial.
+/// Where and how to dial; from which socket is asked each time, since a store that was suspended
+/// has another one.
 pub(super) struct Dial {
-    pub(super) endpoint: Endpoint,
     pub(super) config: ClientConfig,
     pub(super) target: PeerAddress,
     /// Says which key is expected.
@@ -85,8 +85,7 @@ fn as_before(shared: &Shared, dial: &Dial) -> Option<(NodeId, Dial)> {
     let former = shared.site.replica.former_key()?;
     let target = dial.target.clone();
     let config = transport::client(&former, target.key(), Purpose::Sync).ok()?;
-    let (endpoint, name) = (dial.endpoint.clone(), dial.name.clone());
-    Some((former.id(), Dial { endpoint, config, target, name }))
+    Some((former.id(), Dial { config, target, name: dial.name.clone() }))
 }
 
 /// One connection, from dialling to its end; none if it ended because it was not wanted.
@@ -101,11 +100,11 @@ async fn attempt(
         Some((us, dial)) => (*us, dial),
         None => (shared.site.us, dial),
     };
-    entry.rest(LinkState::Connecting);
+    entry.dialled();
     let seen_at = shared.seen_at(&entry.peer);
     let dialled = tokio::select! {
         biased;
-        dialled = reach(dial, &seen_at) => dialled,
+        dialled = reach(shared, dial, &seen_at) => dialled,
         () = changed(wishes) => return None,
     };
     let connection = match dialled {
@@ -148,20 +147,29 @@ async fn changed(wishes: &mut watch::Receiver<Wish>) {
 
 /// Looks the peer's hosts up and makes a connection to one of their addresses, or to one of those
 /// where it was seen, which are tried first.
-pub(super) async fn reach(dial: &Dial, seen_at: &[SocketAddr]) -> Result<Connection, Ending> {
+pub(super) async fn reach(
+    shared: &Shared,
+    dial: &Dial,
+    seen_at: &[SocketAddr],
+) -> Result<Connection, Ending> {
+    let endpoint = shared.dialler().map_err(|error| Ending::broken(error.message()))?;
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-    let reached = timeout(limit, try_places(dial, seen_at)).await;
+    let reached = timeout(limit, try_places(&endpoint, dial, seen_at)).await;
     reached.unwrap_or_else(|_| Err(Ending::lost(&quinn::ConnectionError::TimedOut)))
 }
 
 /// Tries the places at which a peer may be, as [`race`] does the addresses of one: a name that
 /// can't be looked up now holds up none of the others.
-async fn try_places(dial: &Dial, seen_at: &[SocketAddr]) -> Result<Connection, Ending> {
+async fn try_places(
+    endpoint: &Endpoint,
+    dial: &Dial,
+    seen_at: &[SocketAddr],
+) -> Result<Connection, Ending> {
     let mut attempts = JoinSet::new();
     let seen = seen_at.iter().map(|at| (at.ip().to_string(), at.port()));
     let told = dial.target.all().map(|(host, port)| (host.to_owned(), port));
     for (number, (host, port)) in (0..).zip(seen.chain(told)) {
-        let (endpoint, config) = (dial.endpoint.clone(), dial.config.clone());
+        let (endpoint, config) = (endpoint.clone(), dial.config.clone());
         let name = dial.name.clone();
         attempts.spawn(async move {
             sleep(HEAD_START * number).await;

@@ -82,7 +82,9 @@ impl Joining {
         let target = PeerAddress::of_ticket(ticket)?;
         let config = transport::client(replica.node_key(), ticket.inviter, Purpose::Join)?;
         let name = tls::expecting(&ticket.inviter, shared.site.outside.random());
-        let dial = Dial { endpoint: shared.dialler()?, config, target: target.clone(), name };
+        // A socket that can't be had is told at once.
+        shared.dialler()?;
+        let dial = Dial { config, target: target.clone(), name };
         let (done, answer) = mpsc::channel();
         let theirs = Arc::clone(shared);
         let task = shared.spawn(async move {
@@ -257,7 +259,7 @@ async fn join(
     let mut backoff = Backoff::default();
     let mut last = "no answer yet".to_owned();
     loop {
-        match timeout_at(deadline, attempt(&dial, &request)).await {
+        match timeout_at(deadline, attempt(&shared, &dial, &request)).await {
             Ok(Ok(welcome)) => return Ok(welcome),
             Ok(Err(ending)) if is_final(&ending) => return Err(refused(ending)),
             Ok(Err(ending)) => last = ending.reason,
@@ -273,8 +275,8 @@ async fn join(
     }
 }
 
-async fn attempt(dial: &Dial, request: &JoinRequest) -> Result<Welcome, Ending> {
-    let connection = reach(dial, &[]).await?;
+async fn attempt(shared: &Shared, dial: &Dial, request: &JoinRequest) -> Result<Welcome, Ending> {
+    let connection = reach(shared, dial, &[]).await?;
     let (frame, mut guest) = Guest::begin(request.clone());
     let limit = Duration::from_millis(JOIN_TIMEOUT_MS);
     let asked = timeout(limit, async {

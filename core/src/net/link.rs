@@ -14,7 +14,7 @@
 //! only by the link's own task; `Close` is the last wish.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -100,6 +100,8 @@ pub(super) struct Entry {
     pub(super) target: Option<PeerAddress>,
     /// Whether it was made since the peer was seen on the LAN, and nobody else has asked for it.
     pub(super) found: AtomicBool,
+    /// How often it was dialled.
+    attempts: AtomicU64,
     address: String,
     wish: watch::Sender<Wish>,
     face: Mutex<Face>,
@@ -164,6 +166,7 @@ impl Entry {
             direction,
             target,
             found: AtomicBool::new(false),
+            attempts: AtomicU64::new(0),
             address,
             wish,
             face,
@@ -196,6 +199,27 @@ impl Entry {
     /// that is under way begins again.
     pub(super) fn poke(&self) {
         self.wish.send_modify(|_| ());
+    }
+
+    /// Has the next attempt made now, if it waits for its turn; gives how many there were.
+    pub(super) fn hurry(&self) -> Option<u64> {
+        let attempts = self.attempts();
+        let waits = matches!(self.face().state, LinkState::Waiting | LinkState::Refused(_));
+        waits.then(|| {
+            self.poke();
+            attempts
+        })
+    }
+
+    /// How often it was dialled so far.
+    pub(super) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Acquire)
+    }
+
+    /// It is dialled now.
+    pub(super) fn dialled(&self) {
+        self.attempts.fetch_add(1, Ordering::AcqRel);
+        self.rest(LinkState::Connecting);
     }
 
     /// A connection is there; a session begins on it.

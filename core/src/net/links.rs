@@ -28,6 +28,8 @@ pub(super) struct Links {
     paused: BTreeSet<NodeId>,
     /// Since when all are cut for now, in milliseconds since 1970.
     offline_since_ms: Option<u64>,
+    /// Whether all are cut because the store is suspended.
+    suspended: bool,
     /// Whether no more are taken.
     pub(super) closed: bool,
 }
@@ -78,7 +80,7 @@ impl Links {
 
     /// Whether links with this peer are cut for now.
     pub(super) fn is_paused(&self, peer: &NodeId) -> bool {
-        self.offline_since_ms.is_some() || self.paused.contains(peer)
+        self.offline_since_ms.is_some() || self.suspended || self.paused.contains(peer)
     }
 
     /// Cuts the links with a peer for now, or takes them up again.
@@ -105,6 +107,19 @@ impl Links {
             true => None,
             false => self.offline_since_ms.or(Some(now_ms)),
         };
+    }
+
+    /// Cuts all links since the store is suspended, or takes up again those that are not cut
+    /// otherwise.
+    pub(super) fn set_suspended(&mut self, us: &NodeId, suspended: bool) {
+        self.suspended = suspended;
+        self.revise_all(us);
+    }
+
+    /// Gives every link its wish.
+    pub(super) fn revise_all(&self, us: &NodeId) {
+        let peers: BTreeSet<_> = self.entries.values().map(|entry| entry.peer).collect();
+        peers.iter().for_each(|peer| self.revise(us, peer));
     }
 
     /// Gives every link with `peer` its wish.

@@ -42,6 +42,8 @@ mod links;
 mod network;
 mod online;
 mod outside;
+mod resting;
+mod sockets;
 mod standing;
 mod status;
 mod stream;

@@ -11,17 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use quinn::{Endpoint, VarInt};
-use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
+use quinn::Endpoint;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use super::accept::answer;
 use super::address::PeerAddress;
 use super::bell::Bell;
 use super::counts::{Counts, KeptOff};
 use super::dial::{Dial, keep_up};
-use super::discovery;
 use super::discovery::hints::Hints;
 use super::driver::Site;
 use super::here::reached_at;
@@ -30,6 +28,8 @@ use super::knocks::Knocks;
 use super::link::{Entry, Link, Wish};
 use super::links::Links;
 use super::outside::{Machine, Outside};
+use super::resting::Resting;
+use super::sockets::Sockets;
 use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::{self, Purpose};
 use super::traffic::Traffic;
@@ -101,6 +101,8 @@ pub struct Network {
     pub(super) shared: Arc<Shared>,
     runtime: Mutex<Option<Runtime>>,
     _watching: Watching,
+    /// Rests with the store.
+    _resting: Arc<Resting>,
 }
 
 impl Network {
@@ -120,7 +122,7 @@ impl Network {
             .enable_all()
             .build()
             .map_err(|error| Error::io("start the threads of the network", error))?;
-        let network = Network::on(replica, Arc::new(Machine), runtime.handle().clone());
+        let network = Network::on(replica, Arc::new(Machine::default()), runtime.handle().clone());
         *network.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         if let Some(address) = options.listen {
             network.listen(address)?;
@@ -158,7 +160,8 @@ impl Network {
             standings: Default::default(),
         };
         let shared = Arc::new(Shared::new(site, handle));
-        Network { shared, runtime: Mutex::default(), _watching: watching }
+        let resting = Resting::with(&shared);
+        Network { shared, runtime: Mutex::default(), _watching: watching, _resting: resting }
     }
 
     /// Accepts trusted peers at `address` too; port 0 takes any. Returns the address taken.
@@ -303,11 +306,22 @@ impl Network {
     pub fn dial_now(&self, peer: NodeId) -> bool {
         let entries: Vec<Arc<Entry>> = self.shared.links().of(&peer).cloned().collect();
         for entry in &entries {
-            if matches!(entry.status().state, LinkState::Waiting | LinkState::Refused(_)) {
-                entry.poke();
-            }
+            let _ = entry.hurry();
         }
         !entries.is_empty()
+    }
+
+    /// Dials every peer now whose next attempt waits for its turn, and then waits as
+    /// [`Network::wait_synced`] does: for who wants to sync at this moment and not when it is due.
+    ///
+    /// Errors: as of [`Network::wait_synced`].
+    pub fn sync_now(&self, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        let entries: Vec<Arc<Entry>> = self.shared.links().iter().cloned().collect();
+        let hurried: Vec<_> = entries.iter().filter_map(|e| Some((e, e.hurry()?))).collect();
+        let begun = || hurried.iter().all(|(entry, before)| entry.attempts() > *before);
+        self.shared.bell.wait(deadline, || begun().then_some(()));
+        self.wait_synced(deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Ends it: says goodbye on every link, closes the sockets, stops the threads. Takes at most
@@ -347,12 +361,15 @@ pub(super) struct Shared {
     attempts: Mutex<Attempts>,
     joins: Mutex<Joins>,
     links: Mutex<Links>,
-    sockets: Mutex<Sockets>,
+    pub(super) sockets: Mutex<Sockets>,
     /// Where peers were seen on the LAN.
     hints: Mutex<Hints>,
-    discovers: AtomicBool,
+    pub(super) discovers: AtomicBool,
+    pub(super) discovery: Mutex<Option<AbortHandle>>,
+    /// Whether the store is suspended.
+    pub(super) suspended: AtomicBool,
     pub(super) bell: Arc<Bell>,
-    handle: Handle,
+    pub(super) handle: Handle,
     closing: AtomicBool,
 }
 
@@ -363,12 +380,6 @@ enum Named {
     ByUser,
     /// The peer itself, on the LAN: it is trusted as far as the store does.
     OnLan,
-}
-
-#[derive(Default)]
-struct Sockets {
-    listeners: Vec<Endpoint>,
-    dialler: Option<Endpoint>,
 }
 
 impl Shared {
@@ -384,29 +395,12 @@ impl Shared {
             sockets: Mutex::default(),
             hints: Mutex::default(),
             discovers: AtomicBool::new(false),
+            discovery: Mutex::default(),
+            suspended: AtomicBool::new(false),
             bell: Arc::default(),
             handle,
             closing: AtomicBool::new(false),
         }
-    }
-
-    fn listen(self: &Arc<Shared>, address: SocketAddr) -> Result<SocketAddr> {
-        let mut sockets = self.sockets();
-        self.check_open()?;
-        let trust = Arc::clone(&self.trust);
-        let admit = Arc::new(move |node: &NodeId| trust.admit(node));
-        let _entered = self.handle.enter();
-        let (outside, key) = (&*self.site.outside, self.site.replica.node_key());
-        let replica = Arc::clone(&self.site.replica);
-        let former = Arc::new(move || replica.former_key());
-        let endpoint = transport::listen(outside, key, former, admit, address)?;
-        let bound = endpoint
-            .local_addr()
-            .map_err(|error| Error::io("ask where the socket is bound", error))?;
-        sockets.listeners.push(endpoint.clone());
-        self.handle.spawn(answer(Arc::clone(self), endpoint));
-        tracing::info!(address = %bound, "listening");
-        Ok(bound)
     }
 
     pub(super) fn connect(self: &Arc<Shared>, target: PeerAddress) -> Result<Link> {
@@ -421,7 +415,8 @@ impl Shared {
             ));
         }
         let config = transport::client(self.site.replica.node_key(), peer, Purpose::Sync)?;
-        let endpoint = self.dialler()?;
+        // A socket that can't be had is told at once.
+        self.dialler()?;
         let mut links = self.links();
         if let Some(entry) = links.dialling(&target) {
             if named == Named::ByUser {
@@ -443,7 +438,7 @@ impl Shared {
         drop(links);
         let guard = Guard { shared: Arc::clone(self), entry: Arc::clone(&entry) };
         let name = tls::expecting(&peer, self.site.outside.random());
-        let dial = Dial { endpoint, config, target, name };
+        let dial = Dial { config, target, name };
         let (shared, kept) = (Arc::clone(self), Arc::clone(&entry));
         self.handle.spawn(async move {
             keep_up(shared, kept, dial).await;
@@ -524,22 +519,13 @@ impl Shared {
         self.hints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it listens.
-    pub(super) fn listening(&self) -> Vec<SocketAddr> {
-        self.sockets().listeners.iter().filter_map(|e| e.local_addr().ok()).collect()
-    }
-
-    /// For who opens sockets.
-    pub(super) fn entered(&self) -> EnterGuard<'_> {
-        self.handle.enter()
-    }
-
     fn discover(self: &Arc<Shared>) -> Result<()> {
         self.check_open()?;
+        self.check_awake()?;
         if self.discovers.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
-        discovery::begin(self).inspect_err(|_| self.discovers.store(false, Ordering::SeqCst))
+        self.begin_discovery().inspect_err(|_| self.discovers.store(false, Ordering::SeqCst))
     }
 
     /// Runs a task of this network.
@@ -589,18 +575,6 @@ impl Shared {
 
     fn joins(&self) -> MutexGuard<'_, Joins> {
         self.joins.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn dialler(&self) -> Result<Endpoint> {
-        let mut sockets = self.sockets();
-        self.check_open()?;
-        if let Some(endpoint) = &sockets.dialler {
-            return Ok(endpoint.clone());
-        }
-        let _entered = self.handle.enter();
-        let endpoint = transport::dialler(&*self.site.outside)?;
-        sockets.dialler = Some(endpoint.clone());
-        Ok(endpoint)
     }
 
     /// Takes in a peer that has dialled us, if it may.
@@ -681,8 +655,8 @@ impl Shared {
     }
 
     fn are_synced(&self, peer: Option<NodeId>, mark: u64) -> Option<Result<()>> {
-        if let Err(closed) = self.check_open() {
-            return Some(Err(closed));
+        if let Err(over) = self.check_open().and_then(|()| self.check_awake()) {
+            return Some(Err(over));
         }
         let links = self.links();
         let mut live = links.iter().filter(|e| peer.is_none_or(|p| p == e.peer) && e.is_live());
@@ -712,7 +686,7 @@ impl Shared {
         links.closed = true;
         links.iter().for_each(|entry| entry.set_wish(Wish::Close));
         drop(links);
-        let Sockets { listeners, dialler } = std::mem::take(&mut *self.sockets());
+        let Sockets { listeners, dialler, .. } = std::mem::take(&mut *self.sockets());
         // Existing connections go on until they have said goodbye.
         listeners.iter().for_each(|endpoint| endpoint.set_server_config(None));
         self.bell.wait(deadline, || (self.links().len() == 0).then_some(()));
@@ -721,25 +695,7 @@ impl Shared {
         self.bell.ring();
     }
 
-    fn wait_idle(&self, endpoints: Vec<Endpoint>, deadline: Instant) {
-        let (done, idle) = std::sync::mpsc::channel();
-        self.handle.spawn(async move {
-            for endpoint in &endpoints {
-                endpoint.close(VarInt::from_u32(0), b"this node left");
-            }
-            for endpoint in &endpoints {
-                endpoint.wait_idle().await;
-            }
-            // Nobody listens any more if it took too long.
-            let _ = done.send(());
-        });
-        let left = deadline.saturating_duration_since(Instant::now());
-        if idle.recv_timeout(left).is_err() {
-            tracing::debug!("some connections did not end in time");
-        }
-    }
-
-    fn check_open(&self) -> Result<()> {
+    pub(super) fn check_open(&self) -> Result<()> {
         match self.closing.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Closed, "the network of this store is closed")),
             false => Ok(()),
@@ -760,10 +716,6 @@ impl Shared {
 
     pub(super) fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sockets(&self) -> MutexGuard<'_, Sockets> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,6 @@
 //!
 //! Does not outlive the network: who starts it anew is online.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::network::{Network, Shared};
@@ -36,8 +35,7 @@ impl Shared {
     fn set_online(&self, online: bool) {
         let mut links = self.links();
         links.set_online(online, unix_ms());
-        let peers: BTreeSet<_> = links.iter().map(|entry| entry.peer).collect();
-        peers.iter().for_each(|peer| links.revise(&self.site.us, peer));
+        links.revise_all(&self.site.us);
         drop(links);
         tracing::info!(online, "all links are switched");
         if online {

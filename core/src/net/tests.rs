@@ -262,7 +262,7 @@ impl Stranger {
 
     fn dial_for(&self, address: &PeerAddress, purpose: tls::Purpose) -> Connection {
         self.runtime.block_on(async {
-            let endpoint = transport::dialler(&outside::Machine).unwrap();
+            let endpoint = transport::dialler(&outside::Machine::default()).unwrap();
             let config = transport::client(&self.key, address.key(), purpose).unwrap();
             let at: SocketAddr = ([127, 0, 0, 1], address.port()).into();
             endpoint
@@ -277,7 +277,7 @@ impl Stranger {
         let _entered = self.runtime.enter();
         let at = ([127, 0, 0, 1], 0).into();
         let (former, all) = (Arc::new(|| None), Arc::new(|_: &NodeId| true));
-        transport::listen(&outside::Machine, &self.key, former, all, at).unwrap()
+        transport::listen(&outside::Machine::default(), &self.key, former, all, at).unwrap()
     }
 
     /// How the other side ends the connection.

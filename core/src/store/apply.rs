@@ -17,6 +17,7 @@ use super::export::Mark;
 use super::feed;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
+use super::index;
 use super::journal::conflicts::{self, Scene};
 use super::journal::{self, ConflictCause, NewEvent, Tides};
 use super::snapshot::save_before;
@@ -41,6 +42,8 @@ pub(super) struct Waist<'txn, 'h> {
     noted: Option<Noted>,
     /// Keeps what documents held, for followers of changes.
     values: Option<feed::Recorder>,
+    /// What indexes have of the document that is about to be changed.
+    indexed: index::Before,
 }
 
 /// What is noted of a batch in the journal.
@@ -99,7 +102,8 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
         let recording = heads.recording();
         let (changes, noted, values) = (Changes::default(), None, None);
-        Waist { tables, heads, own, changes, recording, noted, values }
+        let indexed = index::Before::default();
+        Waist { tables, heads, own, changes, recording, noted, values, indexed }
     }
 
     /// Notes in the journal what happens, at this wall time. Who applies in a state beside the state
@@ -143,7 +147,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         }
         self.drop_settled(collection, number, txn)?;
         for (at, doc) in txn.docs.iter().enumerate() {
-            self.save_before(collection, number, &doc.id)?;
+            self.about_to_change(collection, number, &doc.id)?;
             let before = self.value_of(number, &doc.id)?;
             let (stamp, writer) = (txn.stamp(), self.writer(collection, number, &doc.id));
             let change = writer.apply(&doc.ops, &stamp)?;
@@ -346,6 +350,22 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.heads.layout
     }
 
+    /// What has to know a document as it was, before it is changed.
+    fn about_to_change(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
+        self.indexed = self.indexed_now(collection, number, id)?;
+        self.save_before(collection, number, id)
+    }
+
+    /// The entries of a document in the indexes of its collection.
+    fn indexed_now(&self, collection: &str, number: u32, id: &str) -> Result<index::Before> {
+        let Some(indexes) = self.heads.indexes.get(collection) else {
+            return Ok(index::Before::default());
+        };
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let (documents, runs) = (&self.tables.documents, &self.tables.runs);
+        index::entries_now(indexes, &index::Rows { documents, runs, origins, number }, id)
+    }
+
     /// Stages a document as it is, if its collection is being staged.
     fn save_before(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
         if !self.heads.joining.contains(collection) {
@@ -404,7 +424,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         id: &str,
         batch: &Batch<'_>,
     ) -> Result<Effects> {
-        self.save_before(collection, number, id)?;
+        self.about_to_change(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
         self.note(collection, number, id, change, None)
     }
@@ -479,7 +499,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// Makes `row` the whole content of a document, and keeps what is beside it in step.
     pub(super) fn replace(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
         let number = self.open_collection(collection)?;
-        self.save_before(collection, number, id)?;
+        self.about_to_change(collection, number, id)?;
         let change = self.writer(collection, number, id).replace(row)?;
         self.note(collection, number, id, change, None).map(drop)
     }
@@ -513,6 +533,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         change: Change,
         ops: Option<&[Op]>,
     ) -> Result<Effects> {
+        if let Some(indexes) = self.heads.indexes.get(collection) {
+            let (before, after) =
+                (std::mem::take(&mut self.indexed), self.indexed_now(collection, number, id)?);
+            index::keep(&mut self.tables.index_entries, indexes, before, after)?;
+        }
         let Change { before, after, effects } = change;
         let row = &mut self.head(collection).row;
         row.documents += u64::from(after.shown);

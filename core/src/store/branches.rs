@@ -18,7 +18,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::admission::Index;
 use super::apply::Waist;
-use super::commit::{Committer, closed, lock};
+use super::commit::{Committer, lock};
 use super::documents;
 use super::heads::CollectionHead;
 use super::log::{LogRecord, RecordKind};
@@ -319,7 +319,7 @@ impl Inner {
     /// Parts at one fork.
     fn part(&self, collection: &str, base: Seq, mut told: Vec<Branch>) -> Result<bool> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let head = self.read_heads().named(collection).cloned();
         let known = head.as_ref().map_or_else(Arc::default, |head| head.branches.clone());

@@ -133,15 +133,18 @@ impl Collection {
 
     /// The documents of a range, in the order of their ids, as they are at this moment.
     pub fn scan(&self, range: &ScanRange) -> Result<Scan> {
+        let since = self.store.suspensions();
         let view = self.view()?;
-        Scan::over(self, view.as_ref(), range)
+        Scan::over(self, since, view.as_ref(), range)
     }
 
     /// The same as two scans of one moment: for whoever has to look at all the documents before
     /// going through them.
     pub fn scan_twice(&self, range: &ScanRange) -> Result<[Scan; 2]> {
+        let since = self.store.suspensions();
         let view = self.view()?;
-        Ok([Scan::over(self, view.as_ref(), range)?, Scan::over(self, view.as_ref(), range)?])
+        let scan = || Scan::over(self, since, view.as_ref(), range);
+        Ok([scan()?, scan()?])
     }
 
     /// The documents of this collection that are in conflict.
@@ -168,6 +171,11 @@ impl Collection {
         Ok(found)
     }
 
+    /// Whether the state is read also while it is held back.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// The documents as they are now, the tables shared with who else reads.
     fn reader(&self) -> Result<Option<View<Arc<Reader>>>> {
         let inner = &self.store.inner;
@@ -184,8 +192,8 @@ impl Collection {
     /// The documents at one moment.
     fn view(&self) -> Result<Option<View<ReadTransaction>>> {
         let inner = &self.store.inner;
-        let database = inner.database()?;
         let heads = inner.read_heads();
+        let database = inner.database()?;
         let Some(head) = heads.named(&self.name) else { return Ok(None) };
         if let Some(held) = self.held(&heads)? {
             return Ok(Some(View::Held(held)));
@@ -320,8 +328,9 @@ enum View<R> {
 
 /// The documents of a range, one by one. Writes made meanwhile are not seen.
 pub struct Scan {
-    /// Keeps the store open.
-    _store: Store,
+    store: Store,
+    /// How often the store had been suspended when it began.
+    suspensions: u64,
     collection: Arc<str>,
     documents: Limited<Found>,
     reverse: bool,
@@ -340,6 +349,7 @@ enum Found {
 impl Scan {
     fn over(
         collection: &Collection,
+        suspensions: u64,
         view: Option<&View<ReadTransaction>>,
         range: &ScanRange,
     ) -> Result<Scan> {
@@ -359,7 +369,8 @@ impl Scan {
             }
         };
         let (reverse, documents) = (range.reverse, Limited::new(documents, range.limit));
-        Ok(Scan { _store: store, collection: collection.name.clone(), documents, reverse })
+        let collection = collection.name.clone();
+        Ok(Scan { store, suspensions, collection, documents, reverse })
     }
 }
 
@@ -367,7 +378,11 @@ impl Iterator for Scan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
+        let inner = &self.store.inner;
         self.documents.next(|found| {
+            if let Err(over) = inner.check_since(self.suspensions) {
+                return Some(Err(over));
+            }
             let documents = match found {
                 Found::State(documents) => documents,
                 Found::Held(scan) => return scan.step(&self.collection),

@@ -148,9 +148,7 @@ impl Inner {
         generation: u64,
     ) -> Result<Arc<Waiter>> {
         let mut pending = lock(&self.pending);
-        if pending.generation != generation {
-            return Err(void());
-        }
+        pending.check(generation)?;
         items.iter().for_each(|item| pending.push(item.clone()));
         Ok(self.enqueue(Work::Local(items, generation), durable))
     }
@@ -200,7 +198,7 @@ impl Inner {
         let _entered = span.enter();
         let begun = Instant::now();
         let attempt = || match &mut *lock(&self.committer) {
-            None => Err(closed()),
+            None => Err(self.gone()),
             Some(committer) => self.check_usable().and_then(|()| self.run_batch(committer, &jobs)),
         };
         let result = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
@@ -247,11 +245,11 @@ impl Inner {
             let mut done = Done::default();
             let (signed, from);
             let items = match &job.work {
-                Work::Local(_, generation) if *generation != lock(&self.pending).generation => {
-                    outcomes.push(Err(void()));
-                    continue;
-                }
-                Work::Local(items, _) => {
+                Work::Local(items, generation) => {
+                    if let Err(void) = lock(&self.pending).check(*generation) {
+                        outcomes.push(Err(void));
+                        continue;
+                    }
                     signed = items.iter().map(|item| item.sign(&self.key)).collect();
                     from = From::Here;
                     &signed
@@ -444,7 +442,7 @@ impl Inner {
         publish: impl FnOnce(&mut Heads, &T),
     ) -> Result<T> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         committer.log.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;
@@ -465,7 +463,7 @@ impl Inner {
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         committer.undurable.bytes += STAGED_BYTES;
         self.commit_between(committer, change)
@@ -478,10 +476,23 @@ impl Inner {
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         committer.undurable.txns += 1;
         self.commit_between(committer, change)
+    }
+
+    /// The same, where what is done goes by the heads, and changes them.
+    pub(super) fn commit_loosely_with<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction, &Heads) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
+        self.check_usable()?;
+        committer.undurable.txns += 1;
+        self.commit_between_with(committer, |txn| change(txn, &self.read_heads()), publish)
     }
 
     fn commit_between(
@@ -489,25 +500,42 @@ impl Inner {
         committer: &mut Committer,
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
+        self.commit_between_with(committer, change, |_, ()| ())
+    }
+
+    fn commit_between_with<T>(
+        &self,
+        committer: &mut Committer,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
         let make_durable = self.must_make_durable(committer);
         if make_durable {
             committer.log.sync().map_err(|err| self.poison(&err))?;
         }
         let txn = self.begin_write(make_durable)?;
-        change(&txn)?;
+        let done = change(&txn)?;
         if make_durable {
             committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         }
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads, &done);
+        drop(heads);
         if make_durable {
             self.note_durable(committer);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.
     pub(super) fn stop_committing(&self) -> Result<()> {
-        let Some(mut committer) = lock(&self.committer).take() else { return Ok(()) };
+        let committer = lock(&self.committer).take();
+        committer.map_or(Ok(()), |committer| self.end_committing(committer))
+    }
+
+    /// The same, for who has taken the committer.
+    pub(super) fn end_committing(&self, mut committer: Committer) -> Result<()> {
         self.check_usable()?;
         committer.log.sync()?;
         let txn = self.begin_write(true)?;
@@ -529,16 +557,4 @@ pub(super) fn set_durability(txn: &mut WriteTransaction, durable: bool) -> Resul
             .set_durability(Durability::None)
             .map_err(|err| Error::new(ErrorKind::Internal, format!("state.redb: {err}"))),
     }
-}
-
-/// A local write that was begun before own transactions got other names.
-fn void() -> Error {
-    Error::new(
-        ErrorKind::Aborted,
-        "while this was written it turned out that the store was copied or rolled back; nothing of it was kept: run it again",
-    )
-}
-
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store is closed")
 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::admission::Index;
-use super::commit::{closed, lock};
+use super::commit::lock;
 use super::queue::Item;
 use super::{Inner, Store};
 use crate::error::{Error, Result};
@@ -128,7 +128,7 @@ impl Inner {
     /// The same, of those up to a number.
     pub(super) fn mark_through(&self, collection: &str, newest: Seq) -> Result<()> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let mark = {
             let heads = self.read_heads();

@@ -17,7 +17,7 @@
 
 use super::Inner;
 use super::admission::{Fork, Index};
-use super::commit::{Committer, closed, lock};
+use super::commit::{Committer, lock};
 use super::heads::CollectionHead;
 use super::journal::{EventKind, NewEvent};
 use super::tables::{self, Tables, db, set};
@@ -113,7 +113,7 @@ impl Inner {
     pub(super) fn retreat(&self, collection: &str) -> Result<()> {
         self.flush()?;
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let head = self.read_heads().named(collection).cloned();
         self.set_incarnation(committer, collection, head.as_ref(), self.unused_incarnation())

@@ -8,6 +8,7 @@
 
 use super::commit::lock;
 use super::feed;
+use super::index;
 use super::journal::{self, EventKind, NewEvent, conflicts};
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
@@ -15,7 +16,7 @@ use super::tables::{self, LazyTable, Tables, Writable, db, set};
 use super::tape::{Keeper, Part, forget};
 use super::transaction::PATIENCE;
 use super::{Inner, Store};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 impl Store {
     /// Drops a collection from this store: documents, vector and all. Peers keep theirs, and it
@@ -48,9 +49,7 @@ impl Inner {
         // What is queued here goes before: it continues a history that ends with the leaving.
         self.flush()?;
         let mut committer = lock(&self.committer);
-        let Some(committer) = committer.as_mut() else {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
-        };
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let Some(head) = self.read_heads().named(collection).cloned() else { return Ok(false) };
         let incarnation = self.unused_incarnation();
@@ -92,6 +91,7 @@ impl Inner {
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             conflicts::leave(&mut tables, head.number, self.wall.now_ms())?;
+            index::begin_anew(&txn, collection, &self.read_heads().indexes)?;
             feed::leave_values(&mut tables.change_values, head.number)?;
             let left = NewEvent::new(EventKind::Left).of(collection);
             journal::add(&mut tables.events, self.wall.now_ms(), &[left])?;
@@ -101,6 +101,7 @@ impl Inner {
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);
+            index::note_begun_anew(&mut heads.indexes, collection);
             heads.holds.remove(&head.number);
             heads.joining.remove(collection);
             heads.applied = end;

@@ -23,11 +23,13 @@ mod documents;
 pub mod door;
 mod export;
 mod feed;
+mod find;
 mod floor;
 mod gate;
 mod hashes;
 mod heads;
 mod incarnation;
+mod index;
 mod invites;
 mod journal;
 mod key_file;
@@ -47,6 +49,7 @@ mod segments;
 mod snapshot;
 mod space;
 mod stats;
+mod suspend;
 mod tables;
 mod tape;
 mod transaction;
@@ -54,6 +57,7 @@ mod transaction;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::Database;
@@ -78,8 +82,10 @@ pub use care::{
 pub use collection::{Collection, Scan, ScanRange};
 pub use document::{Candidate, Conflict, Content, Document};
 pub use feed::{Change, ChangeValues, Changes};
+pub use find::FoundPage;
 #[doc(hidden)]
 pub use hashes::HashRule;
+pub use index::IndexStatus;
 pub use invites::{Invite, InviteOptions};
 pub use journal::{
     ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
@@ -96,20 +102,22 @@ pub use rotation::KeyChange;
 pub use snapshot::{StagingLease, View};
 pub use space::{Compacted, Space};
 pub use stats::{CollectionStats, Digests, RowCounts, Stats};
+pub use suspend::Companion;
 pub use tape::{
     AutomaticCheckpoints, Checkpoint, CheckpointCost, CollectionSum, Diff, Difference, FieldChange,
     Hold, Past, PastScan, Replay, ReplayDifferences, ReplayOptions, ReplayOutcome,
     ReplayedCollection, ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone,
     WrittenBy,
 };
-pub use transaction::Transaction;
+pub use transaction::{Committing, Transaction};
 
 use commit::Committer;
-use disk::{File, Freeze, Written};
+use disk::{File, Freeze, Valve, Written};
 use gate::Gate;
 use heads::Heads;
 use log::LogReader;
 use queue::{Pending, Queue};
+use suspend::{Phase, Rest};
 
 /// An open store. Cheap to clone; all clones are the same store, and any thread may use it.
 #[derive(Clone)]
@@ -120,8 +128,13 @@ pub struct Store {
 /// What all clones of a store share.
 pub(crate) struct Inner {
     path: Option<PathBuf>,
+    /// How it was opened, and is opened again after it was suspended.
+    options: Options,
+    /// Through which its files are opened.
+    valve: Arc<Valve>,
+    rest: Rest,
     /// `state.redb`.
-    state: Arc<dyn File>,
+    state: RwLock<Arc<dyn File>>,
     state_written: Written,
     key: NodeKey,
     node: NodeId,
@@ -148,12 +161,14 @@ pub(crate) struct Inner {
     /// What checkpoints hold of the log.
     tape_pins: Mutex<tape::TapePins>,
     sweeping: tape::Sweeping,
+    /// Whether a thread builds indexes.
+    building: AtomicBool,
     queue: Mutex<Queue>,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
     counters: activity::Counters,
-    /// Set with the failure.
-    freeze: Freeze,
+    /// Set with the failure. Of the state as it was last opened.
+    freeze: RwLock<Freeze>,
     listeners: replication::Listeners,
     /// What followers of changes read last.
     pieces: feed::Pieces,
@@ -260,17 +275,18 @@ impl Inner {
 
     fn database(&self) -> Result<Arc<Database>> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        database.clone().ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))
+        database.clone().ok_or_else(|| self.gone())
     }
 
     /// Bytes of state.redb; 0 if they can't be told.
     fn state_len(&self) -> u64 {
-        self.state.len().unwrap_or(0)
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.len().unwrap_or(0)
     }
 
     /// Refuses writes from now on, for the reason `err`. Gives the error to hand out.
     fn poison(&self, err: &Error) -> Error {
-        self.freeze.set();
+        self.freeze().set();
         if self.failure.set(err.message().to_owned()).is_ok() {
             tracing::error!(reason = err.message(), "a commit failed: the store refuses writes");
         }
@@ -281,32 +297,46 @@ impl Inner {
     }
 
     fn check_usable(&self) -> Result<()> {
-        match self.failure() {
-            None => Ok(()),
-            Some(reason) => Err(Error::new(
-                ErrorKind::Poisoned,
-                format!(
-                    "the disk failed earlier ({reason}), so the store refuses writes; close it and open it again"
-                ),
-            )),
-        }
+        self.failure().map_or(Ok(()), |reason| Err(poisoned(&reason)))
     }
 
     /// Why the store is of no use until it is opened again, if it isn't: a failed commit, or a
     /// failed read or write of the state, after which redb refuses everything.
-    fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str).or_else(|| self.freeze.failed())
+    fn failure(&self) -> Option<String> {
+        self.failure.get().cloned().or_else(|| self.freeze().failed().map(str::to_owned))
+    }
+
+    fn freeze(&self) -> RwLockReadGuard<'_, Freeze> {
+        self.freeze.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) -> Result<()> {
-        let stopped = self.stop_committing().inspect_err(|_| self.freeze.set());
+        let _turn = self.rest.turn();
+        self.close_in_turn()
+    }
+
+    fn close_in_turn(&self) -> Result<()> {
+        self.rest.set(Phase::Closed);
+        self.gate.unshut();
+        let stopped = self.stop_committing().inspect_err(|_| self.freeze().set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
         drop(database);
+        // Whoever still reads has the files closed under it, so that they can be opened again.
+        self.valve.shut();
         drop(commit::lock(&self.lock).take());
         self.announce();
         stopped
     }
+}
+
+fn poisoned(reason: &str) -> Error {
+    Error::new(
+        ErrorKind::Poisoned,
+        format!(
+            "the disk failed earlier ({reason}), so the store refuses writes; close it and open it again"
+        ),
+    )
 }
 
 impl Drop for Inner {

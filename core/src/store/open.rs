@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase};
@@ -15,7 +16,7 @@ use super::admission::{Admission, From};
 use super::apply::Waist;
 use super::budget::{Budgets, LogBudget};
 use super::commit::{Committer, Undurable, set_durability};
-use super::disk::{Disk, File, Freeze, RealDisk, RedbFile};
+use super::disk::{Disk, File, Freeze, RealDisk, RedbFile, Valve, Written};
 use super::export::Mark;
 use super::feed::Pieces;
 use super::gate::Gate;
@@ -31,6 +32,7 @@ use super::replication::Listeners;
 use super::roster;
 use super::rotation;
 use super::segments::Segments;
+use super::suspend::Rest;
 use super::tables::{self, Tables, db};
 use super::tape::Sweeping;
 use super::{Inner, Store};
@@ -39,6 +41,7 @@ use crate::crdt::Layout;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Origin, Position};
 use crate::limits::{LOG_SEGMENT_BYTES, MIN_LOG_SEGMENT_BYTES};
+use crate::txn::roster::Roster;
 use crate::txn::{NetworkId, NodeKey, Scope, Signed};
 
 pub(super) const STATE: &str = "state.redb";
@@ -68,6 +71,22 @@ pub struct Options {
     log_segment_bytes: u64,
     layout: Layout,
     hashes: HashRule,
+}
+
+/// The files of a store, opened and recovered, and what is read of them once.
+pub(super) struct Opened {
+    pub(super) state: Arc<dyn File>,
+    pub(super) freeze: Freeze,
+    pub(super) key: NodeKey,
+    pub(super) former: Option<NodeKey>,
+    pub(super) network: NetworkId,
+    pub(super) database: Arc<Database>,
+    pub(super) heads: Heads,
+    pub(super) committer: Committer,
+    pub(super) roster: Option<Arc<Roster>>,
+    pub(super) open_until_ms: u64,
+    pub(super) budgets: Budgets,
+    pub(super) sweeping: Sweeping,
 }
 
 impl Options {
@@ -270,20 +289,89 @@ impl Options {
         key: NodeKey,
         lock: Option<fs::File>,
     ) -> Result<Store> {
-        let freeze = Freeze::default();
+        let valve = Arc::new(Valve::new(disk));
+        let state_written = Written::default();
+        let opened = self.open_files(
+            path.as_deref(),
+            valve.clone(),
+            key,
+            Freeze::default(),
+            state_written.clone(),
+        )?;
+        let inner = Inner {
+            path,
+            valve,
+            rest: Rest::new(),
+            state: RwLock::new(opened.state),
+            state_written,
+            node: opened.key.id(),
+            key: opened.key,
+            network: opened.network,
+            wall: self.wall.clone(),
+            clock: Mutex::new(HybridClock::default()),
+            database: RwLock::new(Some(opened.database)),
+            reader: opened.committer.log().reader(),
+            heads: RwLock::new(opened.heads),
+            incarnations: self.incarnations.clone(),
+            gate: Arc::new(Gate::default()),
+            pending: Mutex::new(Pending::default()),
+            roster: RwLock::new(opened.roster),
+            former: Mutex::new(opened.former),
+            open_until_ms: Mutex::new(opened.open_until_ms),
+            readers: Mutex::default(),
+            budgets: Mutex::new(opened.budgets),
+            pins: Arc::default(),
+            pruning: Arc::default(),
+            tape_pins: Mutex::default(),
+            sweeping: opened.sweeping,
+            building: AtomicBool::new(false),
+            queue: Mutex::new(Queue::default()),
+            committer: Mutex::new(Some(opened.committer)),
+            failure: OnceLock::new(),
+            counters: Default::default(),
+            freeze: RwLock::new(opened.freeze),
+            listeners: Listeners::default(),
+            pieces: Pieces::default(),
+            leased: Arc::default(),
+            lock: Mutex::new(lock),
+            // What is opened again is there, and where it was.
+            options: Options { create: false, moved: false, ..self },
+        };
+        inner.settle_in()?;
+        let inner = Arc::new(inner);
+        inner.build_in_background();
+        Ok(Store { inner })
+    }
+
+    /// The key of a store that is there: the one given, or that in the directory.
+    pub(super) fn read_key(&self, path: Option<&Path>) -> Result<NodeKey> {
+        match (&self.key, path) {
+            (Some(key), _) => Ok(key.clone()),
+            (None, Some(path)) => key_file::read(path, self.passphrase.as_ref()),
+            (None, None) => Err(Error::invalid("a store on a disk of one's own has no key file")),
+        }
+    }
+
+    /// Opens the files on `disk` and recovers the state from the log.
+    pub(super) fn open_files(
+        &self,
+        path: Option<&Path>,
+        disk: Arc<dyn Disk>,
+        key: NodeKey,
+        freeze: Freeze,
+        written: Written,
+    ) -> Result<Opened> {
         // A directory was claimed before; a state that is missing there is made from the log.
         let create = self.create || path.is_some();
         let state = disk.open(STATE, create).map_err(|err| Error::io("open state.redb", err))?;
         disk.sync_dir("").map_err(|err| Error::io("sync the store's directory", err))?;
         forget_unfinished(&*disk, &*state).map_err(|err| Error::io("make state.redb", err))?;
-        let file = RedbFile::new(state.clone(), freeze.clone());
-        let state_written = file.written();
         let database = Builder::new()
             .set_cache_size(self.cache_bytes)
-            .create_with_backend(file)
+            .create_with_backend(RedbFile::new(state.clone(), freeze.clone()).counting(written))
             .map_err(db)?;
         let network = self.check_state(&database)?;
-        let (key, former) = match &path {
+        let (key, former) = match path {
             Some(path) if self.key.is_none() => {
                 rotation::settle(&database, path, key, self.passphrase.as_ref())?
             }
@@ -314,47 +402,21 @@ impl Options {
         let open_until_ms = invites::open_until_ms(&database.begin_read().map_err(db)?)?;
         let budgets = Budgets::load(&database, self.log_budget)?;
         let sweeping = Sweeping::load(&database)?;
-        let reader = log.reader();
         let committer = Committer::new(log, segments, undurable, durable_len, now_ms);
-        let inner = Inner {
-            path,
+        Ok(Opened {
             state,
-            state_written,
-            key,
-            node,
-            network,
-            wall: self.wall,
-            clock: Mutex::new(HybridClock::default()),
-            database: RwLock::new(Some(Arc::new(database))),
-            reader,
-            heads: RwLock::new(heads),
-            incarnations: self.incarnations,
-            gate: Arc::new(Gate::default()),
-            pending: Mutex::new(Pending::default()),
-            roster: RwLock::new(roster),
-            former: Mutex::new(former),
-            open_until_ms: Mutex::new(open_until_ms),
-            readers: Mutex::default(),
-            budgets: Mutex::new(budgets),
-            pins: Arc::default(),
-            pruning: Arc::default(),
-            tape_pins: Mutex::default(),
-            sweeping,
-            queue: Mutex::new(Queue::default()),
-            committer: Mutex::new(Some(committer)),
-            failure: OnceLock::new(),
-            counters: Default::default(),
             freeze,
-            listeners: Listeners::default(),
-            pieces: Pieces::default(),
-            leased: Arc::default(),
-            lock: Mutex::new(lock),
-        };
-        // It may have heard of a revocation and not have come to that.
-        inner.vouch()?;
-        inner.pin_checkpoints();
-        inner.follow_heirs()?;
-        Ok(Store { inner: Arc::new(inner) })
+            key,
+            former,
+            network,
+            database: Arc::new(database),
+            heads,
+            committer,
+            roster,
+            open_until_ms,
+            budgets,
+            sweeping,
+        })
     }
 
     /// Takes another name if the store was copied.

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::{ReadableDatabase, ReadableTableMetadata};
 
-use super::commit::{Committer, closed, lock};
+use super::commit::{Committer, lock};
 use super::feed;
 use super::floor::Rise;
 use super::hashes::{self, Whose};
@@ -127,7 +127,10 @@ impl Inner {
         self.pruning.note(result.as_ref().err());
         match result {
             Ok(Some(_)) => self.pruning.call_for(),
-            Err(err) if ![ErrorKind::Closed, ErrorKind::Poisoned].contains(&err.kind()) => {
+            Err(err)
+                if ![ErrorKind::Closed, ErrorKind::Suspended, ErrorKind::Poisoned]
+                    .contains(&err.kind()) =>
+            {
                 tracing::error!(reason = err.message(), "pruning the log failed: it grows");
             }
             _ => {}
@@ -159,7 +162,7 @@ impl Inner {
 
     fn choose(&self) -> Result<Option<Victim>> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let Some((base, next)) = self.reader.first_segment() else { return Ok(None) };
         let rest = committer.log().end().0 - next.0;
@@ -265,7 +268,7 @@ impl Inner {
     fn give_up(&self, victim: &Victim, why: &Error) -> Result<Newest> {
         tracing::error!(reason = why.message(), "an old segment of the log is damaged: it goes");
         let mut committer = lock(&self.committer);
-        let tally = committer.as_mut().ok_or_else(closed)?.segments().tally(victim.base);
+        let tally = committer.as_mut().ok_or_else(|| self.gone())?.segments().tally(victim.base);
         let heads = self.read_heads();
         let held = tally.shares.keys().filter_map(|collection| heads.named(collection));
         let vector = |head: &CollectionHead| {
@@ -277,7 +280,7 @@ impl Inner {
 
     fn remove(&self, victim: &Victim, newest: &Newest) -> Result<()> {
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         committer.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;

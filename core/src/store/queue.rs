@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::admission::Stop;
 use super::commit::lock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Hash, Seq};
 use crate::limits::COMMIT_BATCH_BYTES;
 use crate::txn::{NodeKey, Signed, Txn, Unsigned};
@@ -161,6 +161,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Whether nothing waits and nobody is committing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty() && !self.busy
+    }
+
     /// How many entries wait.
     pub(super) fn len(&self) -> usize {
         self.jobs.len()
@@ -224,8 +229,11 @@ pub(super) struct Pending {
     pub(super) items: VecDeque<Arc<Local>>,
     /// The newest own transaction of each collection among them.
     own: BTreeMap<Arc<str>, (Seq, Hash)>,
-    /// Counts how often own transactions got other names: what was begun before is void.
+    /// Counts how often own transactions got other names, or may have: what was begun before is
+    /// void.
     pub(super) generation: u64,
+    /// The generation that began when the store was last suspended.
+    suspended: u64,
 }
 
 impl Pending {
@@ -241,7 +249,31 @@ impl Pending {
 
     /// Nothing is pending any more, and what is being built will not be.
     pub(super) fn begin_generation(&mut self) {
-        *self = Pending { generation: self.generation + 1, ..Pending::default() };
+        let (generation, suspended) = (self.generation + 1, self.suspended);
+        *self = Pending { generation, suspended, ..Pending::default() };
+    }
+
+    /// The same, since the store is suspended.
+    pub(super) fn suspend(&mut self) {
+        self.begin_generation();
+        self.suspended = self.generation;
+    }
+
+    /// Why what was begun in a generation is void, if it is.
+    pub(super) fn check(&self, generation: u64) -> Result<()> {
+        match generation {
+            now if now == self.generation => Ok(()),
+            before if before < self.suspended => Err(Error::new(
+                ErrorKind::Suspended,
+                "the store was suspended while this was written; nothing of it was kept: run it \
+                 again",
+            )),
+            _ => Err(Error::new(
+                ErrorKind::Aborted,
+                "while this was written it turned out that the store was copied or rolled back; \
+                 nothing of it was kept: run it again",
+            )),
+        }
     }
 
     /// What was applied is pending no more.

@@ -107,10 +107,6 @@ impl Inner {
             }
         }
     }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.database.read().unwrap_or_else(PoisonError::into_inner).is_none()
-    }
 }
 
 impl Store {

@@ -12,6 +12,7 @@ use redb::{ReadableDatabase, ReadableTableMetadata};
 
 use super::journal::{EventKind, NewEvent};
 use super::open::Options;
+use super::suspend::Phase;
 use super::tables::{self, db};
 use super::{Inner, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,21 +64,27 @@ impl Store {
     ///
     /// Errors: [`Locked`](ErrorKind::Locked) if somebody is reading; I/O.
     pub fn compact(&self) -> Result<Compacted> {
+        let _turn = self.inner.rest.turn();
+        if !self.inner.is_running() {
+            return Err(self.inner.gone());
+        }
         let before_bytes = self.inner.state_len();
         self.inner.note_done(NewEvent::new(EventKind::Compacting));
-        self.inner.compact().inspect_err(|_| drop(self.inner.close()))?;
-        self.inner.close()?;
-        Ok(Compacted { before_bytes, after_bytes: self.inner.state_len() })
+        self.inner.rest.set(Phase::Closed);
+        self.inner.compact().inspect_err(|_| drop(self.inner.close_in_turn()))?;
+        let after_bytes = self.inner.state_len();
+        self.inner.close_in_turn()?;
+        Ok(Compacted { before_bytes, after_bytes })
     }
 }
 
 impl Inner {
     fn compact(&self) -> Result<()> {
-        self.stop_committing().inspect_err(|_| self.freeze.set())?;
+        self.stop_committing().inspect_err(|_| self.freeze().set())?;
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
-        let database = database.ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"));
-        let mut database = Arc::try_unwrap(database?).map_err(|_| in_use())?;
+        let database = database.ok_or_else(|| self.gone())?;
+        let mut database = Arc::try_unwrap(database).map_err(|_| in_use())?;
         while database.compact().map_err(|err| match err {
             redb::CompactionError::TransactionInProgress => in_use(),
             err => db(err),

@@ -93,6 +93,9 @@ impl Store {
 
     /// Figures for operators.
     pub fn stats(&self) -> Result<Stats> {
+        if !self.inner.is_running() {
+            return Err(self.inner.gone());
+        }
         let log_budget_bytes = self.inner.whole_budget();
         let (pins, expired) = {
             let pins = lock(&self.inner.pins);
@@ -129,7 +132,7 @@ impl Store {
             log_pins_expired: expired,
             position: heads.applied,
             log_syncs,
-            failure: self.inner.failure().map(str::to_owned),
+            failure: self.inner.failure(),
         })
     }
 

@@ -30,6 +30,7 @@
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former, held, held rows | | see [`tape`](super::tape) |
 //! | requests, request order | | see [`once`](super::once) |
+//! | indexes, index entries | | see [`index`](super::index) |
 //! | change values | | see [`values`](super::feed) |
 //! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
@@ -82,9 +83,11 @@ pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflic
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
 pub(super) const REQUEST_ORDER: Definition = TableDefinition::new("request order");
 pub(super) const CHANGE_VALUES: Definition = TableDefinition::new("change values");
+pub(super) const INDEXES: Definition = TableDefinition::new("indexes");
+pub(super) const INDEX_ENTRIES: Definition = TableDefinition::new("index entries");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 32] = [
+pub(super) const ALL: [Definition; 34] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -117,11 +120,23 @@ pub(super) const ALL: [Definition; 32] = [
     REQUESTS,
     REQUEST_ORDER,
     CHANGE_VALUES,
+    INDEXES,
+    INDEX_ENTRIES,
 ];
 
 /// Those that stores of earlier versions lack: they are made when such a store is opened.
-pub(super) const LATER: [Definition; 8] =
-    [HELD, HELD_ROWS, EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER, CHANGE_VALUES];
+pub(super) const LATER: [Definition; 10] = [
+    HELD,
+    HELD_ROWS,
+    EVENTS,
+    CONFLICT_LOG,
+    OPEN_CONFLICTS,
+    REQUESTS,
+    REQUEST_ORDER,
+    CHANGE_VALUES,
+    INDEXES,
+    INDEX_ENTRIES,
+];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -187,6 +202,8 @@ pub(super) struct Tables<'txn> {
     pub(super) conflict_log: LazyTable<'txn>,
     pub(super) open_conflicts: LazyTable<'txn>,
     pub(super) change_values: LazyTable<'txn>,
+    pub(super) indexes: LazyTable<'txn>,
+    pub(super) index_entries: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -218,6 +235,8 @@ impl<'txn> Tables<'txn> {
             conflict_log: table(CONFLICT_LOG),
             open_conflicts: table(OPEN_CONFLICTS),
             change_values: table(CHANGE_VALUES),
+            indexes: table(INDEXES),
+            index_entries: table(INDEX_ENTRIES),
         })
     }
 }
@@ -568,6 +587,11 @@ pub(super) fn db(err: impl Into<redb::Error>) -> Error {
         redb::Error::DatabaseAlreadyOpen => {
             Error::new(ErrorKind::Locked, "the store's state.redb is open in another process")
         }
+        // Whoever asks a store that is closed hears so before it comes to this.
+        redb::Error::DatabaseClosed => Error::new(
+            ErrorKind::Suspended,
+            "the store was suspended, or closed, since this began to read: begin it anew",
+        ),
         redb::Error::Corrupted(what) => Error::corrupt(format!("state.redb is damaged: {what}")),
         err => Error::new(ErrorKind::Internal, format!("state.redb: {err}")).with_source(err),
     }

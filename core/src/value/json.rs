@@ -25,7 +25,8 @@ mod at;
 mod forms;
 mod text;
 
-use at::At;
+pub(super) use at::At;
+pub(super) use forms::{document, is_special};
 
 use super::{Field, Fields, Path, Value};
 use crate::error::Result;

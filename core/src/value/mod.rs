@@ -9,6 +9,7 @@ pub mod codec;
 mod field;
 mod fields;
 pub mod json;
+pub mod msgpack;
 mod path;
 mod short;
 mod time;
@@ -18,12 +19,13 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 pub use field::Field;
-pub(crate) use field::lookup;
+pub(crate) use field::{lookup, lookup_pointer};
 pub use fields::Fields;
 pub use json::{
     field_from_json, field_to_json, fields_from_json, fields_to_json, parse_field, parse_fields,
     parse_value, value_from_json, value_to_json,
 };
+pub use msgpack::{fields_to_msgpack, parse_fields_msgpack};
 pub use path::Path;
 pub use short::Text;
 pub(crate) use time::{format_time, parse_time};

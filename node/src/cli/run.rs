@@ -40,6 +40,10 @@ pub(crate) struct RunArgs {
     /// And not what is older than this. Kept in the store; 30 at first.
     #[arg(long, env = "LITTORAL_LOG_DAYS", value_name = "DAYS")]
     pub(crate) log_days: Option<u32>,
+    /// Keep what documents held before and after each change, for followers who ask for it, up to so
+    /// many MiB; 0: not any more. Kept in the store; not kept at first.
+    #[arg(long, env = "LITTORAL_CHANGE_VALUES", value_name = "MIB")]
+    pub(crate) change_values: Option<u32>,
     /// Make a checkpoint each time that so much time has passed, if something has changed: 30m, 1h,
     /// 1d. They go by themselves, as those do that are made before an import, a revert, a bundle and
     /// a snapshot.

@@ -120,7 +120,8 @@ pub(crate) trait Target: Tape + Send + Sync {
     fn put_all(&self, collection: &str, documents: &[(String, Fields)]) -> Result<()>;
 
     /// Changes after `since`, waiting up to `wait` for the first; `None` is from now on.
-    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage>;
+    fn changes(&self, since: Option<Position>, wait: Duration, values: bool)
+    -> Result<ChangesPage>;
 
     /// What happened after the number `since`, waiting up to `wait` for the first; `None` is from
     /// now on.

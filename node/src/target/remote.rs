@@ -226,9 +226,15 @@ impl Target for Remote {
         self.post(&documents_path(collection)?, &entries).map(drop)
     }
 
-    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage> {
+    fn changes(
+        &self,
+        since: Option<Position>,
+        wait: Duration,
+        values: bool,
+    ) -> Result<ChangesPage> {
         let since = since.map_or("now".to_owned(), |position| position.to_string());
-        let path = format!("/changes?since={since}&wait={}", wait.as_secs());
+        let give = if values { "values" } else { "changes" };
+        let path = format!("/changes?since={since}&wait={}&give={give}", wait.as_secs());
         self.ask(&path, wait + ANSWER_TIMEOUT)
     }
 

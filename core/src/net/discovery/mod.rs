@@ -24,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::beacon::{Claim, Heard, Known, Scope};
@@ -44,17 +45,16 @@ const TICKS_PER_LOOK: u64 = 5;
 /// After a change it speaks after one tick, two, four, and so on, in case that a packet is lost.
 const FIRST_WAIT: Duration = TICK;
 
-/// Begins to look for peers.
+/// Begins to look for peers; gives the task that does.
 ///
 /// Errors: [`ErrorKind::Network`] if this machine has no socket for it.
-pub(super) fn begin(shared: &Arc<Shared>) -> Result<()> {
+pub(super) fn begin(shared: &Arc<Shared>) -> Result<AbortHandle> {
     let _entered = shared.entered();
     let lan = Lan::open().map_err(|error| {
         Error::new(ErrorKind::Network, format!("could not listen for peers on the LAN: {error}"))
     })?;
     let finder = Finder::new(Arc::clone(shared), lan);
-    shared.spawn(finder.run());
-    Ok(())
+    Ok(shared.spawn(finder.run()))
 }
 
 struct Finder {

@@ -232,6 +232,11 @@ impl Outside for Plug {
     fn random(&self) -> u64 {
         self.chance.lock().unwrap().next_u64()
     }
+
+    /// They go with their endpoints.
+    fn hang_up(&self, _: std::time::Instant) -> bool {
+        true
+    }
 }
 
 struct Socket {

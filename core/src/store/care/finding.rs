@@ -72,7 +72,7 @@ impl fmt::Display for Finding {
 
 impl Finding {
     /// As JSON: `{"level", "code", "place", "document", "what", "advice"}`.
-    pub(in crate::store) fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "level": self.level.as_str(),
             "code": self.code,

@@ -17,6 +17,7 @@ mod mem;
 mod real;
 mod redb_file;
 mod sub;
+mod valve;
 
 use std::fmt::Debug;
 use std::io;
@@ -27,6 +28,7 @@ pub use mem::MemDisk;
 pub use real::RealDisk;
 pub use redb_file::{Freeze, RedbFile, Written};
 pub use sub::SubDisk;
+pub use valve::Valve;
 
 /// A directory of files: [`RealDisk`] in production, [`MemDisk`] in tests.
 pub trait Disk: Send + Sync + Debug {

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use redb::{BackendError, StorageBackend};
 
 use super::File;
+use crate::error::Shut;
 
 /// A file as redb's storage.
 pub struct RedbFile {
@@ -61,10 +62,12 @@ impl Freeze {
         self.0.failed.get().map(String::as_str)
     }
 
-    /// The first failure tells.
+    /// The first failure tells. That a store which was suspended has closed the file is none.
     fn note<T>(&self, what: &str, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|err| {
-            let _ = self.0.failed.set(format!("could not {what} state.redb: {err}"));
+            if !Shut::caused(err) {
+                let _ = self.0.failed.set(format!("could not {what} state.redb: {err}"));
+            }
         })
     }
 }
@@ -76,9 +79,10 @@ impl RedbFile {
         RedbFile { file, locked: AtomicBool::new(false), frozen, written }
     }
 
-    /// Counts what is written.
-    pub fn written(&self) -> Written {
-        self.written.clone()
+    /// Adds what is written to this count.
+    pub fn counting(mut self, written: Written) -> RedbFile {
+        self.written = written;
+        self
     }
 
     fn check_thawed(&self) -> io::Result<()> {

@@ -97,10 +97,14 @@ impl Changes {
     /// Errors: [`ErrorKind::NotFound`] if the log no longer reaches back to the position, or, of
     /// a store that was restored from an older copy, does not reach it yet, or if a collection was
     /// held back or resumed since: call
-    /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`].
+    /// [`Changes::restart`] and read the documents anew; [`ErrorKind::Closed`];
+    /// [`ErrorKind::Suspended`], after which it goes on where it was when the store was woken.
     pub fn next(&mut self, timeout: Duration) -> Result<Option<Change>> {
         let deadline = Instant::now() + timeout;
         loop {
+            if !self.store.inner.is_running() {
+                return Err(self.store.inner.gone());
+            }
             if let Some(reading) = &mut self.reading {
                 if let Some((place, mut change)) = reading.change() {
                     if self.with_values && change.dot.seq > 0 {
@@ -118,7 +122,7 @@ impl Changes {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.wait(left)?;
+            self.wait(left);
         }
     }
 
@@ -207,15 +211,11 @@ impl Changes {
         )
     }
 
-    fn wait(&self, timeout: Duration) -> Result<()> {
+    fn wait(&self, timeout: Duration) {
         let inner = &self.store.inner;
         inner.listeners.wait(timeout, || {
-            inner.is_closed()
+            !inner.is_running()
                 || inner.read_heads().applied.min(inner.reader.durable()) > self.position
         });
-        match inner.is_closed() {
-            true => Err(Error::new(ErrorKind::Closed, "the store is closed")),
-            false => Ok(()),
-        }
     }
 }

@@ -199,6 +199,11 @@ impl Pieces {
         Ok(Some(piece))
     }
 
+    /// The log may be another one from now on.
+    pub(in crate::store) fn forget(&self) {
+        lock(&self.0).clear();
+    }
+
     fn slot(&self, from: Position) -> Arc<Slot> {
         let mut slots = lock(&self.0);
         if let Some(slot) = slots.iter().find(|slot| slot.from == from) {

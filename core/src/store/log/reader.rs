@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::batch::{self, Header, Record, Records};
@@ -19,14 +19,26 @@ use crate::id::Position;
 use crate::store::disk::Disk;
 
 /// A handle to read the log, from any thread.
+///
+/// Clones read the same log, also when one of them goes on with another one.
 #[derive(Debug, Clone)]
 pub struct LogReader {
-    shared: Arc<Shared>,
+    shared: Arc<RwLock<Arc<Shared>>>,
 }
 
 impl LogReader {
     pub(super) fn new(shared: Arc<Shared>) -> LogReader {
-        LogReader { shared }
+        LogReader { shared: Arc::new(RwLock::new(shared)) }
+    }
+
+    /// Goes on with the log that `other` reads: the same one, opened again.
+    pub(in crate::store) fn follow(&self, other: &LogReader) {
+        let theirs = other.shared();
+        *self.shared.write().unwrap_or_else(PoisonError::into_inner) = theirs;
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The durable records from `from` on: a `position` or `end` that the log gave, or 0. Stops
@@ -38,7 +50,8 @@ impl LogReader {
     pub fn read(&self, from: Position, limit_bytes: usize) -> Result<Vec<LogRecord>> {
         let mut at = from.0;
         let mut taken = Taken { room: limit_bytes, ..Taken::default() };
-        while let Some(part) = self.shared.part(at)? {
+        let shared = self.shared();
+        while let Some(part) = shared.part(at)? {
             while at < part.end {
                 at = part.read_batch(at, &mut taken)?;
                 if taken.is_enough() {
@@ -53,24 +66,26 @@ impl LogReader {
     /// closed. Answers with where the durable part ends.
     pub fn wait(&self, after: Position, timeout: Duration) -> Position {
         let nothing_new = |state: &mut State| state.durable <= after.0 && !state.closed;
-        let state = self.shared.state();
-        let waited = self.shared.grown.wait_timeout_while(state, timeout, nothing_new);
+        let shared = self.shared();
+        let state = shared.state();
+        let waited = shared.grown.wait_timeout_while(state, timeout, nothing_new);
         Position(waited.expect(NO_PANIC).0.durable)
     }
 
     /// The disk that the log lies on.
     pub(in crate::store) fn disk(&self) -> Arc<dyn Disk> {
-        self.shared.disk.clone()
+        self.shared().disk.clone()
     }
 
     /// The first position still held.
     pub fn start(&self) -> Position {
-        Position(self.shared.start())
+        Position(self.shared().start())
     }
 
     /// The first segment, if another follows it: where it begins and where it ends.
     pub fn first_segment(&self) -> Option<(Position, Position)> {
-        let state = self.shared.state();
+        let shared = self.shared();
+        let state = shared.state();
         let mut bases = state.segments.keys();
         let (first, second) = (bases.next()?, bases.next()?);
         Some((Position(*first), Position(*second)))
@@ -78,23 +93,24 @@ impl LogReader {
 
     /// Where the segment begins that holds a position, if one does.
     pub fn segment_of(&self, position: Position) -> Option<Position> {
-        let state = self.shared.state();
+        let shared = self.shared();
+        let state = shared.state();
         state.segments.range(..=position.0).next_back().map(|(base, _)| Position(*base))
     }
 
     /// How many segments there are.
     pub fn segments(&self) -> usize {
-        self.shared.state().segments.len()
+        self.shared().state().segments.len()
     }
 
     /// Everything before this is durable.
     pub fn durable(&self) -> Position {
-        Position(self.shared.state().durable)
+        Position(self.shared().state().durable)
     }
 
     /// Whether the log was closed; nothing will be appended any more.
     pub fn is_closed(&self) -> bool {
-        self.shared.state().closed
+        self.shared().state().closed
     }
 }
 

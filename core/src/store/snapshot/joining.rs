@@ -6,7 +6,7 @@ use super::staging::{drop_staging, page};
 use crate::clock::Timestamp;
 use crate::crdt::join::{Side, join};
 use crate::crdt::{Body, Cell, LtHash, Row};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::id::{Dot, NodeId};
 use crate::store::apply::{Changes, Waist};
 use crate::store::commit::{Committer, lock};
@@ -55,9 +55,7 @@ impl Inner {
         }
         self.compare_names(collection, view)?;
         let mut committer = lock(&self.committer);
-        let committer = committer
-            .as_mut()
-            .ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         committer.sync().map_err(|err| self.poison(&err))?;
         let txn = self.begin_write(true)?;

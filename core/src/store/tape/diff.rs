@@ -103,8 +103,9 @@ pub(super) fn compare(
 
 /// The documents that differ between two moments: collection by collection, in the order of ids.
 pub struct Diff {
-    /// Keeps the store open.
-    _store: Store,
+    store: Store,
+    /// How often the store had been suspended when it began.
+    suspensions: u64,
     moment: Arc<Moment>,
     from: u64,
     to: u64,
@@ -145,6 +146,7 @@ impl Store {
 
 impl Diff {
     pub(super) fn between(store: &Store, moment: Arc<Moment>, from: u64, to: u64) -> Result<Diff> {
+        let suspensions = store.suspensions();
         let mut names = BTreeSet::new();
         for tag in [from, to] {
             for entry in moment.range(tag, Part::Collections, &[], &[0xff], false)? {
@@ -152,7 +154,8 @@ impl Diff {
             }
         }
         let names: Vec<String> = names.into_iter().collect();
-        Ok(Diff { _store: store.clone(), moment, from, to, names: names.into_iter(), at: None })
+        let (store, names) = (store.clone(), names.into_iter());
+        Ok(Diff { store, suspensions, moment, from, to, names, at: None })
     }
 
     /// Of one collection alone.
@@ -191,6 +194,7 @@ impl Diff {
     }
 
     fn step(&mut self) -> Result<Option<Difference>> {
+        self.store.inner.check_since(self.suspensions)?;
         loop {
             if self.at.is_none() {
                 let Some(name) = self.names.next() else { return Ok(None) };

@@ -37,7 +37,7 @@ use crate::crdt::{Body, Cell, Flags, Op, Row, Stamp, view};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{NodeId, Position};
 use crate::store::collection::key_bounds;
-use crate::store::commit::{Committer, closed, lock};
+use crate::store::commit::{Committer, lock};
 use crate::store::document::Document;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::export::Mark;
@@ -204,7 +204,7 @@ impl Inner {
         let _gate = self.gate.enter(PATIENCE)?;
         self.flush()?;
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let (checkpoint, chosen, origins) = {
             let heads = self.read_heads();
@@ -353,7 +353,7 @@ impl Inner {
         let _gate = self.gate.enter(PATIENCE)?;
         self.flush()?;
         let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(closed)?;
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
         let ended: Vec<(CollectionHead, Hold)> = {
             let heads = self.read_heads();

@@ -29,8 +29,9 @@ pub(super) type Table = ReadOnlyTable<Bytes, Bytes>;
 /// The store as it was at a checkpoint. As long as it is held the disk uses no page again that is
 /// replaced.
 pub struct Past {
-    /// Keeps the store open.
-    _store: Store,
+    store: Store,
+    /// How often the store had been suspended when it began.
+    suspensions: u64,
     checkpoint: Checkpoint,
     moment: Arc<Moment>,
 }
@@ -40,8 +41,9 @@ impl Store {
     ///
     /// Errors: [`NotFound`](crate::ErrorKind::NotFound) if there is none with this label.
     pub fn at(&self, label: &str) -> Result<Past> {
+        let suspensions = self.suspensions();
         let (checkpoint, _, moment) = self.moment_of(|all| find(all, label).cloned())?;
-        Ok(Past { _store: self.clone(), checkpoint, moment })
+        Ok(Past { store: self.clone(), suspensions, checkpoint, moment })
     }
 
     /// The tables as they are now, up to where the log is applied in them, and what is chosen of
@@ -105,6 +107,7 @@ impl Past {
 
     /// The collections that there were, in the order of their names.
     pub fn collections(&self) -> Result<Vec<String>> {
+        self.store.inner.check_since(self.suspensions)?;
         let names = self.moment.range(self.tag(), Part::Collections, &[], &[0xff], false)?;
         names
             .map(|entry| {
@@ -136,7 +139,8 @@ impl Past {
         };
         let (moment, tag) = (self.moment.clone(), self.tag());
         let rows = Limited::new(rows, range.limit);
-        Ok(PastScan { _store: self._store.clone(), moment, tag, rows })
+        let (store, suspensions) = (self.store.clone(), self.suspensions);
+        Ok(PastScan { store, suspensions, moment, tag, rows })
     }
 
     /// How many documents a collection had.
@@ -181,6 +185,7 @@ impl Past {
 
     fn number(&self, collection: &str) -> Result<Option<u32>> {
         check_collection(collection)?;
+        self.store.inner.check_since(self.suspensions)?;
         self.moment.number(self.tag(), collection)
     }
 
@@ -191,8 +196,8 @@ impl Past {
 
 /// Documents as they were at a checkpoint, one by one.
 pub struct PastScan {
-    /// Keeps the store open.
-    _store: Store,
+    store: Store,
+    suspensions: u64,
     moment: Arc<Moment>,
     tag: u64,
     rows: Limited<Rows>,
@@ -202,7 +207,11 @@ impl Iterator for PastScan {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Result<Document>> {
+        let inner = &self.store.inner;
         self.rows.next(|rows| {
+            if let Err(over) = inner.check_since(self.suspensions) {
+                return Some(Err(over));
+            }
             let shown = |(key, row): (Vec<u8>, Vec<u8>)| {
                 if !Flags::of(Some(&row)).shown {
                     return Ok(None);

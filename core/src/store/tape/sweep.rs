@@ -11,7 +11,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::former::{number_of, row_of, split_key};
 use super::{Checkpoint, CheckpointCost, Part};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::Position;
 use crate::limits::SWEEP_ROWS;
 use crate::store::tables::{self, db};
@@ -27,6 +27,11 @@ impl Sweeping {
         let read = database.begin_read().map_err(db)?;
         let cut_short = tables::read(&read, tables::META, tables::META_SWEPT)?.is_some();
         Ok(Sweeping(AtomicBool::new(cut_short)))
+    }
+
+    /// There is as much to sweep as `other` says.
+    pub(in crate::store) fn set(&self, other: &Sweeping) {
+        self.0.store(other.0.load(Ordering::Acquire), Ordering::Release);
     }
 
     pub(super) fn call_for(&self) {
@@ -104,6 +109,7 @@ impl Inner {
     pub(in crate::store) fn sweep_along(&self) {
         if self.sweeping.0.load(Ordering::Acquire)
             && let Err(err) = self.sweep_step()
+            && err.kind() != ErrorKind::Suspended
         {
             tracing::warn!(reason = err.message(), "former rows could not be removed");
         }

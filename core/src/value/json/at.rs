@@ -6,7 +6,7 @@ use crate::value::Path;
 
 /// One step of the way from the top; costs nothing until somebody asks for its text.
 #[derive(Clone, Copy)]
-pub(super) struct At<'a> {
+pub(in crate::value) struct At<'a> {
     step: Step<'a>,
     depth: usize,
 }
@@ -20,22 +20,22 @@ enum Step<'a> {
 
 impl<'a> At<'a> {
     /// The place of what is read.
-    pub(super) fn base(path: &'a Path) -> At<'a> {
+    pub(in crate::value) fn base(path: &'a Path) -> At<'a> {
         At { step: Step::Base(path), depth: path.depth() }
     }
 
     /// The member `name` of what is here.
-    pub(super) fn name(&'a self, name: &'a str) -> At<'a> {
+    pub(in crate::value) fn name(&'a self, name: &'a str) -> At<'a> {
         At { step: Step::Name(self, name), depth: self.depth + 1 }
     }
 
     /// The item `index` of what is here.
-    pub(super) fn index(&'a self, index: usize) -> At<'a> {
+    pub(in crate::value) fn index(&'a self, index: usize) -> At<'a> {
         At { step: Step::Index(self, index), depth: self.depth + 1 }
     }
 
     /// How many names and indexes lead here.
-    pub(super) fn depth(&self) -> usize {
+    pub(in crate::value) fn depth(&self) -> usize {
         self.depth
     }
 

@@ -38,6 +38,11 @@ impl Form {
     }
 }
 
+/// Whether an object whose only name this is would be read as something special.
+pub(in crate::value) fn is_special(name: &str) -> bool {
+    Form::of(name).is_some()
+}
+
 /// An object as it is meant.
 enum Object {
     /// With the special name that it has.
@@ -62,7 +67,7 @@ fn object(mut members: BTreeMap<String, Value>, at: &At<'_>) -> Result<Object> {
 }
 
 /// The fields of a document from its plain JSON.
-pub(super) fn document(plain: Value, at: &At<'_>) -> Result<Fields> {
+pub(in crate::value) fn document(plain: Value, at: &At<'_>) -> Result<Fields> {
     let members = match plain {
         Value::Object(members) => members,
         other => {

@@ -371,7 +371,7 @@ fn conflicts(paths: &mut Paths) {
                 query("wait", "Seconds to wait for the first; not with events", wait()),
                 query("collections", "Only of these, with commas between", text()),
                 query("prefix", "Only of documents whose ids begin so", text()),
-                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
+                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now, or held before and after", json!({"type": "string", "enum": ["keys", "changes", "documents", "values"], "default": "changes"})),
                 header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
             ])
             .gives_either("Changes; go on with `next`. With `Accept: text/event-stream` events that come as they happen: `change`; `resync`, if the log does not reach back: read the documents anew, it goes on from there; `error`, the last one", &[(JSON, of("Changes")), ("text/event-stream", text())])

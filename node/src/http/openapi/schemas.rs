@@ -9,7 +9,7 @@ use crate::kinds;
 /// All of them, by name.
 pub(super) fn all() -> Json {
     let mut all = Map::new();
-    for part in [documents(), node(), links(), members(), bundles(), tape()] {
+    for part in [documents(), changes(), node(), links(), members(), bundles(), tape()] {
         let Json::Object(part) = part else { unreachable!("a part is an object") };
         all.extend(part);
     }
@@ -36,6 +36,10 @@ fn sent(required: &[&str], fields: Json) -> Json {
 
 fn of(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn or_null(name: &str) -> Json {
+    json!({"oneOf": [of(name), {"type": "null"}]})
 }
 
 fn list(of: Json) -> Json {
@@ -226,6 +230,15 @@ fn documents() -> Json {
             "next": count("The number to go on after"),
             "missed": yes("Whether some after `since` are gone"),
         })),
+    })
+}
+
+fn changes() -> Json {
+    json!({
+        "ChangeValues": object(json!({
+            "before": or_null("Document"),
+            "after": or_null("Document"),
+        })),
         "Changes": object(json!({
             "changes": list(json!({
                 "type": "object",
@@ -238,6 +251,7 @@ fn documents() -> Json {
                     "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
                     "time": time("When, by its author's clock"),
                     "local": yes("Whether this node wrote it"),
+                    "values": of("ChangeValues"),
                     "doc": {"description": "What it holds by now; null if it is gone. Not there if the page is full: read it", "oneOf": [of("Document"), {"type": "null"}]},
                 },
             })),
