@@ -262,7 +262,7 @@ fn rare(classes: &Classes, object: &Bound<'_, PyAny>) -> Converted<Option<Value>
         return Ok(None);
     }
     // The scalars of numpy are Python's by another name.
-    if is_of_numpy(object)
+    if is_scalar_of_numpy(object)
         && let Ok(plain) = object.call_method0("item")
         && !plain.get_type().is(object.get_type())
     {
@@ -278,9 +278,11 @@ fn rare(classes: &Classes, object: &Bound<'_, PyAny>) -> Converted<Option<Value>
     }
 }
 
-fn is_of_numpy(object: &Bound<'_, PyAny>) -> bool {
+/// An array of one element would give it, too, but is none.
+fn is_scalar_of_numpy(object: &Bound<'_, PyAny>) -> bool {
     let module = object.get_type().module();
     module.is_ok_and(|module| module.to_cow().is_ok_and(|name| name == "numpy"))
+        && type_name(object) != "ndarray"
 }
 
 fn float_name(number: f64) -> &'static str {
