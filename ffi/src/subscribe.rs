@@ -310,7 +310,11 @@ impl Calls {
 /// A turn of each; gives whether one may have more.
 fn deliver_all(dispatch: &Mutex<Dispatch>) -> bool {
     let listeners: Vec<Arc<Listener>> = lock(dispatch).listeners.values().cloned().collect();
-    listeners.iter().fold(false, |more, listener| listener.deliver() || more)
+    let mut more = false;
+    for listener in &listeners {
+        more |= listener.deliver();
+    }
+    more
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
