@@ -553,8 +553,8 @@ lit_status_t lit_store_open(struct lit_slice_t path,
  * is still to be freed; it and all handles that came from it give LIT_ERR_CLOSED from now on,
  * and who waits in lit_changes_next gets it at once. Closing twice is harmless.
  *
- * The directory can be opened again when the store and all handles that came from it
- * (collections, scans, transactions, changes, pasts, diffs, links) are freed.
+ * The directory can be opened again when this has returned. Subscriptions are called once more,
+ * with LIT_ERR_CLOSED, and are still to be freed.
  * Thread-safe. Blocks: commit. `store` stays yours.
  * Errors: of the last write to disk. The store is closed all the same.
  */
@@ -2919,6 +2919,19 @@ LIT_MUST_USE
 lit_status_t lit_store_wait_synced(struct lit_store_t *store,
                                    int64_t timeout_ms,
                                    struct lit_error_t *err);
+
+/**
+ * Goes offline (false): cuts all links, makes none and takes in nobody, also links that are made
+ * meanwhile; or comes back (true) to what it was. When it returns all is cut, after at most some
+ * seconds: what is written after that stays here until the store is online again. Peers that
+ * were cut by lit_link_set_enabled stay so. A store that is opened is online.
+ *
+ * Thread-safe. Blocks: when it goes offline, for some seconds at most.
+ */
+LIT_MUST_USE
+lit_status_t lit_store_set_online(struct lit_store_t *store,
+                                  bool online,
+                                  struct lit_error_t *err);
 
 /**
  * Syncs at this moment: dials every peer now whose next attempt waits for its turn, and then waits

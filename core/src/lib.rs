@@ -27,6 +27,7 @@ pub mod id;
 pub mod limits;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod query;
 pub mod replica;
 pub mod store;
 pub mod sync;

@@ -265,6 +265,10 @@ pub const LINK_LIVED_MS: u64 = 5_000;
 pub const MAX_STANDINGS: usize = 4096;
 /// Largest body of an HTTP request: one that holds a largest transaction.
 pub const MAX_HTTP_BODY_BYTES: usize = MAX_TXN_BYTES;
+/// Largest JSON form of a body in MessagePack, in bytes: base64 takes a third more than bytes do.
+pub const MAX_HTTP_UNPACKED_BYTES: usize = 2 * MAX_HTTP_BODY_BYTES;
+/// How deep a body in MessagePack may be nested: as deep as JSON, and what is around documents.
+pub const MAX_HTTP_PACKED_DEPTH: usize = MAX_JSON_DEPTH + 16;
 /// Calls over HTTP that work on the store at once; others wait.
 pub const MAX_HTTP_CALLS: usize = 32;
 /// Answers over HTTP, given line by line, that read or write the tape at once; others wait.
@@ -277,8 +281,17 @@ pub const MAX_HTTP_SYNCS: usize = 8;
 pub const MAX_HTTP_FOLLOWERS: usize = 1024;
 /// Of them, those for whom changes are read at once; others wait.
 pub const MAX_HTTP_FEED_READS: usize = 8;
-/// Subscriptions to changes of one WebSocket.
+/// Subscriptions of one WebSocket, to changes, events and how the node is.
 pub const MAX_WS_SUBSCRIPTIONS: usize = 64;
+/// Pieces of the log that those who follow changes share, and how large what is told of one may be
+/// that is kept though nobody reads it.
+pub const FEED_SHARED_PIECES: usize = 16;
+/// The same, in bytes.
+pub const FEED_SHARED_BYTES: usize = 64 << 10;
+/// How often, at most, somebody is told how a node is, in milliseconds.
+pub const MIN_WS_STATUS_MS: u64 = 250;
+/// How often it is looked at whether that has changed, for who wants to be told more seldom.
+pub const WS_STATUS_LOOK_MS: u64 = 1000;
 /// Changes in one piece of a stream of them.
 pub const FEED_PIECE_CHANGES: usize = 256;
 /// Bytes of documents in such a piece, after which it ends.
@@ -356,6 +369,29 @@ pub const MAX_FINDINGS_OF_A_KIND: u64 = 50;
 pub const DEAD_SPACE_BYTES: u64 = 16 << 20;
 /// Attempts to read on behind damage in one table, when a store is rescued.
 pub const RESCUE_PROBES: u64 = 2_000;
+
+/// Conditions of a filter, values of its lists included.
+pub const MAX_FILTER_CONDITIONS: usize = 4096;
+/// How deep conditions may be within each other.
+pub const MAX_FILTER_DEPTH: usize = 64;
+/// Longest textual form of a filter.
+pub const MAX_FILTER_BYTES: usize = 64 << 10;
+/// Fields that documents are sorted by.
+pub const MAX_ORDERS: usize = 16;
+/// Of a text or of bytes, how many bytes count when documents are sorted.
+pub const MAX_SORT_BYTES: usize = 512;
+/// Paths of an index.
+pub const MAX_INDEX_PATHS: usize = 8;
+/// Indexes of a store.
+pub const MAX_INDEXES: usize = 64;
+/// Documents that are gone through in one commit while an index is built.
+pub const INDEX_BATCH: usize = 256;
+/// Longest textual form of the place where a page of results goes on.
+pub const MAX_CURSOR_BYTES: usize = 32 << 10;
+
+/// Longest row of a document that is kept as it was before and after a change, where that is asked
+/// for; of a larger one nothing is told.
+pub const MAX_CHANGE_VALUE_BYTES: usize = 256 << 10;
 
 /// Events that a store keeps of what happened to it; the oldest go first.
 pub const MAX_EVENTS: u64 = 10_000;

@@ -133,9 +133,13 @@ fn golden_a_checkpoint_and_the_key_of_a_former_row_have_these_bytes() {
 #[test]
 fn golden_rows_of_the_journal_have_these_bytes() {
     let samples = littoral::store::door::samples();
-    for (table, name) in
-        [(16, "event.hex"), (17, "conflict.hex"), (18, "open.hex"), (19, "request.hex")]
-    {
+    for (table, name) in [
+        (16, "event.hex"),
+        (17, "conflict.hex"),
+        (18, "open.hex"),
+        (19, "request.hex"),
+        (20, "index.hex"),
+    ] {
         let (_, bytes) = samples.iter().find(|sample| sample.0 == table).unwrap();
         golden(name, &hex(bytes));
         littoral::store::door::read_back(table, bytes);
@@ -495,7 +499,7 @@ fn numbers_on_the_pages_are_those_of_the_code() {
         DISCOVERY_ANNOUNCE_MS DISCOVERY_FORGET_MS MAX_DISCOVERY_PACKET_BYTES MAX_DISCOVERY_RECORDS
         MAX_REQUESTS REQUEST_AGE_MS MAX_EVENTS MAX_EVENTS_BYTES MAX_EVENT_TEXT_BYTES MAX_LOGGED_CONFLICTS
         MAX_CONFLICT_LOG_BYTES MAX_LOGGED_CANDIDATES MAX_LOGGED_VALUE_BYTES MAX_CONFLICT_NOTES
-        MAX_CONFLICT_NOTE_BYTES MAX_CONFLICT_NOTE_AUTHOR_BYTES
+        MAX_CONFLICT_NOTE_BYTES MAX_CONFLICT_NOTE_AUTHOR_BYTES MAX_CHANGE_VALUE_BYTES MAX_SORT_BYTES
         MAX_DISCOVERY_PACKETS MAX_DISCOVERY_ADDRESSES MAX_DISCOVERED_PEERS MAX_DISCOVERED_LINKS
     };
     let mut named = BTreeSet::new();

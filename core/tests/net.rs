@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use littoral::net::{Direction, Link, LinkState, LinkStatus, Network, NetworkOptions, PeerAddress};
+use littoral::store::Collections;
 use littoral::txn::NodeKey;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Field, Fields, Store};
@@ -292,6 +293,36 @@ fn a_node_that_is_offline_links_with_nobody_until_it_is_back() {
 }
 
 #[test]
+fn a_collection_that_begins_while_a_link_is_down_counts_as_lag_where_it_is_wanted() {
+    let (a, b, c) = (Node::new(), Node::new(), Node::new());
+    c.store.want(Collections::Only(["notes".to_owned()].into())).unwrap();
+    b.joins(&a);
+    b.put("n", 1);
+    b.network.wait_synced(LONG).unwrap();
+    c.joins(&a);
+    until("c has it", || c.get("n") == Some(1));
+    let lag = |peer: &Node, collection: &str| {
+        let all = a.network.standings();
+        let of = all
+            .into_iter()
+            .find(|one| one.peer == peer.store.node_id() && one.collection == collection);
+        of.map(|one| (one.lag_txns, one.live))
+    };
+    until("both are told of", || [&b, &c].iter().all(|peer| lag(peer, "notes") == Some((0, true))));
+    a.network.set_online(false);
+    assert_eq!(lag(&b, "plans"), None);
+    let plans = a.store.collection("plans").unwrap();
+    for n in 1..=3 {
+        plans.put("p", &Fields::from([("n".to_owned(), Field::from(n))])).unwrap();
+    }
+    assert_eq!((lag(&b, "plans"), lag(&b, "notes")), (Some((3, false)), Some((0, false))));
+    assert_eq!(lag(&c, "plans"), None, "it said that it does not want it");
+    a.network.set_online(true);
+    until("it has it", || lag(&b, "plans") == Some((0, true)));
+    assert_eq!(lag(&c, "plans"), None);
+}
+
+#[test]
 fn an_unknown_key_is_refused_at_the_handshake_and_named() {
     let (a, b) = (Node::new(), Node::new());
     a.put("secret", 1);
@@ -430,6 +461,9 @@ fn a_clean_close_loses_nothing() {
     assert_eq!(digests(&a.store), digests(&b.store));
 }
 
+/// How a goodbye of the other side is told.
+const LEFT: &str = "the peer left: it was stopped, or its links were cut on purpose";
+
 #[test]
 fn closing_is_bounded_and_says_goodbye() {
     let (a, b) = (Node::new(), Node::new());
@@ -440,7 +474,7 @@ fn closing_is_bounded_and_says_goodbye() {
     b.network.close();
     assert!(begun.elapsed() < Duration::from_secs(10));
     until("a hears it", || link.status().last_error.is_some());
-    assert_eq!(link.status().last_error.unwrap(), "this node left");
+    assert_eq!(link.status().last_error.unwrap(), LEFT);
 }
 
 #[test]

@@ -247,6 +247,57 @@ fn peers_that_were_away_follow_by_themselves_and_the_old_key_goes() {
     assert_eq!(again.from, change.to, "and it can be changed again");
 }
 
+/// The only peer of a node was cut off without the node's having heard, and is all whom it tells of
+/// its new key. That one passes it on to nobody: so the old key stays, and the founder follows by it.
+#[test]
+fn the_old_key_stays_while_those_who_were_told_may_be_cut_off_themselves() {
+    let dirs = members(&[Right::Write, Right::Write]);
+    let [a, b, c] = [0, 1, 2].map(|n| open(dirs[n].path()));
+    a.revoke(c.node_id()).unwrap();
+    b.distrust(a.node_id()).unwrap();
+    drop(b);
+    let change = rotate(dirs[1].path()).unwrap();
+    assert_eq!(change.untold, [a.node_id(), c.node_id()].into());
+    let b = open(dirs[1].path());
+    let (net_b, port_b) = network(&b);
+    let (net_c, port_c) = network(&c);
+    put(&b, "by b");
+    net_b.connect(at(port_c, c.node_id())).unwrap();
+    until("the one that is cut off follows", || ids(&c).len() == 1);
+    until("it is known who has heard", || b.key_change().unwrap().unwrap().untold.len() == 1);
+    assert!(there(dirs[1].path())[2] && b.former_key().is_some());
+    net_c.close();
+
+    let (net_a, _) = network(&a);
+    net_a.connect(at(port_b, change.from)).unwrap();
+    until("the founder follows", || ids(&a).len() == 1);
+    until("the old key is gone", || !there(dirs[1].path())[2]);
+    net_a.close();
+    net_b.close();
+}
+
+/// A founder that a node is never linked with does not keep it from changing its key again.
+#[test]
+fn a_founder_that_is_told_by_others_holds_no_further_change_up() {
+    let dirs = members(&[Right::Write, Right::Write]);
+    let [a, b, c] = [0, 1, 2].map(|n| open(dirs[n].path()));
+    b.distrust(a.node_id()).unwrap();
+    drop(b);
+    rotate(dirs[1].path()).unwrap();
+    let refused = rotate(dirs[1].path()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let b = open(dirs[1].path());
+    let (net_b, _) = network(&b);
+    let (net_c, port_c) = network(&c);
+    net_b.connect(at(port_c, c.node_id())).unwrap();
+    until("it is known who has heard", || b.key_change().unwrap().unwrap().untold.len() == 1);
+    assert!(b.former_key().is_some());
+    net_c.close();
+    net_b.close();
+    drop((net_b, b));
+    rotate(dirs[1].path()).unwrap();
+}
+
 /// The head of a snapshot is signed with the present key. Who knows the node by the former one
 /// would have to refuse it; it is asked to wait, until it knows the present one.
 #[test]

@@ -57,6 +57,43 @@ fn a_failed_write_leaves_nothing() {
 }
 
 #[test]
+fn a_commit_in_two_steps_lets_the_next_write_begin_and_keeps_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let notes = store.collection("notes").unwrap();
+    let one = |n: i64| fields([("n", Field::from(n))]);
+    let mut first = store.begin().unwrap();
+    first.put("notes", "a", &one(1)).unwrap();
+    let first = first.commit_begun().unwrap();
+    // It is built over what is in line, which nobody else is shown.
+    let mut second = store.begin_within(Duration::ZERO).unwrap();
+    second.edit("notes", "a", |found| Ok(found.insert("m", Field::from(2i64)))).unwrap();
+    assert!(second.get("notes", "a").unwrap().unwrap().fields().contains_key("n"));
+    assert_eq!(notes.get("a").unwrap(), None);
+    let second = second.commit_begun().unwrap();
+    second.wait().unwrap();
+    let both = fields([("n", Field::from(1i64)), ("m", Field::from(2i64))]);
+    assert_eq!(notes.get("a").unwrap().unwrap().fields(), &both);
+    first.wait().unwrap();
+    // Nothing was written: nothing is waited for.
+    store.begin().unwrap().commit_begun().unwrap().wait().unwrap();
+    // One that nobody waits for goes with the next, or, when there is none, is lost as a whole.
+    let mut third = store.begin().unwrap();
+    third.put("notes", "b", &one(3)).unwrap();
+    drop(third.commit_begun().unwrap());
+    notes.put("c", &one(4)).unwrap();
+    assert_eq!(notes.len(), 3);
+    let mut fourth = store.begin().unwrap();
+    fourth.put("notes", "d", &one(5)).unwrap();
+    let fourth = fourth.commit_begun().unwrap();
+    store.close().unwrap();
+    assert_eq!(fourth.wait().unwrap_err().kind(), ErrorKind::Closed);
+    drop((notes, store));
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.collection("notes").unwrap().len(), 3);
+}
+
+#[test]
 fn many_writers_share_syncs_and_none_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();

@@ -314,6 +314,15 @@ fn in_the_way(err: littoral::Error) -> Result<()> {
     }
 }
 
+/// Ends the threads of a scope, also where the test fails: else it would wait for them for ever.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn readers_and_followers_of_other_threads_hear_of_it_and_go_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -323,7 +332,10 @@ fn readers_and_followers_of_other_threads_hear_of_it_and_go_on() {
         .unwrap();
     let stop = AtomicBool::new(false);
     let (suspended, followed) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()));
+    // From before the first write, whenever its thread begins.
+    let mut changes = store.changes(None);
     thread::scope(|scope| {
+        let _ends = Ends(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
@@ -347,7 +359,6 @@ fn readers_and_followers_of_other_threads_hear_of_it_and_go_on() {
             });
         }
         scope.spawn(|| {
-            let mut changes = store.changes(None);
             while !stop.load(Ordering::Relaxed) {
                 match changes.next(Duration::from_millis(20)) {
                     Ok(Some(change)) => {
@@ -373,7 +384,6 @@ fn readers_and_followers_of_other_threads_hear_of_it_and_go_on() {
             (0..8).flat_map(wanted).all(|id| followed.get(&id) == Some(&1))
         });
         until("a scan was cut off", || suspended.load(Ordering::Relaxed) > 0);
-        stop.store(true, Ordering::Relaxed);
     });
     verify(&store);
 }

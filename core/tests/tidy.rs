@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, and the ones it may import. What all may import is in `COMMON`.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("clock", &["value"]),
     ("value", &[]),
+    ("query", &["value"]),
     ("crdt", &["clock", "value"]),
     ("txn", &["clock", "value", "crdt"]),
-    ("store", &["clock", "value", "crdt", "txn"]),
+    ("store", &["clock", "value", "query", "crdt", "txn"]),
     ("sync", &["clock", "value", "crdt", "txn"]),
     ("replica", &["clock", "value", "crdt", "txn", "store", "sync"]),
     ("net", &["clock", "value", "crdt", "txn", "store", "sync", "replica"]),

@@ -22,8 +22,8 @@ fn read<T: Zeroed>(
     convert: impl FnOnce(&littoral::Field) -> Option<T>,
 ) -> Outcome {
     let out = out.required("value")?;
-    let (doc, path) = (DOCS.get(doc)?, path.path()?);
-    hand_out(doc.get(&path), &path, out, wanted, convert)
+    let path = path.text("path")?;
+    DOCS.with(doc, |doc| hand_out(doc.get_pointer(path)?, path, out, wanted, convert))
 }
 
 /// Frees a document's handle; the document in the store stays. Harmless for NULL.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use littoral::Error;
 
-use crate::slices::{Out, Zeroed};
+use crate::slices::Out;
 
 /// What a call came to. 0 is success, a positive number is an answer that is not an error, a
 /// negative number is an error. The numbers never change; new ones may be added, so treat an
@@ -191,17 +191,13 @@ impl From<Error> for Fault {
     }
 }
 
-impl Zeroed for lit_error_t {
-    const ZEROED: lit_error_t = lit_error_t { code: LIT_OK, message: [0; LIT_ERROR_MESSAGE_BYTES] };
-}
-
 /// Runs the body of an exported function: no panic leaves it, and `err` tells what came of it.
 pub(crate) fn guard(err: Out<'_, lit_error_t>, body: impl FnOnce() -> Outcome) -> lit_status_t {
     let outcome = catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|panic| Err(Fault::new(LIT_ERR_PANIC, describe(panic))));
     match outcome {
         Ok(status) => {
-            err.set(lit_error_t { code: status, ..Zeroed::ZEROED });
+            err.set_status(status);
             status
         }
         Err(fault) => {
@@ -248,6 +244,7 @@ mod tests {
     use littoral::ErrorKind;
 
     use super::*;
+    use crate::slices::Zeroed;
 
     fn text(error: &lit_error_t) -> &str {
         // SAFETY: `message` always ends with NUL and lives as long as `error`.

@@ -1,5 +1,7 @@
 //! Fields: reading and writing one, typed, so that scalars need no JSON.
 
+use std::fmt::Display;
+
 use littoral::value::{field_to_json, parse_field, parse_value};
 use littoral::{Field, Path, Value};
 
@@ -12,7 +14,7 @@ use crate::slices::{Out, Zeroed, lit_bytes_t, lit_slice_t};
 /// Hands out the field, as what `convert` makes of it; the place stays blank if there is none.
 pub(crate) fn hand_out<T: Zeroed>(
     field: Option<&Field>,
-    path: &Path,
+    path: impl Display,
     out: Out<'_, T>,
     wanted: &str,
     convert: impl FnOnce(&Field) -> Option<T>,

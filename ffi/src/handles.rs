@@ -53,14 +53,30 @@ impl<H, T> Registry<H, T> {
 
     /// What `handle` stands for; lives on while the caller uses it, freed or not.
     pub(crate) fn get(&self, handle: *mut H) -> Outcome<Arc<T>> {
-        match handle.addr() {
-            0 => Err(Fault::null(self.what)),
-            number => self.read(number).get(&number).cloned().ok_or_else(|| {
-                let what = self.what;
-                let message =
-                    format!("{what} is no live handle: it was freed, or is of another kind");
-                Fault::new(LIT_ERR_HANDLE, message)
-            }),
+        let number = handle.addr();
+        self.read(number).get(&number).cloned().ok_or_else(|| self.not_live(number))
+    }
+
+    /// Gives `read` what `handle` stands for. Cheaper than [`Registry::get`], and for what is over
+    /// at once: while it reads no handle of this kind can be made or freed.
+    pub(crate) fn with<R>(
+        &self,
+        handle: *mut H,
+        read: impl FnOnce(&T) -> Outcome<R>,
+    ) -> Outcome<R> {
+        let number = handle.addr();
+        read(self.read(number).get(&number).ok_or_else(|| self.not_live(number))?)
+    }
+
+    #[cold]
+    fn not_live(&self, number: usize) -> Fault {
+        let what = self.what;
+        match number {
+            0 => Fault::null(what),
+            _ => Fault::new(
+                LIT_ERR_HANDLE,
+                format!("{what} is no live handle: it was freed, or is of another kind"),
+            ),
         }
     }
 

@@ -263,6 +263,27 @@ pub unsafe extern "C" fn lit_store_wait_synced(
     guard(err, || synced(STORES.get(store)?.network()?.wait_synced(wait(timeout_ms))))
 }
 
+/// Goes offline (false): cuts all links, makes none and takes in nobody, also links that are made
+/// meanwhile; or comes back (true) to what it was. When it returns all is cut, after at most some
+/// seconds: what is written after that stays here until the store is online again. Peers that
+/// were cut by lit_link_set_enabled stay so. A store that is opened is online.
+///
+/// Thread-safe. Blocks: when it goes offline, for some seconds at most.
+#[must_use]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lit_store_set_online(
+    store: *mut lit_store_t,
+    online: bool,
+    err: *mut lit_error_t,
+) -> lit_status_t {
+    // SAFETY: `err` is NULL or a place of the caller, as the header asks.
+    let err = unsafe { Out::new(err) };
+    guard(err, || {
+        STORES.get(store)?.network()?.set_online(online);
+        Ok(LIT_OK)
+    })
+}
+
 /// Syncs at this moment: dials every peer now whose next attempt waits for its turn, and then waits
 /// as lit_store_wait_synced does.
 ///

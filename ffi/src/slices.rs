@@ -2,12 +2,15 @@
 //!
 //! The only place that reads and writes memory of the caller.
 
+use std::ffi::c_char;
 use std::marker::PhantomData;
 use std::{mem, ptr, slice};
 
 use littoral::Path;
 
-use crate::error::{Fault, Outcome, guard_free};
+use crate::error::{
+    Fault, LIT_ERROR_MESSAGE_BYTES, LIT_OK, Outcome, guard_free, lit_error_t, lit_status_t,
+};
 
 /// Bytes of somebody else: text (UTF-8, need not end with NUL, may hold NUL) or data.
 ///
@@ -115,8 +118,17 @@ pub unsafe extern "C" fn lit_bytes_free(bytes: *mut lit_bytes_t) {
 }
 
 /// A value that all its bytes zero is: what an out-parameter holds after an error.
-pub(crate) trait Zeroed {
+pub(crate) trait Zeroed: Sized {
     const ZEROED: Self;
+
+    /// Makes the place at `place` blank.
+    ///
+    /// # Safety
+    /// A value can be written at `place`.
+    unsafe fn blank(place: *mut Self) {
+        // SAFETY: as the caller promises.
+        unsafe { place.write(Self::ZEROED) };
+    }
 }
 
 impl Zeroed for i32 {
@@ -146,6 +158,18 @@ impl Zeroed for lit_bytes_t {
 impl<T> Zeroed for *mut T {
     const ZEROED: *mut T = ptr::null_mut();
 }
+impl Zeroed for lit_error_t {
+    const ZEROED: lit_error_t = lit_error_t { code: LIT_OK, message: [0; LIT_ERROR_MESSAGE_BYTES] };
+
+    /// An empty message is one that begins with NUL: writing all of it takes longer than many a read.
+    unsafe fn blank(place: *mut lit_error_t) {
+        // SAFETY: the caller promises a place of a lit_error_t, and both are fields of it.
+        unsafe {
+            (&raw mut (*place).code).write(LIT_OK);
+            (&raw mut (*place).message).cast::<c_char>().write(0);
+        }
+    }
+}
 
 /// An out-parameter: a place of the caller, or NULL.
 pub(crate) struct Out<'a, T> {
@@ -161,7 +185,7 @@ impl<T: Zeroed> Out<'_, T> {
     pub(crate) unsafe fn new(place: *mut T) -> Self {
         if !place.is_null() {
             // SAFETY: not NULL, so a T can be written there.
-            unsafe { place.write(T::ZEROED) };
+            unsafe { T::blank(place) };
         }
         Out { place, life: PhantomData }
     }
@@ -189,6 +213,16 @@ impl<T: Zeroed> Out<'_, T> {
         if self.is_wanted() {
             // SAFETY: `new` was promised that a T can be written there as long as this lives.
             unsafe { self.place.write(value) };
+        }
+    }
+}
+
+impl Out<'_, lit_error_t> {
+    /// Tells a status that is no error, without a message.
+    pub(crate) fn set_status(self, status: lit_status_t) {
+        if self.is_wanted() {
+            // SAFETY: `new` was promised that a lit_error_t can be written there, and made it blank.
+            unsafe { (&raw mut (*self.place).code).write(status) };
         }
     }
 }

@@ -311,7 +311,7 @@ impl Calls {
 fn deliver_all(dispatch: &Mutex<Dispatch>) -> bool {
     let listeners: Vec<Arc<Listener>> = lock(dispatch).listeners.values().cloned().collect();
     let mut more = false;
-    for listener in &listeners {
+    for listener in listeners.iter() {
         more |= listener.deliver();
     }
     more

@@ -194,6 +194,10 @@ fn msgpacks() -> Vec<Vec<u8>> {
 fn texts() -> Vec<Vec<u8>> {
     let key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let texts = [
+        "done = false and (priority >= 3 or not tags contains \"urgent\") and a.`b c` in [1, null]"
+            .to_owned(),
+        "/a~1b starts with bytes(\"AAE=\") and exists $id and due < time(\"2026-11-22T16:00:00Z\")"
+            .to_owned(),
         "/address/city".to_owned(),
         "/a~0b/c~1d//".to_owned(),
         key.to_owned(),

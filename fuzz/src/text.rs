@@ -3,6 +3,7 @@
 use littoral::clock::Timestamp;
 use littoral::crdt::{Row, Stamp, view};
 use littoral::id::{Dot, NodeId, check_collection, check_id};
+use littoral::query::{Cursor, Filter, Order};
 use littoral::txn::edit::Draft;
 use littoral::value::{
     field_to_json, fields_from_json, fields_to_json, fields_to_msgpack, parse_field, parse_fields,
@@ -86,7 +87,7 @@ fn merge(fields: &Fields) {
     }
 }
 
-/// Paths, keys of nodes, names and addresses.
+/// Paths, keys of nodes, names, addresses and filters.
 pub fn text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(path) = Path::parse_pointer(text) {
@@ -100,6 +101,11 @@ pub fn text(data: &[u8]) {
         assert_eq!(node.to_string().parse::<NodeId>().expect("its own text"), node);
     }
     let _ = (check_collection(text), check_id(text));
+    if let Ok(filter) = Filter::parse(text) {
+        let again = Filter::parse(&filter.to_string()).expect("its own text");
+        assert_eq!(Filter::parse(&again.to_string()).expect("its own text"), again);
+    }
+    let _ = (Order::parse(text), text.parse::<Cursor>());
     #[cfg(feature = "net")]
     if let Ok(address) = text.parse::<littoral::net::PeerAddress>() {
         let again = address.to_string().parse::<littoral::net::PeerAddress>();

@@ -14,7 +14,7 @@ use littoral::store::Collections;
 use littoral::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer};
 
-use crate::cli::{CACHE_MIB, HTTP, LISTEN, Lifetime, Peer, RunArgs};
+use crate::cli::{CACHE_MIB, Collector, HTTP, LISTEN, Lifetime, Peer, RunArgs};
 
 /// A file that says everything, each explained, as it is without a file.
 pub(crate) const EXAMPLE: &str = include_str!("../ops/littoral.toml");
@@ -40,12 +40,16 @@ pub(crate) struct Settings {
     pub(crate) log_budget: Option<u32>,
     /// And for how many days.
     pub(crate) log_days: Option<u32>,
+    /// MiB of what documents held before and after changes, if that was said; 0 is none.
+    pub(crate) change_values: Option<u32>,
     /// Seconds between checkpoints by schedule.
     pub(crate) checkpoint_every: Option<u64>,
     /// Automatic checkpoints to keep, if that was said.
     pub(crate) checkpoints: Option<u32>,
     /// And for how many days.
     pub(crate) checkpoint_days: Option<u32>,
+    /// Where traces go.
+    pub(crate) otlp: Option<Collector>,
 }
 
 /// What a file may say.
@@ -65,6 +69,8 @@ struct File {
     log: LogPart,
     #[serde(default)]
     checkpoints: CheckpointPart,
+    #[serde(default)]
+    trace: TracePart,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +78,7 @@ struct File {
 struct LogPart {
     budget_mib: Option<u32>,
     days: Option<u32>,
+    change_values_mib: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +87,12 @@ struct CheckpointPart {
     every: Option<Read<Lifetime>>,
     keep: Option<AtMost<256>>,
     days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TracePart {
+    otlp: Option<Read<Collector>>,
 }
 
 /// Something that is read from a text.
@@ -153,9 +166,11 @@ fn resolve(args: &RunArgs, file: File) -> Settings {
         cache: args.cache.or(file.cache_mib).unwrap_or(CACHE_MIB),
         log_budget: args.log_budget.or(file.log.budget_mib),
         log_days: args.log_days.or(file.log.days),
+        change_values: args.change_values.or(file.log.change_values_mib),
         checkpoint_every: every.or(file.checkpoints.every.map(|every| every.0.0)),
         checkpoints: args.checkpoints.or(file.checkpoints.keep.map(|keep| keep.0)),
         checkpoint_days: args.checkpoint_days.or(file.checkpoints.days),
+        otlp: args.otlp.clone().or(file.trace.otlp.map(|otlp| otlp.0)),
     }
 }
 
@@ -196,7 +211,8 @@ mod tests {
         assert_eq!((all.peers.len(), all.discover, all.cache), (2, false, 32));
         assert_eq!((all.checkpoint_every, all.checkpoints), (Some(3600), Some(8)));
         assert_eq!((all.log_budget, all.log_days), (Some(64), Some(30)));
-        assert!(all.data.is_some() && all.collections.is_some());
+        assert_eq!(all.change_values, Some(16));
+        assert!(all.data.is_some() && all.collections.is_some() && all.otlp.is_some());
     }
 
     #[test]
@@ -217,6 +233,7 @@ mod tests {
             ("\n[checkpoints]\nkeep = 1000", "1000 is more than 256"),
             ("\ncollections = [\"a/b/\\u0000\"]", "collections"),
             ("\n[log]\nbudget = 3", "budget"),
+            ("\n[trace]\notlp = \"https://far\"", "no TLS"),
         ] {
             let err = parse(text).unwrap_err();
             assert!(err.contains("line 2") || err.contains("line 3"), "{err}");

@@ -20,7 +20,7 @@ use littoral::{Change, ErrorKind, Position, Result, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::shape::{ChangeShape, raw};
+use crate::shape::{ChangeShape, ValuesShape, raw};
 
 /// What is told of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -33,6 +33,8 @@ pub(crate) enum Give {
     Changes,
     /// And what it holds by now.
     Documents,
+    /// And what it held before and after that change, as far as the store keeps that.
+    Values,
 }
 
 /// Which changes somebody wants, and what of them.
@@ -145,7 +147,11 @@ impl Follower {
         wanted: Wanted,
         pages: Pages,
     ) -> Follower {
-        Follower { store: store.clone(), feed: store.changes(since), wanted, pages }
+        let feed = match wanted.give {
+            Give::Values => store.changes(since).with_values(),
+            _ => store.changes(since),
+        };
+        Follower { store: store.clone(), feed, wanted, pages }
     }
 
     /// Where it resumes.
@@ -198,6 +204,13 @@ impl Follower {
                 id: change.id,
             },
             Give::Changes => Told::Change(ChangeShape::from(&change)),
+            Give::Values => {
+                let mut told = ChangeShape::from(&change);
+                // Within a transaction a page may be longer than it should, but not without end.
+                told.values = told.values.filter(|_| begun.bytes <= self.pages.bytes());
+                begun.bytes += told.values.iter().map(ValuesShape::bytes).sum::<usize>();
+                Told::Change(told)
+            }
             Give::Documents => {
                 let fits = begun.bytes <= self.pages.bytes();
                 let doc = if fits { Some(self.read(&change)?) } else { None };
@@ -306,6 +319,22 @@ mod tests {
         assert_eq!(ids(&again), ["a", "b", "c"]);
         let rest = follower.page(2, Duration::ZERO).unwrap();
         assert_eq!((ids(&rest), rest.next), (vec!["c"], store.position().0));
+    }
+
+    #[test]
+    fn values_are_told_as_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir, &[&[("x", "a")]]);
+        store.set_change_values(Some(1 << 20)).unwrap();
+        store.write(|txn| txn.set("x", "a", "n", 2)).unwrap();
+        store.write(|txn| txn.delete("x", "a").map(drop)).unwrap();
+        let wanted = Wanted { give: Give::Values, ..Wanted::default() };
+        let told = serde_json::to_value(page(&store, 0, 9, &wanted)).unwrap();
+        let values: Vec<_> =
+            told["changes"].as_array().unwrap().iter().map(|of| of["values"].clone()).collect();
+        let (gone, n) = (serde_json::Value::Null, |n: i64| serde_json::json!({"n": n}));
+        let of = |before, after| serde_json::json!({"before": before, "after": after});
+        assert_eq!(values, [gone.clone(), of(n(1), n(2)), of(n(2), gone)]);
     }
 
     #[test]

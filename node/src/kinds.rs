@@ -66,11 +66,12 @@ const KINDS: &[Row] = &[
 ];
 
 /// Codes that are no kind of error: refusals by the rules of HTTP.
-const OF_HTTP: [&str; 8] = [
+const OF_HTTP: [&str; 9] = [
     "unauthorized",
     "foreign",
     "busy",
     "no-websocket",
+    "not-acceptable",
     "not-json",
     "not-bytes",
     "no-such-route",

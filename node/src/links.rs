@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use littoral::clock::Timestamp;
 use littoral::net::{
-    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Standing, Trouble,
+    CollectionStatus, Direction, LinkState, LinkStatus, Network, Offence, Parting, Standing,
+    Trouble,
 };
 
 use crate::shape::{
-    FindingShape, JoinsShape, LinkCollection, LinkShape, RefusalShape, StandingShape,
+    FindingShape, JoinsShape, LinkCollection, LinkShape, PartingShape, RefusalShape, Running,
+    StandingShape,
 };
 
 /// All links of a network, in the order in which they came.
@@ -27,6 +29,21 @@ pub(crate) fn standings(network: &Network) -> Vec<StandingShape> {
         stalled_s: standing.stalled.as_secs_f64(),
     };
     network.standings().iter().map(shape).collect()
+}
+
+/// Since when all links are cut for now.
+pub(crate) fn offline_since(network: &Network) -> Option<String> {
+    network.offline_since_ms().map(|ms| Timestamp::from_millis(ms).to_string())
+}
+
+/// The peers that were linked and are not now.
+pub(crate) fn partings(network: &Network) -> Vec<PartingShape> {
+    let shape = |parting: Parting| PartingShape {
+        peer: parting.peer.to_string(),
+        time: Timestamp::from_millis(parting.at_ms).to_string(),
+        reason: parting.reason,
+    };
+    network.partings().into_iter().map(shape).collect()
 }
 
 /// What became of those who wanted to join.
@@ -73,8 +90,42 @@ impl From<&LinkStatus> for LinkShape {
 }
 
 /// What there is to say about links.
-pub(crate) fn findings(links: &[LinkShape]) -> Vec<FindingShape> {
-    links.iter().flat_map(about).collect()
+pub(crate) fn findings(running: &Running) -> Vec<FindingShape> {
+    let mut found: Vec<_> = offline(running).into_iter().collect();
+    found.extend(running.links.iter().flat_map(about));
+    found.extend(running.partings.iter().filter_map(|parting| gone(running, parting)));
+    found
+}
+
+fn offline(running: &Running) -> Option<FindingShape> {
+    let since = running.offline_since.as_ref()?;
+    Some(FindingShape {
+        level: "warning".to_owned(),
+        code: "offline".to_owned(),
+        place: "this node".to_owned(),
+        what: format!("all its links are cut since {since}, as was asked for"),
+        advice: "`littoral links resume` takes them up again".to_owned(),
+    })
+}
+
+/// Of a peer that had dialled nothing else is left; and where this node is offline, that says it.
+fn gone(running: &Running, parting: &PartingShape) -> Option<FindingShape> {
+    let has_link = running.links.iter().any(|link| link.peer == parting.peer);
+    if has_link || running.offline {
+        return None;
+    }
+    let of = running.standings.iter().filter(|one| one.peer == parting.peer);
+    let lag: u64 = of.map(|one| one.lag_transactions).sum();
+    Some(FindingShape {
+        level: "note".to_owned(),
+        code: "peer-away".to_owned(),
+        place: format!("the peer {}", parting.peer),
+        what: format!(
+            "its last link ended at {} ({}); it lacks up to {lag} transactions",
+            parting.time, parting.reason
+        ),
+        advice: "nothing, if it is meant to be away: it dials again by itself".to_owned(),
+    })
 }
 
 fn about(link: &LinkShape) -> Vec<FindingShape> {

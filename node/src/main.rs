@@ -32,6 +32,7 @@ mod signals;
 mod tape;
 mod target;
 mod tokens;
+mod trace;
 mod transfer;
 mod watch;
 
@@ -39,15 +40,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use littoral::Error;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use cli::Cli;
+use trace::Traces;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log();
+    let traces = trace::wanted(&cli).map(|to| Traces::start(&to));
+    log(traces.as_ref());
     let json = cli.json;
-    match command::run(cli) {
+    let done = command::run(cli);
+    drop(traces);
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(err) => {
             report(&err, json);
@@ -57,15 +64,17 @@ fn main() -> ExitCode {
 }
 
 /// What the layers below have to say goes to standard error; `LITTORAL_LOG` says how much, and
-/// `LITTORAL_LOG_FORMAT=json` as what.
-fn log() {
+/// `LITTORAL_LOG_FORMAT=json` as what. Spans go to who takes traces, and to nobody else.
+fn log(traces: Option<&Traces>) {
     let filter =
         EnvFilter::try_from_env("LITTORAL_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match std::env::var("LITTORAL_LOG_FORMAT").as_deref() {
-        Ok("json") => log.json().flatten_event(true).init(),
-        _ => log.init(),
-    }
+    let filter = filter.add_directive(trace::NOT_LOGGED.parse().expect("a directive"));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match std::env::var("LITTORAL_LOG_FORMAT").as_deref() {
+        Ok("json") => log.json().flatten_event(true).with_filter(filter).boxed(),
+        _ => log.with_filter(filter).boxed(),
+    };
+    tracing_subscriber::registry().with(log).with(traces.map(Traces::layer)).init();
 }
 
 fn report(err: &Error, json: bool) {

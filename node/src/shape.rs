@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use littoral::clock::Timestamp;
 use littoral::id::Vector;
-use littoral::store::{Applied, BundleCollection, BundleContents, Candidate, Finding};
+use littoral::store::{
+    Applied, BundleCollection, BundleContents, Candidate, ChangeValues, Finding,
+};
 use littoral::value::{field_to_json, fields_to_json};
-use littoral::{Change, Conflict, Fields};
+use littoral::{Change, Conflict, Document, Fields};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -126,6 +128,33 @@ pub(crate) struct ChangeShape {
     pub(crate) time: String,
     /// Whether this node wrote it.
     pub(crate) local: bool,
+    /// What the document held before and after, if that was asked for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) values: Option<ValuesShape>,
+}
+
+/// What a document held before and after a change; null if it was not there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ValuesShape {
+    /// Before.
+    pub(crate) before: Option<Box<RawValue>>,
+    /// After.
+    pub(crate) after: Option<Box<RawValue>>,
+}
+
+impl ValuesShape {
+    /// How long its JSON is, about.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.before, &self.after].into_iter().flatten().map(|doc| doc.get().len()).sum()
+    }
+}
+
+impl From<&ChangeValues> for ValuesShape {
+    fn from(values: &ChangeValues) -> ValuesShape {
+        let of =
+            |document: &Option<Document>| document.as_ref().map(|document| raw(document.fields()));
+        ValuesShape { before: of(&values.before), after: of(&values.after) }
+    }
 }
 
 impl From<&Change> for ChangeShape {
@@ -138,6 +167,7 @@ impl From<&Change> for ChangeShape {
             seq: change.dot.seq,
             time: change.time.to_string(),
             local: change.local,
+            values: change.values.as_deref().map(ValuesShape::from),
         }
     }
 }
@@ -237,11 +267,17 @@ pub(crate) struct Running {
     /// Whether all links are cut for now, as was asked for.
     #[serde(default)]
     pub(crate) offline: bool,
+    /// Since when, RFC 3339.
+    #[serde(default)]
+    pub(crate) offline_since: Option<String>,
     /// Its links.
     pub(crate) links: Vec<LinkShape>,
     /// How far each peer is behind, by collection, also while there is no link with it.
     #[serde(default)]
     pub(crate) standings: Vec<StandingShape>,
+    /// The peers that were linked since its start and are not now.
+    #[serde(default)]
+    pub(crate) partings: Vec<PartingShape>,
     /// Nodes that were turned away, newest first.
     pub(crate) refused: Vec<RefusalShape>,
     /// What became of those who showed a ticket.
@@ -319,6 +355,17 @@ pub(crate) struct StandingShape {
     pub(crate) lag_s: f64,
     /// For how long nothing has moved although there is something to do and a link to do it on.
     pub(crate) stalled_s: f64,
+}
+
+/// How a peer was lost with which there is no link now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PartingShape {
+    /// The peer's key.
+    pub(crate) peer: String,
+    /// When the last link with it ended, RFC 3339.
+    pub(crate) time: String,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// What a sync that was asked for did.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use littoral::net::{LinkState, LinkStatus, Network};
+use littoral::net::{LinkState, LinkStatus, Network, Parting};
 use littoral::store::{EventKind, NewEvent};
 use littoral::{NodeId, Store};
 use tokio::sync::watch;
@@ -47,7 +47,12 @@ struct Peer {
 
 impl Seen {
     /// What has happened to the links since, at `now`.
-    pub(crate) fn links(&mut self, links: &[LinkStatus], now: Instant) -> Vec<NewEvent> {
+    pub(crate) fn links(
+        &mut self,
+        links: &[LinkStatus],
+        partings: &[Parting],
+        now: Instant,
+    ) -> Vec<NewEvent> {
         let mut events = Vec::new();
         for link in links {
             self.peers.entry(link.peer).or_default();
@@ -61,7 +66,10 @@ impl Seen {
             // One of several may go, or come beside: that is no partition.
             let stayed = up.keys().any(|one| peer.up.contains(one));
             if was_up && !stayed {
-                let why = of_peer().find_map(|link| link.last_error.as_deref());
+                // Of a link that the peer had dialled nothing is left but how it ended.
+                let parted = partings.iter().find(|parting| parting.peer == *node);
+                let parted = parted.map(|parting| parting.reason.as_str());
+                let why = of_peer().find_map(|link| link.last_error.as_deref()).or(parted);
                 let down = NewEvent::new(EventKind::LinkDown).about(*node);
                 events.push(down.saying(why.unwrap_or("")));
                 peer.down = Some(now);
@@ -137,7 +145,7 @@ pub(crate) async fn watch(
                 .flatten();
             let refusals = network.refusals().nodes;
             let refused: Vec<_> = refusals.iter().map(|one| (one.node, one.at_ms)).collect();
-            let mut events = seen.links(&network.links(), Instant::now());
+            let mut events = seen.links(&network.links(), &network.partings(), Instant::now());
             events.extend(seen.refusals(&refused));
             events.extend(seen_disk);
             for event in events {
@@ -194,7 +202,7 @@ mod tests {
     fn links_come_and_go_and_partitions_heal_after_so_long() {
         let (mut seen, at) = (Seen::default(), Instant::now());
         let mut look = |seconds: u64, links: &[LinkStatus]| {
-            seen.links(links, at + Duration::from_secs(seconds))
+            seen.links(links, &[], at + Duration::from_secs(seconds))
         };
         let connected = |since| link(1, LinkState::Connected, Some(since));
         let beside = || LinkStatus { id: 2, ..connected(60) };
@@ -216,13 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn why_a_link_went_that_the_peer_had_dialled_is_told() {
+        let (mut seen, at) = (Seen::default(), Instant::now());
+        seen.links(&[link(1, LinkState::Connected, Some(5))], &[], at);
+        let peer = NodeId::from_bytes([1; 32]);
+        let parting = Parting { peer, at_ms: 6, reason: "the peer left".to_owned() };
+        let down = seen.links(&[], &[parting], at);
+        assert_eq!(told(&down), "LinkDown");
+        assert!(format!("{down:?}").contains("the peer left"), "{down:?}");
+    }
+
+    #[test]
     fn who_refuses_or_knocks_again_and_again_is_noted_once() {
         let (mut seen, at) = (Seen::default(), Instant::now());
         let refused = || [link(1, LinkState::Refused("not a member".to_owned()), None)];
         let dialling = [link(1, LinkState::Connecting, None)];
-        assert_eq!(told(&seen.links(&refused(), at)), "RefusedBy");
-        assert_eq!(told(&seen.links(&dialling, at)), "");
-        assert_eq!(told(&seen.links(&refused(), at)), "");
+        assert_eq!(told(&seen.links(&refused(), &[], at)), "RefusedBy");
+        assert_eq!(told(&seen.links(&dialling, &[], at)), "");
+        assert_eq!(told(&seen.links(&refused(), &[], at)), "");
         let node = NodeId::from_bytes([7; 32]);
         assert_eq!(told(&seen.refusals(&[(node, 1000)])), "Refused");
         assert_eq!(told(&seen.refusals(&[(node, 2000)])), "");

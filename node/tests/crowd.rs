@@ -21,9 +21,9 @@ const WRITERS: usize = 1000;
 const LARGE: usize = 4000;
 const LARGE_BYTES: usize = 2000;
 const PATIENCE: Duration = Duration::from_secs(300);
-/// A node with its cache, and for each that follows one piece of changes, and what was read of the
-/// log for it: as large as a transaction, here of 1 MiB.
-const MOST_MIB: u64 = 1024;
+/// A node with its cache, a thread for each of many who write at once, and for each that follows one
+/// piece of changes and a connection; what was read of the log they share.
+const MOST_MIB: u64 = 512;
 
 fn connect(node: &Running, request: &str) -> TcpStream {
     let host = node.url.strip_prefix("http://").unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Sandbox, ask, stations};
+use common::{Sandbox, ask, stations, until};
 use serde_json::json;
 
 #[test]
@@ -149,4 +149,24 @@ fn acknowledged_documents_survive_kill_during_an_import() {
     here.ok(&["--data", "a", "put", "notes", "n1", "{}"]);
     let again = here.run("a", &[]);
     assert_eq!(ask("GET", &format!("{}/health", again.url), &[], None).status, 200);
+}
+
+#[test]
+fn the_links_of_a_node_are_cut_and_taken_up_by_a_command() {
+    let here = Sandbox::new();
+    let key = here.json(&["--data", "b", "id"])["key"].as_str().unwrap().to_owned();
+    let a = here.run("a", &["--peer", &key]);
+    here.fails(3, &["--data", "b", "links"]);
+    let b = here.run("b", &["--peer", &a.address()]);
+    let state = || here.json(&["--data", "b", "links"])["links"][0]["state"].clone();
+    until("they are linked", || state() == "connected");
+    assert_eq!(here.json(&["--data", "b", "links", "pause"]), json!({"online": false}));
+    assert_eq!(state(), "paused");
+    here.ok(&["--data", "b", "put", "notes", "n1", "{}"]);
+    here.fails(3, &["--data", "a", "get", "notes", "n1"]);
+    here.ok(&["--data", "b", "links", "resume"]);
+    until("it is there", || {
+        here.output(&["--data", "a", "get", "notes", "n1"], b"").status.success()
+    });
+    assert!(here.ok(&["--url", &b.url, "links"]).contains("connected"));
 }

@@ -237,3 +237,43 @@ fn who_does_not_read_is_cut_off() {
     assert!(told < 96, "all {told} came: it was not cut off");
     assert_eq!(quick.ask(&json!({"unsubscribe": {"id": 1}}))["unsubscribed"]["id"], 1);
 }
+
+#[test]
+fn whoever_watches_is_told_how_the_node_is_when_that_changes() {
+    let here = Sandbox::new();
+    let node = here.run("a", &[]);
+    let mut socket = Socket::open(&node);
+    assert_eq!(
+        socket.ask(&json!({"watch": {"id": 3, "every_ms": 1}})),
+        json!({"watched": {"id": 3}})
+    );
+    let first = socket.next();
+    let told = &first["status"];
+    assert_eq!((&told["subscription"], &told["node"]), (&json!(3), &json!(node.key)));
+    assert_eq!((&told["collections"], &told["running"]["offline"]), (&json!([]), &json!(false)));
+    let twice = socket.ask(&json!({"follow": {"id": 3}}));
+    assert_eq!(twice["failed"]["code"], "invalid-input", "{twice}");
+    // Nothing is told until something changes, and then the latest.
+    let written = socket.ask(&json!({"write": {"id": 7, "ops": [put("notes", "n1", &json!({}))]}}));
+    assert!(written["written"].is_object(), "{written}");
+    let documents = |said: &Json| said["status"]["collections"][0]["documents"].as_u64();
+    let said = socket.next();
+    assert_eq!(documents(&said), Some(1), "{said}");
+    // A burst is told in few words, the last of which says how it ended.
+    let mut other = Socket::open(&node);
+    for n in 0..50 {
+        let ops = [put("notes", &format!("m{n}"), &json!({"n": n}))];
+        other.ask(&json!({"write": {"id": n, "ops": ops}}));
+    }
+    let mut count = 0;
+    while documents(&socket.next()) != Some(51) {
+        count += 1;
+    }
+    assert!(count < 50, "{count}");
+    // A link that is cut is told as well.
+    ask("POST", &format!("{}/links/pause", node.url), &[], Some("{}"));
+    while socket.next()["status"]["running"]["offline"] != json!(true) {}
+    assert_eq!(socket.ask(&json!({"unsubscribe": {"id": 3}})), json!({"unsubscribed": {"id": 3}}));
+    assert_eq!(socket.ask(&json!({"watch": {"id": 4}})), json!({"watched": {"id": 4}}));
+    assert_eq!(socket.next()["status"]["subscription"], 4);
+}

@@ -17,8 +17,8 @@ Edit offline, sync over QUIC, converge without losing a write.
 import atexit as _atexit
 
 from littoral import _native
-from littoral._backup import backup_check, restore
-from littoral._bundle import bundle_inspect
+from littoral._backup import BackedUp, Backup, Restored, backup_check, restore
+from littoral._bundle import Applied, Bundle, BundleAuthor, BundleCollection, bundle_inspect
 from littoral._collection import Collection, TransactionCollection
 from littoral._document import Document, Version
 from littoral._errors import (
@@ -54,16 +54,19 @@ from littoral._errors import (
     WrongKindError,
 )
 from littoral._key import KeyChange, rotate_key
+from littoral._peer_records import (
+    Invite,
+    InviteUse,
+    LinkProgress,
+    LinkStatus,
+    Member,
+    Standing,
+)
 from littoral._records import (
-    Applied,
     AutomaticCheckpoints,
-    BackedUp,
-    Backup,
-    Bundle,
-    BundleAuthor,
-    BundleCollection,
     Candidate,
     Change,
+    ChangeValues,
     Checkpoint,
     CheckpointCost,
     CollectionStats,
@@ -73,14 +76,8 @@ from littoral._records import (
     FieldChange,
     Finding,
     Hold,
-    Invite,
-    InviteUse,
     Joins,
-    LinkProgress,
-    LinkStatus,
-    Member,
     Replay,
-    Restored,
     Reverted,
     Stats,
     Undone,
@@ -104,6 +101,7 @@ __all__ = [
     "BundleCollection",
     "Candidate",
     "Change",
+    "ChangeValues",
     "Changes",
     "Checkpoint",
     "CheckpointCost",
@@ -157,6 +155,7 @@ __all__ = [
     "Restored",
     "RevertPlan",
     "Reverted",
+    "Standing",
     "Stats",
     "StorageError",
     "Store",

@@ -1,13 +1,67 @@
 """Backups: all of a store in a file, and a store made of it."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from littoral import _native
 from littoral._bundle import moment_of
-from littoral._records import BackedUp, Backup, Restored
+from littoral._records import of_littoral
 
-__all__ = ["backup_check", "backup_of", "restore"]
+__all__ = ["BackedUp", "Backup", "Restored", "backup_check", "backup_of", "restore"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What a backup holds of one collection."""
+
+    documents: int
+    """Documents."""
+    conflicts: int
+    """Documents in conflict."""
+    transactions: int
+    """Transactions that went into them."""
+    origins: int
+    """Origins in its vector."""
+    cells: str
+    """The digest of the cells, in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds."""
+
+    node: str
+    """The key of the node whose store it is of."""
+    made: datetime
+    """Of which moment, by that node's clock."""
+    bytes: int
+    """The size of the file."""
+    founder: str | None
+    """The key of who founded the roster, if the store has one."""
+    statements: int
+    """Statements of the roster."""
+    peers: int
+    """Peers that the store trusts."""
+    collections: Mapping[str, BackedUp] = field(default_factory=dict)
+    """By collection, in the order of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of restoring a backup."""
+
+    node: str
+    """The key of the node that the new store is."""
+    roster: bool
+    """Whether it belongs to the roster of the backup, and has to be let in by one of its admins."""
+    backup: Backup
+    """What was in the backup, all of which the new store holds."""
+
+
+of_littoral(BackedUp, Backup, Restored)
 
 
 def backup_check(path: str | os.PathLike[str]) -> Backup:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 from littoral import _native
 from littoral._document import Document, Version
 from littoral._errors import FieldTypeError, InvalidInputError, NotFoundError
-from littoral._frames import ArrowSource, bar, counted, length_of
+from littoral._frames import ArrowSource, bar, length_of
 from littoral._ranges import Ranges
 from littoral._records import Conflict, Conflicts
 
@@ -57,7 +57,9 @@ class _Documents(MutableMapping[str, Document]):
             return False  # it can't be an id, so it is not one of those that are there
 
     @overload
-    def get(self, id: str) -> Document | None: ...
+    def get(self, id: str, default: None = None) -> Document | None: ...
+    @overload
+    def get(self, id: str, default: Document) -> Document: ...
     @overload
     def get(self, id: str, default: T) -> Document | T: ...
     def get(self, id: str, default: Any = None) -> Any:
@@ -69,6 +71,10 @@ class _Documents(MutableMapping[str, Document]):
         """Give one field of a document, or ``default`` if there is no such one.
 
         Of a large document, only what the field needs is read.
+
+        >>> notes.set("n1", ("place", "lat"), 53.2)
+        >>> notes.get_field("n1", ("place", "lat"))
+        53.2
         """
         if not isinstance(path, str) and not path:
             return self.get(id, default)
@@ -85,11 +91,23 @@ class _Documents(MutableMapping[str, Document]):
         A `Document` that was read here writes only its difference to what was read. So do
         other ``fields`` with the ``version`` they were read at. Any other dict replaces what
         is there now.
+
+        >>> note = notes["n1"]
+        >>> notes.set("n1", "from", "elsewhere")
+        >>> note["title"] = "High tide"
+        >>> notes.put("n1", note)
+        >>> notes["n1"]["from"]
+        'elsewhere'
         """
         self._door.put(self._name, id, _dict(fields), version)
 
     def merge(self, id: str, fields: Fields) -> None:
-        """Write the fields given, map by map, and leave the others alone."""
+        """Write the fields given, map by map, and leave the others alone.
+
+        >>> notes.merge("n1", {"place": {"lon": 7.1}})
+        >>> notes["n1"]["title"], notes["n1"]["place"]
+        ('Low tide', {'lon': 7.1})
+        """
         self._door.merge(self._name, id, _dict(fields))
 
     def delete(self, id: str, *, version: Version | None = None) -> bool:
@@ -108,7 +126,12 @@ class _Documents(MutableMapping[str, Document]):
         return self._door.unset(self._name, id, path)
 
     def add(self, id: str, path: Path, element: Any) -> None:
-        """Add an element to a set, which is created if nothing is there."""
+        """Add an element to a set, which is created if nothing is there.
+
+        >>> notes.add("n1", "tags", "sea")
+        >>> notes["n1"]["tags"]
+        {'sea'}
+        """
         self._door.add(self._name, id, path, element)
 
     def remove(self, id: str, path: Path, element: Any) -> bool:
@@ -116,7 +139,12 @@ class _Documents(MutableMapping[str, Document]):
         return self._door.remove(self._name, id, path, element)
 
     def increment(self, id: str, path: Path, by: int = 1) -> None:
-        """Add to a counter, which is created if nothing is there."""
+        """Add to a counter, which is created if nothing is there.
+
+        >>> notes.increment("n1", "views", 2)
+        >>> notes["n1"]["views"]
+        Counter(2)
+        """
         self._door.increment(self._name, id, path, by)
 
     def update(self, other: Any = (), /, **documents: Fields) -> None:
@@ -140,6 +168,15 @@ class Collection(Ranges, _Documents):
 
     Each write is a transaction of its own, durable when it returns; for several together see
     `Store.write`. Any thread may use it.
+
+    >>> notes["n3"] = {"title": "Spring tide", "tags": {"moon"}}
+    >>> "n3" in notes, len(notes), list(notes)
+    (True, 3, ['n1', 'n2', 'n3'])
+    >>> del notes["n3"]
+    >>> for id, note in notes.items():
+    ...     print(id, note["title"])
+    n1 Low tide
+    n2 High tide
     """
 
     __slots__ = ()
@@ -164,8 +201,10 @@ class Collection(Ranges, _Documents):
         What the block leaves is committed; if it raises, nothing is. Other local writes wait
         until the block ends, sync does not.
 
-            with notes.edit("n1") as note:
-                note["title"] = "High tide"
+        >>> with notes.edit("n1") as note:
+        ...     note["title"] = "Ebb"
+        >>> notes["n1"]["title"]
+        'Ebb'
         """
         return self._edit(id, timeout)
 
@@ -191,8 +230,11 @@ class Collection(Ranges, _Documents):
     ) -> int:
         """Put documents, ``batch`` to a transaction; give how many there were.
 
-            notes.put_many({"n1": {"title": "Low tide"}, "n2": {"title": "High tide"}})
-            notes.put_many(frame, id_column="key")
+        >>> notes.put_many((f"day-{n:02}", {"n": n}) for n in range(1, 32))
+        31
+        >>> frame = pandas.DataFrame({"key": ["x", "y"], "level": [1.9, 2.3]})
+        >>> notes.put_many(frame, id_column="key")
+        2
 
         A batch is written whole or not at all: after an error those before it are there, and
         nothing of its own. Batches of large documents are smaller.
@@ -215,8 +257,7 @@ class Collection(Ranges, _Documents):
                     self._name, documents, id_column=id_column, batch=batch, told=tell
                 )
         with bar(progress, length_of(documents), "documents") as tell:
-            pairs = counted(_pairs(documents), tell) if progress else _pairs(documents)
-            return self._store.put_many(self._name, pairs, batch)
+            return self._store.put_many(self._name, _pairs(documents), batch, tell)
 
     def update(self, other: Any = (), /, **documents: Fields) -> None:
         """Put the documents given, as `put_many` does."""

@@ -15,6 +15,15 @@ class Document(dict[str, Any]):
     sync or another thread brought in between stays. After the put it shows what the store
     shows. Put under another id, it is a plain dict. ``{**document}`` and ``dict(document)``
     forget the version; ``copy()``, ``|`` and pickling keep it.
+
+    >>> note = notes["n1"]
+    >>> note.id, note.collection, note
+    ('n1', 'notes', Document({'title': 'Low tide'}))
+    >>> notes.set("n1", "from", "elsewhere")
+    >>> note["title"] = "Ebb"
+    >>> notes["n1"] = note
+    >>> notes["n1"]
+    Document({'from': 'elsewhere', 'title': 'Ebb'})
     """
 
     __slots__ = ("_version",)

@@ -1,7 +1,7 @@
 """Collections as tables, and tables as documents: Arrow, pandas, progress bars."""
 
-from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
+from collections.abc import Callable, Sized
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from littoral._errors import Error
 
@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import pyarrow as _pyarrow
 
     from littoral._native import ArrowStream
-
-T = TypeVar("T")
 
 
 @runtime_checkable
@@ -85,10 +83,3 @@ class bar:  # noqa: N801 - used like a function
 def length_of(documents: object) -> int | None:
     """Tell how many there will be, if that can be known."""
     return len(documents) if isinstance(documents, Sized) else None
-
-
-def counted(items: Iterable[T], tell: Callable[[int], object]) -> Iterator[T]:
-    """Give the items, and tell of each."""
-    for item in items:
-        yield item
-        tell(1)

@@ -436,8 +436,16 @@ class Store:
     def conflicts(self, collection: str | None = None) -> list[Conflict]:
         """All conflicts, or those of one collection."""
 
-    def changes(self, since: int | None = None) -> Changes:
-        """The changes after a position; None is from now on, 0 from the oldest in the log."""
+    def set_change_values(self, bytes: int | None) -> None:
+        """Keeps what documents held before and after changes, up to so many bytes; None: no more."""
+
+    def changes(
+        self, since: int | None = None, timeout: float | None = None, values: bool = False
+    ) -> Changes:
+        """The changes after a position; None is from now on, 0 from the oldest in the log.
+
+        A loop over them ends after `timeout` seconds without any.
+        """
 
     def begin(self, timeout: float) -> Transaction:
         """Opens a transaction; waits up to `timeout` seconds for another one that is open."""
@@ -509,8 +517,17 @@ class Store:
         Tells `told` after each how many there were, and gives how many there were in all.
         """
 
-    def put_many(self, collection: str, pairs: Iterable[tuple[str, Any]], batch: int) -> int:
-        """Puts pairs of id and fields, `batch` at a time; gives how many there were."""
+    def put_many(
+        self,
+        collection: str,
+        pairs: Iterable[tuple[str, Any]],
+        batch: int,
+        told: Callable[[int], object] | None = None,
+    ) -> int:
+        """Puts pairs of id and fields, `batch` at a time; gives how many there were.
+
+        Tells `told` after each batch how many were in it.
+        """
 
     def merge(self, collection: str, id: str, fields: dict[str, Any]) -> None:
         """Writes the fields given and leaves the others alone."""
@@ -630,6 +647,15 @@ class Store:
 
     def discover(self) -> None:
         """Finds peers on the LAN from now on, and is found by them."""
+
+    def set_online(self, online: bool) -> None:
+        """Cuts all links and makes none, or goes back to what it was."""
+
+    def is_online(self) -> bool:
+        """Whether it links with its peers."""
+
+    def standings(self) -> list[dict[str, Any]]:
+        """How far each peer is behind, by peer and collection: keywords of `littoral.Standing`."""
 
     def links(self) -> list[dict[str, Any]]:
         """How all links stand, each as keywords of `littoral.LinkStatus`."""

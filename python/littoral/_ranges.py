@@ -54,6 +54,9 @@ class Ranges(Mapping[str, Document]):
     ) -> Iterator[Document]:
         """Give the documents of a range in the order of their ids, as they are at this moment.
 
+        >>> [note.id for note in notes.scan(prefix="n", limit=1)]
+        ['n1']
+
         Args:
             prefix: only ids that begin so.
             start: only ids from this one on.
@@ -88,7 +91,10 @@ class Ranges(Mapping[str, Document]):
         """Give the documents as a stream of Arrow batches, for whatever reads those.
 
         As `to_arrow`, but nothing is read yet, and no more than a batch at a time will be:
-        ``polars.from_arrow(notes.arrow())``, ``duckdb.from_arrow(..)``.
+        `polars.DataFrame`, `pyarrow.table`, `duckdb.from_arrow`.
+
+        >>> polars.DataFrame(notes.arrow())["title"].to_list()
+        ['Low tide', 'High tide']
         """
         return self._source.arrow(
             self._name,
@@ -167,7 +173,14 @@ class Ranges(Mapping[str, Document]):
         reverse: bool = False,
         progress: bool = False,
     ) -> "_pandas.DataFrame":
-        """Give the documents as a DataFrame of pandas, indexed by id; see `to_arrow`."""
+        """Give the documents as a DataFrame of pandas, indexed by id; see `to_arrow`.
+
+        >>> notes.to_pandas()
+                title
+        _id
+        n1   Low tide
+        n2  High tide
+        """
         found = self.to_arrow(
             schema=schema,
             id_column=id_column,

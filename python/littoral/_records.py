@@ -5,7 +5,24 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from littoral._document import Document
 from littoral._html import MOST_ROWS, table
+
+
+def of_littoral(*classes: type) -> None:
+    """Show classes where users import them from."""
+    for one in classes:
+        one.__module__ = "littoral"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeValues:
+    """What a document held before and after a change."""
+
+    before: Document | None
+    """The document that the transaction found here; `None` if there was none."""
+    after: Document | None
+    """The document that it left; `None` if there was none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,12 @@ class Change:
     """When, by its author's clock."""
     local: bool
     """Whether this node wrote it."""
+    values: ChangeValues | None = None
+    """What the document held before and after, if that was asked for and is known.
+
+    Of a snapshot, of a document of more than 256 KiB and of what came before
+    `Store.set_change_values` or is beyond its budget, it is not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,53 +162,6 @@ class Stats:
     """What became of those who showed a ticket; `None` as long as there is no network."""
 
 
-class InviteUse(NamedTuple):
-    """Somebody joined with a ticket."""
-
-    id: str
-    """The key of the new member."""
-    time: datetime
-    """When."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invite:
-    """An invitation, as it is kept: without its ticket."""
-
-    id: str
-    """Its name, as `Ticket.id` has it."""
-    state: str
-    """``open``, ``used``, ``expired`` or ``revoked``."""
-    name: str
-    """What the new member is to be called; empty: as it calls itself."""
-    rights: Mapping[str, str]
-    """What the new member may do, as `Member.rights` has it."""
-    made: datetime
-    """When it was made."""
-    expires: datetime
-    """Until when it is good."""
-    uses_left: int
-    """How many more may join with it."""
-    used_by: tuple[InviteUse, ...]
-    """Who has, in the order in which they came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node that the roster speaks of."""
-
-    id: str
-    """Its key."""
-    name: str
-    """What people call it; may be empty."""
-    rights: Mapping[str, str]
-    """By collection ``none``, ``read``, ``write`` or ``admin``; ``*`` is all not named."""
-    by: str | None
-    """The key of the node that said so last; `None` of the founder."""
-    since: datetime | None
-    """When, by that node's clock."""
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that was found out about a store."""
@@ -233,155 +209,6 @@ class Digests(NamedTuple):
     """Of what readers see: equal where the documents are."""
     cells: str
     """Of the cells behind it, which sync compares."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkProgress:
-    """A collection on a link."""
-
-    sent_transactions: int
-    """Transactions sent on this connection."""
-    received_transactions: int
-    """Transactions received on this connection."""
-    unacked_bytes: int
-    """Bytes of transactions sent and not acknowledged."""
-    unapplied_bytes: int
-    """Bytes of transactions received and not applied."""
-    peer_caught_up: bool
-    """Whether the peer holds all that our log held when it was last read."""
-    caught_up: bool
-    """Whether we hold all that the peer last said to hold."""
-    trouble: str | None
-    """What keeps it from going on: diverged, forked, behind, peer behind, stuck."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
-    """A link, at one moment."""
-
-    peer: str
-    """The key of the node at the other end."""
-    address: str
-    """Where it is, or where it dialled from."""
-    direction: str
-    """Who dialled: outgoing is us, incoming is the peer."""
-    state: str
-    """connecting, connected, waiting, refused, standby, paused or closed."""
-    reason: str | None
-    """Why it waits, is refused or closed."""
-    synced: bool
-    """Whether nothing was left to send or receive."""
-    connected_since: datetime | None
-    """Since when it is connected."""
-    rtt_ms: float | None
-    """The time of a round trip, in milliseconds, while there is a connection."""
-    received_bytes: int
-    """Bytes received, over all connections of this link."""
-    sent_bytes: int
-    """Bytes sent, over all connections of this link."""
-    collections: Mapping[str, LinkProgress] = field(default_factory=dict)
-    """How far each collection is on the present connection."""
-
-
-class Links(list[LinkStatus]):
-    """How links stand: a list that a notebook shows as a table."""
-
-    __module__ = "littoral"
-
-    def _repr_html_(self) -> str:
-        heads = [
-            "peer",
-            "address",
-            "direction",
-            "state",
-            "synced",
-            "round trip",
-            "in",
-            "out",
-            "why",
-        ]
-        rows = [
-            [
-                one.peer[:10],
-                one.address,
-                one.direction,
-                one.state,
-                "yes" if one.synced else "no",
-                "" if one.rtt_ms is None else f"{one.rtt_ms:.1f} ms",
-                f"{one.received_bytes:,}",
-                f"{one.sent_bytes:,}",
-                one.reason or "",
-            ]
-            for one in self
-        ]
-        return table("Links" if self else "No links", heads, rows)
-
-
-class BundleAuthor(NamedTuple):
-    """The transactions of one author in a bundle."""
-
-    author: str
-    """The author's key."""
-    incarnation: int
-    """Which life of its store: 0, unless that was restored or copied."""
-    first: int
-    """The number of the first."""
-    last: int
-    """The number of the last; all between are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class BundleCollection:
-    """What a bundle carries of one collection."""
-
-    snapshot: bool
-    """All documents, not transactions: the log of its maker no longer reached back so far."""
-    since: int
-    """Transactions that its receiver was taken to have; they are left out."""
-    transactions: int
-    """Transactions in it."""
-    documents: int
-    """Documents that they write, one counted for each of them; or the snapshot's documents."""
-    bytes: int
-    """Bytes of transactions or documents."""
-    oldest: datetime | None
-    """The oldest transaction, by its author's clock. None of a snapshot."""
-    newest: datetime | None
-    """The newest."""
-    authors: tuple[BundleAuthor, ...]
-    """Whose transactions; of a snapshot, those that went into it."""
-    new: int | None
-    """Of what it brings, the transactions that the store lacks, if a store was asked."""
-    missing: int | None
-    """Of what it leaves out, the transactions that the store lacks, if a store was asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """What is in a bundle."""
-
-    maker: str
-    """The key of the node that made it."""
-    made: datetime
-    """When, by its maker's clock."""
-    bytes: int
-    """Its size."""
-    collections: Mapping[str, BundleCollection] = field(default_factory=dict)
-    """By collection, in the order of names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What came of one collection of a bundle."""
-
-    snapshot: bool
-    """Whether it came as a snapshot."""
-    wanted: bool
-    """Whether the store wants it; if not, it was passed over."""
-    new: int
-    """Transactions that were new."""
-    duplicates: int
-    """Transactions that were here already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,85 +359,25 @@ class AutomaticCheckpoints:
     """Not those that were made longer ago than this."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackedUp:
-    """What a backup holds of one collection."""
-
-    documents: int
-    """Documents."""
-    conflicts: int
-    """Documents in conflict."""
-    transactions: int
-    """Transactions that went into them."""
-    origins: int
-    """Origins in its vector."""
-    cells: str
-    """The digest of the cells, in hexadecimal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """What a backup holds."""
-
-    node: str
-    """The key of the node whose store it is of."""
-    made: datetime
-    """Of which moment, by that node's clock."""
-    bytes: int
-    """The size of the file."""
-    founder: str | None
-    """The key of who founded the roster, if the store has one."""
-    statements: int
-    """Statements of the roster."""
-    peers: int
-    """Peers that the store trusts."""
-    collections: Mapping[str, BackedUp] = field(default_factory=dict)
-    """By collection, in the order of names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What came of restoring a backup."""
-
-    node: str
-    """The key of the node that the new store is."""
-    roster: bool
-    """Whether it belongs to the roster of the backup, and has to be let in by one of its admins."""
-    backup: Backup
-    """What was in the backup, all of which the new store holds."""
-
-
-for _class in (
-    Applied,
-    AutomaticCheckpoints,
-    BackedUp,
-    Backup,
-    Bundle,
-    BundleAuthor,
-    BundleCollection,
+of_littoral(
     Change,
-    Checkpoint,
-    CheckpointCost,
+    ChangeValues,
     Candidate,
     Conflict,
     CollectionStats,
-    Difference,
-    FieldChange,
-    Hold,
-    Replay,
-    Restored,
-    Reverted,
-    Undone,
-    WrittenBy,
+    Joins,
     Stats,
-    Digests,
     Finding,
     Verified,
-    Member,
-    Invite,
-    InviteUse,
-    Joins,
-    LinkProgress,
-    LinkStatus,
-):
-    _class.__module__ = "littoral"
+    Digests,
+    Checkpoint,
+    CheckpointCost,
+    FieldChange,
+    WrittenBy,
+    Difference,
+    Reverted,
+    Undone,
+    Hold,
+    Replay,
+    AutomaticCheckpoints,
+)

@@ -40,6 +40,9 @@ class Tape:
         is changed from then on is kept as it was, until `delete_checkpoint`. A label has 1 to 128
         bytes and no control characters.
 
+        >>> store.checkpoint("before the import").label
+        'before the import'
+
         Raises:
             InvalidInputError: there is one with this label.
             LimitError: there are 256, or the label is too long.
@@ -92,8 +95,11 @@ class Tape:
     def at(self, label: str) -> Past:
         """Give the store as it was at a checkpoint, to be read.
 
-            with store.at("before the import") as past:
-                past["notes"]["n1"]
+        >>> mark = store.checkpoint("before the import")
+        >>> notes["n1"] = {"title": "mistaken"}
+        >>> with store.at("before the import") as past:
+        ...     past["notes"]["n1"]
+        Document({'title': 'Low tide'})
 
         `NotFoundError` if there is no such checkpoint.
         """
@@ -105,6 +111,12 @@ class Tape:
         """Give what changed between a checkpoint and now, document by document.
 
         Collection by collection, in the order of names and ids, as it is at this moment.
+
+        >>> mark = store.checkpoint("before the import")
+        >>> notes.set("n1", "title", "mistaken")
+        >>> for found in store.diff("before the import"):
+        ...     print(found.id, [(field.path, field.before, field.after) for field in found.fields])
+        n1 [(('title',), 'Low tide', 'mistaken')]
 
         Args:
             label: the checkpoint.
@@ -159,6 +171,13 @@ class Tape:
         if it is here. It goes in batches: if it is cut short, what was done stays, and doing it
         again goes on. Make a checkpoint before, to be able to come back.
 
+        >>> mark = store.checkpoint("before the import")
+        >>> notes.set("n1", "title", "mistaken")
+        >>> store.revert("before the import").documents
+        1
+        >>> notes["n1"]["title"]
+        'Low tide'
+
         Args:
             label: the checkpoint.
             collection: only this one.
@@ -189,6 +208,12 @@ class Tape:
         """Take back what this node wrote last, by one new transaction. It needs no checkpoint.
 
         What others have changed since is kept, and told. To undo again brings back what was undone.
+
+        >>> del notes["n1"]
+        >>> [found.id for found in store.undo().changes]
+        ['n1']
+        >>> notes["n1"]["title"]
+        'Low tide'
 
         Args:
             collection: what was written last to this one, and there alone; else what was written

@@ -2,36 +2,26 @@
 
 import json
 import os
-import platform
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
 from html import escape
 from types import TracebackType
 from typing import Any
 
 from littoral import _native
-from littoral._backup import backup_of
-from littoral._bundle import bundle_of
+from littoral._backup import Backup, backup_of
+from littoral._bundle import Applied, Bundle, bundle_of
 from littoral._collection import Collection, Path, TransactionCollection
-from littoral._errors import ClosedError, InvalidInputError
+from littoral._errors import ClosedError
 from littoral._html import table
-from littoral._native import Changes, Ticket
+from littoral._native import Changes
+from littoral._peers import Link, Peers, Ticket, ticket_of
 from littoral._records import (
-    Applied,
-    Backup,
-    Bundle,
     CollectionStats,
     Conflict,
     Conflicts,
     Digests,
     Finding,
-    Invite,
-    InviteUse,
     Joins,
-    LinkProgress,
-    Links,
-    LinkStatus,
-    Member,
     Stats,
     Verified,
 )
@@ -49,6 +39,11 @@ def open(
     passphrase: str | None = None,
 ) -> "Store":
     """Open the store in the directory at ``path``, or make a new one there.
+
+    >>> with littoral.open(directory / "new") as new:
+    ...     new["notes"]["n1"] = {"title": "Low tide"}
+    ...     new
+    <littoral.Store '...new', id=..., ['notes']>
 
     Args:
         path: the directory.
@@ -85,6 +80,13 @@ def join(
     it returns, and syncs from then on; ``store.wait_synced()`` waits for the first time. When it
     is opened again, `Store.connect_known` goes on with it.
 
+    >>> address = store.listen("127.0.0.1:0")
+    >>> ticket = store.invite({"notes": "write"})
+    >>> with littoral.join(directory / "phone", str(ticket)) as phone:
+    ...     phone.wait_synced()
+    ...     phone["notes"]["n1"]["title"]
+    'Low tide'
+
     Args:
         path: the directory. A store that is there must be of the ticket's network.
         ticket: the ticket, or its text.
@@ -101,7 +103,7 @@ def join(
         TimeoutError: nobody answered in time. Nothing has changed, but that there is a store.
 
     """
-    ticket = _ticket(ticket)
+    ticket = ticket_of(ticket)
     opened = _native.open(path, cache_bytes=cache_bytes, passphrase=passphrase, ticket=ticket)
     store = Store(opened)
     try:
@@ -112,11 +114,16 @@ def join(
     return store
 
 
-class Store(Tape):
+class Store(Peers, Tape):
     """An open store: ``store["notes"]`` is the collection of that name.
 
     Any thread may use it. It is closed by `close`, at the end of a ``with`` block, and at the
     latest when the interpreter exits. A process that was forked while it was open can't use it.
+
+    >>> store.collections()
+    ['notes']
+    >>> store["notes"]["n1"]["title"]
+    'Low tide'
     """
 
     __slots__ = ("__weakref__", "_store")
@@ -187,9 +194,11 @@ class Store(Tape):
     def write(self, *, timeout: float = 30.0) -> "Transaction":
         """Give a transaction to use with ``with``: all of the block is committed, or nothing.
 
-            with store.write() as tx:
-                tx["notes"]["n1"] = {"title": "Low tide"}
-                tx["log"]["l1"] = {"about": "n1"}
+        >>> with store.write() as tx:
+        ...     tx["notes"]["n3"] = {"title": "Spring tide"}
+        ...     tx["log"]["l1"] = {"about": "n3"}
+        >>> store["log"]["l1"]
+        Document({'about': 'n3'})
 
         An exception in the block rolls everything back. Only one is open at a time: other
         local writes wait, this one too, for at most ``timeout`` seconds; then it is a
@@ -197,21 +206,52 @@ class Store(Tape):
         """
         return Transaction(self._store, timeout)
 
-    def changes(self, since: int | None = None) -> Changes:
+    def changes(
+        self, since: int | None = None, *, timeout: float | None = None, values: bool = False
+    ) -> Changes:
         """Follow what changes: here and, by sync, elsewhere.
 
-            for change in store.changes():
-                print(change.collection, change.id)
+        >>> for change in store.changes(since=0, timeout=0):
+        ...     print(change.collection, change.id)
+        notes n1
+        notes n2
+
+        Without a ``timeout`` such a loop goes on until the store is closed; ``next(timeout)`` of
+        what this gives waits for one change.
 
         Args:
             since: the position after which to begin, as `Change.position` and `position` have
                 it; None is from now on, 0 from the oldest that the log holds.
+            timeout: for how many seconds a loop waits for the next change; then it ends.
+            values: tell in `Change.values` what documents held before and after, as far as the
+                store keeps that: see `set_change_values`.
 
         """
-        return self._store.changes(since)
+        return self._store.changes(since, timeout, values)
+
+    def set_change_values(self, bytes: int | None) -> None:
+        """Keep what documents held before and after each change from now on.
+
+        For those who ask for it by ``changes(values=True)``, up to so many bytes, the oldest go
+        first; `None`, as in a new store, keeps nothing. It costs each change a reading of the
+        document, and is kept in the store.
+
+        >>> store.set_change_values(16 << 20)
+        >>> since = store.position
+        >>> store["notes"].merge("n1", {"title": "Spring tides"})
+        >>> for change in store.changes(since, timeout=0, values=True):
+        ...     print(change.values.after["title"])
+        Spring tides
+        >>> store.set_change_values(None)
+        """
+        self._store.set_change_values(bytes)
 
     def conflicts(self) -> list[Conflict]:
-        """List all fields that replicas wrote without having seen each other's writes."""
+        """List all fields that replicas wrote without having seen each other's writes.
+
+        >>> for conflict in store.conflicts():
+        ...     print(conflict.id, conflict.path, [side.value for side in conflict.candidates])
+        """
         return Conflicts(self._store.conflicts())
 
     def resolve(self, collection: str, id: str, path: Path, choice: Any) -> None:
@@ -241,7 +281,11 @@ class Store(Tape):
         return self._store.prune()
 
     def stats(self) -> Stats:
-        """Give figures for operators."""
+        """Give figures for operators.
+
+        >>> store.stats().collections["notes"].documents
+        2
+        """
         found = self._store.stats()
         collections = {
             name: CollectionStats(**one) for name, one in found.pop("collections").items()
@@ -257,6 +301,9 @@ class Store(Tape):
         What is wrong is no exception, but a finding. The sums of the state's pages are left to
         ``littoral verify``, which looks at a store that is closed. With `quick` the state is not
         made anew from the log for comparison, which takes the longest and needs disk.
+
+        >>> store.verify().sound
+        True
         """
         found = json.loads(self._store.verify(quick))
         findings = tuple(Finding(**one) for one in found.pop("findings"))
@@ -266,156 +313,17 @@ class Store(Tape):
         """Give the digests of a collection; equal ones mean equal documents. Reads them all."""
         return Digests(*self._store.digests(collection))
 
-    def trust(self, key: str) -> None:
-        """Trust a peer from now on: its links are accepted."""
-        self._store.trust(key)
-
-    def distrust(self, key: str) -> bool:
-        """Trust a peer no longer, and close its links; give whether it was trusted.
-
-        What it wrote stays.
-        """
-        return self._store.distrust(key)
-
-    def want(self, collections: Iterable[str] | None, *, peer: str | None = None) -> None:
-        """Exchange only these collections with peers, or with one; `None` is all.
-
-        Others neither travel nor cost; what is here stays. Links that are up go by it when they
-        are made again.
-        """
-        self._store.want(None if collections is None else list(collections), peer)
-
-    def trusted(self) -> list[str]:
-        """List the keys of the peers that are trusted."""
-        return self._store.trusted()
-
-    def found_roster(self, name: str = "") -> None:
-        """Found a roster: from now on, rights decide who may do what.
-
-        This node is its founder, and may always do everything; people call it ``name``. Peers
-        that are trusted now may read and write everything, until they are granted something
-        else.
-        """
-        self._store.found_roster(name)
-
-    def join_roster(self, founder: str) -> None:
-        """Belong to the roster that the node with this key founded.
-
-        What it says comes with the first link to a member.
-        """
-        self._store.join_roster(founder)
-
-    @property
-    def founder(self) -> str | None:
-        """The key of the node that founded the roster; `None` without a roster."""
-        return self._store.founder
-
-    def members(self) -> list[Member]:
-        """List all that the roster speaks of, in the order of their keys."""
-        return [Member(**one) for one in self._store.members()]
-
-    def grant(
-        self, member: str, rights: str | Mapping[str, str], *, name: str | None = None
-    ) -> None:
-        """Say what the node with the key ``member`` may do from now on.
-
-        It replaces all that it could do before, and spreads like any change. A key that was
-        lost to somebody else should never be granted anything again: what that one wrote with
-        it would be taken, too.
-
-        Args:
-            member: its key.
-            rights: ``"none"``, ``"read"``, ``"write"`` or ``"admin"``, in all collections; or
-                by collection, ``"*"`` being all that are not named.
-            name: what people call it; without it, as before.
-
-        Raises:
-            ForbiddenError: this node is not an admin where a right would change.
-            InvalidInputError: the store has no roster, or there is no such right.
-
-        """
-        words = {"*": rights} if isinstance(rights, str) else dict(rights)
-        self._store.grant(member, words, name)
-
-    def revoke(self, member: str) -> None:
-        """Take all rights from a node: every node that hears of it ends its links with it.
-
-        What it wrote that somebody who may write holds stays.
-        """
-        self._store.revoke(member)
-
-    def invite(
-        self,
-        rights: str | Mapping[str, str] = "write",
-        *,
-        expires: float | timedelta = 3600.0,
-        uses: int = 1,
-        name: str = "",
-        addresses: Iterable[str] = (),
-    ) -> Ticket:
-        """Make a ticket: whoever has its text can join with it, by `littoral.join`.
-
-        A store without a roster, that trusts nobody yet, founds one by that. Hand the text,
-        ``str(ticket)``, over as you would a key: it is kept nowhere.
-
-        Args:
-            rights: what the new member may do, as `grant` has it.
-            expires: for how long the ticket is good: seconds, or a `timedelta`.
-            uses: how many may join with it.
-            name: what people call the new member; without it, as it calls itself.
-            addresses: where this node is reached, ``host:port``, the likeliest first; without
-                it, where it listens, so call `listen` before.
-
-        Raises:
-            ForbiddenError: this node may not give these rights.
-            InvalidInputError: no address; no such right; there are peers, and no roster.
-            LimitError: there are too many open invitations.
-
-        """
-        seconds = expires.total_seconds() if isinstance(expires, timedelta) else expires
-        if not (seconds >= 0 and 0 <= uses < 2**32):
-            raise InvalidInputError("a ticket is good for some time, and for one node or more")
-        return self._store.invite(
-            {"*": rights} if isinstance(rights, str) else dict(rights),
-            lives_ms=int(min(seconds * 1000, 2.0**63)),
-            uses=uses,
-            name=name,
-            addresses=list(addresses),
-            own_name=_machine(),
-        )
-
-    def invites(self) -> list[Invite]:
-        """List all invitations that are remembered, in the order in which they were made."""
-        return [_invite(one) for one in self._store.invites()]
-
-    def revoke_invite(self, id: str) -> bool:
-        """Let nobody join any more with the ticket of this invitation.
-
-        Give whether somebody could have. Who has joined with it stays a member: see `revoke`.
-        `NotFoundError` if there is no such invitation.
-        """
-        return self._store.revoke_invite(id)
-
-    def join(
-        self, ticket: str | Ticket, *, name: str | None = None, timeout: float = 30.0
-    ) -> "Link":
-        """Become a member with a ticket, and keep up a link to the node that made it.
-
-        For a store that is there already and belongs to the ticket's network; `littoral.join`
-        makes a new one. Joining again with the same ticket does no harm. `members` tells what
-        this node may do then.
-
-        Raises what `littoral.join` does.
-        """
-        name = _machine() if name is None else name
-        return Link(self._store.join(_ticket(ticket), name, timeout))
-
     def backup(self, path: str | os.PathLike[str], *, peers: bool = True) -> Backup:
         """Write all that the store holds at this moment to a file, and read it back.
 
         Reads, writes and sync go on meanwhile. The file is made beside its name and takes the place
         of one of that name when it is whole. The node's secret key, the log and checkpoints are not
         in it, and it is not encrypted. `littoral.restore` makes a store of it.
+
+        >>> store.backup(directory / "monday").collections["notes"].documents
+        2
+        >>> littoral.restore(directory / "monday", directory / "restored").backup.bytes > 0
+        True
 
         Args:
             path: the file.
@@ -442,6 +350,13 @@ class Store(Tape):
         snapshots: bool = True,
     ) -> Bundle:
         """Make a bundle: a file with the changes that its receiver lacks.
+
+        >>> other.bundle_have(directory / "have")
+        >>> made = store.bundle_create(directory / "stick", since=directory / "have")
+        >>> made.collections["notes"].transactions
+        2
+        >>> other.bundle_apply(directory / "stick")["notes"].new
+        2
 
         Args:
             path: the file; one of that name is replaced when the bundle is whole.
@@ -496,50 +411,6 @@ class Store(Tape):
         `littoral.bundle_inspect` does so without a store.
         """
         return bundle_of(self._store.bundle_inspect(path))
-
-    def listen(self, address: str = "0.0.0.0:0") -> str:
-        """Accept links of trusted peers at ``host:port``; port 0 takes any.
-
-        Give ``host:port#KEY``, which peers connect to.
-        """
-        return self._store.listen(address)
-
-    def connect(self, address: str) -> "Link":
-        """Keep up a link to the peer at ``host:port#KEY``, and trust it.
-
-        Returns at once; the link is made, and made again after every cut, until it is closed.
-        """
-        return Link(self._store.connect(address))
-
-    def connect_known(self) -> list["Link"]:
-        """Keep up a link to each peer whose address is known and that is not dialled yet.
-
-        As of those whom this store has joined: so it needs no more than this when it is opened
-        again. Gives those links.
-        """
-        return [Link(link) for link in self._store.connect_known()]
-
-    def discover(self) -> None:
-        """Find peers on the LAN by mDNS from now on, and be found by them.
-
-        Members of the same roster, or peers that are trusted where there is none, and only
-        those. Links with those that it finds, up to 64, and follows peers to other addresses.
-        Whoever answers has to prove the peer's key. To be found, the store has to `listen`.
-        IPv4 only. `NetworkError` if this machine can't listen for it (UDP 5353).
-        """
-        self._store.discover()
-
-    def links(self) -> list[LinkStatus]:
-        """List how all links stand, also those that peers made."""
-        return Links(_link_status(one) for one in self._store.links())
-
-    def wait_synced(self, timeout: float = 30.0) -> None:
-        """Wait until this store and its connected peers hold the same.
-
-        What was written here before is then durable at them, and what they told to have is
-        here. `TimeoutError` after ``timeout`` seconds.
-        """
-        self._store.wait_synced(timeout)
 
     def _repr_html_(self) -> str:
         if self.closed:
@@ -614,74 +485,3 @@ class Transaction:
     def __repr__(self) -> str:
         state = "not begun" if self._txn is None else "over" if self._txn.over else "open"
         return f"<littoral.Transaction, {state}>"
-
-
-class Link:
-    """A link that a store keeps up, from `Store.connect`. Dropping it leaves it as it is."""
-
-    __slots__ = ("_link",)
-    __module__ = "littoral"
-
-    def __init__(self, link: _native.Link) -> None:
-        """Use `Store.connect` instead."""
-        self._link = link
-
-    @property
-    def peer(self) -> str:
-        """The key of the node at the other end."""
-        return self._link.peer
-
-    def status(self) -> LinkStatus:
-        """Tell how it stands."""
-        return _link_status(self._link.status())
-
-    def set_enabled(self, enabled: bool) -> None:
-        """Cut all connections with this peer for now, or take them up again."""
-        self._link.set_enabled(enabled)
-
-    def wait_synced(self, timeout: float = 30.0) -> None:
-        """Wait until this peer and we hold the same; see `Store.wait_synced`."""
-        self._link.wait_synced(timeout)
-
-    def close(self) -> None:
-        """Close it for good. What was not yet sent is sent by the next link."""
-        self._link.close()
-
-    def __enter__(self) -> "Link":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        try:
-            status = self.status()
-        except ClosedError:
-            return "<littoral.Link, closed>"
-        return f"<littoral.Link to {status.address!r}, {status.state}>"
-
-
-def _ticket(ticket: str | Ticket) -> Ticket:
-    return Ticket(ticket) if isinstance(ticket, str) else ticket
-
-
-def _invite(found: dict[str, Any]) -> Invite:
-    used_by = tuple(InviteUse(*use) for use in found.pop("used_by"))
-    return Invite(**found, used_by=used_by)
-
-
-def _machine() -> str:
-    """Give what this machine is called, as a member's name."""
-    name = "".join(c for c in platform.node() if c.isprintable())
-    return name.encode()[:128].decode(errors="ignore")
-
-
-def _link_status(found: dict[str, Any]) -> LinkStatus:
-    collections = {name: LinkProgress(**one) for name, one in found.pop("collections").items()}
-    since: datetime | None = found.pop("connected_since")
-    return LinkStatus(**found, connected_since=since, collections=collections)

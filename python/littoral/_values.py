@@ -10,8 +10,14 @@ from typing import SupportsIndex
 class Counter:
     """A counter: what several replicas add to it concurrently is summed.
 
-    Behaves as the int it shows. Adding gives a new counter, so ``doc["views"] += 2`` and
-    putting ``doc`` back adds 2 to whatever the counter is by then.
+    Behaves as the int it shows. Adding gives a new counter, so ``note["views"] += 2`` and
+    putting ``note`` back adds 2 to whatever the counter is by then.
+
+    >>> notes["n1"] = {"views": littoral.Counter(0)}
+    >>> with notes.edit("n1") as note:
+    ...     note["views"] += 2
+    >>> notes["n1"]["views"] == 2
+    True
     """
 
     __slots__ = ("_value",)

@@ -7,12 +7,12 @@ use littoral::store::{BackupReport, RestoreOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::open_store::detached;
+use crate::open_store::interruptible;
 
 /// Says what is in the backup in a file, after checking all of it. Needs no store.
 #[pyfunction]
 pub(crate) fn backup_check(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-    let report = detached(py, || BackupReport::open(&path))?;
+    let report = interruptible(py, move || BackupReport::open(&path))?;
     report_to_py(py, &report)
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn restore<'py>(
         options = options.passphrase(passphrase);
     }
     let how = RestoreOptions { roster };
-    let restored = detached(py, || options.restore(&path, &directory, &how))?;
+    let restored = interruptible(py, move || options.restore(&path, &directory, &how))?;
     let all = PyDict::new(py);
     all.set_item("node", restored.node.to_string())?;
     all.set_item("roster", restored.roster)?;

@@ -6,12 +6,12 @@ use littoral::store::{Applied, BundleContents, Have};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::open_store::detached;
+use crate::open_store::interruptible;
 
 /// Says what is in the bundle in a file. Needs no store.
 #[pyfunction]
 pub(crate) fn bundle_inspect(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-    let contents = detached(py, || BundleContents::open(&path))?;
+    let contents = interruptible(py, move || BundleContents::open(&path))?;
     contents_to_py(py, &contents, None)
 }
 

@@ -3,19 +3,21 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use littoral::{Change, Error, ErrorKind, Position};
+use littoral::{Change, Document, Error, ErrorKind, NodeId, Position};
 use pyo3::prelude::*;
 
 use crate::classes::Classes;
 use crate::error::{Failure, catch, raise};
 use crate::open_store::{OpenStore, Owned, SLICE, lock};
-use crate::ops::timestamp_to_py;
+use crate::ops::{hand_out_past, timestamp_to_py};
 
 /// The changes of a store from a position on.
 #[pyclass(frozen, module = "littoral._native")]
 pub(crate) struct Changes {
     open: Arc<OpenStore>,
     changes: Mutex<Owned<littoral::Changes>>,
+    /// For how long a loop waits for the next one; without it, for ever.
+    patience: Option<Duration>,
 }
 
 impl Changes {
@@ -23,9 +25,13 @@ impl Changes {
         py: Python<'_>,
         open: &Arc<OpenStore>,
         since: Option<u64>,
+        timeout: Option<f64>,
+        values: bool,
     ) -> PyResult<Changes> {
+        let patience = timeout.map(|seconds| seconds_to_duration(py, seconds)).transpose()?;
         let changes = open.get(py)?.changes(since.map(Position));
-        Ok(Changes { open: open.clone(), changes: Mutex::new(Owned::new(changes)) })
+        let changes = if values { changes.with_values() } else { changes };
+        Ok(Changes { open: open.clone(), changes: Mutex::new(Owned::new(changes)), patience })
     }
 
     fn wait(
@@ -68,7 +74,7 @@ impl Changes {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let timeout = timeout.map(|seconds| seconds_to_duration(py, seconds)).transpose()?;
         match self.wait(py, timeout)? {
-            Ok(change) => change.map(|change| change_to_py(py, &change)).transpose(),
+            Ok(change) => change.map(|change| change_to_py(py, self.open.node, change)).transpose(),
             Err(failure) => Err(raise(py, failure)),
         }
     }
@@ -86,10 +92,10 @@ impl Changes {
         slf
     }
 
-    /// Waits for the next change; ends when the store is closed.
+    /// Waits for the next change; ends when the store is closed, or its patience does.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.wait(py, None)? {
-            Ok(change) => change.map(|change| change_to_py(py, &change)).transpose(),
+        match self.wait(py, self.patience)? {
+            Ok(change) => change.map(|change| change_to_py(py, self.open.node, change)).transpose(),
             Err(Failure::Error(err)) if err.kind() == ErrorKind::Closed => Ok(None),
             Err(failure) => Err(raise(py, failure)),
         }
@@ -100,7 +106,17 @@ impl Changes {
     }
 }
 
-fn change_to_py<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'py, PyAny>> {
+fn change_to_py<'py>(py: Python<'py>, node: NodeId, change: Change) -> PyResult<Bound<'py, PyAny>> {
+    let document = |document: Option<Document>| {
+        document.map(|found| hand_out_past(py, node, &change.collection, found)).transpose()
+    };
+    let values = match change.values {
+        None => None,
+        Some(values) => {
+            let held = (document(values.before)?, document(values.after)?);
+            Some(Classes::get(py)?.change_values.bind(py).call1(held)?)
+        }
+    };
     Classes::get(py)?.change.bind(py).call1((
         change.position.0,
         &*change.collection,
@@ -108,6 +124,7 @@ fn change_to_py<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'py, Py
         change.dot.origin.node.to_string(),
         timestamp_to_py(py, change.time)?,
         change.local,
+        values,
     ))
 }
 

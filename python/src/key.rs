@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use littoral::Options;
 use pyo3::prelude::*;
 
-use crate::open_store::detached;
+use crate::open_store::interruptible;
 
 /// Gives the store in a directory a new key: the old one, the new one, who has yet to hear of it.
 #[pyfunction]
@@ -19,7 +19,7 @@ pub(crate) fn rotate_key(
         Some(passphrase) => Options::new().passphrase(passphrase),
         None => Options::new(),
     };
-    let change = detached(py, move || options.rotate_key(&path))?;
+    let change = interruptible(py, move || options.rotate_key(&path))?;
     let untold = change.untold.iter().map(ToString::to_string).collect();
     Ok((change.from.to_string(), change.to.to_string(), untold))
 }

@@ -16,6 +16,7 @@ mod classes;
 mod error;
 mod key;
 mod link;
+mod load;
 mod open_store;
 mod ops;
 mod roster;
@@ -28,6 +29,9 @@ mod value;
 mod version;
 
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The native half of `littoral`: use the classes of the package, which are built on it.
 #[pymodule(gil_used = false)]

@@ -1,19 +1,19 @@
 //! Links to peers, and the network of a store, which starts with the first call that needs it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use littoral::net::{Direction, LinkState, LinkStatus, Offence, PeerAddress, Trouble};
+use littoral::net::{
+    Direction, LinkState, LinkStatus, Offence, PeerAddress, Standing, Trouble, reached_at,
+};
 use littoral::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::changes::seconds_to_duration;
 use crate::classes::Classes;
-use crate::error::{Failure, catch, exception, raise};
-use crate::open_store::{OpenStore, Owned, SLICE, detached, lock};
+use crate::error::{exception, raise};
+use crate::open_store::{OpenStore, Owned, detached, interruptible, lock};
 use crate::value::time_to_py;
 
 /// A link that this store keeps up.
@@ -26,11 +26,12 @@ pub(crate) struct Link {
 /// Listens at `address`; gives what peers connect to.
 pub(crate) fn listen(py: Python<'_>, open: &OpenStore, address: &str) -> PyResult<String> {
     let network = open.network(py)?;
-    let bound = detached(py, || {
-        let at = socket_address(address)?;
-        network.listen(at)
-    })?;
-    Ok(format!("{bound}#{}", open.node))
+    let address = address.to_owned();
+    // A name is looked up, which may take long.
+    let bound = interruptible(py, move || network.listen(socket_address(&address)?))?;
+    // Who listens everywhere is nowhere to be dialled: peers want an address of this machine.
+    let reached = reached_at(bound).first().copied().unwrap_or(bound);
+    Ok(format!("{reached}#{}", open.node))
 }
 
 /// Keeps up a link to the peer at `address`.
@@ -59,32 +60,6 @@ fn socket_address(text: &str) -> littoral::Result<SocketAddr> {
     })
 }
 
-/// Runs a wait of the network on a thread of its own, so that Ctrl-C ends ours.
-pub(crate) fn wait(
-    py: Python<'_>,
-    open: &OpenStore,
-    timeout: f64,
-    call: impl FnOnce(Duration) -> littoral::Result<()> + Send + 'static,
-) -> PyResult<()> {
-    let timeout = seconds_to_duration(py, timeout)?;
-    let (done, result) = mpsc::channel::<Result<(), Failure>>();
-    std::thread::Builder::new()
-        .name("littoral-wait".to_owned())
-        .spawn(move || drop(done.send(catch(|| call(timeout)))))
-        .map_err(|err| exception(py, "InternalError", &format!("no thread to wait on: {err}")))?;
-    let result = Mutex::new(result);
-    loop {
-        open.check_process(py)?;
-        match py.detach(|| lock(&result).recv_timeout(SLICE)) {
-            Ok(result) => return result.map_err(|failure| raise(py, failure)),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(exception(py, "InternalError", "the thread that waited is gone"));
-            }
-        }
-    }
-}
-
 impl Link {
     pub(crate) fn new(open: &Arc<OpenStore>, link: littoral::net::Link) -> Link {
         Link { open: open.clone(), link: Mutex::new(Owned::new(link)) }
@@ -108,13 +83,15 @@ impl Link {
     /// How it stands, as keywords of `littoral.LinkStatus`.
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let link = self.link(py)?;
-        status_to_py(py, &py.detach(|| link.status()))
+        let network = self.open.network(py)?;
+        let (status, standings) = py.detach(|| (link.status(), network.standings()));
+        status_to_py(py, &status, &standings)
     }
 
     /// Cuts all connections with this peer, or takes them up again.
     fn set_enabled(&self, py: Python<'_>, enabled: bool) -> PyResult<()> {
         let link = self.link(py)?;
-        detached(py, || {
+        interruptible(py, move || {
             link.set_enabled(enabled);
             Ok(())
         })
@@ -122,8 +99,9 @@ impl Link {
 
     /// Waits until this peer and we hold the same.
     fn wait_synced(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let timeout = seconds_to_duration(py, timeout)?;
         let link = self.link(py)?;
-        wait(py, &self.open, timeout, move |timeout| link.wait_synced(timeout))
+        interruptible(py, move || link.wait_synced(timeout))
     }
 
     /// Closes it for good.
@@ -133,17 +111,33 @@ impl Link {
             return Ok(());
         }
         let link = self.link(py)?;
-        detached(py, || {
+        interruptible(py, move || {
             link.close();
             Ok(())
         })
     }
 }
 
-/// A status as keywords of `littoral.LinkStatus`.
+/// A standing as keywords of `littoral.Standing`.
+pub(crate) fn standing_to_py<'py>(
+    py: Python<'py>,
+    standing: &Standing,
+) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("peer", standing.peer.to_string())?;
+    all.set_item("collection", &standing.collection)?;
+    all.set_item("live", standing.live)?;
+    all.set_item("lag_transactions", standing.lag_txns)?;
+    all.set_item("lag", standing.lag)?;
+    all.set_item("stalled", standing.stalled)?;
+    Ok(all)
+}
+
+/// A status as keywords of `littoral.LinkStatus`, with what is known of how far the peer is behind.
 pub(crate) fn status_to_py<'py>(
     py: Python<'py>,
     status: &LinkStatus,
+    standings: &[Standing],
 ) -> PyResult<Bound<'py, PyDict>> {
     let (state, reason) = match &status.state {
         LinkState::Connecting => ("connecting", None),
@@ -167,6 +161,9 @@ pub(crate) fn status_to_py<'py>(
     let collections = PyDict::new(py);
     for (name, collection) in &status.collections {
         let (one, progress) = (PyDict::new(py), &collection.progress);
+        let standing = standings.iter().find(|of| of.peer == status.peer && of.collection == *name);
+        one.set_item("lag_transactions", standing.map(|of| of.lag_txns))?;
+        one.set_item("lag", standing.map(|of| of.lag))?;
         one.set_item("sent_transactions", progress.sent_txns)?;
         one.set_item("received_transactions", progress.received_txns)?;
         one.set_item("unacked_bytes", progress.unacked_bytes)?;

@@ -2,6 +2,7 @@
 //! child, closed at the latest when the interpreter exits.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -58,15 +59,7 @@ impl OpenStore {
 
     /// Refuses to go on in a child that was forked while the store was open.
     pub(crate) fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        match std::process::id() == self.process {
-            true => Ok(()),
-            false => Err(exception(
-                py,
-                "ForkError",
-                "this process was forked while the store was open, and a store belongs to the \
-                 process that opened it; open it after the fork, or use the start method 'spawn'",
-            )),
-        }
+        check_process(py, self.process)
     }
 
     /// The store, unless it is closed.
@@ -103,6 +96,16 @@ impl OpenStore {
         detached(py, move || call(&store))
     }
 
+    /// Runs a `call` that may take long, or wait, on the store: Ctrl-C ends the wait for it.
+    pub(crate) fn run_long<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&Store) -> littoral::Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        let store = self.get(py)?;
+        interruptible(py, move || call(&store))
+    }
+
     /// Opens a transaction, hands it to `call`, and waits for another one that is open for up
     /// to `patience`. Ctrl-C ends the waiting.
     pub(crate) fn begin<T: Send>(
@@ -125,14 +128,7 @@ impl OpenStore {
             match begun {
                 Some(done) => return Ok(done),
                 None if Instant::now() < deadline => py.check_signals()?,
-                None => {
-                    let message = format!(
-                        "another transaction of this store has been open for over {} s; \
-                         end its 'with' block",
-                        patience.as_secs_f64()
-                    );
-                    return Err(raise(py, Error::new(ErrorKind::Timeout, message).into()));
-                }
+                None => return Err(raise(py, waited_in_vain(patience).into())),
             }
         }
     }
@@ -201,6 +197,15 @@ impl Drop for OpenStore {
     }
 }
 
+/// What is said to who has waited so long for another transaction.
+pub(crate) fn waited_in_vain(patience: Duration) -> Error {
+    let message = format!(
+        "another transaction of this store has been open for over {} s; end its 'with' block",
+        patience.as_secs_f64()
+    );
+    Error::new(ErrorKind::Timeout, message)
+}
+
 /// Runs `call` away from the interpreter; its failure is an exception.
 pub(crate) fn detached<T: Send>(
     py: Python<'_>,
@@ -208,6 +213,45 @@ pub(crate) fn detached<T: Send>(
 ) -> PyResult<T> {
     let result: Result<T, Failure> = py.detach(|| catch(call));
     result.map_err(|failure| raise(py, failure))
+}
+
+/// Runs a `call` that may take long, or wait, on a thread of its own, so that Ctrl-C ends the wait
+/// for it. What it has begun it goes on with there, to its end.
+pub(crate) fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    call: impl FnOnce() -> littoral::Result<T> + Send + 'static,
+) -> PyResult<T> {
+    let process = std::process::id();
+    let (done, result) = mpsc::channel::<Result<T, Failure>>();
+    std::thread::Builder::new()
+        .name("littoral-call".to_owned())
+        .spawn(move || drop(done.send(catch(call))))
+        .map_err(|err| exception(py, "StorageError", &format!("no thread to wait on: {err}")))?;
+    let result = Mutex::new(result);
+    loop {
+        // A handler of a signal may have forked: the thread is our parent's.
+        check_process(py, process)?;
+        match py.detach(|| lock(&result).recv_timeout(SLICE)) {
+            Ok(result) => return result.map_err(|failure| raise(py, failure)),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(exception(py, "InternalError", "the thread that waited is gone"));
+            }
+        }
+    }
+}
+
+/// Refuses to go on in a child of `process`.
+fn check_process(py: Python<'_>, process: u32) -> PyResult<()> {
+    match std::process::id() == process {
+        true => Ok(()),
+        false => Err(exception(
+            py,
+            "ForkError",
+            "this process was forked while the store was open, and a store belongs to the \
+             process that opened it; open it after the fork, or use the start method 'spawn'",
+        )),
+    }
 }
 
 /// Something that belongs to the process it was made in: a forked child leaves it alone.

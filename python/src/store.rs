@@ -7,7 +7,7 @@ use std::sync::Arc;
 use littoral::store::{
     ApplyOptions, BackupOptions, BundleContents, BundleOptions, Collections, Have,
 };
-use littoral::{Fields, NodeId, Options, ScanRange};
+use littoral::{NodeId, Options, ScanRange};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use pyo3_arrow::input::AnyRecordBatch;
@@ -16,9 +16,10 @@ use crate::arrow::{self, ArrowStream};
 use crate::backup;
 use crate::bundle;
 use crate::changes::{Changes, seconds_to_duration};
-use crate::error::raise;
+use crate::error::{exception, raise};
 use crate::link::{self, Link};
-use crate::open_store::{OpenStore, PATIENCE, detached};
+use crate::load;
+use crate::open_store::{OpenStore, PATIENCE, detached, interruptible};
 use crate::ops::{self, Door};
 use crate::roster;
 use crate::scan::Scan;
@@ -28,31 +29,9 @@ use crate::transaction::Transaction;
 use crate::value;
 use crate::version::Version;
 
-/// Bytes of documents, about, after which a batch is written though it has room for more.
-const BATCH_BYTES: usize = 4 << 20;
-
-/// Documents that are put together into a transaction.
-struct Batch {
-    ready: Vec<(String, Fields)>,
-    bytes: usize,
-    most: usize,
-}
-
-impl Batch {
-    fn new(most: usize) -> Batch {
-        Batch { ready: Vec::new(), bytes: 0, most: most.max(1) }
-    }
-
-    /// Adds a document; gives all of them when they are enough.
-    fn add(&mut self, id: String, fields: Fields) -> Option<Vec<(String, Fields)>> {
-        self.bytes += id.len() + fields.about_bytes();
-        self.ready.push((id, fields));
-        (self.ready.len() >= self.most || self.bytes >= BATCH_BYTES).then(|| {
-            self.bytes = 0;
-            std::mem::take(&mut self.ready)
-        })
-    }
-}
+/// What is said to who loads something else.
+const NO_PAIR: &str = "put_many takes a mapping of ids to documents, pairs of id and document, or a \
+                       table such as a DataFrame; of records: ((record['id'], record) for record in records)";
 
 /// An open store.
 #[pyclass(frozen, module = "littoral._native")]
@@ -85,7 +64,8 @@ pub(crate) fn open(
     if let Some(ticket) = ticket {
         options = options.network_id(ticket.get().0.network);
     }
-    let store = detached(py, || options.open(&path))?;
+    let at = path.clone();
+    let store = interruptible(py, move || options.open(&at))?;
     Ok(Store { open: OpenStore::new(store, path) })
 }
 
@@ -148,7 +128,7 @@ impl Store {
 
     /// Makes everything written so far durable.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        self.open.run(py, |store| store.flush())
+        self.open.run_long(py, |store| store.flush())
     }
 
     /// Sets how much of a collection's history the log keeps; without figures, the default.
@@ -170,7 +150,7 @@ impl Store {
 
     /// Removes what the log holds beyond its budget; gives the bytes.
     fn prune(&self, py: Python<'_>) -> PyResult<u64> {
-        self.open.run(py, |store| store.prune().map(|pruned| pruned.bytes))
+        self.open.run_long(py, |store| store.prune().map(|pruned| pruned.bytes))
     }
 
     /// Figures, as nested dicts.
@@ -213,12 +193,12 @@ impl Store {
     #[pyo3(signature = (quick=false))]
     fn verify(&self, py: Python<'_>, quick: bool) -> PyResult<String> {
         let how = littoral::store::VerifyOptions { quick, ..Default::default() };
-        self.open.run(py, |store| store.verify(&how).map(|verified| verified.to_json()))
+        self.open.run_long(py, move |store| store.verify(&how).map(|verified| verified.to_json()))
     }
 
     /// The two digests of a collection, in hexadecimal: shown, cells.
-    fn digests(&self, py: Python<'_>, collection: &str) -> PyResult<(String, String)> {
-        let digests = self.open.run(py, |store| store.digests(collection))?;
+    fn digests(&self, py: Python<'_>, collection: String) -> PyResult<(String, String)> {
+        let digests = self.open.run_long(py, move |store| store.digests(&collection))?;
         Ok(digests_to_hex(&digests))
     }
 
@@ -227,19 +207,32 @@ impl Store {
     fn conflicts<'py>(
         &self,
         py: Python<'py>,
-        collection: Option<&str>,
+        collection: Option<String>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let found = self.open.run(py, |store| match collection {
-            Some(name) => store.collection(name)?.conflicts(),
+        let found = self.open.run_long(py, move |store| match collection {
+            Some(name) => store.collection(&name)?.conflicts(),
             None => store.conflicts(),
         })?;
         ops::conflicts_to_py(py, found)
     }
 
-    /// The changes after a position; None is from now on, 0 from the oldest in the log.
-    #[pyo3(signature = (since=None))]
-    fn changes(&self, py: Python<'_>, since: Option<u64>) -> PyResult<Changes> {
-        Changes::new(py, &self.open, since)
+    /// The changes after a position; None is from now on, 0 from the oldest in the log. A loop over
+    /// them ends after `timeout` seconds without any.
+    #[pyo3(signature = (since=None, timeout=None, values=false))]
+    fn changes(
+        &self,
+        py: Python<'_>,
+        since: Option<u64>,
+        timeout: Option<f64>,
+        values: bool,
+    ) -> PyResult<Changes> {
+        Changes::new(py, &self.open, since, timeout, values)
+    }
+
+    /// Keeps what documents held before and after changes, up to so many bytes; None: no more.
+    #[pyo3(signature = (bytes))]
+    fn set_change_values(&self, py: Python<'_>, bytes: Option<u64>) -> PyResult<()> {
+        self.open.run(py, move |store| store.set_change_values(bytes))
     }
 
     /// The position of this moment.
@@ -333,55 +326,52 @@ impl Store {
     /// Puts the rows of what has the Arrow C stream interface, `batch` at a time; tells `told`
     /// after each how many there were, and gives how many there were in all.
     #[pyo3(signature = (collection, source, *, id_column="_id", batch=1000, told=None))]
-    fn put_arrow(
+    fn put_arrow<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         collection: &str,
         source: AnyRecordBatch,
         id_column: &str,
         batch: usize,
-        told: Option<Bound<'_, PyAny>>,
+        told: Option<Bound<'py, PyAny>>,
     ) -> PyResult<u64> {
         let mut incoming = arrow::Incoming::new(py, source, id_column)?;
-        let (mut pending, mut count) = (Batch::new(batch), 0);
         let slice = batch.clamp(1, arrow::SLICE);
-        let mut put = |ready: Vec<(String, Fields)>| -> PyResult<()> {
-            let put = self.put_batch(py, collection, ready)?;
-            count += put;
-            told.as_ref().map_or(Ok(()), |told| told.call1((put,)).map(drop))?;
-            py.check_signals()
-        };
-        while let Some(rows) = detached(py, || incoming.next())? {
-            for from in (0..rows.num_rows()).step_by(slice) {
-                let rows = rows.slice(from, slice.min(rows.num_rows() - from));
-                for (id, fields) in detached(py, || incoming.documents(&rows))? {
-                    pending.add(id, fields).map_or(Ok(()), &mut put)?;
+        load::load(py, &self.open, collection, batch, told, |loader| {
+            while let Some(rows) = detached(py, || incoming.next())? {
+                for from in (0..rows.num_rows()).step_by(slice) {
+                    let rows = rows.slice(from, slice.min(rows.num_rows() - from));
+                    for (id, fields) in detached(py, || incoming.documents(&rows))? {
+                        loader.add(id, fields)?;
+                    }
                 }
             }
-        }
-        put(pending.ready)?;
-        Ok(count)
+            Ok(())
+        })
     }
 
-    /// Puts pairs of id and fields, `batch` at a time; gives how many there were.
-    fn put_many(
+    /// Puts pairs of id and fields, `batch` at a time; tells `told` after each how many there were,
+    /// and gives how many there were in all.
+    #[pyo3(signature = (collection, pairs, batch, told=None))]
+    fn put_many<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         collection: &str,
-        pairs: &Bound<'_, PyAny>,
+        pairs: &Bound<'py, PyAny>,
         batch: usize,
+        told: Option<Bound<'py, PyAny>>,
     ) -> PyResult<u64> {
-        let (mut pending, mut count) = (Batch::new(batch), 0);
-        for pair in pairs.try_iter()? {
-            let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract()?;
-            let id = value::id_of(&id)?;
-            let fields = value::fields_of(&fields).map_err(|bad| bad.raise_in(py, &id))?;
-            if let Some(ready) = pending.add(id, fields) {
-                count += self.put_batch(py, collection, ready)?;
-                py.check_signals()?;
+        load::load(py, &self.open, collection, batch, told, |loader| {
+            for pair in pairs.try_iter()? {
+                let pair = pair?;
+                let (id, fields): (Bound<'_, PyAny>, Bound<'_, PyAny>) =
+                    pair.extract().map_err(|_| exception(py, "FieldTypeError", NO_PAIR))?;
+                let id = value::id_of(&id)?;
+                let fields = value::fields_of(&fields).map_err(|bad| bad.raise_in(py, &id))?;
+                loader.add(id, fields)?;
             }
-        }
-        Ok(count + self.put_batch(py, collection, pending.ready)?)
+            Ok(())
+        })
     }
 
     fn merge(
@@ -512,7 +502,7 @@ impl Store {
         peers: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         let options = BackupOptions { peers };
-        let report = self.open.run(py, |store| store.backup(&path, &options))?;
+        let report = self.open.run_long(py, move |store| store.backup(&path, &options))?;
         backup::report_to_py(py, &report)
     }
 
@@ -650,7 +640,7 @@ impl Store {
 
     /// Writes to a file what this store has.
     fn bundle_have(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        self.open.run(py, |store| store.bundle_have(&path).map(drop))
+        self.open.run_long(py, move |store| store.bundle_have(&path).map(drop))
     }
 
     /// Makes a bundle in a file; gives what is in it, as keywords of `littoral.Bundle`.
@@ -663,7 +653,7 @@ impl Store {
         collections: Option<BTreeSet<String>>,
         snapshots: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let contents = self.open.run(py, |store| {
+        let contents = self.open.run_long(py, move |store| {
             let since = since.map(Have::open).transpose()?;
             store.bundle_create(&path, &BundleOptions { since, collections, snapshots })
         })?;
@@ -682,13 +672,13 @@ impl Store {
         let from = maker.map(str::parse::<NodeId>).transpose();
         let from = from.map_err(|err| raise(py, err.into()))?;
         let options = ApplyOptions { collections, from };
-        let applied = self.open.run(py, |store| store.bundle_apply(&path, &options))?;
+        let applied = self.open.run_long(py, move |store| store.bundle_apply(&path, &options))?;
         bundle::applied_to_py(py, &applied)
     }
 
     /// Says what is in the bundle in a file, and what of it is new.
     fn bundle_inspect<'py>(&self, py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyDict>> {
-        let (contents, have) = self.open.run(py, |store| {
+        let (contents, have) = self.open.run_long(py, move |store| {
             let contents = BundleContents::open(&path)?;
             let have = store.have_for(&contents)?;
             Ok((contents, have))
@@ -714,38 +704,47 @@ impl Store {
     /// Finds peers on the LAN from now on, and is found by them.
     fn discover(&self, py: Python<'_>) -> PyResult<()> {
         let network = self.open.network(py)?;
-        detached(py, || network.discover())
+        interruptible(py, move || network.discover())
+    }
+
+    /// How far each peer is behind, by peer and collection, as keywords of `littoral.Standing`.
+    fn standings<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        self.open.get(py)?;
+        let found = match self.open.started_network(py)? {
+            Some(network) => py.detach(|| network.standings()),
+            None => Vec::new(),
+        };
+        found.iter().map(|standing| link::standing_to_py(py, standing)).collect()
+    }
+
+    /// Cuts all links and makes none, or goes back to what it was.
+    fn set_online(&self, py: Python<'_>, online: bool) -> PyResult<()> {
+        let network = self.open.network(py)?;
+        interruptible(py, move || {
+            network.set_online(online);
+            Ok(())
+        })
+    }
+
+    /// Whether it links with its peers.
+    fn is_online(&self, py: Python<'_>) -> PyResult<bool> {
+        self.open.get(py)?;
+        Ok(self.open.started_network(py)?.is_none_or(|network| network.is_online()))
     }
 
     /// How all links stand, each as keywords of `littoral.LinkStatus`.
     fn links<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         self.open.get(py)?;
-        let links = match self.open.started_network(py)? {
-            Some(network) => py.detach(|| network.links()),
-            None => Vec::new(),
-        };
-        links.iter().map(|status| link::status_to_py(py, status)).collect()
+        let Some(network) = self.open.started_network(py)? else { return Ok(Vec::new()) };
+        let (links, standings) = py.detach(|| (network.links(), network.standings()));
+        links.iter().map(|status| link::status_to_py(py, status, &standings)).collect()
     }
 
     /// Waits until this store and its peers hold the same.
     fn wait_synced(&self, py: Python<'_>, timeout: f64) -> PyResult<()> {
+        let timeout = seconds_to_duration(py, timeout)?;
         let network = self.open.network(py)?;
-        link::wait(py, &self.open, timeout, move |timeout| network.wait_synced(timeout))
-    }
-}
-
-impl Store {
-    fn put_batch(
-        &self,
-        py: Python<'_>,
-        collection: &str,
-        ready: Vec<(String, Fields)>,
-    ) -> PyResult<u64> {
-        let count = ready.len() as u64;
-        self.write(py, move |txn| {
-            ready.iter().try_for_each(|(id, fields)| txn.put(collection, id, fields))
-        })?;
-        Ok(count)
+        interruptible(py, move || network.wait_synced(timeout))
     }
 }
 

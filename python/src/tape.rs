@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::arrow::{self, ArrowStream};
 use crate::classes::Classes;
 use crate::error::{exception, raise};
-use crate::open_store::{OpenStore, Owned, detached, lock};
+use crate::open_store::{OpenStore, Owned, detached, interruptible, lock};
 use crate::ops;
 use crate::scan::{Pages, Scan};
 use crate::value;
@@ -47,7 +47,7 @@ impl Tape {
 
     /// What each checkpoint costs, as keywords of `littoral.CheckpointCost`.
     fn checkpoint_costs<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
-        let all = self.open.run(py, |store| store.checkpoint_costs())?;
+        let all = self.open.run_long(py, |store| store.checkpoint_costs())?;
         all.iter().map(|one| cost_to_py(py, one)).collect()
     }
 
@@ -102,7 +102,7 @@ impl Tape {
     fn revert_plan(
         &self,
         py: Python<'_>,
-        label: &str,
+        label: String,
         collection: Option<String>,
         id: Option<&Bound<'_, PyAny>>,
         path: Option<&Bound<'_, PyAny>>,
@@ -110,7 +110,7 @@ impl Tape {
         force: bool,
     ) -> PyResult<Diff> {
         let scope = scope_of(py, (collection, id, path), by, force)?;
-        Diff::plan(py, &self.open, label, &scope)
+        Diff::plan(py, &self.open, label, scope)
     }
 
     /// Brings documents back to what they showed; gives keywords of `littoral.Reverted`.
@@ -119,7 +119,7 @@ impl Tape {
     fn revert<'py>(
         &self,
         py: Python<'py>,
-        label: &str,
+        label: String,
         collection: Option<String>,
         id: Option<&Bound<'_, PyAny>>,
         path: Option<&Bound<'_, PyAny>>,
@@ -127,7 +127,7 @@ impl Tape {
         force: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         let scope = scope_of(py, (collection, id, path), by, force)?;
-        revert(py, &self.open, label, &scope)
+        revert(py, &self.open, label, scope)
     }
 
     /// Takes back what this node wrote last: when that was, and what differs by it.
@@ -141,10 +141,10 @@ impl Tape {
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let scope = UndoScope { collection, force };
         let undone = match dry_run {
-            true => self.open.run(py, |store| store.undo_plan(&scope))?,
+            true => self.open.run_long(py, move |store| store.undo_plan(&scope))?,
             false => {
                 self.open.check_not_writing(py)?;
-                self.open.run(py, |store| store.undo(&scope))?
+                self.open.run_long(py, move |store| store.undo(&scope))?
             }
         };
         let changes = undone.changes.iter().map(|found| difference_to_py(py, found));
@@ -157,13 +157,15 @@ impl Tape {
     fn hold<'py>(
         &self,
         py: Python<'py>,
-        label: &str,
-        collection: Option<&str>,
+        label: String,
+        collection: Option<String>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         self.open.check_not_writing(py)?;
-        let one = collection.map(|name| [name]);
-        let one = one.as_ref().map(|one| &one[..]);
-        holds_to_py(py, &self.open.run(py, |store| store.rollback_hold(label, one))?)
+        let held = self.open.run_long(py, move |store| {
+            let one = collection.as_deref().map(|name| [name]);
+            store.rollback_hold(&label, one.as_ref().map(|one| &one[..]))
+        })?;
+        holds_to_py(py, &held)
     }
 
     /// Holds collections back no longer: which were.
@@ -171,10 +173,11 @@ impl Tape {
     fn resume<'py>(
         &self,
         py: Python<'py>,
-        collection: Option<&str>,
+        collection: Option<String>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         self.open.check_not_writing(py)?;
-        holds_to_py(py, &self.open.run(py, |store| store.resume(collection))?)
+        let resumed = self.open.run_long(py, move |store| store.resume(collection.as_deref()))?;
+        holds_to_py(py, &resumed)
     }
 
     /// The collections that are held back.
@@ -188,13 +191,13 @@ impl Tape {
     fn rollback_replay<'py>(
         &self,
         py: Python<'py>,
-        label: &str,
+        label: String,
         scratch: Option<PathBuf>,
     ) -> PyResult<(Bound<'py, PyDict>, Diff)> {
         let how = ReplayOptions { scratch, ..ReplayOptions::default() };
-        let replay = self.open.run(py, |store| store.rollback_replay(label, &how))?;
+        let replay = self.open.run_long(py, move |store| store.rollback_replay(&label, &how))?;
         let told = replay_to_py(py, &replay)?;
-        let found = detached(py, || replay.into_differences())?;
+        let found = interruptible(py, move || replay.into_differences())?;
         Ok((told, Diff::new(&self.open, Vec::new(), found)))
     }
 }
@@ -280,8 +283,9 @@ impl Past {
     }
 
     /// The two digests that a collection had, in hexadecimal: shown, cells.
-    fn digests(&self, py: Python<'_>, collection: &str) -> PyResult<(String, String)> {
-        let digests = self.run(py, |past| past.digests(collection))?;
+    fn digests(&self, py: Python<'_>, collection: String) -> PyResult<(String, String)> {
+        let past = self.held(py)?;
+        let digests = interruptible(py, move || past.digests(&collection))?;
         Ok(crate::store::digests_to_hex(&digests))
     }
 
@@ -400,10 +404,10 @@ impl Diff {
     pub(crate) fn plan(
         py: Python<'_>,
         open: &Arc<OpenStore>,
-        label: &str,
-        scope: &RevertScope,
+        label: String,
+        scope: RevertScope,
     ) -> PyResult<Diff> {
-        let plan = open.run(py, |store| store.revert_plan(label, scope))?;
+        let plan = open.run_long(py, move |store| store.revert_plan(&label, &scope))?;
         Ok(Diff::new(open, plan.left().to_vec(), plan))
     }
 
@@ -458,12 +462,12 @@ fn scope_of(
 fn revert<'py>(
     py: Python<'py>,
     open: &OpenStore,
-    label: &str,
-    scope: &RevertScope,
+    label: String,
+    scope: RevertScope,
 ) -> PyResult<Bound<'py, PyDict>> {
     open.check_not_writing(py)?;
     let Reverted { documents, transactions, left, kept } =
-        open.run(py, |store| store.revert(label, scope, &mut |_| ()))?;
+        open.run_long(py, move |store| store.revert(&label, &scope, &mut |_| ()))?;
     let all = PyDict::new(py);
     all.set_item("documents", documents)?;
     all.set_item("transactions", transactions)?;

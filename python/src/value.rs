@@ -190,6 +190,7 @@ fn unsupported(classes: &Classes, object: &Bound<'_, PyAny>) -> Refusal {
         (_, "date") => "write a datetime with a zone, or its isoformat()",
         (_, "Decimal" | "UUID" | "Fraction") => "write its str()",
         (_, "ndarray" | "Series") => "write its tolist()",
+        (_, "NAType") => "write None",
         _ => {
             "a field is None, bool, int, float, str, bytes, datetime, list, dict, set or littoral.Counter"
         }
@@ -260,6 +261,13 @@ fn rare(classes: &Classes, object: &Bound<'_, PyAny>) -> Converted<Option<Value>
     if is(&classes.counter).map_err(Refusal::python)? {
         return Ok(None);
     }
+    // The scalars of numpy are Python's by another name.
+    if is_of_numpy(object)
+        && let Ok(plain) = object.call_method0("item")
+        && !plain.get_type().is(object.get_type())
+    {
+        return scalar(classes, &plain);
+    }
     // Integers of other libraries.
     match object.hasattr("__index__").unwrap_or(false) {
         true => match classes.index.bind(py).call1((object,)) {
@@ -268,6 +276,11 @@ fn rare(classes: &Classes, object: &Bound<'_, PyAny>) -> Converted<Option<Value>
         },
         false => Ok(None),
     }
+}
+
+fn is_of_numpy(object: &Bound<'_, PyAny>) -> bool {
+    let module = object.get_type().module();
+    module.is_ok_and(|module| module.to_cow().is_ok_and(|name| name == "numpy"))
 }
 
 fn float_name(number: f64) -> &'static str {
@@ -294,7 +307,10 @@ fn integer(object: &Bound<'_, PyAny>) -> Converted<Value> {
 
 fn time(classes: &Classes, moment: &Bound<'_, PyAny>) -> Converted<Value> {
     let py = moment.py();
-    let zone = moment.call_method0("utcoffset").map_err(Refusal::python)?;
+    // That of pandas which is no time is a datetime, too.
+    let zone = moment
+        .call_method0("utcoffset")
+        .map_err(|err| Refusal::of_type(format!("is no moment ({err}); write None")))?;
     if zone.is_none() {
         return Err(Refusal::of_type(
             "is a datetime without a zone, which is no certain moment; \

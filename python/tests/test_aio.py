@@ -202,5 +202,52 @@ def test_two_stores_sync(tmp_path: Path) -> None:
             assert await a["notes"].get("n") == {"x": 1}
             assert (await link.status()).state == "connected"
             assert len(await a.links()) == 1
+            await b.set_online(False)
+            assert not b.online
+            assert (await link.status()).state == "paused"
+            await b.set_online(True)
+            await b["notes"].put("m", {"x": 2})
+            await link.wait_synced()
+            assert await a["notes"].get("m") == {"x": 2}
+
+    run(main)
+
+
+def test_the_verbs_are_those_without_asyncio() -> None:
+    by_protocol = {"clear", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
+    for name in aio.__all__:
+        theirs, ours = getattr(littoral, name), getattr(aio, name)
+        if not isinstance(ours, type):
+            continue
+        verbs = {verb for verb in dir(theirs) if not verb.startswith("_")} - by_protocol
+        assert verbs - set(dir(ours)) <= {"arrow"}, name
+        for verb in verbs & set(dir(ours)):
+            assert getattr(ours, verb).__doc__, f"{name}.{verb}"
+    assert ">>>" not in (aio.Collection.merge.__doc__ or "")
+
+
+def test_a_loop_over_changes_ends_after_its_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with await aio.open(tmp_path / "s") as store:
+            await store["notes"].put("a", {})
+            assert [change.id async for change in store.changes(since=0, timeout=0)] == ["a"]
+            assert [change.id async for change in store.changes(timeout=0.05)] == []
+            assert await store.changes(since=0).next(timeout=5) is not None
+
+    run(main)
+
+
+def test_a_write_beside_ones_own_transaction_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with await aio.open(tmp_path / "s") as store, store.write():
+            for write in (
+                store["notes"].merge("a", {}),
+                store["notes"].put_many({}),
+                store.resolve("notes", "a", "x", 1),
+                store.undo(),
+                store.resume(),
+            ):
+                with pytest.raises(littoral.NestedWriteError):
+                    await write
 
     run(main)

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 import pytest
@@ -115,8 +115,51 @@ def test_put_many_writes_whole_batches(notes: littoral.Collection) -> None:
     with pytest.raises(ValueError, match="x3"):
         notes.put_many([("y1", {}), *documents], batch=10)
     assert "y1" not in notes
-    with pytest.raises((TypeError, ValueError)):
-        notes.put_many([1])  # type: ignore[list-item]
+    for what in ([1], [{"id": "a", "n": 1}], [("a", {}, 1)]):
+        with pytest.raises(littoral.FieldTypeError, match="pairs of id and document"):
+            notes.put_many(what)  # type: ignore[arg-type]
+
+
+def test_put_many_takes_whatever_goes_on_meanwhile(
+    store: littoral.Store, notes: littoral.Collection
+) -> None:
+    def pairs(count: int) -> Iterator[tuple[str, dict[str, int]]]:
+        for n in range(count):
+            if n == 150:
+                notes["own"] = {"from": n}  # between batches anybody may write
+            yield f"{n:03}", {"n": n}
+
+    assert notes.put_many(pairs(301), batch=50) == 301
+    assert len(notes) == 302
+
+    def broken() -> Iterator[tuple[str, dict[str, int]]]:
+        yield from pairs(120)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store["broken"].put_many(broken(), batch=50)
+    assert len(store["broken"]) == 100
+
+    def holding() -> Iterator[tuple[str, dict[str, int]]]:
+        with store.write():
+            yield from pairs(120)
+
+    with pytest.raises(littoral.NestedWriteError):
+        store["held"].put_many(holding(), batch=50)
+    assert len(store["held"]) == 0
+    told: list[tuple[str, dict[str, float]]] = [(f"{n}", {"n": 1.0}) for n in range(10)]
+    told[7] = ("7", {"n": float("inf")})
+    with pytest.raises(ValueError, match="'/n' of the document '7' is infinity"):
+        store["told"].put_many(told, batch=3)
+    assert len(store["told"]) == 6
+
+    def closing() -> Iterator[tuple[str, dict[str, int]]]:
+        yield from pairs(120)
+        store.close()
+        yield from pairs(500)
+
+    with pytest.raises(littoral.ClosedError):
+        store["closed"].put_many(closing(), batch=50)
 
 
 def test_large_documents_make_smaller_batches(notes: littoral.Collection) -> None:

@@ -1,9 +1,5 @@
-"""Stores: opening, transactions, threads, changes, and the ends of processes."""
+"""Stores: opening, transactions, threads, changes."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -216,6 +212,38 @@ def test_changes_resume_where_they_were_left(store: littoral.Store) -> None:
         live.next(timeout=-1)
 
 
+def test_changes_tell_what_documents_held(store: littoral.Store) -> None:
+    notes = store["notes"]
+    notes["n1"] = {"title": "Tides", "tags": {"sea"}}
+    store.set_change_values(1 << 20)
+    since = store.position
+    notes.merge("n1", {"title": "Spring tides"})
+    del notes["n1"]
+    plain, told = (
+        list(store.changes(since, timeout=0, values=values)) for values in (False, True)
+    )
+    assert [change.values for change in plain] == [None, None]
+    merged, deleted = (change.values for change in told)
+    assert merged is not None
+    assert deleted is not None
+    assert merged.before == {"title": "Tides", "tags": {"sea"}}
+    assert merged.after == deleted.before == {"title": "Spring tides", "tags": {"sea"}}
+    assert deleted.after is None
+    assert merged.before is not None
+    notes["n1"] = merged.before
+    assert notes["n1"] == {"title": "Tides", "tags": {"sea"}}
+    store.set_change_values(None)
+    assert all(change.values is None for change in store.changes(0, timeout=0, values=True))
+
+
+def test_a_loop_over_changes_ends_after_its_time(store: littoral.Store) -> None:
+    store["notes"].put_many((f"{n}", {}) for n in range(3))
+    assert [change.id for change in store.changes(since=0, timeout=0)] == ["0", "1", "2"]
+    assert list(store.changes(timeout=0.05)) == []
+    with pytest.raises(ValueError, match="timeout"):
+        store.changes(timeout=-1)
+
+
 def test_a_waiting_loop_hears_of_changes_and_of_the_end(store: littoral.Store) -> None:
     seen: list[str] = []
     changes = store.changes()
@@ -270,147 +298,6 @@ def test_verify_finds_a_store_sound(store: littoral.Store) -> None:
     store.close()
     with pytest.raises(littoral.ClosedError):
         store.verify()
-
-
-def run(code: str, *args: object, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-    """Run Python code in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
-FORK = """
-import os, sys, littoral
-store = littoral.open(sys.argv[1])
-notes = store["notes"]
-notes["n"] = {"a": 1}
-scan, changes = notes.scan(), store.changes()
-tx = store.write().__enter__()
-store.listen("127.0.0.1:0")
-child = os.fork()
-if child == 0:
-    wrong = 0
-    for call in (lambda: notes["n"], lambda: notes.set("n", "a", 2), lambda: len(notes),
-                 store.close, lambda: next(scan), lambda: changes.next(1),
-                 lambda: tx["notes"]["n"], tx.rollback):
-        try:
-            call()
-            wrong += 1
-        except littoral.ForkError as error:
-            assert "forked" in str(error) and isinstance(error, RuntimeError)
-    # A store of one's own is fine.
-    with littoral.open(sys.argv[1] + "-child") as own:
-        own["notes"]["n"] = {"a": 2}
-    sys.exit(wrong)
-_, status = os.waitpid(child, 0)
-tx.rollback()
-notes.set("n", "a", 3)
-print(os.waitstatus_to_exitcode(status), notes["n"])
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_child_is_told_so_and_harms_nothing(tmp_path: Path) -> None:
-    done = run(FORK, tmp_path / "store")
-    assert (done.returncode, done.stdout) == (0, "0 Document({'a': 3})\n"), done.stderr
-    with littoral.open(tmp_path / "store") as store:
-        assert store["notes"]["n"] == {"a": 3}
-
-
-EXIT = """
-import contextlib, sys, threading, littoral
-hub, phone = littoral.open(sys.argv[1]), littoral.open(sys.argv[2])
-address = hub.listen("127.0.0.1:0")
-hub.trust(phone.id)
-link = phone.connect(address)
-hub["notes"]["n"] = {"a": 1}
-hub.wait_synced(30)
-lost = phone.connect("127.0.0.1:9#" + hub.id)
-scan, changes, tx = hub["notes"].scan(), hub.changes(), hub.write().__enter__()
-threading.Thread(target=lambda: [*changes], daemon=True).start()
-def wait():
-    with contextlib.suppress(littoral.ClosedError):
-        phone.changes().next()
-threading.Thread(target=wait, daemon=True).start()
-print(phone["notes"]["n"])
-"""
-
-
-def test_the_interpreter_exits_with_live_objects(tmp_path: Path) -> None:
-    for turn in range(3):
-        done = run(EXIT, tmp_path / f"hub{turn}", tmp_path / f"phone{turn}")
-        assert (done.returncode, done.stdout) == (0, "Document({'a': 1})\n"), done.stderr
-        assert done.stderr == ""
-
-
-WAITS = {
-    "changes": "for change in store.changes(): pass",
-    "next": "store.changes().next(timeout=60)",
-    "write": """
-def hold():
-    with store.write():
-        threading.Event().wait(60)
-threading.Thread(target=hold, daemon=True).start()
-time.sleep(0.2)
-store["notes"]["n"] = {}
-""",
-    "synced": "store.connect('127.0.0.1:9#' + key); store.wait_synced(60)",
-}
-
-
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS.keys())
-def test_ctrl_c_ends_a_wait(tmp_path: Path, wait: str) -> None:
-    with littoral.open(tmp_path / "other") as other:
-        key = other.id
-    code = f"""
-import signal, sys, threading, time, littoral
-signal.signal(signal.SIGINT, signal.default_int_handler)
-store = littoral.open({str(tmp_path / "store")!r})
-key = {key!r}
-print("ready", flush=True)
-{wait}
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
-    assert "KeyboardInterrupt" in stderr
-    assert process.returncode in (1, -signal.SIGINT)
-
-
-KILLED = """
-import sys, littoral
-notes = littoral.open(sys.argv[1])["notes"]
-n = 0
-while True:
-    notes[f"{n:06}"] = {"n": n}
-    print(n, flush=True)
-    n += 1
-"""
-
-
-def test_acknowledged_writes_survive_kill(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for _ in range(200):
-            process.stdout.readline()
-        process.kill()
-        acknowledged = 199 + len([*process.stdout])
-    with littoral.open(tmp_path) as store:
-        found = [note["n"] for note in store["notes"].values()]
-    assert found == [*range(len(found))]
-    assert len(found) >= acknowledged
 
 
 def test_a_key_under_a_passphrase(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Two stores on loopback: what one writes the other shows; conflicts stay visible."""
 
-from datetime import datetime, timezone
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,13 @@ def meet(hub: littoral.Store, phone: littoral.Store) -> None:
         for arriving in changes:
             arriving.next(timeout=0.1)
     raise AssertionError("they did not meet")
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_documents_of_every_kind_arrive(pair: Pair) -> None:
@@ -49,6 +58,21 @@ def test_documents_of_every_kind_arrive(pair: Pair) -> None:
     assert status.collections["notes"].received_transactions >= 1
     assert [(one.peer, one.direction) for one in hub.links()] == [(phone.id, "incoming")]
     assert "connected" in repr(link)
+
+
+def test_a_store_that_is_offline_keeps_to_itself_until_it_is_back(pair: Pair) -> None:
+    hub, phone, link = pair
+    assert phone.online
+    phone.set_online(False)
+    assert (phone.online, link.status().state) == (False, "paused")
+    phone["notes"]["n"] = {"title": "Low tide"}
+    hub["notes"]["m"] = {"title": "High tide"}
+    assert "n" not in hub["notes"]
+    phone.set_online(True)
+    meet(hub, phone)
+    assert phone.online
+    assert hub["notes"]["n"] == {"title": "Low tide"}
+    assert phone["notes"]["m"] == {"title": "High tide"}
 
 
 def test_a_conflict_stays_visible_until_it_is_resolved(pair: Pair) -> None:
@@ -113,6 +137,29 @@ def test_a_concurrent_edit_outlives_a_delete(pair: Pair) -> None:
     assert hub["notes"]["n"] == phone["notes"]["n"] == {"a": 2}
 
 
+def test_how_far_a_peer_is_behind_is_told(pair: Pair) -> None:
+    hub, phone, link = pair
+    assert hub.standings() == []
+    phone["notes"]["n"] = {"x": 1}
+    link.wait_synced(timeout=30)
+    until(lambda: [one.lag_transactions for one in phone.standings()] == [0])
+    link.set_enabled(False)
+    for n in range(5):
+        phone["notes"][f"{n}"] = {"x": n}
+    until(lambda: not phone.standings()[0].live)
+    (standing,) = phone.standings()
+    assert (standing.peer, standing.collection) == (hub.id, "notes")
+    assert standing.lag_transactions == 5
+    assert standing.lag > timedelta()
+    assert hub.id[:10] in phone.standings()._repr_html_()  # type: ignore[attr-defined]
+    link.set_enabled(True)
+    link.wait_synced(timeout=30)
+    until(lambda: link.status().lag_transactions == 0 and link.status().synced)
+    assert link.status().lag == timedelta()
+    assert "yes" in link._repr_html_()
+    assert hub.id[:10] in phone.links()._repr_html_()  # type: ignore[attr-defined]
+
+
 def test_an_open_transaction_does_not_hold_up_sync(pair: Pair) -> None:
     hub, phone, _ = pair
     with phone.write() as tx:
@@ -159,6 +206,16 @@ def test_only_what_is_wanted_travels(tmp_path: Path) -> None:
         assert phone.collections() == ["notes", "photos"]
         with pytest.raises(littoral.InvalidInputError):
             phone.want(["a b"])
+
+
+def test_who_listens_everywhere_is_told_where_it_is_reached(
+    store: littoral.Store, tmp_path: Path
+) -> None:
+    address = store.listen("0.0.0.0:0")
+    assert not address.startswith("0.0.0.0")
+    with littoral.open(tmp_path / "phone") as phone:
+        store.trust(phone.id)
+        phone.connect(address).wait_synced(timeout=30)
 
 
 def test_bad_addresses(store: littoral.Store) -> None:

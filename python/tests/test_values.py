@@ -158,6 +158,45 @@ def test_integers_of_other_libraries_are_integers(notes: littoral.Collection) ->
     assert exact(notes["n"]["x"]) == (int, 42)
 
 
+def test_scalars_of_numpy_are_those_of_python(notes: littoral.Collection) -> None:
+    numpy = pytest.importorskip("numpy")
+    pandas = pytest.importorskip("pandas")
+    notes["n"] = {
+        "int": numpy.int8(-3),
+        "big": numpy.uint64(2**64 - 1),
+        "float": numpy.float32(1.5),
+        "double": numpy.float64(0.1),
+        "bool": numpy.bool_(True),
+        "str": numpy.str_("x"),
+        "list": [numpy.int64(1), numpy.float16(0.5)],
+        "set": {numpy.int32(7)},
+        "time": pandas.Timestamp("2026-01-01T12:00", tz="Europe/Berlin"),
+    }
+    assert exact(dict(notes["n"])) == exact(
+        {
+            "int": -3,
+            "big": 2**64 - 1,
+            "float": 1.5,
+            "double": 0.1,
+            "bool": True,
+            "str": "x",
+            "list": [1, 0.5],
+            "set": {7},
+            "time": datetime(2026, 1, 1, 11, tzinfo=timezone.utc),
+        }
+    )
+    for bad, why in [
+        (numpy.array([1]), "tolist"),
+        (numpy.datetime64("2026-01-01T00:00"), "without a zone"),
+        (numpy.float32("nan"), "NaN"),
+        (numpy.longdouble(1), "of type"),
+        (pandas.NaT, "is no moment"),
+        (pandas.NA, "write None"),
+    ]:
+        with pytest.raises(littoral.Error, match=why):
+            notes["bad"] = {"x": bad}
+
+
 def test_a_time_beyond_datetime_is_a_moment(notes: littoral.Collection) -> None:
     far = littoral.Moment(2**62)
     notes["n"] = {"x": far, "list": [far]}

@@ -717,6 +717,7 @@ static void null_pointers(lit_store_t *store) {
     NIL(lit_store_connect(NULL, id, &link, &err));
     NIL(lit_store_connect(store, id, NULL, &err));
     NIL(lit_store_wait_synced(NULL, 0, &err));
+    NIL(lit_store_set_online(NULL, false, &err));
     NIL(lit_store_links_json(NULL, &bytes, &err));
     NIL(lit_store_links_json(store, NULL, &err));
     NIL(lit_link_status_json(NULL, &bytes, &err));
@@ -1516,6 +1517,16 @@ static void linking(void) {
     OK(lit_collection_get_json(here, S("n2"), &bytes, &err));
     lit_bytes_free(&bytes);
 
+    OK(lit_store_set_online(near_store, false, &err));
+    OK(lit_link_status_json(link, &bytes, &err));
+    CHECK(strstr((const char *)bytes.ptr, "\"state\":\"paused\"") != NULL);
+    lit_bytes_free(&bytes);
+    OK(lit_collection_set_text(here, S("n3"), S("/title"), S("from afar"), &err));
+    OK(lit_store_set_online(near_store, true, &err));
+    OK(lit_link_wait_synced(link, 30000, &err));
+    OK(lit_collection_get_json(there, S("n3"), &bytes, &err));
+    lit_bytes_free(&bytes);
+
     OK(lit_link_close(link, &err));
     OK(lit_link_close(link, &err));
     OK(lit_link_status_json(link, &bytes, &err));
@@ -1525,6 +1536,7 @@ static void linking(void) {
     GIVES(LIT_ERR_CLOSED, lit_store_listen(near_store, S("127.0.0.1:0"), &bound, &err));
     GIVES(LIT_ERR_CLOSED, lit_link_wait_synced(link, 10, &err));
     GIVES(LIT_ERR_CLOSED, lit_link_set_enabled(link, true, &err));
+    GIVES(LIT_ERR_CLOSED, lit_store_set_online(near_store, true, &err));
     lit_collection_free(here);
     lit_collection_free(there);
     lit_store_free(near_store);

@@ -47,8 +47,9 @@ impl LtHash {
             .update(&element.0)
             .finalize_xof()
             .fill(&mut expanded);
-        for (lane, bytes) in self.0.iter_mut().zip(expanded.chunks_exact(2)) {
-            *lane = op(*lane, u16::from_le_bytes([bytes[0], bytes[1]]));
+        // Pieces of a known size: else this is no loop of vectors, and takes longer than the hash.
+        for (lane, bytes) in self.0.iter_mut().zip(expanded.as_chunks().0) {
+            *lane = op(*lane, u16::from_le_bytes(*bytes));
         }
     }
 

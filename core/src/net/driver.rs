@@ -24,6 +24,8 @@ use quinn::{Connection, ConnectionError, RecvStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::blocking::{self, Calls};
 use super::counts::Counts;
@@ -36,6 +38,7 @@ use super::status::{CollectionStatus, Troubles};
 use super::stream::{self, Arrival, Inbox, Openings, Priority, Queued, Writer, Written};
 use super::traffic::{Added, Tally};
 use super::transport;
+use super::trust::unix_ms;
 use crate::id::NodeId;
 use crate::limits::{
     GOODBYE_TIMEOUT_MS, MAX_LINK_QUEUE_BYTES, MAX_LINK_STREAMS, MAX_TXN_BYTES, READ_QUEUE_CHUNKS,
@@ -89,7 +92,10 @@ pub(super) async fn drive(
     transport::welcome(&connection);
     entry.begin(&connection);
     let mut driver = Driver::new(site, us, entry, connection.clone(), Box::new(on_ready));
-    let ending = driver.run().await;
+    let peer = driver.entry.peer.short();
+    let span = tracing::info_span!(target: "littoral::trace", "sync.link", %peer, reason = Empty);
+    let ending = driver.run().instrument(span.clone()).await;
+    span.record("reason", ending.reason.as_str());
     driver.note_end(&ending);
     driver.part(&ending).await;
     ending.close(&connection);
@@ -535,11 +541,13 @@ impl Driver {
     fn note_standings(&mut self, all: &BTreeMap<String, CollectionStatus>, now: Instant) {
         let served = self.session.served_bytes();
         let moved = std::mem::replace(&mut self.served_bytes, served) != served;
+        let (peer, link) = (self.entry.peer, self.entry.id);
+        self.site.standings.up(peer, link, self.session.peer_wants(), now);
         for (name, CollectionStatus { progress, .. }) in all {
             let (of, lacks) = (self.site.replica.applied_count(name), self.lacks(name, progress));
             let (Some(of), Some(lacks)) = (of, lacks) else { continue };
             let told = Told { progress: *progress, lacks, of, moved };
-            self.site.standings.note(self.entry.peer, self.entry.id, name, told, now);
+            self.site.standings.note(peer, link, name, told, now);
         }
     }
 
@@ -558,7 +566,8 @@ impl Driver {
         let collections = self.troubles.with(self.session.progress());
         let now = Instant::now();
         self.tell(false, &collections, now);
-        self.site.standings.cut(self.entry.peer, self.entry.id);
+        let ended = (unix_ms(), ending.reason.as_str());
+        self.site.standings.cut(self.entry.peer, self.entry.id, ended, now);
         let was_connected = self.on_ready.is_none();
         if was_connected && !self.leaving && !ending.by_peer && ending.code == CloseCode::Gone {
             self.site.tally.lost();

@@ -23,9 +23,16 @@ pub(super) struct Ending {
     pub(super) refused: bool,
 }
 
+/// How a goodbye of the peer is told.
+const LEFT: &str = "the peer left: it was stopped, or its links were cut on purpose";
+
 impl Ending {
     /// As a session says.
-    pub(super) fn said(code: CloseCode, reason: String, by_peer: bool) -> Ending {
+    pub(super) fn said(code: CloseCode, mut reason: String, by_peer: bool) -> Ending {
+        if by_peer && code == CloseCode::Done {
+            // It says "this node left", which would be told here of this one.
+            reason = LEFT.to_owned();
+        }
         let refused = matches!(
             code,
             CloseCode::Version | CloseCode::Network | CloseCode::Ticket | CloseCode::Stranger

@@ -26,8 +26,8 @@ pub(super) struct Links {
     next_id: u64,
     entries: BTreeMap<u64, Arc<Entry>>,
     paused: BTreeSet<NodeId>,
-    /// Whether all are cut for now.
-    offline: bool,
+    /// Since when all are cut for now, in milliseconds since 1970.
+    offline_since_ms: Option<u64>,
     /// Whether all are cut because the store is suspended.
     suspended: bool,
     /// Whether no more are taken.
@@ -80,7 +80,7 @@ impl Links {
 
     /// Whether links with this peer are cut for now.
     pub(super) fn is_paused(&self, peer: &NodeId) -> bool {
-        self.offline || self.suspended || self.paused.contains(peer)
+        self.offline_since_ms.is_some() || self.suspended || self.paused.contains(peer)
     }
 
     /// Cuts the links with a peer for now, or takes them up again.
@@ -93,12 +93,20 @@ impl Links {
 
     /// Whether links are made at all.
     pub(super) fn is_online(&self) -> bool {
-        !self.offline
+        self.offline_since_ms.is_none()
+    }
+
+    /// Since when all are cut.
+    pub(super) fn offline_since_ms(&self) -> Option<u64> {
+        self.offline_since_ms
     }
 
     /// Cuts all links for now, or takes up again those that are not cut by themselves.
-    pub(super) fn set_online(&mut self, online: bool) {
-        self.offline = !online;
+    pub(super) fn set_online(&mut self, online: bool, now_ms: u64) {
+        self.offline_since_ms = match online {
+            true => None,
+            false => self.offline_since_ms.or(Some(now_ms)),
+        };
     }
 
     /// Cuts all links since the store is suspended, or takes up again those that are not cut
@@ -181,6 +189,16 @@ mod tests {
         links.revise(&node(1), &node(2));
         let wishes = [older.wish(), newer.wish(), other.wish()];
         assert_eq!(wishes, [Wish::Close, Wish::Run, Wish::Run]);
+    }
+
+    #[test]
+    fn who_goes_offline_twice_is_offline_since_the_first_time() {
+        let mut links = Links::default();
+        links.set_online(false, 5);
+        links.set_online(false, 9);
+        assert_eq!((links.offline_since_ms(), links.is_online()), (Some(5), false));
+        links.set_online(true, 11);
+        assert_eq!((links.offline_since_ms(), links.is_online()), (None, true));
     }
 
     #[test]

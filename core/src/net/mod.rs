@@ -17,7 +17,7 @@
 //! | `tls`, `transport` | who is at the other end; QUIC as we use it |
 //! | `trust`, `counts` | whom we let in, and whom we turned away; how often, and why |
 //! | `online` | going offline, and coming back |
-//! | `standing`, `traffic` | how far each peer is behind; what went over all links |
+//! | `standing`, `lag`, `traffic` | how far each peer is behind; what went over all links |
 //! | `outside`, `blocking` | where sockets and chance come from; where calls that block run |
 //! | `here` | where others may reach this machine |
 //! | `address`, `backoff`, `bell`, `ending`, `status` | small parts |
@@ -36,6 +36,7 @@ mod here;
 mod holdings;
 mod joining;
 mod knocks;
+mod lag;
 mod link;
 mod links;
 mod network;
@@ -60,7 +61,7 @@ pub use here::reached_at;
 pub use joining::{Joining, Joins};
 pub use link::Link;
 pub use network::{Network, NetworkOptions};
-pub use standing::Standing;
+pub use standing::{Parting, Standing};
 pub use status::{CollectionStatus, Direction, LinkState, LinkStatus, Trouble};
 pub use traffic::Traffic;
 pub use trust::{Refusal, Refusals};

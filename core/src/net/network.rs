@@ -30,7 +30,6 @@ use super::links::Links;
 use super::outside::{Machine, Outside};
 use super::resting::Resting;
 use super::sockets::Sockets;
-use super::standing::Standing;
 use super::status::{Direction, LinkState, LinkStatus};
 use super::tls::{self, Purpose};
 use super::traffic::Traffic;
@@ -280,18 +279,6 @@ impl Network {
     pub fn traffic(&self) -> Traffic {
         let site = &self.shared.site;
         site.tally.read(site.holdings.total() as u64)
-    }
-
-    /// How far each peer is behind that a link has told of since the network was started, by peer
-    /// and collection; also of those with whom there is no link now. Peers that are trusted no
-    /// more are left out.
-    pub fn standings(&self) -> Vec<Standing> {
-        let (site, trust) = (&self.shared.site, &self.shared.trust);
-        site.standings.read(
-            tokio::time::Instant::now(),
-            |peer| trust.is_trusted(peer),
-            |name| site.replica.applied_count(name),
-        )
     }
 
     /// Waits until this store and its peers hold the same, as far as links can tell.

@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::network::{Network, Shared};
+use super::trust::unix_ms;
 use crate::limits::CLOSE_TIMEOUT_MS;
 
 impl Network {
@@ -23,12 +24,17 @@ impl Network {
     pub fn is_online(&self) -> bool {
         self.shared.is_online()
     }
+
+    /// Since when it is offline, in milliseconds since 1970; none while it is online.
+    pub fn offline_since_ms(&self) -> Option<u64> {
+        self.shared.links().offline_since_ms()
+    }
 }
 
 impl Shared {
     fn set_online(&self, online: bool) {
         let mut links = self.links();
-        links.set_online(online);
+        links.set_online(online, unix_ms());
         links.revise_all(&self.site.us);
         drop(links);
         tracing::info!(online, "all links are switched");

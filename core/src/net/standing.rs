@@ -3,15 +3,20 @@
 //!
 //! A session tells at intervals how many of our transactions its peer lacks. When the link is cut
 //! that stays, and what is applied here from then on is added: the peer may get it elsewhere, and
-//! until it says so, it counts as lacking. A peer that no link has told of since the network was
-//! started has no standing.
+//! until it says so, it counts as lacking; so does all of a collection that no link has told of,
+//! such as one that began meanwhile, if the peer wants it. A peer that no link has told of since the
+//! network was started has no standing.
 //!
-//! Invariant: at most [`MAX_STANDINGS`] are kept; further ones take the place of those that were
-//! told of the longest ago, but never of one that a link still tells of.
+//! When the last link with a peer ends, it is kept when that was and why: of a link that the peer had
+//! dialled, nothing else is left.
+//!
+//! Invariant: at most [`MAX_STANDINGS`] are kept; further ones that a link tells of take the place of
+//! those that were told of the longest ago, but never of one that a link still tells of. Others are
+//! left out if there is no room.
 //!
 //! Does not know: what a session is, who is trusted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +24,7 @@ use tokio::time::Instant;
 
 use crate::id::NodeId;
 use crate::limits::MAX_STANDINGS;
-use crate::sync::door::Progress;
+use crate::sync::door::{Progress, Wanted};
 
 /// How far a peer is behind in one collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +45,33 @@ pub struct Standing {
     pub stalled: Duration,
 }
 
+/// How a peer was lost with which there is no link now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parting {
+    /// The peer.
+    pub peer: NodeId,
+    /// When the last link with it ended, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Why, for people.
+    pub reason: String,
+}
+
 /// What is known of all peers.
 #[derive(Debug, Default)]
-pub(super) struct Standings(Mutex<BTreeMap<NodeId, BTreeMap<String, Known>>>);
+pub(super) struct Standings(Mutex<BTreeMap<NodeId, Peer>>);
+
+#[derive(Debug)]
+struct Peer {
+    /// The links with it that tell of it.
+    links: BTreeSet<u64>,
+    /// What it wanted when it said so last.
+    wants: Wanted,
+    /// When it was last seen to lack nothing of collections that are not below.
+    looked_at: Instant,
+    of: BTreeMap<String, Known>,
+    /// When the last link with it ended, in milliseconds since 1970, and why.
+    ended: Option<(u64, String)>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -74,82 +103,143 @@ pub(super) struct Told {
 }
 
 impl Standings {
-    /// A link tells how its peer stands.
+    /// A link is up, whose peer wants these collections.
+    pub(super) fn up(&self, peer: NodeId, link: u64, wants: &Wanted, now: Instant) {
+        let mut all = self.lock();
+        let fresh = || Peer {
+            links: BTreeSet::new(),
+            wants: None,
+            looked_at: now,
+            of: BTreeMap::new(),
+            ended: None,
+        };
+        let known = all.entry(peer).or_insert_with(fresh);
+        if known.links.insert(link) || known.wants != *wants {
+            known.wants.clone_from(wants);
+        }
+    }
+
+    /// A link that is up tells how its peer stands.
     pub(super) fn note(&self, peer: NodeId, link: u64, name: &str, told: Told, now: Instant) {
         let mut all = self.lock();
-        if let Some(known) = all.get_mut(&peer).and_then(|of| of.get_mut(name)) {
+        if let Some(known) = all.get_mut(&peer).and_then(|peer| peer.of.get_mut(name)) {
             return known.take(link, told, now);
         }
         make_room(&mut all);
-        let mut known = Known {
-            link: Some(link),
-            lacks: told.lacks,
-            of: told.of,
-            even_at: now,
-            pending: false,
-            moved_at: now,
-            told_at: now,
-            progress: told.progress,
-        };
+        let Some(peer) = all.get_mut(&peer) else { return };
+        let mut known = Known::new(told.lacks, told.of, now);
         known.take(link, told, now);
-        all.entry(peer).or_default().insert(name.to_owned(), known);
+        peer.of.insert(name.to_owned(), known);
     }
 
-    /// A link tells nothing any more.
-    pub(super) fn cut(&self, peer: NodeId, link: u64) {
+    /// A link tells nothing any more, from `at_ms` on and for this reason.
+    pub(super) fn cut(&self, peer: NodeId, link: u64, (at_ms, reason): (u64, &str), now: Instant) {
         let mut all = self.lock();
-        let of = all.get_mut(&peer).into_iter().flat_map(BTreeMap::values_mut);
+        let Some(peer) = all.get_mut(&peer) else { return };
+        if peer.links.remove(&link) {
+            peer.looked_at = now;
+            peer.ended = Some((at_ms, reason.to_owned()));
+        }
+        let of = peer.of.values_mut();
         of.filter(|known| known.link == Some(link)).for_each(|known| known.link = None);
+    }
+
+    /// The peers that no link tells of now, and what each wanted.
+    pub(super) fn away(&self) -> Vec<(NodeId, Wanted)> {
+        let all = self.lock();
+        let away = all.iter().filter(|(_, peer)| peer.links.is_empty());
+        away.map(|(node, peer)| (*node, peer.wants.clone())).collect()
+    }
+
+    /// The peers that were linked and that no link tells of now, in order.
+    pub(super) fn partings(&self) -> Vec<Parting> {
+        let all = self.lock();
+        let away = all.iter().filter(|(_, known)| known.links.is_empty());
+        let parting = |(peer, known): (&NodeId, &Peer)| {
+            let (at_ms, reason) = known.ended.clone()?;
+            Some(Parting { peer: *peer, at_ms, reason })
+        };
+        away.filter_map(parting).collect()
     }
 
     /// How all stand now, in order, but for peers and collections that are of no interest any more:
     /// those are forgotten. `applied` says how many transactions of a collection are applied here,
-    /// if it is held.
+    /// if it is held, and `exchanged` what is exchanged with peers that are away.
     pub(super) fn read(
         &self,
         now: Instant,
         is_wanted: impl Fn(&NodeId) -> bool,
         applied: impl Fn(&str) -> Option<u64>,
+        exchanged: &BTreeMap<NodeId, Vec<String>>,
     ) -> Vec<Standing> {
         let mut all = self.lock();
+        all.retain(|node, _| is_wanted(node));
+        let mut room = MAX_STANDINGS.saturating_sub(all.values().map(|peer| peer.of.len()).sum());
         let mut standings = Vec::new();
-        all.retain(|peer, of| {
-            if !is_wanted(peer) {
-                return false;
+        for (node, peer) in all.iter_mut() {
+            // It may have come back since that was asked.
+            if let Some(names) = exchanged.get(node).filter(|_| peer.links.is_empty()) {
+                peer.begin(names, &mut room, now);
             }
-            of.retain(|name, known| {
+            peer.of.retain(|name, known| {
                 let Some(total) = applied(name) else { return false };
-                standings.push(known.standing(*peer, name, total, now));
+                standings.push(known.standing(*node, name, total, now));
                 true
             });
-            !of.is_empty()
-        });
+        }
         standings
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, BTreeMap<String, Known>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Peer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn make_room(all: &mut BTreeMap<NodeId, BTreeMap<String, Known>>) {
-    if all.values().map(BTreeMap::len).sum::<usize>() < MAX_STANDINGS {
+impl Peer {
+    /// Lacks all of those that no link has told of.
+    fn begin(&mut self, names: &[String], room: &mut usize, now: Instant) {
+        for name in names {
+            if *room > 0 && !self.of.contains_key(name) {
+                self.of.insert(name.clone(), Known::new(0, 0, self.looked_at));
+                *room -= 1;
+            }
+        }
+        self.looked_at = now;
+    }
+}
+
+fn make_room(all: &mut BTreeMap<NodeId, Peer>) {
+    if all.values().map(|peer| peer.of.len()).sum::<usize>() < MAX_STANDINGS {
         return;
     }
     let oldest = all
         .iter()
-        .flat_map(|(peer, of)| of.iter().map(move |(name, known)| (peer, name, known)))
+        .flat_map(|(node, peer)| peer.of.iter().map(move |(name, known)| (node, name, known)))
         .filter(|(_, _, known)| known.link.is_none())
         .min_by_key(|(_, _, known)| known.told_at)
-        .map(|(peer, name, _)| (*peer, name.clone()));
+        .map(|(node, name, _)| (*node, name.clone()));
     // Without one, what live links tell is more than that: then all of it is kept, since links
     // and their collections are bounded themselves.
-    if let Some((peer, name)) = oldest {
-        all.entry(peer).or_default().remove(&name);
+    if let Some((node, name)) = oldest {
+        all.get_mut(&node).map(|peer| peer.of.remove(&name));
     }
 }
 
 impl Known {
+    /// Something that no link tells of, and that was even then.
+    fn new(lacks: u64, of: u64, even_at: Instant) -> Known {
+        Known {
+            link: None,
+            lacks,
+            of,
+            even_at,
+            pending: false,
+            moved_at: even_at,
+            told_at: even_at,
+            progress: Progress::default(),
+        }
+    }
+
     fn take(&mut self, link: u64, told: Told, now: Instant) {
         let Told { progress, lacks, of, moved } = told;
         let pending = lacks > 0 || progress.unacked_bytes > 0 || progress.unapplied_bytes > 0;
@@ -207,26 +297,81 @@ mod tests {
         Told { progress, lacks, of, moved: false }
     }
 
+    const ENDED: (u64, &str) = (5, "goodbye");
+
     fn one(standings: &Standings, now: Instant, total: u64) -> Standing {
-        standings.read(now, |_| true, |_| Some(total)).pop().unwrap()
+        standings.read(now, |_| true, |_| Some(total), &BTreeMap::new()).pop().unwrap()
+    }
+
+    fn up(standings: &Standings, link: u64, now: Instant) {
+        standings.up(peer(1), link, &None, now);
+    }
+
+    #[test]
+    fn a_collection_that_begins_while_a_link_is_cut_is_lacking() {
+        let (standings, start) = (Standings::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let exchanged = BTreeMap::from([(peer(1), vec!["new".to_owned(), "old".to_owned()])]);
+        let read = |second, total: u64| {
+            let applied = |name: &str| (name == "old" || total > 0).then_some(total.max(4));
+            let all = standings.read(at(second), |_| true, applied, &exchanged);
+            let shown = |one: &Standing| {
+                (one.collection.clone(), one.lag_txns, one.lag.as_secs(), one.live)
+            };
+            all.iter().map(shown).collect::<Vec<_>>()
+        };
+        // Nobody whom no link has told of.
+        assert_eq!((standings.away(), read(0, 4)), (vec![], vec![]));
+        up(&standings, 7, at(1));
+        standings.note(peer(1), 7, "old", told(1, 0, 4), at(1));
+        assert!(standings.away().is_empty());
+        // What a link is about to tell is not guessed.
+        assert_eq!(read(2, 4), [("old".to_owned(), 0, 0, true)]);
+        standings.cut(peer(1), 7, ENDED, at(3));
+        assert_eq!(standings.away(), [(peer(1), None)]);
+        assert_eq!(read(5, 0), [("old".to_owned(), 0, 0, false)]);
+        // Since it was last seen not to be there.
+        let both = read(9, 4);
+        assert_eq!(both, [("new".to_owned(), 4, 4, false), ("old".to_owned(), 0, 0, false)]);
+        assert_eq!(read(10, 5)[0], ("new".to_owned(), 5, 5, false));
+        up(&standings, 8, at(11));
+        standings.note(peer(1), 8, "new", told(2, 0, 5), at(11));
+        assert_eq!(read(11, 5)[0], ("new".to_owned(), 0, 0, true));
+    }
+
+    #[test]
+    fn it_is_known_when_and_why_the_last_link_with_a_peer_ended() {
+        let (standings, now) = (Standings::default(), Instant::now());
+        up(&standings, 7, now);
+        up(&standings, 8, now);
+        standings.cut(peer(1), 7, (3, "replaced"), now);
+        assert_eq!(standings.partings(), [], "another one is left");
+        standings.cut(peer(1), 8, ENDED, now);
+        standings.cut(peer(1), 9, (6, "never was up"), now);
+        let parting = Parting { peer: peer(1), at_ms: 5, reason: "goodbye".to_owned() };
+        assert_eq!(standings.partings(), [parting]);
+        up(&standings, 10, now);
+        assert_eq!(standings.partings(), []);
     }
 
     #[test]
     fn what_comes_while_a_link_is_cut_is_lacking() {
         let (standings, start) = (Standings::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
+        up(&standings, 7, at(0));
         standings.note(peer(1), 7, "notes", told(1, 0, 10), at(0));
         let even = one(&standings, at(5), 10);
         assert_eq!((even.lag_txns, even.lag, even.live), (0, Duration::ZERO, true));
-        standings.cut(peer(1), 7);
+        standings.cut(peer(1), 7, ENDED, at(5));
         let behind = one(&standings, at(9), 13);
         assert_eq!((behind.lag_txns, behind.live), (3, false));
         assert_eq!((behind.lag, behind.stalled), (Duration::from_secs(4), Duration::ZERO));
         // Another link with it tells the truth.
+        up(&standings, 8, at(12));
         standings.note(peer(1), 8, "notes", told(2, 0, 13), at(12));
         assert_eq!(one(&standings, at(12), 13).lag_txns, 0);
         // The end of the first one says nothing of the second.
-        standings.cut(peer(1), 7);
+        standings.cut(peer(1), 7, ENDED, at(13));
         assert!(one(&standings, at(13), 13).live);
     }
 
@@ -234,6 +379,7 @@ mod tests {
     fn a_link_on_which_nothing_moves_is_stalled_and_one_that_is_slow_is_not() {
         let (standings, start) = (Standings::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
+        up(&standings, 7, at(0));
         for (second, acked) in [(0, 1), (60, 2), (120, 3)] {
             standings.note(peer(1), 7, "notes", told(acked, 5, 9), at(second));
         }
@@ -247,10 +393,13 @@ mod tests {
     fn standings_have_a_limit_and_go_with_their_peers() {
         let (standings, now) = (Standings::default(), Instant::now());
         for n in 0..=MAX_STANDINGS {
+            up(&standings, 7, now);
             standings.note(peer(1), 7, &format!("c{n}"), told(1, 0, 1), now);
-            standings.cut(peer(1), 7);
+            standings.cut(peer(1), 7, ENDED, now);
         }
-        let count = |wanted: bool| standings.read(now, |_| wanted, |_| Some(1)).len();
+        // What no link tells of takes nobody's place.
+        let more = BTreeMap::from([(peer(1), vec!["another".to_owned()])]);
+        let count = |wanted: bool| standings.read(now, |_| wanted, |_| Some(1), &more).len();
         assert_eq!((count(true), count(false), count(true)), (MAX_STANDINGS, 0, 0));
     }
 }

@@ -14,8 +14,10 @@ use redb::ReadableTable;
 use super::branches::Parting;
 use super::documents::{self, Change, Numbers, Writer};
 use super::export::Mark;
+use super::feed;
 use super::hashes;
 use super::heads::{CollectionHead, Heads, Origins};
+use super::index;
 use super::journal::conflicts::{self, Scene};
 use super::journal::{self, ConflictCause, NewEvent, Tides};
 use super::snapshot::save_before;
@@ -38,6 +40,10 @@ pub(super) struct Waist<'txn, 'h> {
     changes: Changes,
     recording: Option<Recording>,
     noted: Option<Noted>,
+    /// Keeps what documents held, for followers of changes.
+    values: Option<feed::Recorder>,
+    /// What indexes have of the document that is about to be changed.
+    indexed: index::Before,
 }
 
 /// What is noted of a batch in the journal.
@@ -95,7 +101,9 @@ impl Changes {
 impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn new(tables: Tables<'txn>, heads: &'h Heads, own: NodeId) -> Waist<'txn, 'h> {
         let recording = heads.recording();
-        Waist { tables, heads, own, changes: Changes::default(), recording, noted: None }
+        let (changes, noted, values) = (Changes::default(), None, None);
+        let indexed = index::Before::default();
+        Waist { tables, heads, own, changes, recording, noted, values, indexed }
     }
 
     /// Notes in the journal what happens, at this wall time. Who applies in a state beside the state
@@ -103,6 +111,13 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     pub(super) fn noting(mut self, now_ms: u64) -> Waist<'txn, 'h> {
         let (cause, tides) = (ConflictCause::Unknown, Tides::default());
         self.noted = Some(Noted { now_ms, cause, tides, events: Vec::new() });
+        self
+    }
+
+    /// Keeps what documents hold before and after each transaction, if the store does that. Only for
+    /// what lies in the log for good at the positions given.
+    pub(super) fn keeping_values(mut self) -> Waist<'txn, 'h> {
+        self.values = (self.heads.change_values > 0).then(feed::Recorder::default);
         self
     }
 
@@ -131,11 +146,15 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             noted.cause = ConflictCause::Written(txn.dot, txn.time);
         }
         self.drop_settled(collection, number, txn)?;
-        for doc in &txn.docs {
-            self.save_before(collection, number, &doc.id)?;
+        for (at, doc) in txn.docs.iter().enumerate() {
+            self.about_to_change(collection, number, &doc.id)?;
+            let before = self.value_of(number, &doc.id)?;
             let (stamp, writer) = (txn.stamp(), self.writer(collection, number, &doc.id));
             let change = writer.apply(&doc.ops, &stamp)?;
             self.note(collection, number, &doc.id, change, Some(&doc.ops))?;
+            if let Some(before) = before {
+                self.keep_values((position, at), number, &doc.id, &before)?;
+            }
         }
         if signed.txn.dot.origin.node == self.own {
             self.show(number, txn)?;
@@ -145,6 +164,28 @@ impl<'txn, 'h> Waist<'txn, 'h> {
             Some(_) => self.drop_ended(collection),
             None => Ok(()),
         }
+    }
+
+    /// The row of a document, if it is to be kept.
+    fn value_of(&self, number: u32, id: &str) -> Result<Option<Vec<u8>>> {
+        if self.values.is_none() || self.heads.holds.contains_key(&number) {
+            return Ok(None);
+        }
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        feed::Recorder::row(&self.tables.documents, &self.tables.runs, origins, number, id)
+    }
+
+    /// Keeps what a document held before and holds now.
+    fn keep_values(
+        &mut self,
+        place: (Position, usize),
+        number: u32,
+        id: &str,
+        before: &[u8],
+    ) -> Result<()> {
+        let after = self.value_of(number, id)?;
+        let (Some(values), Some(after)) = (&mut self.values, after) else { return Ok(()) };
+        values.keep(&mut self.tables.change_values, place, number, before, &after)
     }
 
     /// What is written here is shown, too, where a collection is held back: see
@@ -213,6 +254,9 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         if let Some(Noted { now_ms, tides, mut events, .. }) = self.noted {
             events.extend(tides.events());
             journal::add(&mut self.tables.events, now_ms, &events)?;
+        }
+        if let Some(values) = self.values {
+            values.finish(&mut self.tables.change_values, self.heads.change_values)?;
         }
         self.changes.applied = Some(applied);
         Ok(self.changes)
@@ -306,6 +350,22 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         self.heads.layout
     }
 
+    /// What has to know a document as it was, before it is changed.
+    fn about_to_change(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
+        self.indexed = self.indexed_now(collection, number, id)?;
+        self.save_before(collection, number, id)
+    }
+
+    /// The entries of a document in the indexes of its collection.
+    fn indexed_now(&self, collection: &str, number: u32, id: &str) -> Result<index::Before> {
+        let Some(indexes) = self.heads.indexes.get(collection) else {
+            return Ok(index::Before::default());
+        };
+        let origins = self.changes.origins.as_ref().unwrap_or(&self.heads.origins);
+        let (documents, runs) = (&self.tables.documents, &self.tables.runs);
+        index::entries_now(indexes, &index::Rows { documents, runs, origins, number }, id)
+    }
+
     /// Stages a document as it is, if its collection is being staged.
     fn save_before(&mut self, collection: &str, number: u32, id: &str) -> Result<()> {
         if !self.heads.joining.contains(collection) {
@@ -364,7 +424,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         id: &str,
         batch: &Batch<'_>,
     ) -> Result<Effects> {
-        self.save_before(collection, number, id)?;
+        self.about_to_change(collection, number, id)?;
         let change = self.writer(collection, number, id).change(batch)?;
         self.note(collection, number, id, change, None)
     }
@@ -439,7 +499,7 @@ impl<'txn, 'h> Waist<'txn, 'h> {
     /// Makes `row` the whole content of a document, and keeps what is beside it in step.
     pub(super) fn replace(&mut self, collection: &str, id: &str, row: &Row) -> Result<()> {
         let number = self.open_collection(collection)?;
-        self.save_before(collection, number, id)?;
+        self.about_to_change(collection, number, id)?;
         let change = self.writer(collection, number, id).replace(row)?;
         self.note(collection, number, id, change, None).map(drop)
     }
@@ -473,6 +533,11 @@ impl<'txn, 'h> Waist<'txn, 'h> {
         change: Change,
         ops: Option<&[Op]>,
     ) -> Result<Effects> {
+        if let Some(indexes) = self.heads.indexes.get(collection) {
+            let (before, after) =
+                (std::mem::take(&mut self.indexed), self.indexed_now(collection, number, id)?);
+            index::keep(&mut self.tables.index_entries, indexes, before, after)?;
+        }
         let Change { before, after, effects } = change;
         let row = &mut self.head(collection).row;
         row.documents += u64::from(after.shown);

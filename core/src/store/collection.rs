@@ -171,6 +171,11 @@ impl Collection {
         Ok(found)
     }
 
+    /// Whether the state is read also while it is held back.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// The documents as they are now, the tables shared with who else reads.
     fn reader(&self) -> Result<Option<View<Arc<Reader>>>> {
         let inner = &self.store.inner;

@@ -193,6 +193,9 @@ impl Inner {
     }
 
     fn commit_batch(&self, jobs: Vec<Job>) {
+        let span =
+            tracing::info_span!(target: "littoral::trace", "commit", entries = jobs.len() as i64);
+        let _entered = span.enter();
         let begun = Instant::now();
         let attempt = || match &mut *lock(&self.committer) {
             None => Err(self.gone()),
@@ -394,7 +397,8 @@ impl Inner {
     ) -> Result<Changes> {
         let heads = self.read_heads();
         let now_ms = self.wall.now_ms();
-        let mut waist = Waist::new(Tables::open(txn)?, &heads, self.node).noting(now_ms);
+        let mut waist =
+            Waist::new(Tables::open(txn)?, &heads, self.node).noting(now_ms).keeping_values();
         for (item, (position, _)) in admitted.iter().zip(&appended.positions) {
             waist.apply(&item.collection, &item.signed, *position)?;
         }
@@ -478,25 +482,50 @@ impl Inner {
         self.commit_between(committer, change)
     }
 
+    /// The same, where what is done goes by the heads, and changes them.
+    pub(super) fn commit_loosely_with<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction, &Heads) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
+        let mut committer = lock(&self.committer);
+        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
+        self.check_usable()?;
+        committer.undurable.txns += 1;
+        self.commit_between_with(committer, |txn| change(txn, &self.read_heads()), publish)
+    }
+
     fn commit_between(
         &self,
         committer: &mut Committer,
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
+        self.commit_between_with(committer, change, |_, ()| ())
+    }
+
+    fn commit_between_with<T>(
+        &self,
+        committer: &mut Committer,
+        change: impl FnOnce(&WriteTransaction) -> Result<T>,
+        publish: impl FnOnce(&mut Heads, &T),
+    ) -> Result<T> {
         let make_durable = self.must_make_durable(committer);
         if make_durable {
             committer.log.sync().map_err(|err| self.poison(&err))?;
         }
         let txn = self.begin_write(make_durable)?;
-        change(&txn)?;
+        let done = change(&txn)?;
         if make_durable {
             committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         }
+        let mut heads = self.write_heads();
         txn.commit().map_err(|err| self.poison(&db(err)))?;
+        publish(&mut heads, &done);
+        drop(heads);
         if make_durable {
             self.note_durable(committer);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Ends all writing: syncs the log, makes redb durable, and gives the committer back.

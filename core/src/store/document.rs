@@ -113,9 +113,30 @@ impl Document {
         crate::value::lookup(&self.fields, &path.into())
     }
 
+    /// As [`Document::get`], by a JSON Pointer, `/address/city`, for those who have it as text:
+    /// makes no [`Path`] of it. Fails for what is no pointer.
+    pub fn get_pointer(&self, pointer: &str) -> Result<Option<&Field>> {
+        crate::value::lookup_pointer(&self.fields, pointer)
+    }
+
     /// What its reader has seen, as opaque bytes for those who can't hand back the document.
     pub fn version(&self) -> Version {
         Version::of(&self.seen.row())
+    }
+
+    /// What other replicas wrote to its fields that are in conflict, and is not shown.
+    pub(super) fn siblings(&self) -> Vec<(Path, Vec<Field>)> {
+        // What was in conflict when it was read came as a row.
+        match &self.seen {
+            Seen::Stored { .. } => Vec::new(),
+            Seen::Row(row) => view::conflicts(row)
+                .into_iter()
+                .map(|found| {
+                    let hidden = found.candidates.into_iter().skip(1);
+                    (found.path, hidden.map(|side| side.field).collect())
+                })
+                .collect(),
+        }
     }
 
     /// Its fields that are in conflict.

@@ -6,6 +6,7 @@
 use super::documents::Head;
 use super::export::Mark;
 use super::hashes;
+use super::index;
 use super::invites::{self, read_back_invite};
 use super::journal::conflicts::{read_back_open, sample_open};
 use super::journal::{self, Event, LoggedConflict};
@@ -49,6 +50,7 @@ pub fn read_back(table: u8, bytes: &[u8]) {
         17 => drop(LoggedConflict::decode(7, bytes).map(|row| same(&row.encode(), "conflict"))),
         18 => read_back_open(bytes),
         19 => drop(Request::decode(bytes).map(|row| same(&row.encode(), "request"))),
+        20 => index::read_back(bytes),
         _ => drop(tables::split_settled_key(bytes)),
     }
 }
@@ -94,5 +96,6 @@ pub fn samples() -> Vec<(u8, Vec<u8>)> {
         (17, journal::sample_conflict().encode()),
         (18, sample_open()),
         (19, once::sample().encode()),
+        (20, index::sample()),
     ]
 }

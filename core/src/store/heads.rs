@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::documents::{Meter, Reader};
+use super::feed;
 use super::hashes::HashRule;
+use super::index;
 use super::tables::{self, HeadRow, VectorRow, db};
 use super::tape::{self, Checkpoint, Holds, Recording};
 use crate::crdt::Layout;
@@ -38,6 +40,10 @@ pub(super) struct Heads {
     pub(super) holds: Holds,
     /// Up to where the change feed was cut.
     pub(super) feed: Position,
+    /// For how many bytes of changes it is kept what documents held: see [`feed`].
+    pub(super) change_values: u64,
+    /// The declared indexes.
+    pub(super) indexes: index::Indexes,
     /// Counts how often it changed what is exchanged with peers, since the store was opened.
     pub(super) terms: u64,
     /// The documents of the last commit, once somebody has read any. It goes with the next one,
@@ -169,6 +175,8 @@ impl Heads {
         if let Some(feed) = tables::read(txn, tables::META, tables::META_FEED)? {
             heads.feed = Position(tables::u64_of(&feed)?);
         }
+        heads.change_values = feed::load_values(txn)?;
+        heads.indexes = index::load(txn)?;
         Ok(heads)
     }
 

@@ -7,6 +7,8 @@
 //! other change: it goes with the checkpoint.
 
 use super::commit::lock;
+use super::feed;
+use super::index;
 use super::journal::{self, EventKind, NewEvent, conflicts};
 use super::log::{NewRecord, RecordKind};
 use super::snapshot::drop_staging;
@@ -89,6 +91,8 @@ impl Inner {
             drop_staging(&mut tables.joins, &mut tables.staged, collection)?;
             set(&mut tables.meta, tables::META_APPLIED, &end.0.to_be_bytes())?;
             conflicts::leave(&mut tables, head.number, self.wall.now_ms())?;
+            index::begin_anew(&txn, collection, &self.read_heads().indexes)?;
+            feed::leave_values(&mut tables.change_values, head.number)?;
             let left = NewEvent::new(EventKind::Left).of(collection);
             journal::add(&mut tables.events, self.wall.now_ms(), &[left])?;
             drop(tables);
@@ -97,6 +101,7 @@ impl Inner {
             let mut heads = self.write_heads();
             txn.commit().map_err(db)?;
             heads.remove(collection);
+            index::note_begun_anew(&mut heads.indexes, collection);
             heads.holds.remove(&head.number);
             heads.joining.remove(collection);
             heads.applied = end;

@@ -23,11 +23,13 @@ mod documents;
 pub mod door;
 mod export;
 mod feed;
+mod find;
 mod floor;
 mod gate;
 mod hashes;
 mod heads;
 mod incarnation;
+mod index;
 mod invites;
 mod journal;
 mod key_file;
@@ -55,6 +57,7 @@ mod transaction;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::Database;
@@ -78,9 +81,11 @@ pub use care::{
 };
 pub use collection::{Collection, Scan, ScanRange};
 pub use document::{Candidate, Conflict, Content, Document};
-pub use feed::{Change, Changes};
+pub use feed::{Change, ChangeValues, Changes};
+pub use find::FoundPage;
 #[doc(hidden)]
 pub use hashes::HashRule;
+pub use index::IndexStatus;
 pub use invites::{Invite, InviteOptions};
 pub use journal::{
     ConflictCause, ConflictEnd, ConflictLogFilter, ConflictLogPage, ConflictNote, ConflictOutcome,
@@ -104,7 +109,7 @@ pub use tape::{
     ReplayedCollection, ReplayedDiff, RevertPlan, RevertScope, Reverted, UndoScope, Undone,
     WrittenBy,
 };
-pub use transaction::Transaction;
+pub use transaction::{Committing, Transaction};
 
 use commit::Committer;
 use disk::{File, Freeze, Valve, Written};
@@ -156,6 +161,8 @@ pub(crate) struct Inner {
     /// What checkpoints hold of the log.
     tape_pins: Mutex<tape::TapePins>,
     sweeping: tape::Sweeping,
+    /// Whether a thread builds indexes.
+    building: AtomicBool,
     queue: Mutex<Queue>,
     committer: Mutex<Option<Committer>>,
     failure: OnceLock<String>,
@@ -163,6 +170,8 @@ pub(crate) struct Inner {
     /// Set with the failure. Of the state as it was last opened.
     freeze: RwLock<Freeze>,
     listeners: replication::Listeners,
+    /// What followers of changes read last.
+    pieces: feed::Pieces,
     /// The collections that a link is staging.
     leased: Arc<Mutex<BTreeSet<String>>>,
     /// Held as long as the directory is ours: until the store is closed.

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use redb::{Builder, Database, ReadableDatabase};
@@ -17,6 +18,7 @@ use super::budget::{Budgets, LogBudget};
 use super::commit::{Committer, Undurable, set_durability};
 use super::disk::{Disk, File, Freeze, RealDisk, RedbFile, Valve, Written};
 use super::export::Mark;
+use super::feed::Pieces;
 use super::gate::Gate;
 use super::hashes::HashRule;
 use super::heads::Heads;
@@ -322,19 +324,23 @@ impl Options {
             pruning: Arc::default(),
             tape_pins: Mutex::default(),
             sweeping: opened.sweeping,
+            building: AtomicBool::new(false),
             queue: Mutex::new(Queue::default()),
             committer: Mutex::new(Some(opened.committer)),
             failure: OnceLock::new(),
             counters: Default::default(),
             freeze: RwLock::new(opened.freeze),
             listeners: Listeners::default(),
+            pieces: Pieces::default(),
             leased: Arc::default(),
             lock: Mutex::new(lock),
             // What is opened again is there, and where it was.
             options: Options { create: false, moved: false, ..self },
         };
         inner.settle_in()?;
-        Ok(Store { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        inner.build_in_background();
+        Ok(Store { inner })
     }
 
     /// The key of a store that is there: the one given, or that in the directory.
@@ -548,7 +554,8 @@ pub(super) fn replay(
         undurable.note(txns.map(|record| record.bytes.len()));
         let mut txn = database.begin_write().map_err(db)?;
         set_durability(&mut txn, undurable.is_much())?;
-        let mut waist = Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms);
+        let mut waist =
+            Waist::new(Tables::open(&txn)?, &heads, node).noting(now_ms).keeping_values();
         let mut admission = Admission::new(&heads, node, None, database);
         for record in &records {
             match record.kind {

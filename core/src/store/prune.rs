@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use redb::{ReadableDatabase, ReadableTableMetadata};
 
 use super::commit::{Committer, lock};
+use super::feed;
 use super::floor::Rise;
 use super::hashes::{self, Whose};
 use super::heads::CollectionHead;
@@ -286,6 +287,7 @@ impl Inner {
         let rises = {
             let mut tables = Tables::open(&txn)?;
             set(&mut tables.meta, tables::META_LOG_START, &victim.next.0.to_be_bytes())?;
+            feed::prune_values(&mut tables.change_values, victim.next)?;
             self.raise_floors(&mut tables, newest)?
         };
         committer.prune_segments(&txn, victim.next).map_err(|err| self.poison(&err))?;

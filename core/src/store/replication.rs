@@ -326,6 +326,9 @@ impl Store {
     /// those before it are applied. [`MissingDependency`](crate::ErrorKind::MissingDependency) if
     /// one builds on what is not here: those before it are applied.
     pub fn apply_remote(&self, collection: &str, txns: Vec<Vec<u8>>) -> Result<Outcome> {
+        let count = txns.len() as i64;
+        let span = tracing::info_span!(target: "littoral::trace", "sync.apply", collection, transactions = count);
+        let _entered = span.enter();
         let scope = Scope { network: self.inner.network, collection };
         let name: Arc<str> = Arc::from(collection);
         let verified = verify_all(txns, scope).inspect_err(|err| {

@@ -10,7 +10,8 @@
 //! A peer that has not heard of it knows the old key only. So that one is kept, in
 //! `node.key.former`, to link with such a peer once and tell it; nothing else is done with it. It
 //! goes when all have linked with the new key to whom the store was linked before, or who are no
-//! members any more.
+//! members any more, and the founder has: the others may have been cut off without this node's having
+//! heard, and then nobody passes on what they were told. Only the founder is never cut off.
 //!
 //! The row `keys` of the table `meta`: the old key 32, the new one 32, count, each 32: a node that
 //! has yet to link with the new key.
@@ -229,7 +230,7 @@ impl Inner {
 
     /// One durable commit: from then on the new key is in force.
     fn change_key(&self, new: &NodeKey) -> Result<KeyChange> {
-        let change = KeyChange { from: self.node, to: new.id(), untold: self.linked_before()? };
+        let change = KeyChange { from: self.node, to: new.id(), untold: self.to_be_told()? };
         self.flush()?;
         match self.roster() {
             None => self.commit_beside(|txn| self.renew(txn, &change))?,
@@ -247,28 +248,44 @@ impl Inner {
         if let Some(roster) = self.roster() {
             roster.check_may_succeed(&self.node)?;
         }
-        let last = load(&self.database()?.begin_read().map_err(db)?)?;
-        match last.filter(|last| self.roster().is_some() && !last.untold.is_empty()) {
-            None => Ok(()),
-            Some(last) => Err(Error::invalid(format!(
+        let read = self.database()?.begin_read().map_err(db)?;
+        let (Some(last), Some(roster)) = (load(&read)?, self.roster()) else { return Ok(()) };
+        let (mut untold, founder) = (last.untold, roster.scope().founder);
+        let linked = self.linked_before(&read, &roster)?;
+        if !linked.is_empty() && !linked.contains(&founder) {
+            // It hears from others, who were told; only they hold a further change up.
+            untold.remove(&founder);
+        }
+        match untold.is_empty() {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
                 "the key was changed before, and {} have not heard of that yet: link with them, or \
                  revoke those that are gone, and change it again then",
-                names(&last.untold)
+                names(&untold)
             ))),
         }
     }
 
-    /// Those with whom this store was linked, as far as it knows, or else all members.
-    fn linked_before(&self) -> Result<BTreeSet<NodeId>> {
-        let named = peers::list(&self.database()?.begin_read().map_err(db)?)?;
-        let named: BTreeSet<NodeId> = named.into_iter().map(|peer| peer.node).collect();
-        let Some(roster) = self.roster() else { return Ok(named) };
-        let is_other = |node: &NodeId| *node != self.node && roster.is_member(node);
-        let linked: BTreeSet<NodeId> = named.into_iter().filter(is_other).collect();
-        if !linked.is_empty() {
-            return Ok(linked);
+    /// Those who are to be told of a new key: with whom this store was linked, as far as it knows,
+    /// or else all members, and the founder.
+    fn to_be_told(&self) -> Result<BTreeSet<NodeId>> {
+        let read = self.database()?.begin_read().map_err(db)?;
+        let Some(roster) = self.roster() else {
+            return Ok(peers::list(&read)?.into_iter().map(|peer| peer.node).collect());
+        };
+        let mut told = self.linked_before(&read, &roster)?;
+        if told.is_empty() {
+            told = roster.members().into_iter().map(|member| member.node).collect();
         }
-        Ok(roster.members().into_iter().map(|member| member.node).filter(is_other).collect())
+        told.insert(roster.scope().founder);
+        told.retain(|node| *node != self.node && roster.is_member(node));
+        Ok(told)
+    }
+
+    /// The other members with whom this store was linked, as far as it knows.
+    fn linked_before(&self, read: &ReadTransaction, roster: &Roster) -> Result<BTreeSet<NodeId>> {
+        let named = peers::list(read)?.into_iter().map(|peer| peer.node);
+        Ok(named.filter(|node| *node != self.node && roster.is_member(node)).collect())
     }
 
     /// The state as it is for the new key.

@@ -147,7 +147,9 @@ impl Store {
     /// another store is there now, or this one with another key; [`ErrorKind::Poisoned`]
     /// if the disk failed before: close it then, and open it anew.
     pub fn wake(&self) -> Result<()> {
-        self.inner.wake()
+        self.inner.wake()?;
+        self.inner.build_in_background();
+        Ok(())
     }
 
     /// Whether it is suspended.
@@ -307,6 +309,7 @@ impl Inner {
         *lock(&self.budgets) = opened.budgets;
         self.sweeping.set(&opened.sweeping);
         self.reader.follow(&committer.log().reader());
+        self.pieces.forget();
         let (meter, terms) = (now.meter.clone(), now.terms + 1);
         *now = heads;
         (now.meter, now.terms) = (meter, terms);

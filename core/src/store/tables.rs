@@ -30,6 +30,8 @@
 //! | joins, staged | | see [`staging`](super::snapshot) |
 //! | checkpoints, former, held, held rows | | see [`tape`](super::tape) |
 //! | requests, request order | | see [`once`](super::once) |
+//! | indexes, index entries | | see [`index`](super::index) |
+//! | change values | | see [`values`](super::feed) |
 //! | events, conflict log, open conflicts | | see [`journal`](super::journal) |
 
 use std::cell::OnceCell;
@@ -80,9 +82,12 @@ pub(super) const CONFLICT_LOG: Definition = TableDefinition::new("conflict log")
 pub(super) const OPEN_CONFLICTS: Definition = TableDefinition::new("open conflicts");
 pub(super) const REQUESTS: Definition = TableDefinition::new("requests");
 pub(super) const REQUEST_ORDER: Definition = TableDefinition::new("request order");
+pub(super) const CHANGE_VALUES: Definition = TableDefinition::new("change values");
+pub(super) const INDEXES: Definition = TableDefinition::new("indexes");
+pub(super) const INDEX_ENTRIES: Definition = TableDefinition::new("index entries");
 
 /// All of them, so that a new store has every table.
-pub(super) const ALL: [Definition; 31] = [
+pub(super) const ALL: [Definition; 34] = [
     META,
     ORIGINS,
     COLLECTIONS,
@@ -114,11 +119,24 @@ pub(super) const ALL: [Definition; 31] = [
     OPEN_CONFLICTS,
     REQUESTS,
     REQUEST_ORDER,
+    CHANGE_VALUES,
+    INDEXES,
+    INDEX_ENTRIES,
 ];
 
 /// Those that stores of earlier versions lack: they are made when such a store is opened.
-pub(super) const LATER: [Definition; 7] =
-    [HELD, HELD_ROWS, EVENTS, CONFLICT_LOG, OPEN_CONFLICTS, REQUESTS, REQUEST_ORDER];
+pub(super) const LATER: [Definition; 10] = [
+    HELD,
+    HELD_ROWS,
+    EVENTS,
+    CONFLICT_LOG,
+    OPEN_CONFLICTS,
+    REQUESTS,
+    REQUEST_ORDER,
+    CHANGE_VALUES,
+    INDEXES,
+    INDEX_ENTRIES,
+];
 
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_APPLIED: &[u8] = b"applied";
@@ -146,6 +164,9 @@ pub(super) const META_NEXT_CHECKPOINT: &[u8] = b"next checkpoint";
 pub(super) const META_SWEPT: &[u8] = b"swept";
 /// Up to where the change feed was cut, 8 bytes: who stands before it reads the documents anew.
 pub(super) const META_FEED: &[u8] = b"feed";
+/// For how many bytes of changes it is kept what documents held, 8 bytes; absent if that was never
+/// said.
+pub(super) const META_CHANGE_VALUES: &[u8] = b"change values";
 /// How many checkpoints the store makes by itself and keeps, 4 bytes, and for how many
 /// milliseconds, 8; absent if that was never said.
 pub(super) const META_AUTOMATIC: &[u8] = b"automatic checkpoints";
@@ -180,6 +201,9 @@ pub(super) struct Tables<'txn> {
     pub(super) events: LazyTable<'txn>,
     pub(super) conflict_log: LazyTable<'txn>,
     pub(super) open_conflicts: LazyTable<'txn>,
+    pub(super) change_values: LazyTable<'txn>,
+    pub(super) indexes: LazyTable<'txn>,
+    pub(super) index_entries: LazyTable<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -210,6 +234,9 @@ impl<'txn> Tables<'txn> {
             events: table(EVENTS),
             conflict_log: table(CONFLICT_LOG),
             open_conflicts: table(OPEN_CONFLICTS),
+            change_values: table(CHANGE_VALUES),
+            indexes: table(INDEXES),
+            index_entries: table(INDEX_ENTRIES),
         })
     }
 }

@@ -15,7 +15,7 @@ use super::document::{Content, Document};
 use super::documents::{Parts, Read, Reader};
 use super::gate;
 use super::heads::CollectionHead;
-use super::queue::Local;
+use super::queue::{Local, Waiter};
 use super::tape::HeldView;
 use super::{Inner, Store};
 use crate::clock::Timestamp;
@@ -46,6 +46,21 @@ pub struct Transaction {
     time: Timestamp,
     collections: BTreeMap<String, Open>,
     _gate: gate::Entry,
+}
+
+/// A transaction on its way to the disk, from [`Transaction::commit_begun`].
+#[must_use = "it is durable and visible when `wait` returns, at some time or never otherwise"]
+pub struct Committing {
+    store: Store,
+    /// `None` if nothing was written.
+    waiter: Option<Arc<Waiter>>,
+}
+
+impl Committing {
+    /// Waits until it is durable and visible, or has failed to be.
+    pub fn wait(self) -> Result<()> {
+        self.waiter.map_or(Ok(()), |waiter| self.store.inner.wait(&waiter).map(drop))
+    }
 }
 
 /// A collection that the transaction touches.
@@ -285,6 +300,14 @@ impl Transaction {
     /// Gives up everything that was written in the transaction.
     pub fn rollback(self) {}
 
+    /// The first half of [`Transaction::commit`]: signs, and puts it in line for the disk. The next
+    /// transaction may begin, and sees what this one wrote; nobody else does before
+    /// [`Committing::wait`]. So one thread can build what another one commits. If this one fails to
+    /// become durable, none that was begun after it does.
+    pub fn commit_begun(self) -> Result<Committing> {
+        self.enqueue(true, |_| Ok(()))
+    }
+
     /// As [`Transaction::commit`], after `before` has seen what is about to be written, while no
     /// other local write is built; if that fails, nothing is written.
     pub(super) fn finish_after(
@@ -295,6 +318,14 @@ impl Transaction {
     }
 
     fn finish(self, durable: bool, before: impl FnOnce(&[Arc<Local>]) -> Result<()>) -> Result<()> {
+        self.enqueue(durable, before)?.wait()
+    }
+
+    fn enqueue(
+        self,
+        durable: bool,
+        before: impl FnOnce(&[Arc<Local>]) -> Result<()>,
+    ) -> Result<Committing> {
         let Transaction { store, documents, pending, generation, time, collections, _gate, .. } =
             self;
         drop((documents, pending));
@@ -314,12 +345,12 @@ impl Transaction {
         }
         before(&items)?;
         if items.is_empty() {
-            return Ok(());
+            return Ok(Committing { store, waiter: None });
         }
         let waiter = store.inner.enqueue_local(items.clone(), durable, generation)?;
         drop(_gate);
         items.iter().for_each(|item| drop(item.sign(&store.inner.key)));
-        store.inner.wait(&waiter).map(drop)
+        Ok(Committing { store, waiter: Some(waiter) })
     }
 
     fn draft(&mut self, collection: &str, id: &str) -> Result<&mut Draft> {

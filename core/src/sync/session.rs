@@ -242,6 +242,11 @@ impl Session {
         self.lanes.iter().map(|(name, lane)| (name.clone(), lane.progress())).collect()
     }
 
+    /// The collections that the peer wants, once it has said hello.
+    pub fn peer_wants(&self) -> &Wanted {
+        &self.peer_wants
+    }
+
     /// How many of the transactions `ours` the peer lacks, as far as is known; `None` if it has not
     /// said yet what it holds. Those that are sent and not acknowledged it lacks.
     pub fn lacking(&self, name: &str, ours: &Vector) -> Option<u64> {

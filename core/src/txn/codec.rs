@@ -202,17 +202,22 @@ fn dot(reader: &mut Reader<'_>) -> Result<Dot> {
 
 /// Reads what [`encode`] wrote, and checks it.
 pub fn decode(bytes: &[u8]) -> Result<Txn> {
-    read::<true>(bytes)
+    read::<true>(bytes, |_| ())
 }
 
 /// Checks that `bytes` are what [`decode`] accepts.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
-    read::<false>(bytes).map(drop)
+    read::<false>(bytes, |_| ()).map(drop)
+}
+
+/// The same, and hands out the id of each document, in order; gives the transaction without them.
+pub(super) fn read_ids(bytes: &[u8], each: impl FnMut(&str)) -> Result<Txn> {
+    read::<false>(bytes, each)
 }
 
 /// Reads and checks a transaction. Without `KEEP` nothing is copied that need not be: what comes
 /// out has no documents.
-fn read<const KEEP: bool>(bytes: &[u8]) -> Result<Txn> {
+fn read<const KEEP: bool>(bytes: &[u8], mut each: impl FnMut(&str)) -> Result<Txn> {
     if bytes.len() > MAX_TXN_BYTES {
         return Err(Error::bad_txn("a transaction is larger than the limit"));
     }
@@ -239,6 +244,7 @@ fn read<const KEEP: bool>(bytes: &[u8]) -> Result<Txn> {
             return Err(reader.bad("its documents are not sorted and unique"));
         }
         last = Some(id);
+        each(id);
         if KEEP {
             docs.push(DocOps { id: id.to_owned(), ops });
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fields, Path, Text, Value};
+use crate::error::Result;
 
 /// One field: what it holds decides what concurrent edits do to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,4 +91,48 @@ impl<T: Into<Value>> From<T> for Field {
 pub(crate) fn lookup<'a>(fields: &'a Fields, path: &Path) -> Option<&'a Field> {
     let (last, way) = path.names().split_last()?;
     way.iter().try_fold(fields, |at, name| at.get(name)?.as_map())?.get(last)
+}
+
+/// The field at a JSON Pointer; most are walked as they stand, without a [`Path`] of their own.
+pub(crate) fn lookup_pointer<'a>(fields: &'a Fields, pointer: &str) -> Result<Option<&'a Field>> {
+    match pointer.strip_prefix('/') {
+        Some(names) if !names.contains('~') => {
+            let (way, last) = names.rsplit_once('/').map_or((None, names), |(w, l)| (Some(w), l));
+            let mut way = way.into_iter().flat_map(|way| way.split('/'));
+            let map = way.try_fold(fields, |at, name| at.get(name)?.as_map());
+            Ok(map.and_then(|map| map.get(last)))
+        }
+        _ => Ok(lookup(fields, &Path::parse_pointer(pointer)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_finds_what_its_path_finds() {
+        let inner =
+            Fields::from([("b".to_owned(), Field::from(1)), ("".to_owned(), Field::from(2))]);
+        let fields = Fields::from([
+            ("a".to_owned(), Field::Map(inner.clone())),
+            ("".to_owned(), Field::Map(inner)),
+            ("x/y~z".to_owned(), Field::from(3)),
+        ]);
+        let mut found = 0;
+        let odd = ["", "/", "//", "///", "/a", "/a/", "/a/b", "//b", "/a/b/c", "/b", "/x~1y~0z"];
+        for pointer in odd.into_iter().chain(["a", "a/b", "~", "/~2", "/none/~", "/x/y~z", "/ä"]) {
+            let by_path = Path::parse_pointer(pointer).map(|path| lookup(&fields, &path));
+            let by_pointer = lookup_pointer(&fields, pointer);
+            match (by_pointer, by_path) {
+                (Ok(one), Ok(other)) => {
+                    assert_eq!(one, other, "{pointer}");
+                    found += usize::from(one.is_some());
+                }
+                (Err(one), Err(other)) => assert_eq!(one.message(), other.message(), "{pointer}"),
+                (one, other) => panic!("{pointer}: {one:?} and {other:?}"),
+            }
+        }
+        assert_eq!(found, 7);
+    }
 }

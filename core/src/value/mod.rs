@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 pub use field::Field;
-pub(crate) use field::lookup;
+pub(crate) use field::{lookup, lookup_pointer};
 pub use fields::Fields;
 pub use json::{
     field_from_json, field_to_json, fields_from_json, fields_to_json, parse_field, parse_fields,

@@ -40,6 +40,10 @@ pub(crate) struct RunArgs {
     /// And not what is older than this. Kept in the store; 30 at first.
     #[arg(long, env = "LITTORAL_LOG_DAYS", value_name = "DAYS")]
     pub(crate) log_days: Option<u32>,
+    /// Keep what documents held before and after each change, for followers who ask for it, up to so
+    /// many MiB; 0: not any more. Kept in the store; not kept at first.
+    #[arg(long, env = "LITTORAL_CHANGE_VALUES", value_name = "MIB")]
+    pub(crate) change_values: Option<u32>,
     /// Make a checkpoint each time that so much time has passed, if something has changed: 30m, 1h,
     /// 1d. They go by themselves, as those do that are made before an import, a revert, a bundle and
     /// a snapshot.
@@ -51,6 +55,27 @@ pub(crate) struct RunArgs {
     /// And none that is older than this. Kept in the store; 7 at first.
     #[arg(long, env = "LITTORAL_CHECKPOINT_DAYS", value_name = "DAYS")]
     pub(crate) checkpoint_days: Option<u32>,
+    /// Send traces of requests, commits and syncs to this collector, by OTLP over HTTP (protobuf):
+    /// http://127.0.0.1:4318. Without TLS, so have one near. What else OpenTelemetry's variables say
+    /// holds, too (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, ..). Without this,
+    /// OTEL_EXPORTER_OTLP_ENDPOINT says where.
+    #[arg(long, env = "LITTORAL_OTLP", value_name = "URL")]
+    pub(crate) otlp: Option<Collector>,
+}
+
+/// Where traces go: the root of a collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collector(pub(crate) String);
+
+impl std::str::FromStr for Collector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Collector, String> {
+        let told = || format!("'{text}' is no collector such as http://127.0.0.1:4318 (no TLS)");
+        let rest = text.strip_prefix("http://").ok_or_else(told)?;
+        let fits = !rest.is_empty() && text.parse::<ureq::http::Uri>().is_ok();
+        fits.then(|| Collector(text.trim_end_matches('/').to_owned())).ok_or_else(told)
+    }
 }
 
 impl RunArgs {

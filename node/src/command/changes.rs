@@ -28,7 +28,7 @@ pub(super) fn changes(context: &Context, args: &ChangesArgs) -> Result<()> {
     };
     loop {
         let wait = if args.follow { WAIT } else { Duration::ZERO };
-        let page = target.changes(since, wait)?;
+        let page = target.changes(since, wait, args.values)?;
         page.changes.iter().try_for_each(|change| print(context, change))?;
         if page.changes.is_empty() && !args.follow {
             return Ok(());
@@ -43,5 +43,12 @@ fn print(context: &Context, change: &ChangeShape) -> Result<()> {
     }
     let author = if change.local { "this node " } else { short(&change.author) };
     let (time, place) = (moment(&change.time), format!("{}/{}", change.collection, change.id));
-    context.output.line(format!("{:>9}  {time}  {author}  {}", change.position, plain(&place)))
+    context.output.line(format!("{:>9}  {time}  {author}  {}", change.position, plain(&place)))?;
+    let Some(values) = &change.values else { return Ok(()) };
+    for (sign, document) in [('-', &values.before), ('+', &values.after)] {
+        if let Some(document) = document {
+            context.output.line(format!("{:>9}  {sign} {}", "", plain(document.get())))?;
+        }
+    }
+    Ok(())
 }

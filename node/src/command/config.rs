@@ -34,7 +34,11 @@ fn check(context: &Context, settings: &Settings) -> Result<()> {
             "discover": settings.discover,
             "collections": collections,
             "cache_mib": settings.cache,
-            "log": {"budget_mib": settings.log_budget, "days": settings.log_days},
+            "log": {
+                "budget_mib": settings.log_budget,
+                "days": settings.log_days,
+                "change_values_mib": settings.change_values,
+            },
             "checkpoints": {
                 "every_s": settings.checkpoint_every,
                 "keep": settings.checkpoints,
@@ -62,6 +66,7 @@ fn check(context: &Context, settings: &Settings) -> Result<()> {
     rows.push(row("cache", format!("{} MiB", settings.cache)));
     rows.push(row("log budget", kept(settings.log_budget, " MiB a collection")));
     rows.push(row("log days", kept(settings.log_days, "")));
+    rows.push(row("change values", kept(settings.change_values, " MiB")));
     let every = settings.checkpoint_every;
     rows.push(row(
         "checkpoints",

@@ -2,10 +2,11 @@
 
 use littoral::Result;
 
+use super::standing::Names;
 use super::{Context, invalid};
 use crate::cli::ConflictsArgs;
 use crate::conflict_log::{CauseShape, LoggedShape, NoteShape, Noting, OfLog, ValueShape};
-use crate::output::{cut, moment, plain, short, table};
+use crate::output::{cut, moment, plain, table};
 use crate::target::Wanted;
 
 /// Characters of a value that are shown.
@@ -21,6 +22,7 @@ pub(super) fn log(context: &Context, args: &ConflictsArgs) -> Result<()> {
         limit: Some(1000),
         ..OfLog::default()
     };
+    let names = Names::of(&*target)?;
     let mut any = false;
     loop {
         let page = target.conflict_log(&asked)?;
@@ -28,7 +30,7 @@ pub(super) fn log(context: &Context, args: &ConflictsArgs) -> Result<()> {
             eprintln!("littoral: the first {} are gone, since there were too many", page.gone);
         }
         any |= !page.conflicts.is_empty();
-        page.conflicts.iter().try_for_each(|entry| print(context, entry))?;
+        page.conflicts.iter().try_for_each(|entry| print(context, entry, &names))?;
         match page.next {
             Some(next) => asked.after = next,
             None if any || context.output.json => return Ok(()),
@@ -46,23 +48,24 @@ pub(super) fn note(context: &Context, args: &ConflictsArgs, note: &[String]) -> 
     let somebody = || std::env::var("USER").or_else(|_| std::env::var("USERNAME"));
     let author = args.author.clone().or_else(|| somebody().ok()).unwrap_or_default();
     let noting = Noting { author, text: text.clone() };
-    let entry = context.target(Wanted::Existing)?.note_conflict(number, &noting)?;
-    print(context, &entry)
+    let target = context.target(Wanted::Existing)?;
+    let entry = target.note_conflict(number, &noting)?;
+    print(context, &entry, &Names::of(&*target)?)
 }
 
-fn print(context: &Context, entry: &LoggedShape) -> Result<()> {
+fn print(context: &Context, entry: &LoggedShape, names: &Names) -> Result<()> {
     if context.output.json {
         return context.output.json(entry);
     }
     let place = format!("{}/{}  {}", entry.collection, entry.id, entry.path);
     let arose = format!("{}  {}", moment(&entry.arose), plain(&place));
-    let mut lines = vec![format!("{:>5}  {arose}{}", entry.number, by(&entry.cause))];
+    let mut lines = vec![format!("{:>5}  {arose}{}", entry.number, by(&entry.cause, names))];
     let rows: Vec<Vec<String>> = entry
         .candidates
         .iter()
         .map(|side| {
             let value = format!("       {}", shown(&side.value));
-            vec![value, short(&side.author).to_owned(), moment(&side.time)]
+            vec![value, plain(names.name(&side.author)), moment(&side.time)]
         })
         .collect();
     lines.push(table(&rows));
@@ -73,7 +76,7 @@ fn print(context: &Context, entry: &LoggedShape) -> Result<()> {
         None => lines.push("       open".to_owned()),
         Some(end) => {
             let value = end.shown.as_ref().map_or(String::new(), |it| format!(": {}", shown(it)));
-            let (time, by) = (moment(&end.time), by(&end.cause));
+            let (time, by) = (moment(&end.time), by(&end.cause, names));
             lines.push(format!("       {} {time}{by}{value}", end.how));
         }
     }
@@ -83,8 +86,8 @@ fn print(context: &Context, entry: &LoggedShape) -> Result<()> {
     context.output.line(lines.join("\n"))
 }
 
-fn by(cause: &CauseShape) -> String {
-    let node = cause.node.as_deref().map(short);
+fn by(cause: &CauseShape, names: &Names) -> String {
+    let node = cause.node.as_deref().map(|key| plain(names.name(key)));
     match (cause.kind.as_str(), node) {
         ("joined", Some(node)) => format!(", by a snapshot of {node}"),
         (_, Some(node)) => format!(", by {node}"),

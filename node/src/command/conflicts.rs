@@ -5,9 +5,10 @@ use littoral::{Field, Result};
 use serde_json::Value as Json;
 use serde_json::json;
 
+use super::standing::Names;
 use super::{Context, conflict_log, is_json};
 use crate::cli::{ConflictsArgs, ResolveArgs};
-use crate::output::{cut, moment, plain, short, table};
+use crate::output::{cut, moment, plain, table};
 use crate::shape::{CandidateShape, ConflictShape, Conflicts};
 use crate::target::{Choice, Wanted};
 
@@ -30,7 +31,8 @@ pub(super) fn conflicts(context: &Context, args: &ConflictsArgs) -> Result<()> {
     if conflicts.is_empty() {
         return context.output.line("no conflicts");
     }
-    let name = |key: &str| short(key).to_owned();
+    let names = Names::of(&*target)?;
+    let name = |key: &str| names.name(key).to_owned();
     let texts: Vec<String> = conflicts.iter().map(|conflict| describe(conflict, name)).collect();
     context.output.line(texts.join("\n\n"))
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use littoral::Result;
 
+use super::standing::Names;
 use super::{Context, invalid};
 use crate::cli::EventsArgs;
 use crate::events::{EventShape, WantedEvents};
-use crate::output::{moment, plain, short};
+use crate::output::{moment, plain};
 use crate::target::Wanted;
 
 /// How long one question waits for events.
@@ -33,7 +34,9 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<()> {
         if page.missed {
             eprintln!("littoral: some events are gone, since there were too many");
         }
-        page.events.iter().try_for_each(|event| print(context, event))?;
+        // Asked anew for each page: somebody may have joined.
+        let names = if page.events.is_empty() { Names::default() } else { Names::of(&*target)? };
+        page.events.iter().try_for_each(|event| print(context, event, &names))?;
         if page.events.is_empty() && !args.follow {
             return Ok(());
         }
@@ -41,13 +44,13 @@ pub(super) fn events(context: &Context, args: &EventsArgs) -> Result<()> {
     }
 }
 
-fn print(context: &Context, event: &EventShape) -> Result<()> {
+fn print(context: &Context, event: &EventShape, names: &Names) -> Result<()> {
     if context.output.json {
         return context.output.json(event);
     }
     let mut text = format!("{}  {:<19}", moment(&event.time), event.kind);
     let parts = [
-        event.node.as_deref().map(|node| short(node).to_owned()),
+        event.node.as_deref().map(|node| plain(names.name(node))),
         event.collection.clone(),
         event.count.map(|count| count.to_string()),
         event.seconds.map(|seconds| format!("after {seconds:.1} s")),

@@ -20,10 +20,12 @@ mod import;
 mod invite;
 mod join;
 mod key;
+mod links;
 mod peers;
 mod rescue;
 mod run;
 mod scan;
+mod standing;
 mod status;
 mod sync;
 mod tape;
@@ -97,7 +99,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8> {
         Command::Diff(args) => tape::diff(&context, args),
         Command::Revert(args) => tape::revert(&context, &args),
         Command::Undo(args) => tape::undo(&context, &args),
-        Command::Status(args) => status::status(&context, &args),
+        Command::Status(args) => return status::status(&context, &args),
+        Command::Links(args) => links::links(&context, &args),
         Command::Top(args) => top::top(&context, &args),
         Command::Compact(args) => compact::compact(&context, &args),
         Command::Sync(args) => sync::sync(&context, &args),

@@ -91,6 +91,9 @@ fn set_up(store: &Store, settings: &Settings) -> Result<()> {
             settings.log_days.map_or(budget.age_ms, |days| u64::from(days) * 86_400_000);
         store.set_default_log_budget(Some(budget))?;
     }
+    if let Some(mib) = settings.change_values {
+        store.set_change_values((mib > 0).then(|| u64::from(mib) << 20))?;
+    }
     if settings.checkpoints.is_some() || settings.checkpoint_days.is_some() {
         let mut rule = store.automatic_checkpoints()?.unwrap_or_default();
         rule.keep = settings.checkpoints.unwrap_or(rule.keep);

@@ -1,4 +1,4 @@
-//! `status`: what the store holds and how its links are doing.
+//! `status`: what the store holds, whether its node is healthy, and how its peers stand.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,72 @@ use littoral::Result;
 use serde_json::json;
 
 use super::Context;
+use super::standing::{self, Names};
 use crate::cli::StatusArgs;
-use crate::output::{bytes, moment, number, plain, short, table};
-use crate::shape::{CollectionState, JoinsShape, LinkShape, RefusalShape, Running, Status};
-use crate::target::Wanted;
+use crate::kinds::{EXIT_FAILED, EXIT_OK};
+use crate::output::{bytes, moment, number, table};
+use crate::shape::{CollectionState, Health, JoinsShape, RefusalShape, Running, Status};
+use crate::target::{Target, Wanted};
 
-/// `littoral status`
-pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<()> {
-    let target = context.target(Wanted::Existing)?;
+/// `littoral status`. Gives the exit code: whether the node can do its work.
+pub(super) fn status(context: &Context, args: &StatusArgs) -> Result<u8> {
+    let target: Box<dyn Target> = match args.running {
+        true => Box::new(super::links::node(context)?),
+        false => context.target(Wanted::Existing)?,
+    };
     let status = target.status()?;
+    let health = target.health()?;
+    let fails = health.as_ref().is_some_and(|health| health.status == "failing");
+    let code = if fails { EXIT_FAILED } else { EXIT_OK };
     let state = if args.digests { Some(target.state()?) } else { None };
     if context.output.json {
         let mut shape = serde_json::to_value(&status).expect("a shape is JSON");
         if let Some(state) = state {
             shape["state"] = json!(state);
         }
-        return context.output.json(&shape);
+        if let Some(health) = health {
+            shape["health"] = json!(health);
+        }
+        context.output.json(&shape)?;
+        return Ok(code);
     }
-    let mut parts = vec![about(&status), collections(&status, state.as_deref())];
+    let mut parts = vec![about(&status, health.as_ref()), collections(&status, state.as_deref())];
     if let Some(running) = &status.running {
         parts.extend([
-            links(&running.links),
+            standing::told(running, &Names::of(&*target)?),
             refused(&running.refused),
             kept_off(&running.kept_off),
         ]);
     }
     parts.retain(|part| !part.is_empty());
-    context.output.line(parts.join("\n\n"))
+    context.output.line(parts.join("\n\n"))?;
+    Ok(code)
 }
 
-fn about(status: &Status) -> String {
-    let mut rows = vec![
-        row(["node", &status.node]),
+/// `littoral links`: the part of it that is about links.
+pub(super) fn links(context: &Context, target: &dyn Target) -> Result<()> {
+    let status = target.status()?;
+    let running = status.running.as_ref();
+    if context.output.json {
+        return context.output.json(&json!({
+            "links": running.map(|running| &running.links),
+            "standings": running.map(|running| &running.standings),
+            "partings": running.map(|running| &running.partings),
+            "offline_since": running.map(|running| &running.offline_since),
+        }));
+    }
+    let Some(running) = running else { return context.output.line("no links") };
+    let shown = standing::told(running, &Names::of(target)?);
+    let parts = [online(running).unwrap_or_default(), shown];
+    context.output.line(parts.join("\n\n").trim_start())
+}
+
+fn about(status: &Status, health: Option<&Health>) -> String {
+    let mut rows = vec![row(["node", &status.node])];
+    rows.extend(health.map(|health| row(["health", &told(health)])));
+    rows.extend(status.running.as_ref().and_then(online).map(|told| row(["offline", &told])));
+    rows.extend([
+        row(["conflicts", &conflicts(status)]),
         row([
             "disk",
             &format!(
@@ -47,7 +81,7 @@ fn about(status: &Status) -> String {
                 bytes(status.log_budget_bytes)
             ),
         ]),
-    ];
+    ]);
     if let Some(held) = &status.log_held {
         rows.push(row(["log", &format!("kept beyond its budget for: {held}")]));
     }
@@ -68,6 +102,37 @@ fn about(status: &Status) -> String {
         rows.push(row(["fails", failure]));
     }
     table(&rows)
+}
+
+/// In a word, and what is not as it should be.
+fn told(health: &Health) -> String {
+    let of = |wanted: fn(&str) -> bool| {
+        let checks = health.checks.iter().filter(|check| wanted(&check.status));
+        checks.map(|check| format!("{}: {}", check.check, check.what)).collect::<Vec<_>>()
+    };
+    let bad = of(|status| status != "ok");
+    let told = if bad.is_empty() { of(|_| true) } else { bad };
+    format!("{} ({})", health.status, told.join("; "))
+}
+
+/// Since when the node keeps off its peers, if it does.
+fn online(running: &Running) -> Option<String> {
+    let since = match &running.offline_since {
+        Some(time) => format!(" since {}", moment(time)),
+        None if running.offline => String::new(),
+        None => return None,
+    };
+    Some(format!(
+        "all links are cut{since}, as was asked for; `littoral links resume` takes them up again"
+    ))
+}
+
+fn conflicts(status: &Status) -> String {
+    match status.collections.iter().map(|one| one.conflicts).sum() {
+        0 => "none".to_owned(),
+        1 => "in 1 document; `littoral conflicts` shows it".to_owned(),
+        count => format!("in {} documents; `littoral conflicts` shows them", number(count)),
+    }
 }
 
 /// Who came with a ticket, if anybody did.
@@ -104,35 +169,6 @@ fn collections(status: &Status, state: Option<&[CollectionState]>) -> String {
         rows.push(cells);
     }
     table(&rows)
-}
-
-fn links(links: &[LinkShape]) -> String {
-    if links.is_empty() {
-        return "no links".to_owned();
-    }
-    let mut rows = vec![row(["link", "address", "state", "round trip", "received", "sent"])];
-    let mut notes = Vec::new();
-    for link in links {
-        let place = link.address.split('#').next().unwrap_or_default();
-        let synced = if link.synced { ", synced" } else { "" };
-        rows.push(vec![
-            format!("{} {}", if link.incoming { "from" } else { "to" }, short(&link.peer)),
-            place.to_owned(),
-            format!("{}{synced}", link.state),
-            link.rtt_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms")),
-            bytes(link.received_bytes),
-            bytes(link.sent_bytes),
-        ]);
-        notes.extend(link.reason.iter().map(|why| format!("  {}: {why}", short(&link.peer))));
-        notes.extend(link.collections.iter().filter_map(|part| {
-            let trouble = part.trouble.as_ref()?;
-            Some(format!("  {}: {} is {trouble}", short(&link.peer), part.name))
-        }));
-    }
-    std::iter::once(table(&rows))
-        .chain(notes.iter().map(|note| plain(note)))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 fn kept_off(kept_off: &BTreeMap<String, u64>) -> String {

@@ -12,6 +12,7 @@ use littoral::{Error, ErrorKind, Result};
 use serde_json::json;
 
 use super::Context;
+use super::standing::Names;
 use crate::cli::TopArgs;
 use crate::output::{bytes, cut, number, plain, short, table, write_failed};
 use crate::shape::{LinkShape, Running, Status};
@@ -86,7 +87,7 @@ fn draw(view: &View, every: Duration) -> Result<()> {
 struct View {
     status: Status,
     seen: Instant,
-    names: BTreeMap<String, String>,
+    names: Names,
     named: Instant,
     rates: Rates,
     trouble: Option<String>,
@@ -106,7 +107,7 @@ impl View {
     fn new(target: &dyn Target) -> Result<View> {
         let status = running(target.status()?)?;
         let now = Instant::now();
-        let (names, rates) = (names(target)?, Rates::default());
+        let (names, rates) = (Names::of(target)?, Rates::default());
         Ok(View { status, seen: now, names, named: now, rates, trouble: None })
     }
 
@@ -117,13 +118,13 @@ impl View {
         self.rates = Rates::between(&self.status, &status, now - self.seen);
         (self.status, self.seen) = (status, now);
         if now - self.named > NAMES_EVERY {
-            (self.names, self.named) = (names(target)?, now);
+            (self.names, self.named) = (Names::of(target)?, now);
         }
         Ok(())
     }
 
     fn name<'a>(&'a self, key: &'a str) -> &'a str {
-        self.names.get(key).map_or_else(|| short(key), String::as_str)
+        self.names.name(key)
     }
 
     fn running(&self) -> &Running {
@@ -277,9 +278,4 @@ fn running(status: Status) -> Result<Status> {
             "no node runs on this store: `littoral run` starts one; `littoral status` shows the store",
         )),
     }
-}
-
-fn names(target: &dyn Target) -> Result<BTreeMap<String, String>> {
-    let members = target.roster()?.members.into_iter().filter(|one| !one.name.is_empty());
-    Ok(members.map(|one| (one.node, one.name)).collect())
 }

@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON, said to be JSON, and not too large.
+//! Bodies of requests: JSON, or MessagePack that becomes JSON; said to be that, and not too large.
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
@@ -8,7 +8,16 @@ use littoral::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 
 use super::failure::{Answer, Refusal};
+use super::forms::PACKED_TYPES;
+use super::msgpack;
 use crate::shape::why_not;
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json(Layout),
+    Packed,
+}
 
 /// How the JSON of a body is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,28 +49,32 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Answer<JsonText> {
-        let layout = layout(request.headers())?;
+        let kind = kind(request.headers())?;
         let bytes = to_bytes(request.into_body(), MAX_HTTP_BODY_BYTES).await.map_err(|_| {
             Refusal::from(Error::new(
                 ErrorKind::LimitExceeded,
                 format!("the body has over {MAX_HTTP_BODY_BYTES} bytes, or its sender broke off; send smaller parts"),
             ))
         })?;
-        Ok(JsonText { bytes: bytes.into(), layout })
+        match kind {
+            Kind::Json(layout) => Ok(JsonText { bytes: bytes.into(), layout }),
+            Kind::Packed => Ok(JsonText { bytes: msgpack::to_json(&bytes)?, layout: Layout::One }),
+        }
     }
 }
 
 /// A page of a browser can't send these types without being allowed to, and nobody allows it.
-fn layout(headers: &HeaderMap) -> Answer<Layout> {
+fn kind(headers: &HeaderMap) -> Answer<Kind> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     match kind.to_ascii_lowercase().as_str() {
-        "application/json" => Ok(Layout::One),
-        "application/x-ndjson" | "application/jsonl" => Ok(Layout::Lines),
+        "application/json" => Ok(Kind::Json(Layout::One)),
+        "application/x-ndjson" | "application/jsonl" => Ok(Kind::Json(Layout::Lines)),
+        packed if PACKED_TYPES.contains(&packed) => Ok(Kind::Packed),
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not-json",
-            "a write is JSON and says so: Content-Type: application/json",
+            "a write is JSON or MessagePack and says so: Content-Type: application/json, or application/msgpack",
         )),
     }
 }

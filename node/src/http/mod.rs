@@ -1,4 +1,4 @@
-//! The node over HTTP: documents as JSON, for programs on this machine.
+//! The node over HTTP: documents as JSON or MessagePack, for programs on this machine.
 //!
 //! | request | does |
 //! | --- | --- |
@@ -47,6 +47,9 @@
 //! writes, the version must be the newest, or the answer is 412. `If-None-Match: *` is for
 //! documents that must not exist, `If-Match: *` for those that must.
 //!
+//! What is JSON may be MessagePack as well, as `Content-Type` and `Accept` say ([`forms`],
+//! [`msgpack`]).
+//!
 //! An error is `{"error": {"code", "message", "request_id"}}`; the codes are those of
 //! [`crate::kinds`], and the request is named as in its `X-Request-Id` ([`request_id`]).
 //! Store calls block, so they run beside the async threads ([`service`]); who may ask at
@@ -62,6 +65,7 @@ mod documents;
 mod events;
 mod failure;
 mod follow;
+mod forms;
 mod guard;
 mod health;
 mod invites;
@@ -69,6 +73,7 @@ mod json;
 mod lines;
 mod links;
 mod metrics;
+mod msgpack;
 mod openapi;
 mod packing;
 mod request_id;
@@ -77,6 +82,7 @@ mod service;
 mod status;
 mod sync;
 mod tape;
+mod watching;
 mod web;
 mod ws;
 
@@ -153,6 +159,7 @@ pub(crate) fn router(service: Service) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(service.guard(), guard::admit))
+        .layer(from_fn(forms::answer))
         .layer(packing::layer())
         .layer(from_fn(request_id::name))
         .with_state(service)

@@ -11,7 +11,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use littoral::limits::MAX_REQUEST_ID_BYTES;
+use tracing::Instrument as _;
 use uuid::Uuid;
+
+use crate::trace;
 
 /// The header that carries it, both ways.
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,10 +33,12 @@ pub(super) async fn name(request: Request, next: Next) -> Response {
     let name = given(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let begun = Instant::now();
-    let mut answer = NAME.scope(name.clone(), next.run(request)).await;
-    let status = answer.status().as_u16();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let span = trace::request(&method, route, &name, request.headers());
+    let begun = Instant::now();
+    let mut answer = NAME.scope(name.clone(), next.run(request)).instrument(span.clone()).await;
+    let status = answer.status().as_u16();
+    trace::answered(&span, status);
     let ms = begun.elapsed().as_secs_f64() * 1000.0;
     if answer.status().is_server_error() {
         tracing::warn!(request = name, %method, route, status, ms, "answered");

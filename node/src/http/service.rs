@@ -11,13 +11,13 @@ use littoral::limits::{
 use littoral::net::Network;
 use littoral::store::{Space, Subscription};
 use littoral::{Error, ErrorKind, Store};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::failure::{Answer, Refusal};
 use super::guard::Guard;
 use crate::links;
-use crate::shape::Running;
-use crate::target::Local;
+use crate::shape::{Running, Status};
+use crate::target::{Local, Target};
 
 /// What the node knows about itself.
 pub(crate) struct Facts {
@@ -44,6 +44,15 @@ struct Measured {
     next: Option<Instant>,
 }
 
+/// How the node was at a moment.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) status: Status,
+    /// The same as text, but for what changes with time alone: equal texts are no news.
+    pub(super) sign: String,
+    at: Instant,
+}
+
 /// Tells of commits.
 struct Commits {
     bell: watch::Receiver<()>,
@@ -63,6 +72,7 @@ pub(crate) struct Service {
     feed_reads: Arc<Semaphore>,
     commits: Arc<Commits>,
     measured: Arc<Mutex<Measured>>,
+    seen: Arc<AsyncMutex<Option<Arc<Seen>>>>,
 }
 
 impl Service {
@@ -83,6 +93,7 @@ impl Service {
             feed_reads: Arc::new(Semaphore::new(MAX_HTTP_FEED_READS)),
             commits: Arc::new(Commits { bell: commits, _subscription: subscription }),
             measured: Arc::new(Mutex::new(measured)),
+            seen: Arc::default(),
         }
     }
 
@@ -93,7 +104,9 @@ impl Service {
     ) -> Answer<T> {
         let _room = self.calls.acquire().await.expect("nobody closes the semaphore");
         let local = self.local.clone();
-        let called = tokio::task::spawn_blocking(move || call(&local)).await;
+        // What it does there belongs to who asked, in a trace.
+        let span = tracing::Span::current();
+        let called = tokio::task::spawn_blocking(move || span.in_scope(|| call(&local))).await;
         let broken = |_| Error::new(ErrorKind::Internal, "the call broke off; please report it");
         Ok(called.map_err(broken)??)
     }
@@ -196,6 +209,32 @@ impl Service {
         Arc::clone(&self.facts.guard)
     }
 
+    /// How the node is. Asks the store: where blocking is allowed.
+    pub(super) fn status(&self) -> littoral::Result<Status> {
+        let mut status = self.local.status()?;
+        status.running = Some(self.running());
+        Ok(status)
+    }
+
+    /// How the node was, no longer ago than that: many who ask at once cost one look.
+    pub(super) async fn seen(&self, within: Duration) -> Answer<Arc<Seen>> {
+        let mut seen = self.seen.lock().await;
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.at.elapsed() < within) {
+            return Ok(Arc::clone(seen));
+        }
+        let (this, at) = (self.clone(), Instant::now());
+        let look = move |_: &Local| {
+            let status = this.status()?;
+            let mut quiet = status.clone();
+            quiet.running.iter_mut().for_each(|running| running.uptime_s = 0);
+            let sign = serde_json::to_string(&quiet).expect("a shape is JSON");
+            Ok(Arc::new(Seen { status, sign, at }))
+        };
+        let fresh = self.call(look).await?;
+        *seen = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
     /// The running node, for its status.
     pub(super) fn running(&self) -> Running {
         Running {
@@ -203,8 +242,10 @@ impl Service {
             uptime_s: self.uptime_s(),
             listen: self.facts.listen.clone(),
             offline: !self.facts.network.is_online(),
+            offline_since: links::offline_since(&self.facts.network),
             links: links::shapes(&self.facts.network),
             standings: links::standings(&self.facts.network),
+            partings: links::partings(&self.facts.network),
             refused: links::refused(&self.facts.network),
             joins: links::joins(&self.facts.network),
             kept_off: links::kept_off(&self.facts.network),

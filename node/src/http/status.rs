@@ -14,22 +14,16 @@ use crate::target::{Target, collections as collections_of};
 
 /// `GET /status`
 pub(super) async fn status(State(service): State<Service>) -> Answer {
-    let running = service.running();
-    service
-        .call(move |local| {
-            let mut status = local.status()?;
-            status.running = Some(running);
-            Ok(Json(status).into_response())
-        })
-        .await
+    let this = service.clone();
+    service.call(move |_| Ok(Json(this.status()?).into_response())).await
 }
 
 /// `GET /doctor`
 pub(super) async fn doctor(State(service): State<Service>) -> Answer {
-    let running = service.running();
+    let this = service.clone();
     service
         .call(move |local| {
-            let mut findings = links::findings(&running.links);
+            let mut findings = links::findings(&this.running());
             findings.extend(local.doctor()?);
             Ok(Json(Findings { findings }).into_response())
         })

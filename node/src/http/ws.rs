@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `{"subscribe": {"id": 1, "since", "collections": [..], "prefix", "give"}}` | `{"subscribed": {"id": 1}}`, then `{"change": {"subscription": 1, ..}}` for each, and `{"resync": {"subscription": 1, "from"}}` where the log does not reach back |
 //! | `{"follow": {"id": 2, "since", "kinds": [..]}}` | `{"followed": {"id": 2}}`, then `{"event": {"subscription": 2, ..}}` for each thing that happens, and `{"missed": {"subscription": 2}}` where some are gone |
+//! | `{"watch": {"id": 3, "every_ms": 1000}}` | `{"watched": {"id": 3}}`, then `{"status": {"subscription": 3, ..}}` now and when it has changed, at most so often ([`watching`](super::watching)) |
 //! | `{"unsubscribe": {"id": 1}}` | `{"unsubscribed": {"id": 1}}` |
 //! | `{"write": {"id": 7, "ops": [..], "key"}}` | `{"written": {"id": 7, "position"}}` when it is durable, all of it or nothing; once for a key |
 //!
@@ -30,7 +31,7 @@ use littoral::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::batch::Nothing;
 use super::changes::{position, read};
@@ -39,9 +40,10 @@ use super::events::Reader;
 use super::failure::{Answer, Asked, Refusal};
 use super::guard::{Asker, WS_PROTOCOL};
 use super::service::Service;
+use super::watching::Watch;
 use crate::events::{EventShape, WantedEvents};
 use crate::feed::{Follower, Give, Pages, Told, Wanted};
-use crate::shape::why_not;
+use crate::shape::{Status, why_not};
 use crate::tokens::Scope;
 
 /// What a client says.
@@ -50,6 +52,7 @@ use crate::tokens::Scope;
 enum Said {
     Subscribe(Subscribing),
     Follow(Following),
+    Watch(Watching),
     Unsubscribe(Named),
     Write(Writing),
 }
@@ -72,6 +75,13 @@ struct Following {
     id: u64,
     since: Option<Since>,
     kinds: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Watching {
+    id: u64,
+    every_ms: Option<u64>,
 }
 
 /// A position, or `"now"`.
@@ -111,6 +121,7 @@ struct Writing {
 enum Say {
     Subscribed(Named),
     Followed(Named),
+    Watched(Named),
     Unsubscribed(Named),
     Event {
         subscription: u64,
@@ -119,6 +130,11 @@ enum Say {
     },
     Missed {
         subscription: u64,
+    },
+    Status {
+        subscription: u64,
+        #[serde(flatten)]
+        status: Box<Status>,
     },
     Change {
         subscription: u64,
@@ -165,8 +181,10 @@ pub(super) async fn open(
     let upgrade = upgrade.max_message_size(MAX_HTTP_BODY_BYTES).max_frame_size(MAX_HTTP_BODY_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let (commits, stopping) = (service.commits(), service.stopping());
-        let (subscriptions, events) = (BTreeMap::new(), BTreeMap::new());
-        let mut talk = Talk { service, asker, socket, subscriptions, events, _room: room };
+        let (subscriptions, events, watches) = Default::default();
+        let spoke = Instant::now();
+        let mut talk =
+            Talk { service, asker, socket, subscriptions, events, watches, spoke, _room: room };
         // Whoever has gone need not be told.
         let _ = talk.run(commits, stopping).await;
     }))
@@ -180,6 +198,10 @@ struct Talk {
     subscriptions: BTreeMap<u64, Option<Follower>>,
     /// Those to what happens.
     events: BTreeMap<u64, Reader>,
+    /// Those to how the node is.
+    watches: BTreeMap<u64, Watch>,
+    /// When something was sent last.
+    spoke: Instant,
     _room: OwnedSemaphorePermit,
 }
 
@@ -199,7 +221,9 @@ impl Talk {
             }
             commits.borrow_and_update();
             let more = self.feed().await?;
-            let patience = if more { 0 } else { HTTP_HEARTBEAT_S };
+            let ping = self.spoke + Duration::from_secs(HTTP_HEARTBEAT_S);
+            let look = self.watches.values().map(Watch::look_at).min();
+            let wake = if more { Instant::now() } else { look.map_or(ping, |look| look.min(ping)) };
             tokio::select! {
                 biased;
                 said = self.socket.recv() => match said {
@@ -208,8 +232,8 @@ impl Talk {
                 },
                 _ = stopping.changed() => {}
                 _ = commits.changed() => {}
-                () = sleep(Duration::from_secs(patience)) => {
-                    if !more {
+                () = sleep_until(wake) => {
+                    if !more && Instant::now() >= ping {
                         self.send(Message::Ping(Vec::new().into())).await?;
                     }
                 }
@@ -220,11 +244,12 @@ impl Talk {
     /// Tells each subscription a piece of what there is for it. Whether there may be more.
     async fn feed(&mut self) -> std::result::Result<bool, Gone> {
         let mut more = false;
-        if !(self.subscriptions.is_empty() && self.events.is_empty())
+        if self.count() > 0
             && let Err(refusal) = self.asker.may(Scope::Read)
         {
             self.subscriptions.clear();
             self.events.clear();
+            self.watches.clear();
             self.say(&Say::failed(None, &refusal)).await?;
         }
         let ids: Vec<u64> = self.subscriptions.keys().copied().collect();
@@ -252,7 +277,25 @@ impl Talk {
             }
             self.subscriptions.insert(id, Some(follower));
         }
-        Ok(self.feed_events().await? || more)
+        let more = self.feed_events().await? || more;
+        self.feed_watches().await?;
+        Ok(more)
+    }
+
+    /// Tells how the node is, to those that have not been told that yet.
+    async fn feed_watches(&mut self) -> std::result::Result<(), Gone> {
+        for (id, mut watch) in std::mem::take(&mut self.watches) {
+            match watch.look(&self.service).await {
+                Ok(None) => {}
+                Ok(Some(status)) => self.say(&Say::Status { subscription: id, status }).await?,
+                Err(refusal) => {
+                    self.say(&Say::failed(Some(id), &refusal)).await?;
+                    continue;
+                }
+            }
+            self.watches.insert(id, watch);
+        }
+        Ok(())
     }
 
     /// The same, of what happens.
@@ -294,6 +337,7 @@ impl Talk {
             }
             Ok(Said::Subscribe(asked)) => (Some(asked.id), self.subscribe(asked)),
             Ok(Said::Follow(asked)) => (Some(asked.id), self.follow(asked).await),
+            Ok(Said::Watch(asked)) => (Some(asked.id), self.watch(&asked)),
             Ok(Said::Unsubscribe(Named { id })) => (Some(id), self.unsubscribe(id)),
             Ok(Said::Write(asked)) => (Some(asked.id), self.write(asked).await),
         };
@@ -325,12 +369,29 @@ impl Talk {
         Ok(Say::Followed(Named { id }))
     }
 
+    fn watch(&mut self, asked: &Watching) -> Answer<Say> {
+        self.asker.may(Scope::Read)?;
+        self.check_room(asked.id)?;
+        self.watches.insert(asked.id, Watch::new(asked.every_ms));
+        Ok(Say::Watched(Named { id: asked.id }))
+    }
+
+    fn count(&self) -> usize {
+        self.subscriptions.len() + self.events.len() + self.watches.len()
+    }
+
+    fn has(&self, id: u64) -> bool {
+        self.subscriptions.contains_key(&id)
+            || self.events.contains_key(&id)
+            || self.watches.contains_key(&id)
+    }
+
     /// That there is room for one more subscription, and its id is free.
     fn check_room(&self, id: u64) -> Answer<()> {
-        if self.subscriptions.contains_key(&id) || self.events.contains_key(&id) {
+        if self.has(id) {
             return Err(Refusal::malformed("there is a subscription of this id already"));
         }
-        if self.subscriptions.len() + self.events.len() >= MAX_WS_SUBSCRIPTIONS {
+        if self.count() >= MAX_WS_SUBSCRIPTIONS {
             let why = format!("a socket has at most {MAX_WS_SUBSCRIPTIONS} subscriptions");
             return Err(Error::new(ErrorKind::LimitExceeded, why).into());
         }
@@ -338,13 +399,14 @@ impl Talk {
     }
 
     fn unsubscribe(&mut self, id: u64) -> Answer<Say> {
-        match self.subscriptions.remove(&id).is_some() || self.events.remove(&id).is_some() {
-            true => Ok(Say::Unsubscribed(Named { id })),
-            false => {
-                let why = "there is no subscription of this id";
-                Err(Error::new(ErrorKind::NotFound, why).into())
-            }
+        if !self.has(id) {
+            let why = "there is no subscription of this id";
+            return Err(Error::new(ErrorKind::NotFound, why).into());
         }
+        self.subscriptions.remove(&id);
+        self.events.remove(&id);
+        self.watches.remove(&id);
+        Ok(Say::Unsubscribed(Named { id }))
     }
 
     async fn write(&mut self, asked: Writing) -> Answer<Say> {
@@ -369,8 +431,9 @@ impl Talk {
     async fn send(&mut self, message: Message) -> std::result::Result<(), Gone> {
         let patience = Duration::from_secs(MAX_HTTP_STALL_S);
         match timeout(patience, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Gone),
+            Ok(Ok(())) => self.spoke = Instant::now(),
+            _ => return Err(Gone),
         }
+        Ok(())
     }
 }

@@ -21,7 +21,7 @@ use super::{Choice, Condition, Read, Scan, Target, Write};
 use crate::conflict_log::{LogPageShape, LoggedShape, Noting, OfLog};
 use crate::disk;
 use crate::events::{EventsPage, WantedEvents};
-use crate::feed::{Follower, Pages, Told, Wanted};
+use crate::feed::{Follower, Give, Pages, Told, Wanted};
 use crate::invites::{self, InviteShape, Inviting, TicketShape};
 use crate::members::{MemberShape, RosterShape, TrustedShape};
 use crate::ops;
@@ -109,8 +109,15 @@ impl Target for Local {
         })
     }
 
-    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage> {
-        let mut follower = Follower::new(&self.store, since, Wanted::default(), Pages::Whole);
+    fn changes(
+        &self,
+        since: Option<Position>,
+        wait: Duration,
+        values: bool,
+    ) -> Result<ChangesPage> {
+        let give = if values { Give::Values } else { Give::Changes };
+        let wanted = Wanted { give, ..Wanted::default() };
+        let mut follower = Follower::new(&self.store, since, wanted, Pages::Whole);
         let page = follower.page(MAX_HTTP_PAGE, wait)?;
         let changes = page.changes.into_iter().filter_map(|told| match told {
             Told::Change(change) => Some(change),

@@ -28,7 +28,7 @@ use crate::events::{EventsPage, WantedEvents};
 use crate::invites::{InviteShape, Inviting, TicketShape};
 use crate::members::RosterShape;
 use crate::shape::{
-    AppliedShape, ChangesPage, CollectionState, ConflictShape, FindingShape, Status,
+    AppliedShape, ChangesPage, CollectionState, ConflictShape, FindingShape, Health, Status,
 };
 
 pub(crate) use etag::{parse_version, version_text};
@@ -120,7 +120,8 @@ pub(crate) trait Target: Tape + Send + Sync {
     fn put_all(&self, collection: &str, documents: &[(String, Fields)]) -> Result<()>;
 
     /// Changes after `since`, waiting up to `wait` for the first; `None` is from now on.
-    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage>;
+    fn changes(&self, since: Option<Position>, wait: Duration, values: bool)
+    -> Result<ChangesPage>;
 
     /// What happened after the number `since`, waiting up to `wait` for the first; `None` is from
     /// now on.
@@ -145,6 +146,11 @@ pub(crate) trait Target: Tape + Send + Sync {
 
     /// Figures.
     fn status(&self) -> Result<Status>;
+
+    /// Whether the node can do its work; none of a store that no node runs on.
+    fn health(&self) -> Result<Option<Health>> {
+        Ok(None)
+    }
 
     /// What is shown, by digest. Reads all documents.
     fn state(&self) -> Result<Vec<CollectionState>>;

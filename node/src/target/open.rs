@@ -73,6 +73,11 @@ impl Opening {
         self.url.as_ref().map(|url| Remote::connect(url, self.token.clone())).transpose()
     }
 
+    /// The node that --url names, or that runs on the store; none if there is none.
+    pub(crate) fn node(&self) -> Result<Option<Remote>> {
+        Ok(self.remote()?.or_else(|| running_node(&self.data)))
+    }
+
     /// Options that know the passphrase of the store's key, if it has one: from
     /// `LITTORAL_PASSPHRASE`, from the file that `LITTORAL_PASSPHRASE_FILE` names, or asked for on a
     /// terminal. A store that is made then encrypts its key with it.

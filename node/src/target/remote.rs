@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use ureq::http::{Method, Request, request};
+use ureq::http::{Method, Request, StatusCode, request};
 use ureq::{Agent, Body};
 
 use super::{Choice, Condition, Read, Scan, Target, Write, parse_version, version_text};
@@ -31,7 +31,7 @@ use crate::kinds;
 use crate::members::{Founding, Granting, Joining, RosterShape, words};
 use crate::shape::{
     AppliedShape, ChangesPage, CollectionState, ConflictShape, Conflicts, Entry, Failure,
-    FindingShape, Findings, Leaving, Live, Page, State, Status, why_not,
+    FindingShape, Findings, Health, Leaving, Live, Page, State, Status, why_not,
 };
 use crate::tokens::Secret;
 
@@ -81,6 +81,12 @@ impl Remote {
     /// Whether it is there, and who it is.
     pub(crate) fn live(&self) -> Result<Live> {
         self.ask("/health/live", CONNECT_TIMEOUT)
+    }
+
+    /// Cuts all its links for now, or takes them up again.
+    pub(crate) fn set_online(&self, online: bool) -> Result<()> {
+        let path = if online { "/links/resume" } else { "/links/pause" };
+        self.post(path, &serde_json::json!({})).map(drop)
     }
 
     /// The documents of a range, perhaps as they were at a checkpoint.
@@ -220,9 +226,15 @@ impl Target for Remote {
         self.post(&documents_path(collection)?, &entries).map(drop)
     }
 
-    fn changes(&self, since: Option<Position>, wait: Duration) -> Result<ChangesPage> {
+    fn changes(
+        &self,
+        since: Option<Position>,
+        wait: Duration,
+        values: bool,
+    ) -> Result<ChangesPage> {
         let since = since.map_or("now".to_owned(), |position| position.to_string());
-        let path = format!("/changes?since={since}&wait={}", wait.as_secs());
+        let give = if values { "values" } else { "changes" };
+        let path = format!("/changes?since={since}&wait={}&give={give}", wait.as_secs());
         self.ask(&path, wait + ANSWER_TIMEOUT)
     }
 
@@ -274,6 +286,18 @@ impl Target for Remote {
 
     fn status(&self) -> Result<Status> {
         self.get("/status")
+    }
+
+    fn health(&self) -> Result<Option<Health>> {
+        let lost = |err: ureq::Error| self.unreachable(&err);
+        let request = self.request(Method::GET, "/health").body(());
+        let answer = self.run(request, ANSWER_TIMEOUT).map_err(lost)?;
+        // It says so by its status, too, if it can't.
+        let answer = match answer.status() {
+            StatusCode::SERVICE_UNAVAILABLE => Answer::whole(answer, lost)?,
+            _ => Answer::read(answer, lost)?,
+        };
+        answer.json().map(Some)
     }
 
     fn state(&self) -> Result<Vec<CollectionState>> {
@@ -416,7 +440,20 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Of a request that must succeed.
     pub(super) fn read(
+        answer: ureq::http::Response<Body>,
+        lost: impl Fn(ureq::Error) -> Error,
+    ) -> Result<Answer> {
+        let answer = Answer::whole(answer, lost)?;
+        match (200..300).contains(&answer.status) {
+            true => Ok(answer),
+            false => Err(failure(answer.status, &answer.body)),
+        }
+    }
+
+    /// Whatever it says.
+    fn whole(
         mut answer: ureq::http::Response<Body>,
         lost: impl Fn(ureq::Error) -> Error,
     ) -> Result<Answer> {
@@ -424,11 +461,7 @@ impl Answer {
         let etag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
         let etag = etag.map(str::to_owned);
         let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER_BYTES).read_to_vec();
-        let body = body.map_err(lost)?;
-        match (200..300).contains(&status) {
-            true => Ok(Answer { status, etag, body }),
-            false => Err(failure(status, &body)),
-        }
+        Ok(Answer { status, etag, body: body.map_err(lost)? })
     }
 
     /// The error that an answer without success says.

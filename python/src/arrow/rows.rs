@@ -30,7 +30,8 @@ impl Plan {
             let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
             format!(
                 "there is no column '{id_column}' with the ids of the documents; \
-                 say with id_column which of these has them: {}",
+                 say with id_column which of these has them: {}; or make one, in pandas by \
+                 frame.assign({id_column}=frame.index.astype(str))",
                 names.join(", ")
             )
         })?;

@@ -223,7 +223,8 @@ pub(super) fn plain(data_type: &DataType) -> Result<DataType, &'static str> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Timestamp(_, Some(_)) => time_type(),
         T::Timestamp(_, None) | T::Date32 | T::Date64 => {
-            return Err("is no certain moment without a zone; give it one, or write it as text");
+            return Err("is no certain moment without a zone; give it one (in pandas \
+                        .dt.tz_localize('UTC')), or write it as text");
         }
         T::List(item)
         | T::LargeList(item)

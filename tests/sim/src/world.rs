@@ -21,7 +21,7 @@ use crate::ledger::{Ledger, UNREADABLE};
 use crate::link::{End, Link, Task};
 use crate::machine::{Down, Machine};
 use crate::plan::Plan;
-use crate::rights::Said;
+use crate::rights::{FOUNDER, Said};
 use crate::tape::Tapes;
 use crate::trace::Trace;
 use crate::{Checked, Report, Settings, ensure};
@@ -587,7 +587,7 @@ impl World {
                 let Some(end) = end else { continue };
                 for (name, p) in end.session.progress() {
                     let still = p.caught_up && p.peer_caught_up && end.session.is_idle();
-                    let over = end.halted.contains(&name) || self.waits_for_ever(end);
+                    let over = end.halted.contains(&name) || self.waits_for_ever(link, end);
                     if !still && !over {
                         said += &format!("; link {number} at {machine}: {name} {p:?}");
                     }
@@ -598,14 +598,21 @@ impl World {
     }
 
     /// Whether nothing more happens on a link by itself: where there is a roster, one may have what
-    /// it can't give to the other.
-    fn waits_for_ever(&self, end: &End) -> bool {
-        self.plan.rights && end.session.is_idle() && end.session.deadline_ms().is_none()
+    /// it can't give to the other. Two of whom the founder never heard may be behind each other, and
+    /// ask again from time to time whether one may give the other a snapshot by now.
+    fn waits_for_ever(&self, link: &Link, end: &End) -> bool {
+        let founder = self.machines[FOUNDER].up();
+        let is_stranger = |at: &usize| {
+            founder.as_ref().is_some_and(|founder| !founder.is_trusted(&self.machines[*at].id()))
+        };
+        self.plan.rights
+            && end.session.is_idle()
+            && (end.session.deadline_ms().is_none() || link.machines.iter().all(is_stranger))
     }
 
     /// Whether every pair that wants a link has one on which all is said and applied.
     pub(crate) fn is_quiet(&self) -> bool {
-        let still = |end: &Option<End>| {
+        let still = |(link, end): (&Link, &Option<End>)| {
             end.as_ref().is_some_and(|end| {
                 !end.has_mail()
                     && !end.hearing_due
@@ -613,11 +620,11 @@ impl World {
                     && end.session.is_idle()
                     && end.session.progress().iter().all(|(name, p)| {
                         let still = p.caught_up && p.peer_caught_up;
-                        still || end.halted.contains(name) || self.waits_for_ever(end)
+                        still || end.halted.contains(name) || self.waits_for_ever(link, end)
                     })
             })
         };
-        self.links.values().flat_map(|link| &link.ends).all(still)
+        self.links.values().flat_map(|link| link.ends.iter().map(move |end| (link, end))).all(still)
             && self.wanted.iter().all(|(a, b)| self.linked(*a, *b) || !self.may_meet(*a, *b))
     }
 

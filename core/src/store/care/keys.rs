@@ -12,6 +12,8 @@ use super::look::{RESCUE, guarded};
 use super::rows::Subject;
 use crate::error::Result;
 use crate::store::budget::Budgets;
+use crate::store::feed;
+use crate::store::index;
 use crate::store::invites;
 use crate::store::journal;
 use crate::store::once;
@@ -57,6 +59,10 @@ pub(super) fn check(subject: &Subject<'_>, quick: bool, findings: &mut Findings)
     part("the table of budgets", &|_| Budgets::check(subject.read));
     part("what checkpoints keep", &|wrong| tape::check(subject.read, subject.heads, !quick, wrong));
     part("the table of events", &|wrong| journal::check(subject.read, wrong));
+    part("what changed documents held", &|wrong| {
+        feed::check_values(subject.read, subject.heads, wrong)
+    });
+    part("the indexes", &|wrong| index::check(subject.read, subject.heads, wrong));
     part("the keys of writes", &|wrong| once::check(subject.read, wrong));
     part("the log of conflicts", &|wrong| journal::conflicts::check(subject.read, wrong));
     part("what is held back", &|wrong| {

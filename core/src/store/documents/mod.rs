@@ -27,8 +27,9 @@ use super::heads::Origins;
 use super::stats::RowCounts;
 use super::tables::{self, db};
 use crate::crdt::layout::run_key;
-use crate::crdt::{Cell, Flags, Row, Source, key};
+use crate::crdt::{self, Cell, Flags, Row, Source, key, view};
 use crate::error::{Error, Result};
+use crate::value::Fields;
 use crate::wire::{self, put_uint};
 
 pub(super) use change::{Change, Numbers, Writer};
@@ -174,6 +175,28 @@ pub(super) fn read_in(
         Some(_) => cells_between(runs, origins, number, id, &[], None, &Meter::default())
             .map(Row::of_cells),
     }
+}
+
+/// What a document shows; of a large one only what lies below some of its fields, given as the
+/// beginnings of their keys. `None` if it shows nothing.
+pub(super) fn shown_in(
+    documents: &tables::LazyTable<'_>,
+    runs: &tables::LazyTable<'_>,
+    origins: &Origins,
+    (number, id): (u32, &str),
+    fields: &BTreeSet<Vec<u8>>,
+) -> Result<Option<Fields>> {
+    let bytes = documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let flags = Flags::of(Some(bytes.value()));
+    if !flags.shown {
+        return Ok(None);
+    }
+    if Head::decode(bytes.value())?.is_none() && !flags.in_conflict {
+        return crdt::shown(bytes.value(), &mut Vec::new(), |number| origins.find(number));
+    }
+    let (row, _) = read_fields_in(documents, runs, origins, (number, id), fields)?;
+    Ok(Some(view::fields(&row).unwrap_or_default()))
 }
 
 /// As [`read_in`], of a large document only what lies below some of its fields, given as the

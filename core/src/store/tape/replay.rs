@@ -50,6 +50,7 @@ use crate::limits::{COMMIT_BATCH_BYTES, REPLAY_MEMORY_BYTES, SWEEP_ROWS};
 use crate::store::Store;
 use crate::store::documents::{self, runs_prefix};
 use crate::store::heads::{CollectionHead, Heads};
+use crate::store::index;
 use crate::store::journal::{EventKind, NewEvent, conflicts};
 use crate::store::log::RecordKind;
 use crate::store::pins::LogPin;
@@ -562,26 +563,40 @@ impl Compared {
     /// Puts the documents of the shadow in the place of those that differ.
     fn mend(&self, heads: &Heads) -> Result<u64> {
         let inner = &self.store.inner;
-        let mended = inner.commit_beside(|txn| {
-            let mut tables = Tables::open(txn)?;
-            let mut mended = 0;
-            for entry in self.differing()? {
-                let (key, _) = entry.map_err(db)?;
-                let (collection, id) = split(key.value())?;
-                let number = self.numbers(collection).now.ok_or_else(written_meanwhile)?;
-                let held = tables::get(&tables.collections, collection.as_bytes())?;
-                let branches = tables::get(&tables.branches, &number.to_be_bytes())?;
-                let before = self.now.row(NOW, Part::Branches, &number.to_be_bytes())?;
-                if held.as_deref() != Some(&number.to_be_bytes()) || branches != before {
-                    return Err(written_meanwhile());
+        let mended = inner.commit_beside_heads(
+            |txn| {
+                let mut tables = Tables::open(txn)?;
+                let mut mended = 0;
+                for entry in self.differing()? {
+                    let (key, _) = entry.map_err(db)?;
+                    let (collection, id) = split(key.value())?;
+                    let number = self.numbers(collection).now.ok_or_else(written_meanwhile)?;
+                    let held = tables::get(&tables.collections, collection.as_bytes())?;
+                    let branches = tables::get(&tables.branches, &number.to_be_bytes())?;
+                    let before = self.now.row(NOW, Part::Branches, &number.to_be_bytes())?;
+                    if held.as_deref() != Some(&number.to_be_bytes()) || branches != before {
+                        return Err(written_meanwhile());
+                    }
+                    self.replace(&mut tables, heads, collection, id, number)?;
+                    let now_ms = inner.wall.now_ms();
+                    conflicts::reconcile(&mut tables, heads, (collection, number), id, now_ms)?;
+                    mended += 1;
                 }
-                self.replace(&mut tables, heads, collection, id, number)?;
-                let now_ms = inner.wall.now_ms();
-                conflicts::reconcile(&mut tables, heads, (collection, number), id, now_ms)?;
-                mended += 1;
-            }
-            Ok(mended)
-        })?;
+                drop(tables);
+                // Nobody knows what damaged documents have in indexes.
+                heads
+                    .indexes
+                    .keys()
+                    .try_for_each(|name| index::begin_anew(txn, name, &heads.indexes))?;
+                Ok(mended)
+            },
+            |now| {
+                for name in heads.indexes.keys() {
+                    index::note_begun_anew(&mut now.indexes, name);
+                }
+            },
+        )?;
+        inner.build_in_background();
         tracing::warn!(
             documents = mended,
             "documents were damaged: they were made anew from a checkpoint and the log"

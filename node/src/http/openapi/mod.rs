@@ -6,12 +6,15 @@
 //! tell of handlers is the lesser part. Tests hold it against the router and against a running
 //! node (`tests/api/run`).
 
+mod operation;
 mod paths;
 mod schemas;
+mod tape;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 
@@ -21,6 +24,25 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
     text.push('\n');
     text
 });
+
+/// By route and method, the kinds of the answers that are no errors.
+static KINDS: LazyLock<BTreeMap<(String, String), Vec<String>>> = LazyLock::new(|| {
+    let (document, mut kinds) = (document(), BTreeMap::new());
+    for (path, methods) in document["paths"].as_object().expect("paths are told") {
+        for (method, operation) in methods.as_object().expect("methods are told") {
+            let given = operation["responses"]["200"]["content"].as_object();
+            let names = given.into_iter().flat_map(|content| content.keys().cloned()).collect();
+            kinds.insert((path.clone(), method.to_uppercase()), names);
+        }
+    }
+    kinds
+});
+
+/// The kinds that a route answers in if all goes well; none if that has no body.
+pub(super) fn kinds(route: &str, method: &Method) -> &'static [String] {
+    let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+    KINDS.get(&(route.to_owned(), method.to_string())).map_or(&[], Vec::as_slice)
+}
 
 /// `GET /openapi.json`
 pub(super) async fn description() -> Response {
@@ -77,12 +99,12 @@ fn document() -> Json {
             "responses": {
                 "Error": {
                     "description": "An error",
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                    "content": operation::error(),
                 },
                 "Unauthorized": {
                     "description": "A token is needed, or this one is not known",
                     "headers": {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                    "content": operation::error(),
                 },
             },
             "securitySchemes": {

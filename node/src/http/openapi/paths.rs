@@ -1,17 +1,15 @@
 //! What can be asked for: each method of each path, its parameters, body, answers and errors.
 
 use littoral::limits::{
-    MAX_COLLECTION_BYTES, MAX_CONFLICT_LOG_PAGE, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S,
-    MAX_ID_BYTES,
+    MAX_CONFLICT_LOG_PAGE, MAX_EVENT_PAGE, MAX_HTTP_PAGE, MAX_HTTP_WAIT_S, MAX_ID_BYTES,
 };
 use littoral::store::EventKind;
 use serde_json::{Map, Value as Json, json};
 
-const JSON: &str = "application/json";
-const LINES: &str = "application/x-ndjson";
-const BYTES: &str = "application/octet-stream";
-/// The scope of what needs no token, wherever it is asked for.
-const OPEN: &str = "none";
+use super::operation::{
+    BYTES, JSON, LINES, OPEN, Paths, at, collection, content, header, id, in_path, needs, of,
+    pointer, query, text, yes,
+};
 
 /// All of them.
 pub(super) fn all() -> Json {
@@ -26,204 +24,16 @@ pub(super) fn all() -> Json {
     members(&mut paths);
     bundles(&mut paths);
     backups(&mut paths);
-    tape(&mut paths);
+    super::tape::all(&mut paths);
     journal(&mut paths);
     Json::Object(paths.0)
-}
-
-struct Paths(Map<String, Json>);
-
-impl Paths {
-    fn add(&mut self, path: &str, method: &str, about: [&str; 3], operation: Operation) {
-        let [id, tag, summary] = about;
-        let mut told = json!({
-            "operationId": id,
-            "tags": [tag],
-            "summary": summary,
-            "security": operation.security(),
-            "x-scope": operation.scope,
-            "parameters": operation.parameters,
-            "responses": operation.answers(),
-        });
-        if let Some(body) = operation.body {
-            told["requestBody"] = json!({"required": true, "content": body});
-        }
-        let methods = self.0.entry(path).or_insert_with(|| json!({}));
-        methods[method] = told;
-    }
-}
-
-/// One method of one path.
-struct Operation {
-    /// The right that a token needs.
-    scope: &'static str,
-    parameters: Vec<Json>,
-    body: Option<Json>,
-    good: Vec<(&'static str, Json)>,
-    bad: Vec<(&'static str, &'static str)>,
-}
-
-/// What needs a token for `scope`, if any is needed.
-fn needs(scope: &'static str) -> Operation {
-    Operation { scope, parameters: Vec::new(), body: None, good: Vec::new(), bad: Vec::new() }
-}
-
-impl Operation {
-    fn with(mut self, parameters: impl IntoIterator<Item = Json>) -> Operation {
-        self.parameters.extend(parameters);
-        self
-    }
-
-    /// A body of JSON of this form.
-    fn takes(self, schema: &str) -> Operation {
-        self.takes_of(&[(JSON, of(schema))])
-    }
-
-    fn takes_of(mut self, kinds: &[(&str, Json)]) -> Operation {
-        let mut content = Map::new();
-        for (kind, schema) in kinds {
-            content.insert((*kind).to_owned(), json!({"schema": schema}));
-        }
-        self.body = Some(Json::Object(content));
-        let bad = [("413", "The body is too large"), ("415", "The body does not say what it is")];
-        self.bad.extend(bad);
-        self
-    }
-
-    /// 200 with JSON of this form.
-    fn gives(self, what: &str, schema: &str) -> Operation {
-        self.gives_of(what, JSON, of(schema))
-    }
-
-    fn gives_of(mut self, what: &str, kind: &str, schema: Json) -> Operation {
-        self.good
-            .push(("200", json!({"description": what, "content": {kind: {"schema": schema}}})));
-        self
-    }
-
-    /// 200 with one of these.
-    fn gives_either(mut self, what: &str, kinds: &[(&str, Json)]) -> Operation {
-        let mut content = Map::new();
-        for (kind, schema) in kinds {
-            content.insert((*kind).to_owned(), json!({"schema": schema}));
-        }
-        self.good.push(("200", json!({"description": what, "content": content})));
-        self
-    }
-
-    /// 200 with a document and its version.
-    fn gives_document(mut self, what: &str, schema: Json) -> Operation {
-        let tag =
-            json!({"description": "Its version", "required": true, "schema": {"type": "string"}});
-        self.good.push((
-            "200",
-            json!({
-                "description": what,
-                "headers": {"ETag": tag},
-                "content": {JSON: {"schema": schema}},
-            }),
-        ));
-        self
-    }
-
-    /// 101.
-    fn switches(mut self) -> Operation {
-        self.good.push(("101", json!({"description": "It goes on as a WebSocket"})));
-        self
-    }
-
-    /// 204.
-    fn gives_nothing(mut self, what: &str) -> Operation {
-        self.good.push(("204", json!({"description": what})));
-        self
-    }
-
-    fn fails(mut self, bad: &[(&'static str, &'static str)]) -> Operation {
-        self.bad.extend(bad);
-        self
-    }
-
-    fn security(&self) -> Json {
-        match self.scope {
-            OPEN => json!([{}]),
-            _ => json!([{"token": []}, {}]),
-        }
-    }
-
-    fn answers(&self) -> Json {
-        let mut all = Map::new();
-        for (status, answer) in &self.good {
-            all.insert((*status).to_owned(), answer.clone());
-        }
-        let bad = [
-            ("400", "Something of the request is malformed"),
-            ("403", "A page of another origin asks, or the token's right is not enough"),
-            (
-                "5XX",
-                "Trouble of the node itself, as a full disk (507) or a store that refuses writes (503)",
-            ),
-        ];
-        for (status, why) in bad.iter().chain(&self.bad) {
-            all.insert(
-                (*status).to_owned(),
-                json!({
-                    "description": why,
-                    "content": {JSON: {"schema": of("Error")}},
-                }),
-            );
-        }
-        all.insert("401".to_owned(), json!({"$ref": "#/components/responses/Unauthorized"}));
-        Json::Object(all)
-    }
-}
-
-fn of(schema: &str) -> Json {
-    json!({"$ref": format!("#/components/schemas/{schema}")})
-}
-
-fn query(name: &str, what: &str, schema: Json) -> Json {
-    json!({"name": name, "in": "query", "description": what, "schema": schema})
-}
-
-fn header(name: &str, what: &str) -> Json {
-    json!({"name": name, "in": "header", "description": what, "schema": {"type": "string"}})
-}
-
-fn in_path(name: &str, what: &str, schema: Json) -> Json {
-    json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema})
-}
-
-fn text() -> Json {
-    json!({"type": "string"})
-}
-
-fn yes() -> Json {
-    json!({"type": "boolean", "default": false})
-}
-
-fn pointer() -> Json {
-    json!({"type": "string", "pattern": "^(/([^/~]|~[01])*)*$"})
-}
-
-fn collection() -> Json {
-    let schema = json!({"type": "string", "minLength": 1, "maxLength": MAX_COLLECTION_BYTES, "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"});
-    in_path("collection", "The collection", schema)
-}
-
-fn at() -> Json {
-    query("at", "As it was at this checkpoint", text())
-}
-
-fn id() -> Json {
-    let schema = json!({"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES});
-    in_path("id", "The document", schema)
 }
 
 fn node(paths: &mut Paths) {
     let read = || needs("read");
     let failing = json!({
         "description": "It can't take writes; `checks` says why",
-        "content": {JSON: {"schema": {"anyOf": [of("Health"), of("Error")]}}},
+        "content": content(&[(JSON, json!({"anyOf": [of("Health"), of("Error")]}))]),
     });
     for (path, name) in [("/health", "health"), ("/health/ready", "ready")] {
         let mut ready = read().gives("It can; perhaps something is degraded", "Health");
@@ -561,7 +371,7 @@ fn conflicts(paths: &mut Paths) {
                 query("wait", "Seconds to wait for the first; not with events", wait()),
                 query("collections", "Only of these, with commas between", text()),
                 query("prefix", "Only of documents whose ids begin so", text()),
-                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now", json!({"type": "string", "enum": ["keys", "changes", "documents"], "default": "changes"})),
+                query("give", "What is told of each: which document; and who wrote it, and when; and what it holds by now, or held before and after", json!({"type": "string", "enum": ["keys", "changes", "documents", "values"], "default": "changes"})),
                 header("Last-Event-ID", "With events, instead of `since`: the `id` of the last one"),
             ])
             .gives_either("Changes; go on with `next`. With `Accept: text/event-stream` events that come as they happen: `change`; `resync`, if the log does not reach back: read the documents anew, it goes on from there; `error`, the last one", &[(JSON, of("Changes")), ("text/event-stream", text())])
@@ -729,124 +539,5 @@ fn backups(paths: &mut Paths) {
                 json!({"type": "boolean", "default": true}),
             )])
             .gives_of("The backup, for `littoral restore`", BYTES, bytes),
-    );
-}
-
-fn tape(paths: &mut Paths) {
-    let missing = [("404", "There is no such checkpoint")];
-    paths.add(
-        "/checkpoints",
-        "get",
-        ["checkpoints", "tape", "The checkpoints and what they cost. Reads all that is kept"],
-        needs("read").gives("In the order in which they were made", "Checkpoints"),
-    );
-    paths.add(
-        "/checkpoint",
-        "post",
-        ["checkpoint", "tape", "Makes a checkpoint: marks this moment of the store"],
-        needs("admin")
-            .takes("Marking")
-            .gives("The checkpoint", "Checkpoint")
-            .gives_nothing("Of an automatic one: none was needed"),
-    );
-    paths.add(
-        "/checkpoints/{label}",
-        "delete",
-        ["deleteCheckpoint", "tape", "Deletes a checkpoint"],
-        needs("admin")
-            .with([in_path("label", "The checkpoint", json!({"type": "string", "minLength": 1}))])
-            .gives_nothing("It is gone")
-            .fails(&missing),
-    );
-    let lines = |what: &str| json!({"type": "string", "contentMediaType": LINES, "description": format!("{what}, as {{\"change\": {{\"collection\", \"id\", \"before\", \"after\", \"written\", \"kept\"}}}}; the last line is {{\"done\": {{\"documents\", \"transactions\", \"left\", \"kept\"}}}}, or {{\"error\": {{\"code\", \"message\"}}}}. Without it, the answer was cut off")});
-    paths.add(
-        "/diff",
-        "get",
-        ["diff", "tape", "What changed between a checkpoint and another one, or now"],
-        needs("read")
-            .with([
-                json!({"name": "from", "in": "query", "required": true, "description": "The checkpoint", "schema": text()}),
-                query("to", "Another one; without it, now", text()),
-                query("collection", "Only this collection", text()),
-            ])
-            .gives_of("A line for each document", LINES, lines("A line for each document that differs"))
-            .fails(&missing)
-            .fails(&[("413", "A name is too long")]),
-    );
-    paths.add(
-        "/rollback",
-        "post",
-        ["rollback", "tape", "Goes back to a checkpoint and applies the log after it again, beside the store, and compares"],
-        needs("admin")
-            .takes("RollingBack")
-            .gives_of(
-                "What came of it, and what differs",
-                LINES,
-                lines("First {\"replay\": {\"checkpoint\", \"through\", \"transactions\", \"documents\", \"ms\", \"outcome\", \"mended\", \"differing\"}}, then a line for each document that differs, or did before it was mended"),
-            )
-            .fails(&[
-                ("404", "There is no such checkpoint, or the log no longer reaches back to it"),
-                ("409", "A damaged document was written meanwhile: replay again"),
-            ]),
-    );
-    paths.add(
-        "/holds",
-        "get",
-        ["holds", "tape", "The collections that are held back to a checkpoint"],
-        needs("read").gives("In the order of names", "Holds"),
-    );
-    paths.add(
-        "/hold",
-        "post",
-        ["hold", "tape", "Holds collections back: they show what they did at a checkpoint and what this node wrote since, and are not exchanged with peers. Nothing is undone"],
-        needs("admin")
-            .takes("Holding")
-            .gives("What is held back by this", "Holds")
-            .fails(&[("404", "There is no such checkpoint or collection, or the log no longer holds what was written here since")]),
-    );
-    paths.add(
-        "/resume",
-        "post",
-        [
-            "resume",
-            "tape",
-            "Shows all of a collection again that was held back, and exchanges it with peers",
-        ],
-        needs("admin")
-            .takes("Resuming")
-            .gives("What was held back", "Holds")
-            .fails(&[("404", "The collection is not held back")]),
-    );
-    paths.add(
-        "/revert",
-        "post",
-        ["revert", "tape", "Brings documents back to what they showed at a checkpoint, by new transactions"],
-        needs("admin")
-            .takes("Reverting")
-            .gives_of(
-                "Progress, or with `dry_run` the plan",
-                LINES,
-                lines("Now and then {\"progress\": documents}; with `dry_run` a line for each document that would be written"),
-            )
-            .fails(&[
-                ("404", "There is no such checkpoint, or the collection was left since"),
-                ("409", "A field is of another kind by now"),
-            ]),
-    );
-    paths.add(
-        "/undo",
-        "post",
-        ["undo", "tape", "Takes back what this node wrote last, by one new transaction"],
-        needs("admin")
-            .takes("Undoing")
-            .gives_of(
-                "What was undone, or with `dry_run` would be",
-                LINES,
-                lines("A line for each document"),
-            )
-            .fails(&[
-                ("404", "There is nothing to undo, or the log no longer has what it takes"),
-                ("409", "A field is of another kind by now"),
-            ]),
     );
 }

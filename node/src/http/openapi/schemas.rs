@@ -9,7 +9,7 @@ use crate::kinds;
 /// All of them, by name.
 pub(super) fn all() -> Json {
     let mut all = Map::new();
-    for part in [documents(), node(), links(), members(), bundles(), tape()] {
+    for part in [documents(), changes(), node(), links(), members(), bundles(), tape()] {
         let Json::Object(part) = part else { unreachable!("a part is an object") };
         all.extend(part);
     }
@@ -36,6 +36,10 @@ fn sent(required: &[&str], fields: Json) -> Json {
 
 fn of(name: &str) -> Json {
     json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn or_null(name: &str) -> Json {
+    json!({"oneOf": [of(name), {"type": "null"}]})
 }
 
 fn list(of: Json) -> Json {
@@ -226,6 +230,15 @@ fn documents() -> Json {
             "next": count("The number to go on after"),
             "missed": yes("Whether some after `since` are gone"),
         })),
+    })
+}
+
+fn changes() -> Json {
+    json!({
+        "ChangeValues": object(json!({
+            "before": or_null("Document"),
+            "after": or_null("Document"),
+        })),
         "Changes": object(json!({
             "changes": list(json!({
                 "type": "object",
@@ -238,6 +251,7 @@ fn documents() -> Json {
                     "seq": count("The number of the transaction among its author's; 0 of a snapshot"),
                     "time": time("When, by its author's clock"),
                     "local": yes("Whether this node wrote it"),
+                    "values": of("ChangeValues"),
                     "doc": {"description": "What it holds by now; null if it is gone. Not there if the page is full: read it", "oneOf": [of("Document"), {"type": "null"}]},
                 },
             })),
@@ -337,6 +351,7 @@ fn links() -> Json {
             "uptime_s": count("Seconds since its start"),
             "listen": maybe("Where it accepts links"),
             "offline": yes("Whether all links are cut for now, by `POST /links/pause`"),
+            "offline_since": maybe("Since when, RFC 3339"),
             "links": list(of("Link")),
             "standings": list(object(json!({
                 "peer": of("Key"),
@@ -345,6 +360,11 @@ fn links() -> Json {
                 "lag_transactions": count("Transactions that are here and not there, as far as is known"),
                 "lag_s": {"type": "number", "description": "For how long there was always something that it lacked, in seconds"},
                 "stalled_s": {"type": "number", "description": "For how long nothing has moved although there is something to do, in seconds"},
+            }))),
+            "partings": list(object(json!({
+                "peer": of("Key"),
+                "time": time("When the last link with it ended; there is none now"),
+                "reason": text("Why"),
             }))),
             "refused": list(object(json!({"node": of("Key"), "time": time("When it knocked last")}))),
             "joins": object(json!({

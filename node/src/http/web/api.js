@@ -114,11 +114,27 @@ export function documentPath(collection, id) {
   return id === '.' || id === '..' || id === '' ? `${docs}?id=${encodeURIComponent(id)}` : `${docs}/${encodeURIComponent(id)}`;
 }
 
-/** Follows changes over a WebSocket, and again whenever it is cut, from where it was. */
+/** How often a page is told how the node is, at most. */
+const STATUS_EVERY_MS = 1000;
+
+/**
+ * Follows changes over a WebSocket, and again whenever it is cut, from where it was. With `status`
+ * it is told how the node is as well, while the page is seen.
+ */
 export class Feed {
-  constructor(wanted, { changed, resync = () => {}, alive = () => {} }) {
-    Object.assign(this, { wanted, changed, resync, alive, since: 'now', wait: 500, position: null });
+  constructor(wanted, { changed, resync = () => {}, alive = () => {}, status = null }) {
+    Object.assign(this, { wanted, changed, resync, alive, status, since: 'now', wait: 500, position: null, socket: null });
     this.open();
+    if (status) document.addEventListener('visibilitychange', () => this.watch());
+  }
+
+  /** Asks to be told how the node is, or not to be any more. */
+  watch() {
+    if (!this.status || this.socket?.readyState !== WebSocket.OPEN || this.watching === !document.hidden) return;
+    this.watching = !document.hidden;
+    this.status(null);
+    const said = this.watching ? { watch: { id: 2, every_ms: STATUS_EVERY_MS } } : { unsubscribe: { id: 2 } };
+    this.socket.send(JSON.stringify(said));
   }
 
   open() {
@@ -126,12 +142,16 @@ export class Feed {
     const protocols = token ? ['littoral', `littoral.token.${token}`] : ['littoral'];
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(`${scheme}//${location.host}/ws`, protocols);
+    this.socket = socket;
+    this.watching = false;
     socket.onopen = () => {
       socket.send(JSON.stringify({ subscribe: { id: 1, since: this.position ?? 'now', ...this.wanted } }));
+      this.watch();
     };
     socket.onmessage = (event) => this.hear(JSON.parse(event.data), socket);
     socket.onclose = () => {
       this.alive(false);
+      this.status?.(null);
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(this.wait * 2, 10000);
     };
@@ -146,6 +166,8 @@ export class Feed {
     } else if (said.change) {
       this.position = said.change.position;
       this.changed(said.change);
+    } else if (said.status) {
+      this.status?.(said.status);
     } else if (said.resync) {
       this.position = said.resync.from;
       this.resync();

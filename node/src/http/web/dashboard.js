@@ -1,8 +1,9 @@
 // The dashboard: whether the node is well, what is behind, why, since when, what conflicts, who is
 // connected; and what a person does about it.
 //
-// `/status` is asked every second while the page is seen; what costs the node more is asked when
-// that has changed. Changes of documents come over the WebSocket.
+// How the node is comes over the WebSocket while the page is seen, as do changes of documents; while
+// there is no socket, `/status` is asked every second. What costs the node more is asked when that
+// has changed.
 
 import { Feed, Failure, ask, get } from './api.js';
 import { conflict } from './conflict.js';
@@ -61,7 +62,8 @@ function peers() {
 }
 
 const absent = (peer) => ({
-  peer, state: status.running.offline ? 'paused' : 'gone', address: '', incoming: true, reason: null, connected_since: null,
+  peer, state: status.running.offline ? 'paused' : 'gone', address: '', incoming: true,
+  reason: status.running.partings.find((one) => one.peer === peer)?.reason ?? null, connected_since: null,
   synced: false, rtt_ms: null, received_bytes: null, sent_bytes: null, collections: [],
 });
 
@@ -333,10 +335,33 @@ function tickOf(n) {
   return n >= 1000 ? `${(n / 1000).toFixed(n >= 10000 ? 0 : 1)}k` : Number.isInteger(n) ? String(n) : n.toFixed(1);
 }
 
+/** What the node pushed last, and when; null without a socket. */
+let pushed = null;
+
+/** How the node is now: as it said, as long as it says when that changes. */
+async function latest() {
+  if (!pushed) return get('/status');
+  const { told, at } = pushed;
+  const seconds = Math.round((performance.now() - at) / 1000);
+  return { ...told, running: { ...told.running, uptime_s: told.running.uptime_s + seconds } };
+}
+
 async function tick() {
-  status = await get('/status');
+  status = await latest();
   await refreshRoster();
   past.note(status);
+  showAll();
+}
+
+/** Something has changed: it is shown at once, what is asked beside it with the next beat. */
+function push(told) {
+  pushed = told && { told, at: performance.now() };
+  if (!told || !status) return;
+  status = told;
+  showAll();
+}
+
+function showAll() {
   const all = peers();
   showAbout();
   showTiles(all);
@@ -363,7 +388,7 @@ async function beat() {
   try {
     await tick();
     reached = true;
-    showLive(true, following ? 'live' : 'asked each second');
+    showLive(true, following && pushed ? 'live' : 'asked each second');
     if (Date.now() - healthAt > HEALTH_EVERY_MS) {
       healthAt = Date.now();
       showHealth((await ask('GET', '/health', { also: 503 })).data);
@@ -399,7 +424,7 @@ async function start() {
     await beat();
   });
   await beat();
-  new Feed({ give: 'changes' }, { changed, alive: (is) => { following = is; } });
+  new Feed({ give: 'changes' }, { changed, alive: (is) => { following = is; }, status: push });
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, reached ? EVERY_MS : 2 * EVERY_MS));
     if (document.hidden) await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));

@@ -1,0 +1,2 @@
+/* Beside this file in an XCFramework, on the path that pkg-config gives elsewhere. */
+#include "littoral.h"
