@@ -114,8 +114,8 @@ macro_rules! targets {
 }
 
 targets! {
-    transaction message session head document join log recover apply row value json text version
-    state statement ticket carried
+    transaction message session head document join log recover apply row value json msgpack text
+    version state statement ticket carried
 }
 
 /// The seeds are what today's code writes: who changes a format writes them anew.

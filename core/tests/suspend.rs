@@ -555,6 +555,28 @@ fn a_large_document_and_a_held_collection_are_there_again() {
     verify(&store);
 }
 
+#[test]
+fn a_store_that_is_closed_is_opened_again_whoever_still_reads_or_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    (0..100).for_each(|n| put(&store, &format!("n{n}"), n));
+    let mut scan = store.collection(NOTES).unwrap().scan(&ScanRange::default()).unwrap();
+    scan.next().unwrap().unwrap();
+    let mut txn = store.begin().unwrap();
+    txn.put(NOTES, "n1", &fields(-1)).unwrap();
+    store.close().unwrap();
+    assert_eq!(open_below(dir.path()), [""; 0].map(std::path::PathBuf::from));
+    let again = Store::open(dir.path()).unwrap();
+    assert_eq!(kind(scan.next().unwrap()), ErrorKind::Closed);
+    assert_eq!(kind(store.begin()), ErrorKind::Closed);
+    assert_eq!(kind(txn.commit()), ErrorKind::Closed);
+    assert!(has(&again, "n1", 1));
+    put(&again, "n1", 2);
+    drop((store, scan));
+    assert!(has(&again, "n1", 2));
+    verify(&again);
+}
+
 /// A companion that counts, and may refuse.
 #[derive(Default)]
 struct Beside {

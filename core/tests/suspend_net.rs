@@ -174,6 +174,7 @@ fn what_was_switched_off_stays_off_and_a_network_that_is_closed_is_not_opened() 
     a.store.suspend(LONG).unwrap();
     a.network.close();
     a.store.wake().unwrap();
+    assert!(a.network.listening().is_empty());
     assert_eq!(kind(a.network.connect(b.address.clone())), ErrorKind::Closed);
     let again = Network::start(&a.store, NetworkOptions::default()).unwrap();
     again.connect(b.address.clone()).unwrap().wait_synced(LONG).unwrap();

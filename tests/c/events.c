@@ -468,6 +468,22 @@ static void suspending(void) {
     OK(lit_store_close(store, &err));
     GIVES(LIT_ERR_CLOSED, lit_store_resume(store, &err));
     GIVES(LIT_ERR_CLOSED, lit_store_suspend(store, 0, &err));
+
+    /* Whatever was opened of a store that is closed, it can be opened again. */
+    other = open_store("suspended");
+    lit_scan_t *still;
+    there = open_collection(other, "c");
+    OK(lit_collection_scan(there, NULL, &still, &err));
+    OK(lit_scan_next(still, &id, NULL, &err));
+    OK(lit_txn_begin(other, 0, &no_txn, &err));
+    OK(lit_store_close(other, &err));
+    lit_store_t *third = open_store("suspended");
+    GIVES(LIT_ERR_CLOSED, lit_scan_next(still, &id, NULL, &err));
+    lit_store_free(third);
+    lit_txn_free(no_txn);
+    lit_scan_free(still);
+    lit_collection_free(there);
+    lit_store_free(other);
     lit_subscription_free(seen.subscription);
     CHECK(seen.drops == 1 && seen.calls < 1000);
     lit_doc_free(doc);

@@ -65,17 +65,21 @@ impl Companion for Resting {
 
     fn wake(&self) {
         let shared = &self.0;
+        // While they are held, a network that is not closed yet is not closed.
         let mut sockets = shared.sockets();
+        if shared.check_open().is_err() {
+            return;
+        }
         for address in std::mem::take(&mut sockets.resting) {
             if let Err(error) = shared.listen_again(&mut sockets, address) {
                 tracing::error!(%address, %error, "not listening there any more");
             }
         }
-        drop(sockets);
-        shared.set_suspended(false);
         if let Err(error) = shared.begin_discovery() {
             tracing::warn!(%error, "peers on the LAN are not looked for any more");
         }
+        drop(sockets);
+        shared.set_suspended(false);
         shared.bell.ring();
     }
 }

@@ -104,7 +104,7 @@ impl Shared {
         self.handle.enter()
     }
 
-    /// They.
+    /// All of them.
     pub(super) fn sockets(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,6 +76,7 @@ impl Gate {
     pub(super) fn reset(&self) {
         let mut state = lock(&self.state);
         *state = State { turn: state.turn + 1, ..State::default() };
+        self.freed.notify_all();
     }
 }
 

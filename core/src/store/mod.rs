@@ -317,13 +317,14 @@ impl Inner {
 
     fn close_in_turn(&self) -> Result<()> {
         self.rest.set(Phase::Closed);
-        self.gate.unshut();
         let stopped = self.stop_committing().inspect_err(|_| self.freeze().set());
         let database = self.database.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(self.write_heads());
         drop(database);
         // Whoever still reads has the files closed under it, so that they can be opened again.
         self.valve.shut();
+        // Whoever waits to write need not wait for a transaction that is open.
+        self.gate.reset();
         drop(commit::lock(&self.lock).take());
         self.announce();
         stopped
