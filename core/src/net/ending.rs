@@ -3,7 +3,7 @@
 
 use quinn::{Connection, ConnectionError, TransportErrorCode, VarInt};
 
-use crate::sync::message::CloseCode;
+use crate::sync::message::{CloseCode, GOODBYE};
 
 /// TLS alerts that we can tell what to do about, as QUIC numbers them (RFC 9001, 4.8).
 const ACCESS_DENIED: u64 = 0x100 + 49;
@@ -29,8 +29,8 @@ const LEFT: &str = "the peer left: it was stopped, or its links were cut on purp
 impl Ending {
     /// As a session says.
     pub(super) fn said(code: CloseCode, mut reason: String, by_peer: bool) -> Ending {
-        if by_peer && code == CloseCode::Done {
-            // It says "this node left", which would be told here of this one.
+        if by_peer && code == CloseCode::Done && reason == GOODBYE {
+            // Told as it is, that would be said here of this one.
             reason = LEFT.to_owned();
         }
         let refused = matches!(

@@ -15,6 +15,7 @@ use super::network::Shared;
 use super::transport;
 use crate::error::{Error, Result};
 use crate::id::NodeId;
+use crate::sync::message::GOODBYE;
 
 /// The sockets of a network.
 #[derive(Default)]
@@ -82,7 +83,7 @@ impl Shared {
         let left = deadline.saturating_duration_since(Instant::now());
         self.handle.spawn(async move {
             for endpoint in &endpoints {
-                endpoint.close(VarInt::from_u32(0), b"this node left");
+                endpoint.close(VarInt::from_u32(0), GOODBYE.as_bytes());
             }
             let idle = async {
                 for endpoint in &endpoints {

@@ -257,6 +257,9 @@ pub struct Txn {
     pub bytes: Vec<u8>,
 }
 
+/// What a node says that leaves in good order, of itself.
+pub const GOODBYE: &str = "this node left";
+
 /// Why a link ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

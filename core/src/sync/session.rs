@@ -44,7 +44,7 @@ use crate::limits::{
 use super::door::{Config, Event, Input, Offence, Output, Progress, StreamId, Wanted};
 use super::failure::{Failure, Outcomes, breach, failure, store_failed};
 use super::framing::Framer;
-use super::message::{CloseCode, Control, Digests};
+use super::message::{CloseCode, Control, Digests, GOODBYE};
 use super::packing::pack;
 use super::snapshot_in::SnapshotIn;
 use super::snapshot_out::SnapshotOut;
@@ -296,7 +296,7 @@ impl Session {
             Input::Stepped { ticket, outcome } => self.stepped(ticket, outcome, source)?,
             Input::Heard { outcome } => self.heard(outcome)?,
             Input::Tick => {}
-            Input::Leave => return Err(failure(CloseCode::Done, "this node left")),
+            Input::Leave => return Err(failure(CloseCode::Done, GOODBYE)),
         }
         self.end_doubts(source)?;
         self.watch_time(source)
