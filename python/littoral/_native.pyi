@@ -437,7 +437,7 @@ class Store:
         """All conflicts, or those of one collection."""
 
     def set_change_values(self, bytes: int | None) -> None:
-        """Keeps what documents held before and after changes, up to so many bytes; None: no more."""
+        """Keeps what documents held around changes, up to so many bytes; None: no more."""
 
     def changes(
         self, since: int | None = None, timeout: float | None = None, values: bool = False

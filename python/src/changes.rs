@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use littoral::{Change, Document, Error, ErrorKind, NodeId, Position};
+use littoral::{Change, Document, Error, ErrorKind, Position};
 use pyo3::prelude::*;
 
 use crate::classes::Classes;
 use crate::error::{Failure, catch, raise};
 use crate::open_store::{OpenStore, Owned, SLICE, lock};
-use crate::ops::{hand_out_past, timestamp_to_py};
+use crate::ops::timestamp_to_py;
+use crate::value::document_to_py;
 
 /// The changes of a store from a position on.
 #[pyclass(frozen, module = "littoral._native")]
@@ -74,7 +75,7 @@ impl Changes {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let timeout = timeout.map(|seconds| seconds_to_duration(py, seconds)).transpose()?;
         match self.wait(py, timeout)? {
-            Ok(change) => change.map(|change| change_to_py(py, self.open.node, change)).transpose(),
+            Ok(change) => change.map(|change| change_to_py(py, &change)).transpose(),
             Err(failure) => Err(raise(py, failure)),
         }
     }
@@ -95,7 +96,7 @@ impl Changes {
     /// Waits for the next change; ends when the store is closed, or its patience does.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         match self.wait(py, self.patience)? {
-            Ok(change) => change.map(|change| change_to_py(py, self.open.node, change)).transpose(),
+            Ok(change) => change.map(|change| change_to_py(py, &change)).transpose(),
             Err(Failure::Error(err)) if err.kind() == ErrorKind::Closed => Ok(None),
             Err(failure) => Err(raise(py, failure)),
         }
@@ -106,14 +107,15 @@ impl Changes {
     }
 }
 
-fn change_to_py<'py>(py: Python<'py>, node: NodeId, change: Change) -> PyResult<Bound<'py, PyAny>> {
-    let document = |document: Option<Document>| {
-        document.map(|found| hand_out_past(py, node, &change.collection, found)).transpose()
+fn change_to_py<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'py, PyAny>> {
+    // Without a version: put back, it replaces what is there.
+    let document = |document: &Option<Document>| {
+        document.as_ref().map(|found| document_to_py(py, found)).transpose()
     };
-    let values = match change.values {
+    let values = match &change.values {
         None => None,
         Some(values) => {
-            let held = (document(values.before)?, document(values.after)?);
+            let held = (document(&values.before)?, document(&values.after)?);
             Some(Classes::get(py)?.change_values.bind(py).call1(held)?)
         }
     };

@@ -229,7 +229,7 @@ impl Store {
         Changes::new(py, &self.open, since, timeout, values)
     }
 
-    /// Keeps what documents held before and after changes, up to so many bytes; None: no more.
+    /// Keeps what documents held around changes, up to so many bytes; None: no more.
     #[pyo3(signature = (bytes))]
     fn set_change_values(&self, py: Python<'_>, bytes: Option<u64>) -> PyResult<()> {
         self.open.run(py, move |store| store.set_change_values(bytes))

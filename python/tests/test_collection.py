@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,9 +116,10 @@ def test_put_many_writes_whole_batches(notes: littoral.Collection) -> None:
     with pytest.raises(ValueError, match="x3"):
         notes.put_many([("y1", {}), *documents], batch=10)
     assert "y1" not in notes
-    for what in ([1], [{"id": "a", "n": 1}], [("a", {}, 1)]):
+    wrong: list[Any] = [[1], [{"id": "a", "n": 1}], [("a", {}, 1)]]
+    for what in wrong:
         with pytest.raises(littoral.FieldTypeError, match="pairs of id and document"):
-            notes.put_many(what)  # type: ignore[arg-type]
+            notes.put_many(what)
 
 
 def test_put_many_takes_whatever_goes_on_meanwhile(
