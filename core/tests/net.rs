@@ -4,6 +4,9 @@
 //! only after far longer than any of them needs.
 #![cfg(feature = "net")]
 
+#[path = "common/wait.rs"]
+mod wait;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use littoral::store::Collections;
 use littoral::txn::NodeKey;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Field, Fields, Store};
+use wait::until;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -82,15 +86,6 @@ fn put(store: &Store, id: &str, value: i64) {
 fn get(store: &Store, id: &str) -> Option<i64> {
     let document = store.collection("notes").unwrap().get(id).unwrap()?;
     (0..100).find(|n| document["v"] == Field::from(*n))
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not so: {what}");
-        std::thread::yield_now();
-        std::thread::park_timeout(Duration::from_millis(2));
-    }
 }
 
 fn digests(store: &Store) -> Option<littoral::store::Digests> {

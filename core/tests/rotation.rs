@@ -6,16 +6,15 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use common::link::Link;
+use common::wait::until;
 use common::{NOTES, Replica, Small, key};
 use littoral::net::{Network, NetworkOptions, PeerAddress};
 use littoral::store::{KeyChange, LogBudget, ScanRange};
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, NodeId, Options, Store};
 
-const LONG: Duration = Duration::from_secs(60);
 const FILES: [&str; 3] = ["node.key", "node.key.next", "node.key.former"];
 
 /// Which of the files are there.
@@ -198,14 +197,6 @@ fn network(store: &Store) -> (Network, u16) {
 
 fn at(port: u16, node: NodeId) -> PeerAddress {
     PeerAddress::new("127.0.0.1", port, node).unwrap()
-}
-
-fn until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !done() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Both others are away when a node changes its key. One dials it by the old key; it dials the

@@ -9,6 +9,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::wait::until;
 use common::{NOTES, Replica, Small};
 use littoral::store::{Companion, LogBudget, VerifyOptions};
 use littoral::{ErrorKind, Field, Fields, Options, Result, ScanRange, Store};
@@ -31,14 +32,6 @@ fn has(store: &Store, id: &str, v: i64) -> bool {
 
 fn kind<T>(result: Result<T>) -> ErrorKind {
     result.err().expect("an error").kind()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not so: {what}");
-        thread::park_timeout(Duration::from_millis(2));
-    }
 }
 
 fn verify(store: &Store) {

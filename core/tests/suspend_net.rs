@@ -1,14 +1,18 @@
 //! The network of a store that is suspended: nothing of it is left open, and it comes back.
 #![cfg(feature = "net")]
 
+#[path = "common/wait.rs"]
+mod wait;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use littoral::net::{LinkState, Network, NetworkOptions, PeerAddress};
 use littoral::store::InviteOptions;
 use littoral::txn::roster::{Right, Rights};
 use littoral::{ErrorKind, Field, Fields, Result, Store};
+use wait::until;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -47,14 +51,6 @@ impl Node {
     /// Nobody has the port at which it listened.
     fn port_is_free(&self) -> bool {
         UdpSocket::bind(self.address.places()).is_ok()
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !holds() {
-        assert!(Instant::now() < deadline, "still not so: {what}");
-        thread::park_timeout(Duration::from_millis(2));
     }
 }
 

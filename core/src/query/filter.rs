@@ -339,12 +339,17 @@ impl<'a> Seen<'a> {
     pub(crate) fn put_key(&self, operand: &Operand, out: &mut Vec<u8>) {
         match operand {
             Operand::Id => order::put_text(self.id, out),
-            Operand::At(path) => match look_up(self.fields, path.names()) {
-                None => order::put_missing(out),
-                Some(Found::Value(value)) => order::put_value(value, out),
-                Some(Found::Field(field)) => order::put_field(field, out),
-                Some(Found::Id(id)) => order::put_text(id, out),
-            },
+            Operand::At(path) => self.put_key_at(path, out),
+        }
+    }
+
+    /// The same of what is at a path.
+    pub(super) fn put_key_at(&self, path: &Path, out: &mut Vec<u8>) {
+        match look_up(self.fields, path.names()) {
+            None => order::put_missing(out),
+            Some(Found::Value(value)) => order::put_value(value, out),
+            Some(Found::Field(field)) => order::put_field(field, out),
+            Some(Found::Id(id)) => order::put_text(id, out),
         }
     }
 }

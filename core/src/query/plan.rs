@@ -7,11 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use super::filter::{Elements, Seen};
 use super::order::{self, ELEMENT};
 use super::{Comparison, Direction, Filter, Operand, Query};
 use crate::value::{Fields, Path, Value};
-
-use super::filter::{Elements, Seen};
 
 /// Stretches of an index that one plan reads at most.
 const MAX_STRETCHES: usize = 256;
@@ -34,11 +33,11 @@ pub(crate) struct Plan {
     pub(crate) element: Option<usize>,
     /// Whether the path after those is bounded.
     pub(crate) bounded: bool,
-    /// Whether entries come in the order of the query, and if so, whether from the last on.
+    /// Which way entries are to be read to come in the order of the query, if they can.
     pub(crate) sorted: Option<Direction>,
-    /// Where the keys that the query is sorted by begin in an entry; counted in paths.
+    /// What entries begin with where they come in order: the keys of what all have alike.
     fixed: Vec<u8>,
-    /// Which of the orders they are.
+    /// Which of the orders decide, in that order.
     remaining: Vec<usize>,
 }
 
@@ -58,7 +57,7 @@ pub(crate) fn entries(paths: &[Path], id: &str, fields: &Fields) -> BTreeSet<Vec
         .iter()
         .map(|path| {
             let mut key = Vec::new();
-            seen.put_key(&Operand::At(path.clone()), &mut key);
+            seen.put_key_at(path, &mut key);
             key
         })
         .collect();
@@ -214,11 +213,7 @@ impl Known {
                     known.compares(*comparison, &order::key_of(value));
                 }
                 Filter::In(operand, values) if is_it(operand) => {
-                    let keys = values.iter().map(order::key_of).collect();
-                    known.equal = Some(match known.equal.take() {
-                        None => keys,
-                        Some(before) => before.intersection(&keys).cloned().collect(),
-                    });
+                    known.equals(values.iter().map(order::key_of).collect());
                 }
                 Filter::StartsWith(operand, value) if is_it(operand) => {
                     if let Some(prefix) = order::prefix_of(value) {
@@ -239,13 +234,7 @@ impl Known {
         let (lowest, next) = order::bounds_of_kind(key);
         // A text that was cut has the key of those that begin alike.
         match comparison {
-            Comparison::Equal => {
-                let this: BTreeSet<Vec<u8>> = [key.to_vec()].into();
-                self.equal = Some(match self.equal.take() {
-                    None => this,
-                    Some(before) => before.intersection(&this).cloned().collect(),
-                });
-            }
+            Comparison::Equal => self.equals([key.to_vec()].into()),
             Comparison::Less if !order::is_cut(key) => {
                 self.at_least(lowest);
                 self.below(key.to_vec());
@@ -263,6 +252,13 @@ impl Known {
                 self.below(next);
             }
         }
+    }
+
+    fn equals(&mut self, keys: BTreeSet<Vec<u8>>) {
+        self.equal = Some(match self.equal.take() {
+            None => keys,
+            Some(before) => before.intersection(&keys).cloned().collect(),
+        });
     }
 
     fn at_least(&mut self, low: Vec<u8>) {

@@ -462,11 +462,10 @@ impl Inner {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
-        let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
-        self.check_usable()?;
-        committer.undurable.bytes += STAGED_BYTES;
-        self.commit_between(committer, change)
+        self.with_committer(|committer| {
+            committer.undurable.bytes += STAGED_BYTES;
+            self.commit_between(committer, change, |txn, ()| txn.commit())
+        })
     }
 
     /// Commits what may be lost by a crash, between two batches: durable only when redb would be
@@ -475,11 +474,10 @@ impl Inner {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<()>,
     ) -> Result<()> {
-        let mut committer = lock(&self.committer);
-        let committer = committer.as_mut().ok_or_else(|| self.gone())?;
-        self.check_usable()?;
-        committer.undurable.txns += 1;
-        self.commit_between(committer, change)
+        self.with_committer(|committer| {
+            committer.undurable.txns += 1;
+            self.commit_between(committer, change, |txn, ()| txn.commit())
+        })
     }
 
     /// The same, where what is done goes by the heads, and changes them.
@@ -488,26 +486,32 @@ impl Inner {
         change: impl FnOnce(&WriteTransaction, &Heads) -> Result<T>,
         publish: impl FnOnce(&mut Heads, &T),
     ) -> Result<T> {
+        self.with_committer(|committer| {
+            committer.undurable.txns += 1;
+            let change = |txn: &WriteTransaction| change(txn, &self.read_heads());
+            self.commit_between(committer, change, |txn, done| {
+                let mut heads = self.write_heads();
+                txn.commit()?;
+                publish(&mut heads, done);
+                Ok(())
+            })
+        })
+    }
+
+    /// Does something as the one who commits.
+    fn with_committer<T>(&self, work: impl FnOnce(&mut Committer) -> Result<T>) -> Result<T> {
         let mut committer = lock(&self.committer);
         let committer = committer.as_mut().ok_or_else(|| self.gone())?;
         self.check_usable()?;
-        committer.undurable.txns += 1;
-        self.commit_between_with(committer, |txn| change(txn, &self.read_heads()), publish)
+        work(committer)
     }
 
-    fn commit_between(
-        &self,
-        committer: &mut Committer,
-        change: impl FnOnce(&WriteTransaction) -> Result<()>,
-    ) -> Result<()> {
-        self.commit_between_with(committer, change, |_, ()| ())
-    }
-
-    fn commit_between_with<T>(
+    /// `commit` makes it visible, and with it what goes by what the change came to.
+    fn commit_between<T>(
         &self,
         committer: &mut Committer,
         change: impl FnOnce(&WriteTransaction) -> Result<T>,
-        publish: impl FnOnce(&mut Heads, &T),
+        commit: impl FnOnce(WriteTransaction, &T) -> Result<(), redb::CommitError>,
     ) -> Result<T> {
         let make_durable = self.must_make_durable(committer);
         if make_durable {
@@ -518,10 +522,7 @@ impl Inner {
         if make_durable {
             committer.save_segments(&txn).map_err(|err| self.poison(&err))?;
         }
-        let mut heads = self.write_heads();
-        txn.commit().map_err(|err| self.poison(&db(err)))?;
-        publish(&mut heads, &done);
-        drop(heads);
+        commit(txn, &done).map_err(|err| self.poison(&db(err)))?;
         if make_durable {
             self.note_durable(committer);
         }

@@ -5,6 +5,7 @@ pub(crate) mod carry;
 pub(crate) mod history;
 pub(crate) mod link;
 pub(crate) mod oracle;
+pub(crate) mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -184,7 +184,7 @@ pub(super) fn shown_in(
     runs: &tables::LazyTable<'_>,
     origins: &Origins,
     (number, id): (u32, &str),
-    fields: &BTreeSet<Vec<u8>>,
+    fields: impl FnOnce() -> BTreeSet<Vec<u8>>,
 ) -> Result<Option<Fields>> {
     let bytes = documents.get(&tables::document_key(number, id)[..]).map_err(db)?;
     let Some(bytes) = bytes else { return Ok(None) };
@@ -195,7 +195,7 @@ pub(super) fn shown_in(
     if Head::decode(bytes.value())?.is_none() && !flags.in_conflict {
         return crdt::shown(bytes.value(), &mut Vec::new(), |number| origins.find(number));
     }
-    let (row, _) = read_fields_in(documents, runs, origins, (number, id), fields)?;
+    let (row, _) = read_fields_in(documents, runs, origins, (number, id), &fields())?;
     Ok(Some(view::fields(&row).unwrap_or_default()))
 }
 

@@ -158,12 +158,21 @@ pub(super) fn load(read: &ReadTransaction) -> Result<Indexes> {
     let Some(table) = tables::open_if_there(read, tables::INDEXES)? else {
         return Ok(Indexes::new());
     };
-    for entry in table.iter().map_err(db)? {
-        let (key, row) = entry.map_err(db)?;
-        let (collection, index) = Index::decode(tables::u32_of(key.value())?, row.value())?;
+    for (collection, index) in declared(&table)? {
         all.entry(collection).or_default().push(index);
     }
     Ok(all.into_iter().map(|(collection, indexes)| (collection, Arc::new(indexes))).collect())
+}
+
+/// Those that a table declares, by their numbers, each with its collection.
+fn declared(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+) -> Result<Vec<(String, Index)>> {
+    let rows = table.iter().map_err(db)?.map(|entry| {
+        let (key, row) = entry.map_err(db)?;
+        Index::decode(tables::u32_of(key.value())?, row.value())
+    });
+    rows.collect()
 }
 
 /// What the waist knows of a document that it is about to change: its entries, if there are indexes.
@@ -180,9 +189,9 @@ pub(super) struct Rows<'a, 'txn> {
 
 /// The entries of a document as it is now.
 pub(super) fn entries_now(indexes: &[Index], rows: &Rows<'_, '_>, id: &str) -> Result<Before> {
-    let fields = indexes.iter().flat_map(|index| &index.fields).cloned().collect();
+    let fields = || indexes.iter().flat_map(|index| &index.fields).cloned().collect();
     let shown =
-        documents::shown_in(rows.documents, rows.runs, rows.origins, (rows.number, id), &fields)?;
+        documents::shown_in(rows.documents, rows.runs, rows.origins, (rows.number, id), fields)?;
     let Some(shown) = shown else { return Ok(Before::default()) };
     let those = indexes.iter().enumerate().filter(|(_, index)| index.covers(id));
     Ok(Before(those.map(|(at, index)| (at, index.entries(id, &shown))).collect()))
@@ -311,16 +320,12 @@ impl Store {
         let is_new = self.inner.commit_beside_heads_with(
             |txn| {
                 let mut rows = txn.open_table(tables::INDEXES).map_err(db)?;
-                let mut number = 0;
-                for entry in rows.iter().map_err(db)? {
-                    let (key, row) = entry.map_err(db)?;
-                    let (of, index) = Index::decode(tables::u32_of(key.value())?, row.value())?;
-                    if of == collection && index.paths == paths {
-                        return Ok(None);
-                    }
-                    number = index.number + 1;
+                let declared = declared(&rows)?;
+                if declared.iter().any(|(of, index)| of == collection && index.paths == paths) {
+                    return Ok(None);
                 }
-                if rows.len().map_err(db)? >= MAX_INDEXES as u64 {
+                let number = declared.last().map_or(0, |(_, index)| index.number + 1);
+                if declared.len() >= MAX_INDEXES {
                     let what = format!("a store has at most {MAX_INDEXES} indexes");
                     return Err(Error::new(ErrorKind::LimitExceeded, what));
                 }
@@ -347,14 +352,9 @@ impl Store {
         let dropped = self.inner.commit_beside_heads_with(
             |txn| {
                 let mut rows = txn.open_table(tables::INDEXES).map_err(db)?;
-                let mut found = None;
-                for entry in rows.iter().map_err(db)? {
-                    let (key, row) = entry.map_err(db)?;
-                    let (of, index) = Index::decode(tables::u32_of(key.value())?, row.value())?;
-                    if of == collection && index.paths == paths {
-                        found = Some(index.number);
-                    }
-                }
+                let is_it =
+                    |(of, index): &&(String, Index)| of == collection && index.paths == paths;
+                let found = declared(&rows)?.iter().find(is_it).map(|(_, index)| index.number);
                 if let Some(number) = found {
                     unset(&mut rows, &number.to_be_bytes())?;
                     let mut entries = txn.open_table(tables::INDEX_ENTRIES).map_err(db)?;
